@@ -1,0 +1,1 @@
+"""The tests, and the parts that they and the benchmarks share."""
