@@ -1,0 +1,195 @@
+"""The log: one line an event on standard error, as JSON or for a console, with nothing private in it.
+
+Two rules hold for every line, whoever wrote it:
+
+- A field whose name says that it is private (password, cookie, phone number...) shows as `***`.
+- An exception shows as its classes and the places in the code; its text shows only if the bridge raised it on purpose,
+  because other libraries quote what they were given.
+
+Libraries speak at warning and above, and of their lines only the template shows, never what was put into it.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+import structlog
+
+from bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error"]
+MASK = "***"
+_PRIVATE = re.compile(
+    r"passw|secret|cookie|token|authori[sz]ation|credential|csrf|phone|client_?id|status_?message",
+    re.IGNORECASE,
+)
+_FRAMES = 8
+# Lines that libraries put together before they log them: what follows these openings may hold anything.
+_OPENINGS = (
+    "Task exception was never retrieved",
+    "Task was destroyed but it is pending",
+    "Future exception was never retrieved",
+    "Unclosed client session",
+    "Unclosed connection",
+    "Exception in callback",
+    "Exception in ASGI application",
+    "Fatal error on transport",
+    "Fatal read error on socket transport",
+    "Fatal write error on socket transport",
+    "Executing",
+)
+_FOREIGN_TEXT = "line of a library, its text left out"
+
+
+def configure(
+    format: Literal["json", "console"],  # noqa: A002 -- the setting's name
+    level: Level,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every line, the bridge's own and the libraries', to `stream` (default: standard error)."""
+    own_level = logging.getLevelNamesMapping()[level.upper()]
+    output = sys.stderr if stream is None else stream
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=output.isatty())
+    )
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        describe_exception,
+        redact,
+        timestamp,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(own_level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(output)
+    handler.addFilter(_is_wanted)
+    handler.setFormatter(
+        _Formatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=("arguments",)), *shared],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(own_level, logging.WARNING), force=True)
+    logging.getLogger("bridge").setLevel(own_level)
+    # aiokafka repeats itself at each attempt of an outage; what it means for the bridge, the bridge says once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def timestamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Add the time: RFC 3339, UTC, milliseconds."""
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return event
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask each field whose name says that it is private, however deep it lies."""
+    return {
+        # structlog's own entries start with an underscore
+        name: value if name.startswith("_") else MASK if _PRIVATE.search(name) else _plain(value)
+        for name, value in event.items()
+    }
+
+
+def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace `exc_info` by `error` (classes; of the bridge's own the code and text) and `at` (places in the code)."""
+    given = event.pop("exc_info", None)
+    event.pop("stack_info", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["error"] = _words(error)
+        frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+        event["at"] = [
+            f"{frame.filename.rpartition('site-packages/')[2]}:{frame.lineno} {frame.name}" for frame in frames
+        ]
+    return event
+
+
+def _words(error: BaseException) -> str:
+    """Describe an exception by its class and its causes'; one of the bridge's own by its code and text."""
+    words: list[str] = []
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        if isinstance(one, BaseExceptionGroup):
+            words.append(f"{type(one).__name__}({', '.join(_words(inner) for inner in one.exceptions)})")
+        else:
+            words.append(f"{one.code}: {one}" if isinstance(one, BridgeError) else type(one).__name__)
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    return " < ".join(words)
+
+
+def _plain(value: Any) -> Any:
+    """Return what can be shown of a value: numbers and texts as they are, of unknown objects no more than the class."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): MASK if _PRIVATE.search(str(name)) else _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, BaseException):
+        return _words(value)
+    if isinstance(value, Path | datetime):
+        return str(value)
+    return f"<{type(value).__name__}>"
+
+
+def _is_own(record: logging.LogRecord) -> bool:
+    return hasattr(record, "_logger")  # structlog's mark
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Keep libraries quiet even where one lowers its own logger's level."""
+    return _is_own(record) or record.levelno >= logging.WARNING
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Takes the text out of libraries' records before anything is rendered."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record if _is_own(record) else without_text(record))
+
+
+def without_text(record: logging.LogRecord) -> logging.LogRecord:
+    """Return the record with its template as text; of its arguments small numbers and exceptions' classes remain.
+
+    A record without arguments may be a text already put together: only known openings of such texts are kept.
+    """
+    bare = copy.copy(record)
+    arguments = list(record.args.values()) if isinstance(record.args, Mapping) else list(record.args or ())
+    if arguments and isinstance(record.msg, str):
+        bare.msg = record.msg
+        bare.arguments = [_argument(argument) for argument in arguments]
+    else:
+        text = str(record.msg)
+        bare.msg = next((opening for opening in _OPENINGS if text.startswith(opening)), _FOREIGN_TEXT)
+    bare.args = ()
+    bare.exc_text = None
+    bare.stack_info = None
+    return bare
+
+
+def _argument(value: object) -> object:
+    if isinstance(value, BaseException):
+        return _words(value)
+    return value if isinstance(value, int) and abs(value) < 100_000 else MASK

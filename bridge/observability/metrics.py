@@ -1,0 +1,99 @@
+"""Every metric of the bridge: names and labels are a contract with dashboards and alerts. Labels are bounded."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ACCOUNT = ("account",)
+
+cometd_connected = Gauge("bridge_cometd_connected", "1 while the account's CometD session is connected", ACCOUNT)
+cometd_ack_extension = Gauge(
+    "bridge_cometd_ack_extension",
+    "1 while the server acknowledges (exactly once needs it), 0 where it does not",
+    ACCOUNT,
+)
+cometd_handshakes = Counter("bridge_cometd_handshakes", "CometD handshakes by result", (*ACCOUNT, "result"))
+cometd_last_reply = Gauge(
+    "bridge_cometd_last_reply_timestamp_seconds", "When the last good reply of the CometD server came", ACCOUNT
+)
+cometd_hold = Gauge(
+    "bridge_cometd_hold_seconds", "How long the current batch has been waiting for Kafka; 0 while none waits", ACCOUNT
+)
+cometd_gaps = Counter("bridge_cometd_gaps", "Sessions lost with whatever the server had queued in them", ACCOUNT)
+cometd_subscriptions_refused = Gauge(
+    "bridge_cometd_subscriptions_refused", "Channels whose subscription the server refuses", ACCOUNT
+)
+cometd_watchdog_steps = Counter(
+    "bridge_cometd_watchdog_steps", "What was done about silences that no error told of", (*ACCOUNT, "step")
+)
+events_received = Counter("bridge_events_received", "Events received from CometD, by kind", (*ACCOUNT, "kind"))
+events_published = Counter("bridge_events_published", "Records that Kafka has taken, by topic", (*ACCOUNT, "topic"))
+events_dead_lettered = Counter(
+    "bridge_events_dead_lettered", "Records that Kafka refused for themselves, by reason", (*ACCOUNT, "reason")
+)
+event_delivery = Histogram(
+    "bridge_event_delivery_seconds",
+    "From a reply's arrival to Kafka's commit of its events, one observation a reply",
+    ACCOUNT,
+    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+kafka_connected = Gauge("bridge_kafka_connected", "1 while Kafka takes the account's records", ACCOUNT)
+kafka_transactions = Counter("bridge_kafka_transactions", "Kafka transactions by result", (*ACCOUNT, "result"))
+operations = Counter("bridge_operations", "Forwarded operations by outcome", (*ACCOUNT, "outcome"))
+operations_pending = Gauge("bridge_operations_pending", "Operations that wait for their acknowledgement", ACCOUNT)
+operation_acknowledgement = Histogram(
+    "bridge_operation_acknowledgement_seconds",
+    "From Web Services' acceptance to the acknowledgement",
+    ACCOUNT,
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+operation_retries = Counter(
+    "bridge_operation_retries", "Requests tried again, because Web Services was not reached or did not answer", ACCOUNT
+)
+operation_events_waiting = Gauge("bridge_operation_events_waiting", "Operation events that are not in Kafka yet")
+operation_events_lost = Counter(
+    "bridge_operation_events_lost", "Operation events that found no room while Kafka was away"
+)
+http_request = Histogram(
+    "bridge_http_request_seconds",
+    "REST requests by route, method and status",
+    ("route", "method", "status"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+build_info = Gauge("bridge_build_info", "1, with the version as label", ("version",))
+
+KINDS = ("acknowledgement", "user-event", "unrecognized")
+WATCHDOG_STEPS = ("probe", "repoll", "new-session")
+HANDSHAKE_RESULTS = ("ok", "refused", "failed")
+TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
+OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late", "timed-out", "failed")
+
+
+def start(version: str, accounts: list[str], topics: list[str]) -> None:
+    """Make every series exist from the start at 0, so that a first increase is visible as one."""
+    build_info.labels(version).set(1)
+    for account in accounts:
+        for gauge in (
+            cometd_connected,
+            cometd_ack_extension,
+            cometd_hold,
+            cometd_subscriptions_refused,
+            kafka_connected,
+        ):
+            gauge.labels(account)
+        for name in (cometd_gaps, event_delivery, operations_pending, operation_acknowledgement, operation_retries):
+            name.labels(account)
+        for result in HANDSHAKE_RESULTS:
+            cometd_handshakes.labels(account, result)
+        for step in WATCHDOG_STEPS:
+            cometd_watchdog_steps.labels(account, step)
+        for kind in KINDS:
+            events_received.labels(account, kind)
+        for topic in topics:
+            events_published.labels(account, topic)
+        events_dead_lettered.labels(account, "too-large")
+        events_dead_lettered.labels(account, "refused")
+        for result in TRANSACTION_RESULTS:
+            kafka_transactions.labels(account, result)
+        for outcome in OPERATION_OUTCOMES:
+            operations.labels(account, outcome)

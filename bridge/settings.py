@@ -1,0 +1,390 @@
+"""All settings: environment variables `BRIDGE_*` (nested by `__`), or a TOML file; secrets also as files (`*_FILE`)."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    HttpUrl,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic import model_validator as validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from bridge import settings_source
+from bridge.errors import SettingsError
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Finding = tuple[settings_source.Location, str]
+"""A place, and what is wrong there."""
+
+_HTTP_URL = TypeAdapter(HttpUrl)
+_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_USER_ID = re.compile(r"[^:\x00-\x1f\x7f]+")
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+
+
+class Section(BaseModel):
+    """A group of settings. Unknown names are faults: a misspelt setting must not be silently without effect."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+def _base_url(text: str) -> str:
+    url = _HTTP_URL.validate_python(text)
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no user name and no password; they are settings of their own")
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("must end with the path, without ? and #")
+    base = str(url).rstrip("/")
+    if base.endswith("/api/v2"):
+        raise ValueError("is the base URL: leave /api/v2 out")
+    return base
+
+
+def _servers(servers: str) -> str:
+    names = [name.strip() for name in servers.split(",")]
+    if not all(_SERVER.fullmatch(name) for name in names):
+        raise ValueError("should be host:port, or several of them with commas between")
+    return ",".join(names)
+
+
+def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not items:
+        raise ValueError("is empty")
+    return items
+
+
+def _keys_url(text: str) -> str:
+    url = _HTTP_URL.validate_python(text)
+    if url.scheme != "https" and not _is_loopback(url.host or ""):
+        raise ValueError("should be https: who changes the keys on their way can let anybody in")
+    return str(url)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _basic_user(username: str) -> str:
+    """RFC 7617, section 2: a user-id holds neither a colon nor a control character."""
+    if not _USER_ID.fullmatch(username):
+        raise ValueError("should be a user name: not empty, no colon, no control character")
+    return username
+
+
+class Account(Section):
+    """One Web Services account: one CometD session and one relay."""
+
+    name: Annotated[str, Field(pattern=f"^{_ACCOUNT_NAME.pattern}$")]
+    username: Annotated[str, AfterValidator(_basic_user)]
+    password: Annotated[SecretStr, Field(min_length=1)]
+
+
+class WebServices(Section):
+    """Where Web Services is, and who the bridge is there."""
+
+    url: Annotated[str, AfterValidator(_base_url)]
+    """Base URL, without /api/v2."""
+    username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
+    start_voice_session: bool = False
+    channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
+    optional_channels: frozenset[str] = frozenset()
+    """Channels whose refusal leaves the bridge ready: for sites that never permit a subscription."""
+    max_interval: Seconds = 10
+    """How long the server keeps a silent session, where its advice doesn't tell (CometD's maxInterval), in seconds."""
+    request_timeout: Seconds = 10
+    """Deadline of each request to Web Services except the long poll, in seconds."""
+    login_retry_interval: Annotated[float, Field(ge=30)] = 60
+    """Seconds between two attempts with a refused password; never under 30, because accounts get locked."""
+
+
+class Delivery(StrEnum):
+    """How events reach Kafka."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+
+
+class Kafka(Section):
+    """The Kafka cluster."""
+
+    bootstrap_servers: Annotated[str, AfterValidator(_servers)]
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    format: Literal["json"] = "json"
+    compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
+    create_topics: bool = True
+    partitions: Annotated[int, Field(ge=1)] = 6
+    """Of topics that the bridge creates."""
+    replication_factor: Annotated[int, Field(ge=-1)] = -1
+    """Of topics that the bridge creates; -1 is the cluster's default."""
+    request_timeout: Seconds = 10
+    """Deadline of each exchange with Kafka, in seconds; a producer that passed it is replaced."""
+    check_crcs: bool = True
+    """Only librdkafka's mock cluster needs this off."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    ssl_cafile: FilePath | None = None
+    ssl_certfile: FilePath | None = None
+    ssl_keyfile: FilePath | None = None
+    ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+
+    @validator(mode="after")
+    def _sasl_is_whole(self) -> Self:
+        _refuse(type(self).__name__, _sasl_faults(dict(self)))
+        return self
+
+
+class Authentication(Section):
+    """How REST callers prove who they are."""
+
+    method: Literal["none", "tokens", "jwt"] = "none"
+    tokens_file: FilePath | None = None
+    """Static tokens, one a line: `name:sha256-hex[:scopes]`; read again when it changes."""
+    jwks_url: Annotated[str, AfterValidator(_keys_url)] | None = None
+    """Where the keys are that sign the callers' JSON Web Tokens."""
+    jwks_cafile: FilePath | None = None
+    issuer: Annotated[str, Field(min_length=1)] | None = None
+    audience: Annotated[str, Field(min_length=1)] | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(_some)] = ("RS256", "ES256")
+    """Asymmetric ones only: a public key must never do as a shared secret."""
+
+    @validator(mode="after")
+    def _method_is_whole(self) -> Self:
+        _refuse(type(self).__name__, _authentication_faults(dict(self)))
+        return self
+
+
+class Http(Section):
+    """The REST side."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8080
+    management_port: Port | None = None
+    """Where health and metrics move to, without authentication; None: they stay beside the rest."""
+    authentication: Authentication = Field(default_factory=Authentication)
+    allow_unauthenticated: bool = False
+    """Whether callers from other machines need not prove who they are."""
+
+    @validator(mode="after")
+    def _strangers_prove_who_they_are(self) -> Self:
+        _refuse(type(self).__name__, _http_faults(dict(self) | {"authentication": dict(self.authentication)}))
+        return self
+
+
+class Operations(Section):
+    """The life of forwarded operations."""
+
+    acknowledgement_timeout: Seconds = 30
+    """Seconds after which an operation without an acknowledgement is timed-out."""
+    enabled: Annotated[tuple[str, ...], Field(min_length=1)] = ("DoNotCallRecord",)
+    """The `operationName`s that callers may use."""
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Requests to Web Services at the same time, for each account."""
+    waiting_room: Annotated[int, Field(ge=0, le=100_000)] = 256
+    """Operations of one account that may wait for their turn; those beyond it are turned away."""
+    forward_deadline: Seconds = 20
+    """Seconds until Web Services' verdict on an operation, its turn and all attempts included."""
+    async_max_age: Seconds = 3600
+    """Seconds after which an operation that a crash left behind is no longer forwarded."""
+    view_limit: Annotated[int, Field(ge=1)] = 100_000
+    """Operations that GET /operations knows; the oldest make room."""
+    view_age: Seconds = 86_400
+    """Seconds that GET /operations knows an operation for."""
+
+
+class Log(Section):
+    """The log, on standard error."""
+
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    web_services: WebServices
+    accounts: tuple[Account, ...] = ()
+    """Never empty once validated: without a list it is the one account of `web_services`."""
+    kafka: Kafka
+    http: Http = Field(default_factory=Http)
+    operations: Operations = Operations()
+    log: Log = Log()
+    state_dir: Path | None = None
+    """Where the in-flight file of a server without the ack extension is kept."""
+
+    @validator(mode="after")
+    def _accounts_are_whole(self) -> Self:
+        one = self.web_services
+        _refuse(type(self).__name__, _account_faults(dict(one), self.accounts))
+        if one.username is not None and one.password is not None:
+            account = Account(name=one.username, username=one.username, password=one.password)
+            object.__setattr__(self, "accounts", (account,))
+        return self
+
+
+def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from the environment and, under it, from the TOML file `config`.
+
+    Raises:
+        SettingsError: with one line a fault, naming the variable, or the file and its key.
+    """
+    variables = settings_source.read_environment(Settings, environment)
+    file = (
+        settings_source.Source(settings_source.dotted)
+        if config is None
+        else settings_source.read_file(Settings, config)
+    )
+    values = settings_source.merge(file.values, variables.values)
+    values = {"web_services": {}, "kafka": {}} | values  # so that each missing variable is named, not its section
+    found: list[Finding] = []
+    settings = None
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        found = [(item["loc"], _text(item["type"], item["msg"])) for item in error.errors(include_input=False)]
+        found += _faults_across(values)
+    faults = variables.faults + file.faults
+    for location, text in found:
+        if settings_source.at(values, location) is not settings_source.BROKEN:
+            source = file if file.has(location) and not variables.has(location) else variables
+            faults.append(f"{source.name_of(location)}: {text}")
+    if settings is None or faults:
+        raise SettingsError(list(dict.fromkeys(faults)))
+    return settings
+
+
+def masked(settings: BaseModel) -> dict[str, Any]:
+    """Return the settings as plain values for the log, each secret as `***`."""
+    return {name: _masked(value) for name, value in settings}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return masked(value)
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple | frozenset):
+        items = [_masked(item) for item in value]
+        return items if isinstance(value, tuple) else sorted(items)
+    return value
+
+
+def _faults_across(values: Mapping[str, Any]) -> list[Finding]:
+    """Apply the rules across fields to what was read: pydantic comes to them only once every field is right."""
+    faults: list[Finding] = []
+    accounts = values.get("accounts")
+    if isinstance(one := values["web_services"], Mapping) and accounts is not settings_source.BROKEN:
+        faults += _account_faults(one, accounts)
+    if isinstance(kafka := values["kafka"], Mapping):
+        faults += [(("kafka", *location), text) for location, text in _sasl_faults(kafka)]
+    if isinstance(http := values.get("http"), Mapping):
+        faults += [(("http", *location), text) for location, text in _http_faults(http)]
+        if isinstance(callers := http.get("authentication"), Mapping):
+            place = ("http", "authentication")
+            faults += [((*place, *location), text) for location, text in _authentication_faults(callers)]
+    return faults
+
+
+def _account_faults(one: Mapping[str, Any], accounts: Any) -> Iterable[Finding]:
+    given = [name for name in ("username", "password") if one.get(name) is not None]
+    if accounts:
+        yield from ((("web_services", name), "is set beside accounts; keep one of them") for name in given)
+        yield from _repeated(accounts)
+        return
+    yield from ((("web_services", name), "is required") for name in ("username", "password") if name not in given)
+    username = one.get("username")
+    if isinstance(username, str) and _USER_ID.fullmatch(username) and not _ACCOUNT_NAME.fullmatch(username):
+        text = "can't serve as the account's name too (letters, digits and ._@- up to 64); list it in accounts"
+        yield ("web_services", "username"), text
+
+
+def _repeated(accounts: Any) -> Iterable[Finding]:
+    """Two relays of one account would take the session from each other, for ever."""
+    if not isinstance(accounts, tuple | list):
+        return
+    for name in ("name", "username"):
+        seen = set()
+        for index, account in enumerate(accounts):
+            value = account.get(name) if isinstance(account, Mapping) else getattr(account, name, None)
+            if isinstance(value, str) and value in seen:
+                yield ("accounts", index, name), f"is the {name} of another account too"
+            seen.add(value if isinstance(value, str) else None)
+
+
+def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+    protocol = kafka.get("security_protocol")
+    if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
+        for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            if kafka.get(name) is None:
+                yield (name,), f"is required with {protocol}"
+
+
+def _authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:
+    method = callers.get("method")
+    needed = {"tokens": ("tokens_file",), "jwt": ("jwks_url", "issuer", "audience")}.get(str(method), ())
+    yield from (((name,), f"is required with {method}") for name in needed if callers.get(name) is None)
+
+
+def _http_faults(http: Mapping[str, Any]) -> Iterable[Finding]:
+    host, callers = http.get("host"), http.get("authentication") or {}
+    known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"
+    allowed = str(http.get("allow_unauthenticated", False)).lower() not in {"false", "0", "no", "off", "f", "n"}
+    if isinstance(host, str) and host and not _is_loopback(host) and not known and not allowed:
+        yield (
+            ("host",),
+            "lets other machines in, so set authentication.method to tokens or jwt, or allow_unauthenticated to true",
+        )
+    port = http.get("port")
+    if port is not None and str(port) != "0" and str(port) == str(http.get("management_port")):
+        yield ("management_port",), "is the port of the REST side too"
+
+
+def _refuse(title: str, faults: Iterable[Finding]) -> None:
+    lines = [
+        InitErrorDetails(type=PydanticCustomError("across_fields", "{text}", {"text": text}), loc=location, input=None)
+        for location, text in faults
+    ]
+    if lines:
+        raise ValidationError.from_exception_data(title, lines, hide_input=True)
+
+
+def _text(kind: str, message: str) -> str:
+    """Turn a validation message into what follows the name of a setting. Messages don't quote values."""
+    if kind == "missing":
+        return "is required"
+    if kind == "model_type":
+        return "should be a table of settings"
+    if kind in {"too_short", "string_too_short"}:
+        return "is empty"
+    text = message.removeprefix("Value error, ")
+    return re.sub(r"^(Input|String|Value|URL|Path) (?=[a-z])", "", text)
