@@ -1,0 +1,25 @@
+"""The Bayeux session: HTTP, long polling, acknowledgements, keep-alive, resume. Knows nothing of Genesys or Kafka."""
+
+from bridge.cometd.backoff import Backoff
+from bridge.cometd.batch import Batch, Event, Opening, Resume, Sink
+from bridge.cometd.http import NO_HEADERS, Credentials, HttpReply, HttpSession
+from bridge.cometd.session import CometdSession
+from bridge.cometd.status import SessionStatus, State
+from bridge.cometd.wiring import Options
+
+__all__ = [
+    "NO_HEADERS",
+    "Backoff",
+    "Batch",
+    "CometdSession",
+    "Credentials",
+    "Event",
+    "HttpReply",
+    "HttpSession",
+    "Opening",
+    "Options",
+    "Resume",
+    "SessionStatus",
+    "Sink",
+    "State",
+]

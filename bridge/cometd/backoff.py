@@ -1,0 +1,59 @@
+"""How long to wait before trying again: pure rules, with injected clock and jitter."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIVED: Final = 60.0
+"""Seconds that a session must have lived before the next handshake may again be immediate."""
+
+
+class Backoff:
+    """Doubling delays with jitter: between half of `first`·2ⁿ and all of it, never over `cap` (s)."""
+
+    def __init__(self, *, first: float, cap: float, jitter: Callable[[], float] = random.random) -> None:
+        self._first, self._cap, self._jitter = first, cap, jitter
+        self._step = 0
+
+    def next(self) -> float:
+        """Return the seconds to wait before the next attempt."""
+        full = min(self._cap, self._first * 2.0 ** min(self._step, 32))
+        self._step += 1
+        return full * (0.5 + 0.5 * self._jitter())
+
+    def reset(self) -> None:
+        """Start over: the last attempt worked."""
+        self._step = 0
+
+
+class HandshakeGuard:
+    """Limits the rate of handshakes, also when they succeed.
+
+    The first is free. Those that follow wait by backoff until a session has lived for a minute: an upstream that takes
+    every handshake and refuses every poll got 2,000 handshakes out of a naive client (robertmrk/aiocometd#1).
+    """
+
+    def __init__(self, *, cap: float, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
+        self._backoff = Backoff(first=0.25, cap=cap, jitter=jitter)
+        self._clock = clock
+        self._opened_at: float | None = None
+        self._free = True
+
+    def delay(self) -> float:
+        """Return the seconds to wait before the handshake that is due now."""
+        if self._opened_at is not None and self._clock() - self._opened_at >= LIVED:
+            self._backoff.reset()
+            self._free = True
+        self._opened_at = None
+        if self._free:
+            self._free = False
+            return 0.0
+        return self._backoff.next()
+
+    def opened(self) -> None:
+        """Note that a session begins to live now."""
+        self._opened_at = self._clock()

@@ -1,0 +1,182 @@
+"""The one HTTP client of an account: REST and CometD share its connections and its cookies.
+
+Sticky balancers, the login (JSESSIONID) and the CometD session (BAYEUX_BROWSER) all live in cookies, so whatever talks
+to Web Services for an account goes through one `HttpSession`, and two accounts never share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from http.cookies import Morsel
+from types import MappingProxyType, SimpleNamespace
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+import aiohttp
+from yarl import URL
+
+from bridge.errors import ExchangeFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+CONTENT_TYPE: Final = "application/json; charset=UTF-8"
+CONNECTIONS: Final = 64
+"""Of one account. Callers that send many requests at once bound themselves below this: the poll must find one free."""
+KEEP_ALIVE: Final = 15.0
+"""Seconds an idle connection is kept: under Jetty's idle timeout (30 s), else a POST meets a closing connection."""
+READ_BUFFER: Final = 1 << 20
+"""Bytes: a reply after an outage can have a hundred megabytes, and small buffers pause the socket for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A whole HTTP reply."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names compare without regard to case."""
+    body: bytes
+
+
+class Credentials(Protocol):
+    """What a CometD session needs of the account's login."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the headers that a CometD POST needs besides the cookies; log in first where that is due.
+
+        Raises:
+            LoginRefused: the account's password is wrong; tried again later.
+            UpstreamError: the login could not be done now.
+        """
+        ...
+
+    async def challenged(self, reply: HttpReply) -> bool:
+        """Renew what a reply with status 401 or 403 asks for; return whether sending the request again makes sense.
+
+        Raises:
+            LoginRefused: the account's password is wrong; tried again later.
+            UpstreamError: the login could not be done now.
+        """
+        ...
+
+
+class HttpSession:
+    """Connections and cookies of one account; an asynchronous context manager.
+
+    `request_timeout` (s) bounds the making of a connection, also under a request that may take longer (the long poll).
+    At most `connections` are open at a time.
+    """
+
+    def __init__(self, base_url: str, *, request_timeout: float, connections: int = CONNECTIONS) -> None:
+        self._base = URL(base_url.rstrip("/"), encoded=True)
+        self._request_timeout = request_timeout
+        self._connections = connections
+        self._client: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        sent = aiohttp.TraceConfig(SimpleNamespace)
+        sent.on_request_headers_sent.append(_headers_sent)
+        self._client = aiohttp.ClientSession(
+            # unsafe: else the cookies of a host given as IP address are dropped. No quoting: it would change the base64
+            # values of balancers. Secure origin: a server behind a proxy that ends TLS marks its cookies Secure,
+            # although the bridge may reach it by plain HTTP.
+            cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False, treat_as_secure_origin=self._base.origin()),
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._request_timeout),
+            read_bufsize=READ_BUFFER,
+            trace_configs=[sent],
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        client, self._client = self._opened(), None
+        await client.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
+    ) -> HttpReply:
+        """Send one request and read its whole reply, within `timeout` seconds. Any HTTP status is a reply.
+
+        `path` begins with / and is already percent-encoded. A body is sent as JSON unless `headers` say otherwise.
+        Redirects are not followed: one that leads away from Web Services would take the account's cookies along.
+
+        Raises:
+            ExchangeFailed: `unreachable` (no connection, nothing was sent), `timeout` (sent, no whole reply in time),
+                `cut` (sent, the connection ended before the reply did), `garbled` (sent, the reply is not HTTP).
+        """
+        client = self._opened()
+        progress = SimpleNamespace(sent=False)
+        if body is not None:
+            headers = {"Content-Type": CONTENT_TYPE, **headers}
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                client.request(
+                    method,
+                    URL(f"{self._base}{path}", encoded=True),
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    trace_request_ctx=progress,
+                ) as response,
+            ):
+                return HttpReply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise _failure(error, sent=progress.sent, timeout=timeout) from None
+
+    def cookies(self) -> dict[str, str]:
+        """Return the account's cookies by name; secret."""
+        return {cookie.key: cookie.value for cookie in self._opened().cookie_jar}
+
+    def restore_cookies(self, cookies: Mapping[str, str]) -> None:
+        """Take over a predecessor's cookies, as its `cookies()` gave them; they go to the base URL's host only."""
+        restored: dict[str, Morsel[str]] = {}
+        for name, value in cookies.items():
+            restored[name] = Morsel()
+            restored[name].set(name, value, value)
+            restored[name]["path"] = "/"
+        self._opened().cookie_jar.update_cookies(restored, self._base)
+
+    def forget_cookie(self, name: str) -> None:
+        """Drop a cookie, where there is one."""
+        self._opened().cookie_jar.clear(lambda cookie: cookie.key == name)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            raise RuntimeError("HttpSession is used outside its context")
+        return self._client
+
+
+async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    """From here on the server may act on the request, whatever happens to the connection."""
+    context.trace_request_ctx.sent = True
+
+
+def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
+    """Name a failed exchange by its cause. Neither URL nor headers get into the text: they can hold secrets."""
+    if not sent:
+        return ExchangeFailed("unreachable", f"no connection ({_cause(error)})", sent=False)
+    if isinstance(error, TimeoutError):
+        return ExchangeFailed("timeout", f"no whole reply within {timeout:g} s")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return ExchangeFailed("garbled", "the reply is not HTTP")
+    return ExchangeFailed("cut", f"the connection ended before the reply did ({type(error).__name__})")
+
+
+def _cause(error: Exception) -> str:
+    """Name an operating system's error in its words, without the address that Python adds."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno) if error.errno > 0 else error.strerror or type(error).__name__
+    return type(error).__name__

@@ -1,0 +1,181 @@
+"""Long polling for aiocometd, through its own extension points.
+
+aiocometd 0.4.5 drives the protocol's outline (`Client.open` negotiates, shakes hands and connects) and builds every
+message; its built-in long-polling transport does not run on Python >= 3.10 and does nothing of what a lossless relay
+needs. This one replaces it by `register_transport`. Its poll loop is `bridge.cometd.polling`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+from aiocometd.constants import CONNECT_MESSAGE, DISCONNECT_MESSAGE, SUBSCRIBE_MESSAGE, ConnectionType, MetaChannel
+from aiocometd.transports.base import TransportBase
+from aiocometd.transports.registry import register_transport
+
+from bridge.cometd.advice import Advice
+from bridge.cometd.message import META, decode, meta
+from bridge.cometd.polling import Polling
+from bridge.cometd.wiring import Wiring
+from bridge.errors import ExchangeFailed
+
+if TYPE_CHECKING:
+    from aiocometd.typing import Headers, JsonObject, Payload
+
+    from bridge.cometd.batch import Event
+
+CONNECTION_TYPE: Final = ConnectionType.LONG_POLLING
+BROWSER_COOKIE: Final = "BAYEUX_BROWSER"
+
+
+class MismatchedReply(ExchangeFailed):
+    """The reply is not to what was asked. `events` are those that will not come again."""
+
+    def __init__(self, events: list[Event]) -> None:
+        super().__init__("mismatched-reply", "the reply's id is not that of the request")
+        self.events = events
+
+
+class Reply(dict[str, Any]):
+    """The reply to the first message of a payload, with what came beside it."""
+
+    def __init__(self, fields: dict[str, Any], others: list[dict[str, Any]], events: list[Event]) -> None:
+        super().__init__(fields)
+        self.others = others
+        """Replies to the payload's other messages."""
+        self.events = events
+
+
+@register_transport(CONNECTION_TYPE)
+class LongPollingTransport(TransportBase):
+    """One CometD session over HTTP. Made by aiocometd's `Client`, with a `Wiring` among its extensions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._wiring = next(extension for extension in self._extensions if isinstance(extension, Wiring))
+        self.advice = Advice()
+        """The server's newest."""
+        self.polling = Polling(self, self._wiring)
+        self._task: asyncio.Task[None] | None = None
+        self._wiring.transport = self
+
+    async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- we have one
+        """Return once there is a session: the earlier process's, taken over, or a new one."""
+        if not self._resume():
+            await self.polling.open_session("start")
+        return {"successful": True, "supportedConnectionTypes": [CONNECTION_TYPE.value]}
+
+    def _resume(self) -> bool:
+        """Take over the session of `wiring.resume`; whether the server still knows it, the first poll will tell."""
+        resume, self._wiring.resume = self._wiring.resume, None
+        if resume is None:
+            return False
+        self._client_id = resume.client_id
+        self._wiring.acks.resume(resume.acknowledgement)
+        self._wiring.http.restore_cookies(resume.cookies)
+        self.polling.resumed()
+        return True
+
+    async def new_session(self) -> Reply:
+        """Do one handshake, as a new browser.
+
+        A poll of the old session may still be parked on the server, which would see two sessions of one browser, advise
+        `multiple-clients` and park no more polls until that one ends (CometD reference, maxSessionsPerBrowser).
+
+        Raises:
+            BridgeError: the exchange or the login failed.
+        """
+        self._wiring.http.forget_cookie(BROWSER_COOKIE)
+        return cast("Reply", await super().handshake([CONNECTION_TYPE]))
+
+    async def connect(self) -> JsonObject:
+        """Start the poll loop. It never fails at its first step: an unreachable server is its daily bread."""
+        self._task = asyncio.create_task(self.polling.run(), name="cometd-polling")
+        return {"channel": MetaChannel.CONNECT, "successful": True}
+
+    @property
+    def poll_timeout(self) -> float:
+        """Deadline of a poll, in seconds: as long as the server parks it, and an exchange's time more."""
+        return self.advice.timeout + self._wiring.options.request_timeout
+
+    async def wait_closed(self) -> None:
+        """Wait for the end of the poll loop; raise what ended it."""
+        if self._task is not None:
+            await self._task
+
+    async def disconnect(self) -> None:
+        """Stop polling. The session stays alive on the server, for a successor."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def end_session(self) -> None:
+        """Tell the server that the session is over: its queue is gone.
+
+        Raises:
+            BridgeError: the exchange failed; the server will drop the session by itself.
+        """
+        await self._send_message(DISCONNECT_MESSAGE.copy())
+
+    async def poll(self, *, at_once: bool, subscribe: bool) -> Reply:
+        """Do one /meta/connect, with the subscriptions in the same request where they are due.
+
+        Args:
+            at_once: ask the server to reply without parking the poll: proof of life after a failure (BayeuxClient).
+            subscribe: subscribe to all wanted channels as well, so that nothing is missed in between.
+        """
+        message: JsonObject = CONNECT_MESSAGE.copy()
+        if at_once:
+            message["advice"] = {"timeout": 0}
+        return await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
+
+    async def subscribe_all(self) -> Reply:
+        """Subscribe (again) to all wanted channels: keeps the session alive, and tells whether it still is."""
+        return await self._exchange(self._subscribe_messages())
+
+    def _subscribe_messages(self) -> Payload:
+        return [{**SUBSCRIBE_MESSAGE, "subscription": channel} for channel in self._wiring.options.channels]
+
+    async def _exchange(self, payload: Payload) -> Reply:
+        return cast("Reply", await self._send_payload(payload))
+
+    async def _send_final_payload(self, payload: Payload, *, headers: Headers) -> JsonObject:
+        """Send one payload and return the `Reply` to its first message.
+
+        Raises:
+            ExchangeFailed: the network, the HTTP status, or a body that is not the reply to this payload.
+            UpstreamError: the login was refused or could not be done.
+        """
+        wiring = self._wiring
+        timeout = wiring.options.request_timeout
+        if payload[0]["channel"] == MetaChannel.CONNECT:
+            timeout = self.poll_timeout
+        elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # the heartbeat: one that hangs must leave time for more
+            timeout = min(timeout, wiring.max_interval / 3)
+        body = msgspec.json.encode(payload)
+        http = await wiring.http.request("POST", wiring.options.path, body=body, headers=headers, timeout=timeout)
+        if http.status in {401, 403} and await wiring.credentials.challenged(http):
+            headers = {**headers, **await wiring.credentials.headers()}
+            http = await wiring.http.request("POST", wiring.options.path, body=body, headers=headers, timeout=timeout)
+        if http.status != 200:
+            raise ExchangeFailed(f"http-{http.status}", "the CometD endpoint answers with an error")
+        return await self._understand(payload, http.body)
+
+    async def _understand(self, payload: Payload, body: bytes) -> Reply:
+        messages = decode(body)
+        events: list[Event] = [message for message in messages if not message.channel.startswith(META)]
+        replies = [meta(message) for message in messages if message.channel.startswith(META)]
+        first = payload[0]
+        asked = (first["channel"], first["id"])
+        own = [reply for reply in replies if (reply["channel"], reply.get("id")) == asked]
+        if not own:
+            # Perhaps a late reply to an earlier poll. With the extension its events come again; without they exist only
+            # here.
+            raise MismatchedReply([] if self._wiring.acks.enabled else events)
+        for reply in replies:
+            self.advice = Advice.of(reply) or self.advice
+        self._wiring.max_interval = self.advice.max_interval or self._wiring.options.max_interval
+        await self._wiring.acks.incoming(replies)
+        return Reply(own[0], [reply for reply in replies if reply is not own[0]], events)

@@ -1,0 +1,86 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.cometd.advice import PARKED, Advice, Reconnect
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    ["reconnect", "interval", "timeout", "maxInterval", "multiple-clients", "long-polling", "hosts"]
+)
+
+
+def advice(**fields: Any) -> Advice:
+    read = Advice.of({"advice": fields})
+    assert read is not None
+    return read
+
+
+def test_milliseconds_become_seconds() -> None:
+    """The wire has milliseconds, the bridge has seconds."""
+    read = Advice.of({"advice": {"reconnect": "retry", "interval": 250, "timeout": 30_000, "maxInterval": 10_000}})
+    assert read == Advice(reconnect=Reconnect.RETRY, interval=0.25, timeout=30.0, max_interval=10.0)
+
+
+def test_defaults() -> None:
+    """An empty advice is one: retry at once, polls parked for CometD's 30 s, maxInterval untold."""
+    assert advice() == Advice(Reconnect.RETRY, interval=0.0, timeout=PARKED, max_interval=None, multiple_clients=False)
+
+
+@pytest.mark.parametrize("reply", [{}, {"advice": None}, {"advice": "retry"}, {"advice": []}])
+def test_no_advice(reply: dict[str, Any]) -> None:
+    """A reply without an advice object leaves the earlier advice in force."""
+    assert Advice.of(reply) is None
+
+
+@pytest.mark.parametrize("reconnect", list(Reconnect))
+def test_the_three_values(reconnect: Reconnect) -> None:
+    """`retry`, `handshake` and `none` are read as they are."""
+    assert advice(reconnect=reconnect.value).reconnect is reconnect
+
+
+def test_an_unknown_reconnect() -> None:
+    """A value that Bayeux does not know counts as `retry`, its default."""
+    assert advice(reconnect="perhaps").reconnect is Reconnect.RETRY
+
+
+def test_a_negative_interval() -> None:
+    """CometD: a negative interval says not to retry."""
+    read = advice(reconnect="retry", interval=-1)
+    assert (read.reconnect, read.interval) == (Reconnect.NONE, 0.0)
+
+
+def test_the_transport_s_own_part() -> None:
+    """What is advised for long polling stands over the general advice, field by field; other transports' does not."""
+    fields = {"interval": 100, "timeout": 5000, "long-polling": {"interval": 700}, "websocket": {"timeout": 1}}
+    read = Advice.of({"advice": fields})
+    assert read == Advice(interval=0.7, timeout=5.0)
+
+
+def test_multiple_clients() -> None:
+    """Two sessions of one browser are told by `multiple-clients`."""
+    read = Advice.of({"advice": {"multiple-clients": True, "interval": 2000}})
+    assert read == Advice(interval=2.0, multiple_clients=True)
+
+
+@given(st.dictionaries(FIELDS, ANYTHING) | ANYTHING)
+def test_any_advice(fields: object) -> None:
+    """Whatever a server advises is read without an error, and never as a negative time."""
+    read = Advice.of({"advice": fields})
+    if read is not None:
+        assert read.interval >= 0
+        assert read.timeout >= 0
+        assert read.max_interval is None or read.max_interval > 0
+        assert isinstance(read.reconnect, Reconnect)
+
+
+@pytest.mark.parametrize("field", ["interval", "timeout", "maxInterval"])
+def test_a_number_that_no_float_can_hold(field: str) -> None:
+    """A number beyond a float's range counts as not told."""
+    assert advice(**{field: 10**400}) == advice()

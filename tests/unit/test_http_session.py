@@ -1,0 +1,169 @@
+"""The one HTTP client of an account: failures by their cause, cookies, paths."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from bridge.cometd.http import HttpSession
+from bridge.errors import ExchangeFailed
+
+Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]
+"""Returns whether to keep the connection until the client ends it."""
+
+
+@contextlib.asynccontextmanager
+async def raw_server(answer: Handler) -> AsyncIterator[str]:
+    """A server that sees a request's head and writes whatever bytes it likes."""
+    handlers: list[asyncio.Task[None]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            if await answer(await reader.readuntil(b"\r\n\r\n"), writer):
+                await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.create_task(handle(reader, writer)))
+
+    async with await asyncio.start_server(start, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(5):
+            await asyncio.gather(*handlers)
+
+
+def replying(*raw: bytes) -> tuple[Handler, list[bytes]]:
+    """Answer each request with the next of these bytes; also return the heads that came."""
+    heads: list[bytes] = []
+    left = list(raw)
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> bool:
+        heads.append(head)
+        writer.write(left.pop(0))
+        await writer.drain()
+        return False
+
+    return answer, heads
+
+
+def reply(*lines: str) -> bytes:
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "Connection: close", "Content-Length: 2", "", "ok"]).encode()
+
+
+async def silent(_: bytes, __: asyncio.StreamWriter) -> bool:
+    return True
+
+
+async def failure(handler: Handler) -> ExchangeFailed:
+    async with raw_server(handler) as url, HttpSession(url, request_timeout=5) as http:
+        with pytest.raises(ExchangeFailed) as failed:
+            await http.request("POST", "/x", body=b"{}", timeout=0.2)
+    return failed.value
+
+
+async def test_refused_connection_is_unreachable() -> None:
+    """A request that found no connection is reported as not sent."""
+    async with raw_server(silent) as url:
+        pass
+    async with HttpSession(url, request_timeout=5) as http:
+        with pytest.raises(ExchangeFailed) as failed:
+            await http.request("POST", "/x", body=b"{}", timeout=5)
+    assert (failed.value.reason, failed.value.sent) == ("unreachable", False)
+    assert url.removeprefix("http://") not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "cut"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc", "cut"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nabc", "cut"),
+        (b"220 mail.example ESMTP\r\n\r\n", "garbled"),
+    ],
+)
+async def test_broken_reply_is_named_by_its_cause(raw: bytes, reason: str) -> None:
+    """A reply that ends early is `cut`, one that is not HTTP is `garbled`; both may have been acted upon."""
+    failed = await failure(replying(raw)[0])
+    assert (failed.reason, failed.sent) == (reason, True)
+
+
+async def test_silence_is_a_timeout() -> None:
+    """A server that takes a request and says nothing makes a `timeout`, and may have acted."""
+    failed = await failure(silent)
+    assert (failed.reason, failed.sent) == ("timeout", True)
+
+
+async def test_deadline_covers_the_body() -> None:
+    """The deadline runs until the last byte of the body, not only until the headers."""
+
+    async def half(_: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        return True
+
+    assert (await failure(half)).reason == "timeout"
+
+
+async def test_cookies_go_back_as_they_came() -> None:
+    """Cookies of an IP host are kept, also Secure ones behind plain HTTP, and base64 values are not quoted."""
+    first = reply("Set-Cookie: AWSALB=a+b/c==; Path=/", "Set-Cookie: BAYEUX_BROWSER=x1; Path=/; HttpOnly; Secure")
+    answer, heads = replying(first, reply())
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
+        await http.request("GET", "/a", timeout=5)
+        await http.request("GET", "/b", timeout=5)
+    cookies = next(line for line in heads[1].decode().splitlines() if line.startswith("Cookie:"))
+    assert set(cookies.removeprefix("Cookie: ").split("; ")) == {"AWSALB=a+b/c==", "BAYEUX_BROWSER=x1"}
+
+
+async def test_successor_sends_the_same_cookies() -> None:
+    """Restored cookies are sent to every path, and the server may replace them."""
+    answer, heads = replying(reply(), reply("Set-Cookie: JSESSIONID=new; Path=/"), reply())
+    known = {"JSESSIONID": "node0==.node0", "BAYEUX_BROWSER": "x1"}
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
+        http.restore_cookies(known)
+        assert http.cookies() == known
+        for path in ("/", "/api/v2/me", "/api/v2/notifications"):
+            await http.request("GET", path, timeout=5)
+        assert http.cookies() == known | {"JSESSIONID": "new"}
+    assert b"JSESSIONID=node0==.node0" in heads[0]
+    assert b"JSESSIONID=node0==.node0" in heads[1]
+    assert b"JSESSIONID=new" in heads[2]
+
+
+async def test_accounts_share_no_cookies() -> None:
+    """A second session to the same server starts without the cookies of the first."""
+    answer, heads = replying(reply("Set-Cookie: JSESSIONID=a; Path=/"), reply())
+    async with (
+        raw_server(answer) as url,
+        HttpSession(url, request_timeout=5) as one,
+        HttpSession(url, request_timeout=5) as two,
+    ):
+        await one.request("GET", "/", timeout=5)
+        await two.request("GET", "/", timeout=5)
+    assert b"Cookie" not in heads[1]
+
+
+async def test_redirects_are_replies() -> None:
+    """A redirect is handed back, not followed: it could lead to a login page, or away with the cookies."""
+    answer, heads = replying(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n")
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
+        assert (await http.request("GET", "/", timeout=5)).status == 302
+    assert len(heads) == 1
+
+
+async def test_path_stays_encoded() -> None:
+    """The path reaches the server with the percent-encoding that the caller gave it."""
+    answer, heads = replying(reply())
+    async with raw_server(answer) as url, HttpSession(f"{url}/base/", request_timeout=5) as http:
+        await http.request("GET", "/a%2Fb%20c?x=%41", timeout=5)
+    assert heads[0].startswith(b"GET /base/a%2Fb%20c?x=%41 HTTP/1.1\r\n")
+
+
+async def test_header_names_ignore_case() -> None:
+    """A reply's headers are found in any case."""
+    answer, _ = replying(reply("x-csrf-HEADER: X-CSRF-TOKEN"))
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
+        answered = await http.request("GET", "/", timeout=5)
+    assert answered.headers["X-CSRF-Header"] == "X-CSRF-TOKEN"
