@@ -1,0 +1,48 @@
+"""Web Services: the login, the REST operations and their statusCodes."""
+
+from bridge.webservices import messages
+from bridge.webservices.client import WebServicesClient
+from bridge.webservices.login import Login, LoginState, LoginStatus
+from bridge.webservices.messages import DeviceUserEvent, Message, OutboundRecord
+from bridge.webservices.outbound import NOTIFICATIONS, OUTBOUND_OPERATIONS, OutboundOperation
+from bridge.webservices.profile import OUTBOUND_FEATURE, Profile
+from bridge.webservices.replies import UpstreamReply
+from bridge.webservices.requests import (
+    EXAMPLE_REQUEST,
+    LARGEST_ID,
+    DoNotCallByHandle,
+    DoNotCallByNumber,
+    DoNotCallRecord,
+    OutboundRecordRequest,
+    outbound_record_path,
+)
+from bridge.webservices.statuscodes import STATUS_CODES, StatusCode, status_code
+from bridge.webservices.voice import VoiceSession
+
+__all__ = [
+    "EXAMPLE_REQUEST",
+    "LARGEST_ID",
+    "NOTIFICATIONS",
+    "OUTBOUND_FEATURE",
+    "OUTBOUND_OPERATIONS",
+    "STATUS_CODES",
+    "DeviceUserEvent",
+    "DoNotCallByHandle",
+    "DoNotCallByNumber",
+    "DoNotCallRecord",
+    "Login",
+    "LoginState",
+    "LoginStatus",
+    "Message",
+    "OutboundOperation",
+    "OutboundRecord",
+    "OutboundRecordRequest",
+    "Profile",
+    "StatusCode",
+    "UpstreamReply",
+    "VoiceSession",
+    "WebServicesClient",
+    "messages",
+    "outbound_record_path",
+    "status_code",
+]

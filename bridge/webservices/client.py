@@ -1,0 +1,117 @@
+"""The REST operations of Web Services, for one account."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from bridge.errors import UpstreamRejected, UpstreamUnreachable
+from bridge.webservices.exchange import exchange
+from bridge.webservices.replies import Challenge, challenge, verdict
+from bridge.webservices.statuscodes import OK, PARTIAL_SUCCESS, status_code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.cometd import Credentials, HttpReply, HttpSession
+    from bridge.webservices.replies import UpstreamReply
+
+IN_FLIGHT: Final = 32
+"""Requests at the same time, where the settings don't say: fewer than the account's connections, so that slow
+operations never delay the CometD poll."""
+
+log = structlog.get_logger(__name__)
+
+
+class WebServicesClient:
+    """Sends operations with the account's login.
+
+    `request_timeout` (s) bounds each exchange, and the wait for a turn; at most `in_flight` requests run at a time.
+    """
+
+    def __init__(
+        self,
+        http: HttpSession,
+        login: Credentials,
+        *,
+        account: str,
+        request_timeout: float,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self._http = http
+        self._login = login
+        self._account = account
+        self._request_timeout = request_timeout
+        self._in_flight = in_flight
+        self._turns = asyncio.Semaphore(in_flight)
+
+    async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
+        """POST an operation as JSON; return the verdict of an accepted one (statusCode 0: accepted, not done).
+
+        `path` begins with /api/v2 and is percent-encoded. A refusal for want of a login or of a CSRF token, which means
+        that nothing was done, is answered with a new one and the same request, once each. Nothing else is sent twice.
+
+        Raises:
+            UpstreamRejected: a statusCode other than 0.
+            LoginRefused: the account's password is wrong, or was a short time ago.
+            UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: no verdict; see there.
+        """
+        answer = verdict(await self._post(path, msgspec.json.encode(body)))
+        if answer.status_code != OK:
+            raise _rejected(answer)
+        return answer
+
+    async def start_voice_session(self) -> UpstreamReply:
+        """Open a contact centre session on the voice channel: sites need it where the device is not registered else.
+
+        It logs an agent in. Source: the page StartContactCenterSession; statusCode 7 (some channels failed) is accepted
+        there, with a warning in the log.
+
+        Raises:
+            As `forward`.
+        """
+        body = {"operationName": "StartContactCenterSession", "channels": ["voice"]}
+        answer = verdict(await self._post("/api/v2/me", msgspec.json.encode(body)))
+        if answer.status_code == PARTIAL_SUCCESS:
+            log.warning("voice-session-partial", account=self._account)
+        elif answer.status_code != OK:
+            raise _rejected(answer)
+        return answer
+
+    async def _post(self, path: str, body: bytes) -> HttpReply:
+        await self._turn()
+        try:
+            renewed = {Challenge.NONE}
+            while True:
+                headers = await self._login.headers()
+                reply = await exchange(
+                    self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout
+                )
+                asked = challenge(reply)
+                if asked in renewed or not await self._login.challenged(reply):
+                    return reply
+                renewed.add(asked)
+        finally:
+            self._turns.release()
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._request_timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise UpstreamUnreachable(
+                f"{self._in_flight} requests are waiting for Web Services already; it is too slow for more", sent=False
+            ) from None
+
+
+def _rejected(answer: UpstreamReply) -> UpstreamRejected:
+    known = status_code(answer.status_code)
+    return UpstreamRejected(
+        f"Web Services refuses: {known.meaning} (statusCode {answer.status_code}). Remedy: {known.remedy}.",
+        http_status=answer.http_status,
+        status_code=answer.status_code,
+        status_message=answer.status_message,
+    )

@@ -1,0 +1,47 @@
+"""One REST exchange with Web Services, its failures named as REST callers know them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.cometd import NO_HEADERS
+from bridge.errors import ExchangeFailed, UpstreamInvalidReply, UpstreamTimeout, UpstreamUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.cometd import HttpReply, HttpSession
+
+
+async def exchange(
+    http: HttpSession,
+    method: str,
+    path: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
+    timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
+) -> HttpReply:
+    """Send one request and return its reply, whatever its status; `timeout` in seconds.
+
+    Raises:
+        UpstreamUnreachable: no connection, or it ended before the reply did (`sent`).
+        UpstreamTimeout: no whole reply in time.
+        UpstreamInvalidReply: the reply is not HTTP.
+    """
+    try:
+        return await http.request(method, path, body=body, headers=headers, timeout=timeout)
+    except ExchangeFailed as error:
+        match error.reason:
+            case "timeout":
+                raise UpstreamTimeout(f"Web Services did not answer within {timeout:g} s") from None
+            case "garbled":
+                raise UpstreamInvalidReply(
+                    "Web Services answered with something that is not HTTP", http_status=0
+                ) from None
+            case "cut":
+                raise UpstreamUnreachable(
+                    "Web Services closed the connection before its reply was whole", sent=True
+                ) from None
+            case _:
+                raise UpstreamUnreachable(f"Web Services can't be reached: {error}", sent=error.sent) from None

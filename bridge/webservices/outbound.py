@@ -1,0 +1,71 @@
+"""The operations on outbound records: one table of their requests and of the messages that answer them.
+
+Source: the pages of the Outbound API. Names differ on purpose there: CompleteRecord is answered by
+RecordProcessedAcknowledge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.webservices.requests import (
+    AddRecord,
+    CompleteRecord,
+    DoNotCallByHandle,
+    DoNotCallByNumber,
+    GetChainedRecord,
+    OutboundRecordRequest,
+    RejectRecord,
+    RescheduleRecord,
+    UpdateRecord,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundOperation:
+    """One operation: the form that its request has with a handle in the path and without one (None: no such form)."""
+
+    acknowledgements: tuple[str, ...]
+    """The `notificationType`s that say that it was done."""
+    by_handle: type[OutboundRecordRequest] | None = None
+    by_number: type[OutboundRecordRequest] | None = None
+    on_the_way: tuple[str, ...] = ()
+    """The `notificationType`s that answer it too, before it is done."""
+    repeatable: bool = False
+    """Whether Web Services ends up the same when it gets the request twice, so that a lost reply can be tried again."""
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether the bridge takes it from REST callers."""
+        return self.by_handle is not None or self.by_number is not None
+
+
+OUTBOUND_OPERATIONS: Final[Mapping[str, OutboundOperation]] = {
+    "DoNotCallRecord": OutboundOperation(
+        ("DoNotCallAcknowledge",), DoNotCallByHandle, DoNotCallByNumber, repeatable=True
+    ),
+    "UpdateRecord": OutboundOperation(("UpdateCallCompletionStatsAcknowledge",), UpdateRecord, repeatable=True),
+    # A record that is processed or rejected is given up: whether a second time is refused, no page says.
+    "CompleteRecord": OutboundOperation(("RecordProcessedAcknowledge",), CompleteRecord),
+    "RejectRecord": OutboundOperation(("RecordRejectAcknowledge",), RejectRecord),
+    "RescheduleRecord": OutboundOperation(
+        ("ScheduledRecordRescheduleAcknowledge", "RecordRescheduleAcknowledge"), RescheduleRecord, repeatable=True
+    ),
+    "AddRecord": OutboundOperation(("AddRecordAcknowledge",), by_number=AddRecord),
+    "GetChainedRecord": OutboundOperation(
+        ("ChainedRecordsDataEnd",), GetChainedRecord, on_the_way=("ChainedRecord",), repeatable=True
+    ),
+    "GetPreviewRecord": OutboundOperation(("PreviewRecord",)),
+}
+"""By `operationName`."""
+
+NOTIFICATIONS: Final[Mapping[str, str]] = {
+    notification: name
+    for name, operation in OUTBOUND_OPERATIONS.items()
+    for notification in (*operation.acknowledgements, *operation.on_the_way)
+}
+"""Which operation a `notificationType` answers."""

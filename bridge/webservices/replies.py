@@ -1,0 +1,81 @@
+"""What a reply of Web Services says: its statusCode first, then its HTTP status; and what a refusal asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bridge.errors import UpstreamInvalidReply
+from bridge.webservices.statuscodes import NOT_AUTHENTICATED, OK
+
+if TYPE_CHECKING:
+    from bridge.cometd import HttpReply
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
+    """The verdict of Web Services. `status_message` is its free text: for the caller, never for a log."""
+
+    http_status: int
+    status_code: int
+    status_message: str | None = None
+
+
+class Challenge(Enum):
+    """What a refused request lacks; the three meanings of HTTP status 403, told apart by the body."""
+
+    NONE = "none"
+    LOGIN = "login"
+    CSRF = "csrf"
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    status_code: int
+    status_message: object = None
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
+def verdict(reply: HttpReply) -> UpstreamReply:
+    """Read the verdict of a reply.
+
+    Raises:
+        UpstreamInvalidReply: it has no statusCode, or statusCode 0 under an HTTP error.
+    """
+    body = _body(reply)
+    if body is None:
+        raise UpstreamInvalidReply(
+            f"Web Services, or something in front of it, answered HTTP {reply.status} without a statusCode",
+            http_status=reply.status,
+        )
+    if body.status_code == OK and not 200 <= reply.status < 300:
+        raise UpstreamInvalidReply(
+            f"Web Services contradicts itself: statusCode 0 under HTTP {reply.status}", http_status=reply.status
+        )
+    message = body.status_message if isinstance(body.status_message, str) else None
+    return UpstreamReply(reply.status, body.status_code, message)
+
+
+def challenge(reply: HttpReply) -> Challenge:
+    """Tell what to renew before the request is sent again.
+
+    Source: wire logs (403 with statusCode 20, and never 401, for a missing or expired login) and the CSRF page (403
+    with the text "Missing or invalid Csrf token", JSON or not).
+    """
+    if reply.status == 403 and b"csrf" in reply.body.lower():
+        return Challenge.CSRF
+    body = _body(reply)
+    if body is None:
+        return Challenge.LOGIN if reply.status == 401 else Challenge.NONE
+    return Challenge.LOGIN if body.status_code == NOT_AUTHENTICATED else Challenge.NONE
+
+
+def _body(reply: HttpReply) -> _Body | None:
+    try:
+        return _DECODER.decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,246 @@
+"""The requests of the Outbound API as callers send them: checked, then forwarded as they are.
+
+Source: one page of the Outbound API for each operation; DoNotCallRecord has two, by handle (callingList required) and
+by number (phoneNumber required). Types are strict and unknown fields are kept, because Web Services may know more than
+its documentation tells. Which operation there is in which form: `bridge.webservices.outbound`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from urllib.parse import quote
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+API: Final = "/api/v2"
+LARGEST_ID: Final = 2**53 - 1
+"""Of a handle or an application: the largest integer that every JSON reader keeps exactly (RFC 7493)."""
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _whole(value: Any) -> Any:
+    """Take `134.0` as 134, since JSON Schema knows no difference; nothing else is coerced."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _never_null(value: Any) -> Any:
+    """Tell a missing parameter from one that is null, which is no text."""
+    if value is None:
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """Document an optional parameter by its type alone."""
+    for described in schema["properties"].values():
+        if "anyOf" in described:
+            [only] = [one for one in described.pop("anyOf") if one != {"type": "null"}]
+            described.update(only)
+            described.pop("default", None)
+
+
+NEVER_NULL: Final = BeforeValidator(_never_null)
+
+PhoneType: TypeAlias = Literal[
+    "NoContactType",
+    "HomePhone",
+    "DirectBusinessPhone",
+    "BusinessWithExt",
+    "Mobile",
+    "VacationPhone",
+    "Pager",
+    "Modem",
+    "VoiceMail",
+    "PinPager",
+    "EmailAddress",
+    "InstantMessaging",
+]
+TimeOfDay = Annotated[int, Field(ge=0, le=86_400, description="Seconds of the day."), BeforeValidator(_whole)]
+OptionalText: TypeAlias = Annotated[Text | None, NEVER_NULL]
+
+EXAMPLE_REQUEST: Final[dict[str, JsonValue]] = {
+    "callingList": "CallingList1",
+    "phoneNumber": "3001",
+    "campaignName": "Campaign1",
+    "devicePath": "/devices/f32a46c4-8a48-4067-9965-537fc9788790",
+    "operationName": "DoNotCallRecord",
+    "applicationId": 134,
+    "chainAttribute": "AllChain",
+    "referenceId": "123456789",
+}
+"""The request of the page DoNotCallRecord, to the letter."""
+_RECORD: Final = {
+    name: EXAMPLE_REQUEST[name] for name in ("campaignName", "devicePath", "applicationId", "referenceId")
+}
+_CONTACT: Final[dict[str, JsonValue]] = {
+    "phoneNumber": "3001",
+    "phoneType": "Mobile",
+    "timeZone": "GMT",
+    "from": 0,
+    "until": 86339,
+}
+
+
+def outbound_record_path(record_handle: int | None) -> str:
+    """Return the upstream path of a record, or of the records where the request names the record itself."""
+    path = f"{API}/me/outbound-records"
+    return path if record_handle is None else f"{path}/{quote(str(record_handle), safe='')}"
+
+
+class OutboundRecordRequest(BaseModel):
+    """What every operation on an outbound record has."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="allow",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra=_without_null,
+    )
+
+    operation_name: Text
+    application_id: Annotated[
+        int,
+        Field(ge=0, le=LARGEST_ID, description="The OCS application's id."),
+        BeforeValidator(_whole),
+    ]
+    campaign_name: Text
+    device_path: Annotated[
+        str,
+        Field(pattern=r"^/devices/[^/]+$", description="The device of the TLib request, as `/devices/{id}`."),
+    ]
+    reference_id: Annotated[
+        str | None,
+        NEVER_NULL,
+        Field(
+            min_length=1,
+            max_length=255,
+            description="Comes back on the acknowledgement; where it is missing the bridge makes one.",
+        ),
+    ] = None
+
+    def body(self) -> dict[str, Any]:
+        """Return what the caller sent, by upstream's names, and nothing that it did not send."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+    def with_reference(self, reference_id: str) -> Self:
+        """Return the same request under that referenceId."""
+        return self.model_copy(update={"reference_id": reference_id})
+
+
+def _example(operation: str, parameters: dict[str, JsonValue]) -> ConfigDict:
+    """Document a request by the page's own example, and its optional parameters by their type alone."""
+    example = {"operationName": operation} | _RECORD | parameters
+
+    def extra(schema: dict[str, Any]) -> None:
+        _without_null(schema)
+        schema["examples"] = [example]
+
+    return ConfigDict(json_schema_extra=extra)
+
+
+class DoNotCallRecord(OutboundRecordRequest):
+    """Marks an outbound record as DoNotCall."""
+
+    operation_name: Literal["DoNotCallRecord"]
+    chain_attribute: Annotated[
+        Literal["AllChain", "RecordOnly"] | None,
+        NEVER_NULL,
+        Field(description="All records of the chain, or this one."),
+    ] = None
+    calling_list: OptionalText = None
+    phone_number: OptionalText = None
+
+
+class DoNotCallByHandle(DoNotCallRecord):
+    """Marks the outbound record of the path's handle as DoNotCall."""
+
+    model_config = _example("DoNotCallRecord", EXAMPLE_REQUEST)
+
+    calling_list: Text
+
+
+class DoNotCallByNumber(DoNotCallRecord):
+    """Marks the outbound record of a phone number as DoNotCall."""
+
+    model_config = _example("DoNotCallRecord", {"phoneNumber": "3001", "chainAttribute": "AllChain"})
+
+    phone_number: Text
+
+
+class UpdateRecord(OutboundRecordRequest):
+    """Changes the contact's phone number, its type, or when it may be called."""
+
+    model_config = _example("UpdateRecord", _CONTACT)
+
+    operation_name: Literal["UpdateRecord"]
+    phone_number: OptionalText = None
+    phone_type: Annotated[PhoneType | None, NEVER_NULL] = None
+    time_zone: OptionalText = None
+    from_: Annotated[TimeOfDay | None, NEVER_NULL, Field(alias="from")] = None
+    until: Annotated[TimeOfDay | None, NEVER_NULL] = None
+
+
+class CompleteRecord(OutboundRecordRequest):
+    """Says that the record was processed, and with what result."""
+
+    model_config = _example("CompleteRecord", {"callResult": "Answer", "phoneNumber": "3001"})
+
+    operation_name: Literal["CompleteRecord"]
+    call_result: OptionalText = None
+    phone_number: OptionalText = None
+
+
+class RejectRecord(OutboundRecordRequest):
+    """Gives a record back that was not called."""
+
+    model_config = _example("RejectRecord", {"callingList": "CallingList1"})
+
+    operation_name: Literal["RejectRecord"]
+    calling_list: Text
+
+
+class RescheduleRecord(OutboundRecordRequest):
+    """Has the record called again at a later time."""
+
+    model_config = _example("RescheduleRecord", {"callbackType": "Campaign", "timestamp": 1_433_915_450})
+
+    operation_name: Literal["RescheduleRecord"]
+    callback_type: Annotated[
+        Literal["Personal", "Campaign"], Field(description="Whether this agent calls back, or any of the campaign.")
+    ]
+    timestamp: Annotated[
+        int, Field(ge=0, le=LARGEST_ID, description="When, in seconds since 1970 UTC."), BeforeValidator(_whole)
+    ]
+
+
+class AddRecord(OutboundRecordRequest):
+    """Adds a record to a calling list."""
+
+    model_config = _example("AddRecord", _CONTACT)
+
+    operation_name: Literal["AddRecord"]
+    phone_number: Text
+    phone_type: PhoneType
+    time_zone: Text
+    from_: Annotated[TimeOfDay, Field(alias="from")]
+    until: TimeOfDay
+    chain_id: Annotated[
+        Annotated[int, Field(ge=0, le=LARGEST_ID), BeforeValidator(_whole)] | None,
+        NEVER_NULL,
+        Field(description="The chain to join."),
+    ] = None
+    other_fields: Annotated[
+        dict[str, JsonValue] | None, NEVER_NULL, Field(description="Further columns of the calling list.")
+    ] = None
+
+
+class GetChainedRecord(OutboundRecordRequest):
+    """Asks for the records of the same chain; they come by CometD."""
+
+    model_config = _example("GetChainedRecord", {})
+
+    operation_name: Literal["GetChainedRecord"]

@@ -1,0 +1,132 @@
+"""REST operations: what is sent again, what is not, and how each end is named."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from bridge.cometd.http import HttpSession
+from bridge.errors import UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from bridge.webservices import Login, UpstreamReply, WebServicesClient
+from bridge.webservices.client import IN_FLIGHT
+from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
+
+PATH = "/api/v2/me/outbound-records/13"
+TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-CSRF-TOKEN", "X-CSRF-TOKEN": "t1"})
+
+
+@contextlib.asynccontextmanager
+async def client_to(
+    *posts: Scripted, request_timeout: float = 5
+) -> AsyncIterator[tuple[WebServicesClient, ScriptedUpstream]]:
+    async with (
+        ScriptedUpstream(gets=[TOKEN], posts=posts) as upstream,
+        HttpSession(upstream.url, request_timeout=request_timeout) as http,
+    ):
+        login = Login(
+            http,
+            account="a",
+            username="agent",
+            password="secret",
+            request_timeout=request_timeout,
+            retry_interval=60,
+        )
+        yield WebServicesClient(http, login, account="a", request_timeout=request_timeout), upstream
+
+
+async def test_operation_is_posted_as_json() -> None:
+    """An operation goes out as JSON with the CSRF header, after one login, with no other header of the login."""
+    async with client_to(OK) as (client, upstream):
+        assert await client.forward(PATH, {"a": 1, "b": {"ü": None}}) == UpstreamReply(200, 0)
+        _, post = upstream.seen
+    assert (post.method, post.path) == ("POST", PATH)
+    assert msgspec.json.decode(post.body) == {"a": 1, "b": {"ü": None}}
+    assert post.headers["Content-Type"] == "application/json; charset=UTF-8"
+    assert post.headers["X-CSRF-TOKEN"] == "t1"
+    assert "Authorization" not in post.headers
+
+
+@pytest.mark.parametrize(
+    ("refusals", "methods"),
+    [
+        ([NOT_AUTHENTICATED], "GET POST GET POST"),
+        ([CSRF], "GET POST GET POST"),
+        ([NOT_AUTHENTICATED, CSRF], "GET POST GET POST GET POST"),
+    ],
+)
+async def test_login_and_token_are_renewed(refusals: list[Scripted], methods: str) -> None:
+    """A request refused for want of a login or a token is sent again once each is renewed."""
+    async with client_to(*refusals, OK) as (client, upstream):
+        assert (await client.forward(PATH, {})).status_code == 0
+        assert upstream.methods == methods.split()
+
+
+async def test_login_is_renewed_once() -> None:
+    """A statusCode 20 right after a new login is the verdict, not the start of a loop."""
+    async with client_to(NOT_AUTHENTICATED) as (client, upstream):
+        with pytest.raises(UpstreamRejected) as failed:
+            await client.forward(PATH, {})
+        assert failed.value.status_code == 20
+        assert upstream.methods.count("POST") == 2
+
+
+async def test_token_is_renewed_once() -> None:
+    """A CSRF refusal right after a new token ends the matter."""
+    async with client_to(CSRF) as (client, upstream):
+        with pytest.raises(UpstreamInvalidReply):
+            await client.forward(PATH, {})
+        assert upstream.methods.count("POST") == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, 4), (403, 3), (403, 5), (200, 7), (400, 1), (418, 77)])
+async def test_refusal_is_final(status: int, code: int) -> None:
+    """Any other statusCode is the verdict, and nothing is sent twice; its text stays out of the error's."""
+    async with client_to(Scripted(status, f'{{"statusCode":{code},"statusMessage":"phone 5550123"}}')) as (
+        client,
+        upstream,
+    ):
+        with pytest.raises(UpstreamRejected) as failed:
+            await client.forward(PATH, {})
+        assert upstream.methods.count("POST") == 1
+    assert (failed.value.http_status, failed.value.status_code) == (status, code)
+    assert failed.value.status_message == "phone 5550123"
+    assert "5550123" not in str(failed.value)
+
+
+async def test_slow_upstream_is_a_timeout() -> None:
+    """No answer in time is a timeout, and the request is not repeated."""
+    async with client_to(Scripted(gate=asyncio.Event()), request_timeout=0.2) as (client, upstream):
+        with pytest.raises(UpstreamTimeout):
+            await client.forward(PATH, {})
+        assert upstream.methods.count("POST") == 1
+
+
+async def test_requests_leave_room_for_the_poll() -> None:
+    """At most half of the account's connections serve requests; one more is told that it was not sent."""
+    gate = asyncio.Event()
+    async with client_to(Scripted(gate=gate), request_timeout=0.5) as (client, upstream):
+        results = await asyncio.gather(
+            *(client.forward(PATH, {}) for _ in range(IN_FLIGHT + 1)), return_exceptions=True
+        )
+        assert upstream.methods.count("POST") == IN_FLIGHT
+    refused = [one for one in results if isinstance(one, UpstreamUnreachable)]
+    assert [one.sent for one in refused] == [False]
+
+
+@pytest.mark.parametrize("code", [0, 7])
+async def test_voice_session_may_open_in_part(code: int) -> None:
+    """StartContactCenterSession counts as opened with statusCode 7 too."""
+    async with client_to(Scripted(body=f'{{"statusCode":{code}}}')) as (client, upstream):
+        assert (await client.start_voice_session()).status_code == code
+        post = upstream.seen[-1]
+    assert post.path == "/api/v2/me"
+    assert msgspec.json.decode(post.body) == {"operationName": "StartContactCenterSession", "channels": ["voice"]}
+
+
+async def test_voice_session_can_be_refused() -> None:
+    """Any other statusCode of StartContactCenterSession is a refusal."""
+    async with client_to(Scripted(500, '{"statusCode":4}')) as (client, _):
+        with pytest.raises(UpstreamRejected):
+            await client.start_voice_session()

@@ -1,0 +1,210 @@
+"""The login: once for all, again when it ended, and never a locked account."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bridge.cometd.http import HttpReply, HttpSession
+from bridge.errors import LoginRefused, UpstreamInvalidReply, UpstreamRejected, UpstreamUnreachable
+from bridge.webservices import Login, LoginState, Profile
+from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
+
+PASSWORD = "pässword:with colon"
+TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t1"})
+NEW_TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t2"})
+
+
+def refused(one: Scripted) -> HttpReply:
+    return HttpReply(one.status, {}, one.body.encode())
+
+
+@contextlib.asynccontextmanager
+async def login_to(*gets: Scripted, retry_interval: float = 60) -> AsyncIterator[tuple[Login, ScriptedUpstream]]:
+    async with ScriptedUpstream(gets=gets) as upstream, HttpSession(upstream.url, request_timeout=5) as http:
+        login = Login(
+            http,
+            account="sales",
+            username="agent",
+            password=PASSWORD,
+            request_timeout=5,
+            retry_interval=retry_interval,
+        )
+        yield login, upstream
+
+
+async def test_one_login_serves_all() -> None:
+    """Callers that need a login at the same time share one."""
+    gate = asyncio.Event()
+    async with login_to(Scripted(gate=gate)) as (login, upstream):
+        async with asyncio.TaskGroup() as callers:
+            for _ in range(5):
+                callers.create_task(login.headers())
+            gate.set()
+        await login.headers()
+        assert upstream.methods == ["GET"]
+        assert login.status.state is LoginState.LOGGED_IN
+
+
+async def test_basic_credentials_are_utf8() -> None:
+    """The login is GET /api/v2/me with Basic credentials in UTF-8, colons in the password included."""
+    async with login_to(OK) as (login, upstream):
+        await login.headers()
+        [request] = upstream.seen
+    assert request.path == "/api/v2/me?subresources=features,devices,channels"
+    assert request.headers["Authorization"] == "Basic YWdlbnQ6cMOkc3N3b3JkOndpdGggY29sb24="
+
+
+async def test_csrf_header_has_the_advertised_name() -> None:
+    """The CSRF header is sent under the name that the server advertises, and not at all where it advertises none."""
+    async with login_to(TOKEN) as (login, _):
+        assert await login.headers() == {"X-Site-Token": "t1"}
+    async with login_to(OK) as (login, _):
+        assert await login.headers() == {}
+
+
+@pytest.mark.parametrize(
+    "no",
+    [
+        Scripted(401, "Unauthorized"),
+        NOT_AUTHENTICATED,
+        Scripted(403, '{"statusCode":3,"statusMessage":"Locked"}'),
+        Scripted(200, '{"statusCode":8}'),
+    ],
+)
+async def test_refused_password_is_not_repeated(no: Scripted) -> None:
+    """After a refusal the server is left alone for the whole interval: accounts get locked."""
+    async with login_to(no) as (login, upstream):
+        for _ in range(3):
+            with pytest.raises(LoginRefused):
+                await login.headers()
+        assert len(upstream.seen) == 1
+        assert login.status.state is LoginState.REFUSED
+        assert login.status.next_attempt is not None
+        assert login.status.next_attempt - login.status.since == pytest.approx(60, abs=1)
+
+
+async def test_refused_password_is_tried_again_later() -> None:
+    """Once the interval is over the password gets its next attempt, and may be right now."""
+    async with login_to(NOT_AUTHENTICATED, OK, retry_interval=0.05) as (login, upstream):
+        with pytest.raises(LoginRefused):
+            await login.headers()
+        async with asyncio.timeout(5):
+            while login.status.state is not LoginState.LOGGED_IN:
+                with contextlib.suppress(LoginRefused):
+                    await login.headers()
+                await asyncio.sleep(0)
+        assert len(upstream.seen) == 2
+        assert login.status.next_attempt is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Scripted(503, "<html>busy</html>"), UpstreamInvalidReply),
+        (Scripted(302, "", {"Location": "/login"}), UpstreamInvalidReply),
+        (Scripted(500, '{"statusCode":4}'), UpstreamRejected),
+    ],
+)
+async def test_outage_is_no_refusal(reply: Scripted, error: type[Exception]) -> None:
+    """A login that failed for another reason than the password may be tried again at once."""
+    async with login_to(reply, OK) as (login, _):
+        with pytest.raises(error):
+            await login.headers()
+        states = [login.status.state]
+        await login.headers()
+        states.append(login.status.state)
+        assert states == [LoginState.UNKNOWN, LoginState.LOGGED_IN]
+
+
+async def test_no_connection_is_no_refusal() -> None:
+    """A server that is down leaves the state unknown, and the failure tells that nothing was sent."""
+    async with login_to(OK) as (_, upstream):
+        url = upstream.url
+    async with HttpSession(url, request_timeout=5) as http:
+        login = Login(http, account="a", username="a", password="b", request_timeout=5, retry_interval=60)
+        with pytest.raises(UpstreamUnreachable) as failed:
+            await login.headers()
+    assert not failed.value.sent
+    assert login.status.state is LoginState.UNKNOWN
+
+
+async def test_challenges_share_one_new_login() -> None:
+    """Requests that meet the same ended login cause one new login together."""
+    gate = asyncio.Event()
+    async with login_to(OK, Scripted(gate=gate)) as (login, upstream):
+        await login.headers()
+        async with asyncio.TaskGroup() as callers:
+            again = [callers.create_task(login.challenged(refused(NOT_AUTHENTICATED))) for _ in range(4)]
+            gate.set()
+        assert [one.result() for one in again] == [True] * 4
+        assert len(upstream.seen) == 2
+
+
+async def test_new_token_needs_no_password() -> None:
+    """A CSRF refusal fetches a new token by GET, without the credentials."""
+    async with login_to(TOKEN, NEW_TOKEN) as (login, upstream):
+        await login.headers()
+        assert await login.challenged(refused(CSRF))
+        assert await login.headers() == {"X-Site-Token": "t2"}
+        assert "Authorization" not in upstream.seen[1].headers
+
+
+async def test_token_of_an_ended_login_means_a_new_login() -> None:
+    """When the GET for a token finds the login ended, the account logs in again."""
+    async with login_to(TOKEN, NOT_AUTHENTICATED, NEW_TOKEN) as (login, upstream):
+        await login.headers()
+        assert await login.challenged(refused(CSRF))
+        assert await login.headers() == {"X-Site-Token": "t2"}
+        assert ["Authorization" in one.headers for one in upstream.seen] == [True, False, True]
+
+
+@pytest.mark.parametrize("code", [3, 5])
+async def test_forbidden_is_final(code: int) -> None:
+    """HTTP 403 with statusCode 3 or 5 renews nothing and asks nobody."""
+    async with login_to(OK) as (login, upstream):
+        await login.headers()
+        assert not await login.challenged(HttpReply(403, {}, b'{"statusCode":%d}' % code))
+        assert len(upstream.seen) == 1
+
+
+async def test_changed_password_ends_in_a_refusal() -> None:
+    """A login that ended and whose password no longer holds is refused, and stays visible as refused."""
+    async with login_to(OK, NOT_AUTHENTICATED) as (login, upstream):
+        await login.headers()
+        for _ in range(2):
+            with pytest.raises(LoginRefused):
+                await login.challenged(refused(NOT_AUTHENTICATED))
+        assert login.status.state is LoginState.REFUSED
+        assert len(upstream.seen) == 2
+
+
+async def test_errors_hold_no_secret() -> None:
+    """Neither an error's text nor a repr shows the password or the name."""
+    async with login_to(NOT_AUTHENTICATED) as (login, _):
+        with pytest.raises(LoginRefused) as failed:
+            await login.headers()
+        for text in (str(failed.value), repr(failed.value), repr(login), repr(login.status)):
+            assert "pässword" not in text
+            assert "agent" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            '{"statusCode":0,"user":{"features":[{"id":"api-voice-outbound","x":1}],"devices":[{"id":"d1"},{"id":"d2"}]}}',
+            Profile(("api-voice-outbound",), ("d1", "d2")),
+        ),
+        ('{"statusCode":0,"user":{"features":null}}', Profile()),
+        ('{"statusCode":0,"user":{"features":["api-voice-outbound"]}}', Profile()),
+        ('{"statusCode":0}', Profile()),
+    ],
+)
+async def test_profile_comes_with_the_login(body: str, expected: Profile) -> None:
+    """Features and devices are those of the login's reply; a shape that is not known gives none, and still a login."""
+    async with login_to(Scripted(body=body)) as (login, upstream):
+        assert await login.profile() == expected
+        assert len(upstream.seen) == 1
+        assert expected.may_do_outbound is bool(expected.features)
