@@ -1,0 +1,58 @@
+"""The published events: one module a kind, with its topic, type, schema and key. Knows no other package."""
+
+from bridge.events import acknowledgement, operation, session, unrecognized, user_event
+from bridge.events.acknowledgement import Acknowledgement
+from bridge.events.cloudevent import HeaderTemplate, event_id, session_hash
+from bridge.events.dead_letter import TOPIC as _DEAD_LETTERS
+from bridge.events.dead_letter import DeadLetter, dead_letter
+from bridge.events.keys import acknowledgement_key, record_key, user_event_key
+from bridge.events.operation import Operation, Status, Upstream, operation_record
+from bridge.events.record import Headers, Record
+from bridge.events.schemas import schema_files
+from bridge.events.session import Change, Session, session_record
+from bridge.events.times import rfc3339, rfc3339_milliseconds
+from bridge.events.unrecognized import Unrecognized
+from bridge.events.user_event import Processing, UserEvent
+
+TOPICS = (
+    acknowledgement.TOPIC,
+    user_event.TOPIC,
+    operation.TOPIC,
+    session.TOPIC,
+    unrecognized.TOPIC,
+    _DEAD_LETTERS,
+)
+"""Every topic that events are published to, without the prefix."""
+
+__all__ = [
+    "TOPICS",
+    "Acknowledgement",
+    "Change",
+    "DeadLetter",
+    "HeaderTemplate",
+    "Headers",
+    "Operation",
+    "Processing",
+    "Record",
+    "Session",
+    "Status",
+    "Unrecognized",
+    "Upstream",
+    "UserEvent",
+    "acknowledgement",
+    "acknowledgement_key",
+    "dead_letter",
+    "event_id",
+    "operation",
+    "operation_record",
+    "record_key",
+    "rfc3339",
+    "rfc3339_milliseconds",
+    "schema_files",
+    "session",
+    "session_hash",
+    "session_record",
+    "unrecognized",
+    "user_event",
+    "user_event_key",
+]

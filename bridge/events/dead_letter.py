@@ -1,0 +1,84 @@
+"""A dead letter: what is told of a record that Kafka refuses for itself, so that the flow goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from bridge.events.cloudevent import HeaderTemplate, account_of
+from bridge.events.record import Record
+from bridge.events.times import rfc3339
+
+TOPIC = "dead-letters.v1"
+TYPE = "gws.dead-letter.v1"
+SCHEMA = "urn:cometd-kafka-bridge:schema:dead-letter:v1"
+
+Reason: TypeAlias = Literal["too-large", "refused"]
+
+MAX_KEY_BYTES = 1024
+"""A key may itself be what made the record too large."""
+START_CHARACTERS = 1024
+_MAX_UTF8_BYTES = 4
+
+
+class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
+    """The value of a dead letter."""
+
+    reason: Reason
+    topic: str
+    """Where the record should have gone, without the prefix."""
+    size: int
+    """Bytes of the record's key and value."""
+    sha256: str
+    """Digest of the record's value, in hex."""
+    start: str
+    """The first characters of the value."""
+    event_type: str | None
+    """`ce_type` of the record."""
+    event_id: str | None
+    """`ce_id` of the record."""
+    account: str | None
+    received_at: str
+    """When Kafka refused it, RFC 3339."""
+
+
+def dead_letter(record: Record, reason: Reason, *, at: float) -> Record:
+    """Make the record that stands for a refused one; its id tells the refused record's, so a retry gives the same.
+
+    Args:
+        record: what Kafka refused.
+        reason: `too-large`, or `refused` for anything else that lies in the record.
+        at: when it was refused, in epoch seconds.
+    """
+    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    digest = hashlib.sha256(record.value).hexdigest()
+    account = account_of(headers.get("ce_source", ""))
+    received_at = rfc3339(at)
+    value = DeadLetter(
+        reason=reason,
+        topic=record.topic,
+        size=len(record.key) + len(record.value),
+        sha256=digest,
+        start=record.value[: START_CHARACTERS * _MAX_UTF8_BYTES].decode(errors="replace")[:START_CHARACTERS],
+        event_type=headers.get("ce_type"),
+        event_id=headers.get("ce_id"),
+        account=account,
+        received_at=received_at,
+    )
+    key = record.key[:MAX_KEY_BYTES].decode(errors="ignore").encode()
+    id_ = f"{headers.get('ce_id', digest)}-dead-letter".encode()
+    sequence = headers.get("ce_sequence")
+    template = HeaderTemplate(TYPE, SCHEMA, account or "", received_at)
+    return Record(
+        TOPIC,
+        key,
+        msgspec.json.encode(value),
+        template.headers(
+            id_,
+            key,
+            sequence=None if sequence is None else sequence.encode(),
+            traceparent=headers.get("traceparent"),
+        ),
+    )

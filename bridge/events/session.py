@@ -1,0 +1,74 @@
+"""The life of an account's CometD session: a loss, and the time that nothing was heard, is never silent."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from bridge.events.cloudevent import HeaderTemplate
+from bridge.events.record import Record
+from bridge.events.times import rfc3339
+
+TOPIC = "sessions.v1"
+TYPE = "gws.session.v1"
+SCHEMA = "urn:cometd-kafka-bridge:schema:session:v1"
+
+Change: TypeAlias = Literal["opened", "resumed", "lost", "gap", "closed"]
+
+
+class Session(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
+    """The value of a session event."""
+
+    change: Change
+    account: str
+    session: str
+    """Hash of the session that the change concerns; of the new session for a gap."""
+    previous_session: str | None
+    """Hash of the account's session before this one."""
+    from_: str | None = msgspec.field(name="from")
+    """For a gap: when the last reply was received that is wholly in Kafka, RFC 3339."""
+    to: str | None
+    """For a gap: when the new session was open, RFC 3339."""
+    reason: str | None
+    """A short stable word, for example `unknown-client`."""
+    ack_extension: bool | None
+    """Whether the server acknowledges (exactly once needs it); None where that is not known."""
+    received_at: str
+    """When the bridge learnt of the change, RFC 3339."""
+
+
+def session_record(
+    change: Change,
+    *,
+    account: str,
+    session: str,
+    at: float,
+    previous_session: str | None = None,
+    from_: float | None = None,
+    to: float | None = None,
+    reason: str | None = None,
+    ack_extension: bool | None = None,
+    traceparent: str | None = None,
+) -> Record:
+    """Make the record of a session event. Times are epoch seconds, sessions are their hashes.
+
+    The id tells the change: a session is opened, lost and closed once, and a gap ends with one session, so each tells
+    the same id at each try. It can be resumed many times: there the time is part of the id.
+    """
+    received_at = rfc3339(at)
+    value = Session(
+        change=change,
+        account=account,
+        session=session,
+        previous_session=previous_session,
+        from_=None if from_ is None else rfc3339(from_),
+        to=None if to is None else rfc3339(to),
+        reason=reason,
+        ack_extension=ack_extension,
+        received_at=received_at,
+    )
+    id_ = f"{session}-{change}-{received_at}" if change == "resumed" else f"{session}-{change}"
+    key = account.encode()
+    headers = HeaderTemplate(TYPE, SCHEMA, account, received_at).headers(id_.encode(), key, traceparent=traceparent)
+    return Record(TOPIC, key, msgspec.json.encode(value), headers)

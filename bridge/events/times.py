@@ -1,0 +1,37 @@
+"""Times as the published events write them: RFC 3339, UTC, milliseconds."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+MILLISECONDS_PER_SECOND = 1000
+_END = 253_402_300_800_000
+"""1 January of the year 10000, in epoch milliseconds: RFC 3339 has four digits for the year."""
+_FRACTIONS = tuple(f".{millisecond:03d}Z" for millisecond in range(MILLISECONDS_PER_SECOND))
+
+
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def rfc3339(seconds: float) -> str:
+    """Write a time in epoch seconds as `2026-01-01T12:00:00.123Z`.
+
+    Raises:
+        ValueError: the time lies before 1970 or after the year 9999.
+    """
+    return rfc3339_milliseconds(round(seconds * MILLISECONDS_PER_SECOND))
+
+
+def rfc3339_milliseconds(milliseconds: int) -> str:
+    """Write a time in epoch milliseconds as `2026-01-01T12:00:00.123Z`.
+
+    Raises:
+        ValueError: the time lies before 1970 or after the year 9999.
+    """
+    if not 0 <= milliseconds < _END:
+        raise ValueError("the time lies before 1970 or after the year 9999")
+    second, fraction = divmod(milliseconds, MILLISECONDS_PER_SECOND)
+    return _second(second) + _FRACTIONS[fraction]
