@@ -1,0 +1,63 @@
+"""A consumer without a group, opened and closed with deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bridge.delivery.connection import connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from bridge.settings import Kafka
+
+Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
+CLOSE_TIMEOUT: Final = 2.0
+
+
+@asynccontextmanager
+async def consumer(
+    settings: Kafka, topics: Sequence[str], isolation: Isolation, *, wait_ms: int, least_bytes: int = 1
+) -> AsyncGenerator[AIOKafkaConsumer, None]:
+    """A started consumer of all partitions of `topics`.
+
+    `wait_ms` is how long the broker waits for `least_bytes` of new records.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or a topic doesn't exist.
+    """
+    client = AIOKafkaConsumer(
+        *topics,
+        **connection(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        check_crcs=settings.check_crcs,
+        fetch_max_wait_ms=wait_ms,
+        fetch_min_bytes=least_bytes,
+    )
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await client.start()
+        yield client
+    finally:
+        # After a failed exchange the close can wait for a broker that is gone.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await client.stop()
+
+
+async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """The offset after the last record of each partition, committed or not.
+
+    A read_committed consumer is told the last stable offset instead, which stays behind while any transaction is open,
+    and for a moment after a commit was confirmed.
+    """
+    async with consumer(settings, topics, "read_uncommitted", wait_ms=0) as client:
+        ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())
+        return ends

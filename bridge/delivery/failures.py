@@ -1,0 +1,80 @@
+"""What can go wrong with Kafka, sorted by what to do about it, and put in words for /health/ready."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from aiokafka import errors as kafka
+
+from bridge.errors import KafkaUnavailable
+
+Refusal: TypeAlias = Literal["too-large", "refused"]
+TOO_LARGE: Final = "too-large"
+REFUSED: Final = "refused"
+
+
+class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
+    """The broker finds the record itself invalid, and would at each attempt (Kafka's error 87, INVALID_RECORD)."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "The record has failed the validation on the broker and hence is rejected"
+
+
+# aiokafka 0.14 knows no code above 79 and would report an unknown error.
+kafka.kafka_errors.setdefault(InvalidRecord.errno, InvalidRecord)
+
+# aiokafka's state machines assert, and its client looks up connections that may just have gone (KeyError): that costs
+# the producer, never the relay.
+FAILURES: Final = (kafka.KafkaError, KafkaUnavailable, OSError, TimeoutError, AssertionError, KeyError)
+
+
+def refusal(error: BaseException) -> Refusal | None:
+    """Why Kafka refuses these records for themselves (the dead letter's reason); None for every other failure."""
+    if isinstance(error, kafka.MessageSizeTooLargeError | kafka.RecordListTooLargeError | kafka.RecordTooLargeError):
+        return TOO_LARGE
+    if isinstance(error, InvalidRecord | kafka.InvalidTimestampError):
+        return REFUSED
+    return None
+
+
+def fenced(error: BaseException | None) -> bool:
+    """Whether the broker says that a newer producer, or its own transaction time-out, has taken our place."""
+    while error is not None:
+        if isinstance(error, kafka.ProducerFenced | kafka.InvalidProducerEpoch):
+            return True
+        error = error.__cause__
+    return False
+
+
+# The first that fits counts: TimeoutError is an OSError, and most of Kafka's errors have a common base.
+_REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
+    ((TimeoutError, kafka.RequestTimedOutError, kafka.KafkaTimeoutError), "kafka does not answer in time"),
+    ((kafka.TopicAuthorizationFailedError,), "not authorised: topic {topics}"),
+    ((kafka.TransactionalIdAuthorizationFailed,), "not authorised: transactional id"),
+    ((kafka.ClusterAuthorizationFailedError,), "not authorised: cluster"),
+    ((kafka.AuthenticationFailedError, kafka.SaslAuthenticationFailed), "kafka refuses the user name or password"),
+    ((kafka.UnknownTopicOrPartitionError,), "unknown topic {topics}"),
+    ((kafka.KafkaConnectionError, kafka.NodeNotReadyError, OSError), "kafka unreachable"),
+    ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), "the transaction was fenced"),
+)
+
+
+def reason(error: BaseException) -> str:
+    """One short sentence: what is wrong with Kafka, with the topic where that matters."""
+    if isinstance(error, KafkaUnavailable):
+        return str(error)
+    for types, words in _REASONS:
+        if isinstance(error, types):
+            return words.format(topics=_topics(error)).rstrip()
+    if error.__cause__ is not None:
+        return reason(error.__cause__)
+    return f"kafka failed: {type(error).__name__}"
+
+
+def _topics(error: BaseException) -> str:
+    """The topics that aiokafka gives as the error's only argument, as a name or as a set of names."""
+    argument = error.args[0] if error.args else ""
+    if isinstance(argument, set | frozenset):
+        return ", ".join(sorted(argument))
+    return argument if isinstance(argument, str) else ""

@@ -1,0 +1,100 @@
+"""Reads a topic from its beginning and goes on for ever, across every outage of Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+
+from bridge.delivery.backoff import Backoff
+from bridge.delivery.consumer import consumer, last_offsets
+from bridge.delivery.failures import FAILURES, reason
+from bridge.delivery.topics import create_missing_topics, topic_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    from bridge.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+POLL_MS: Final = 250
+LEAST_BYTES: Final = 1 << 16
+"""Of one fetch, unless `POLL_MS` are over: a fetch for each record would cost more than what it brings."""
+DENIED: Final = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
+DENIALS: Final = 4
+"""In a row, until the topic counts as not there: one that is just being created is, a moment later."""
+STANDSTILL: Final = 5.0
+"""Seconds without a record after which the topic counts as read: the end may lie behind a transaction of a bridge that
+is gone, which the coordinator aborts only after a minute."""
+
+
+class Follower:
+    """One topic, named without the prefix; consumers that read committed records see the same."""
+
+    def __init__(self, settings: Kafka, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, topic)
+        self._next: dict[TopicPartition, int] = {}
+        self._caught_up = False
+
+    async def run(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+        """Hand over the values, in order within each partition; call `caught_up` at what was the end at the start.
+
+        Never returns. After an outage it goes on where it was, so no value comes twice. A topic that doesn't exist, or
+        may not be read, has nothing to wait for: then `caught_up` comes after a few attempts, and values if ever.
+        """
+        backoff = Backoff(cap=2.0)
+        failing: str | None = None
+        denials = 0
+        while True:
+            try:
+                await self._follow(take, caught_up)
+            except FAILURES as error:
+                if reason(error) != failing:
+                    failing = reason(error)
+                    log.warning("topic-unreadable", topic=self._topic, reason=failing)
+                denials = denials + 1 if isinstance(error, DENIED) else 0
+                if denials == DENIALS and not self._caught_up:
+                    self._caught_up = True
+                    caught_up()
+            await asyncio.sleep(backoff.next_delay())
+
+    async def _follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+        if self._settings.create_topics and not self._next:
+            # Before any consumer asks for it: a broker that creates topics by itself makes them with its own settings.
+            await create_missing_topics(self._settings)
+        ends = {} if self._caught_up else await last_offsets(self._settings, [self._topic])
+        async with consumer(
+            self._settings, [self._topic], "read_committed", wait_ms=POLL_MS, least_bytes=LEAST_BYTES
+        ) as client:
+            if not client.assignment():
+                raise UnknownTopicOrPartitionError(self._topic)  # it would be looked for only every five minutes
+            for place in client.assignment():
+                if place in self._next:
+                    client.seek(place, self._next[place])
+                else:
+                    await client.seek_to_beginning(place)
+            loop = asyncio.get_running_loop()
+            moved_at = loop.time()
+            while True:
+                if not self._caught_up and (not await _remaining(client, ends) or loop.time() - moved_at > STANDSTILL):
+                    self._caught_up = True
+                    caught_up()
+                fetched = await client.getmany(timeout_ms=POLL_MS)
+                for place, records in fetched.items():
+                    take([record.value for record in records if record.value is not None])
+                    self._next[place] = records[-1].offset + 1
+                    moved_at = loop.time()
+
+
+async def _remaining(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether some partition has not been read to its end."""
+    for place, end in ends.items():
+        if await client.position(place) < end:
+            return True
+    return False

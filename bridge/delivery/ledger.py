@@ -1,0 +1,115 @@
+"""A topic that this process writes and reads: what the operations keep their life in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from bridge.delivery.appender import Appender
+from bridge.delivery.follower import Follower
+from bridge.delivery.partition import partition_of
+from bridge.delivery.topics import topic_name
+from bridge.errors import KafkaUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bridge.delivery.memory import MemoryKafka
+    from bridge.events import Record
+    from bridge.settings import Kafka
+
+MEMORY_POLL: Final = 0.01
+
+
+class Place(NamedTuple):
+    """Where a record lies in Kafka; `topic` is the whole name, `partition` None where it is not known."""
+
+    topic: str
+    partition: int | None
+
+
+class Ledger(Protocol):
+    """Appends to Kafka without a transaction, and follows one topic."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return once the records are durable, in order. Used by one task at a time.
+
+        Raises:
+            KafkaUnavailable: not within a deadline; some may be there nevertheless.
+        """
+
+    async def follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+        """Hand over the topic's values from the beginning on, for ever; call `caught_up` at what is now the end."""
+
+    def place(self, topic: str, key: str) -> Place:
+        """Tell where the record of a topic (without the prefix) with that key lies."""
+        ...
+
+    async def stop(self) -> None:
+        """Release the connections, within a few seconds."""
+
+
+class KafkaLedger:
+    """The `Ledger` of the real thing; `topic` is the one to follow, `placed` those that `place` can tell of."""
+
+    def __init__(self, settings: Kafka, topic: str, placed: Sequence[str] = ()) -> None:
+        self._settings = settings
+        self._appender = Appender(settings)
+        self._follower = Follower(settings, topic)
+        self._partitions: dict[str, int] = {}
+        self._unplaced = list(placed)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See `Ledger.append`."""
+        await self._appender.append(records)
+        while self._unplaced:
+            self._partitions[self._unplaced[-1]] = await self._appender.partitions(self._unplaced[-1])
+            self._unplaced.pop()
+
+    async def follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+        """See `Ledger.follow`."""
+        await self._follower.run(take, caught_up)
+
+    def place(self, topic: str, key: str) -> Place:
+        """See `Ledger.place`."""
+        count = self._partitions.get(topic)
+        return Place(topic_name(self._settings, topic), None if count is None else partition_of(key.encode(), count))
+
+    async def stop(self) -> None:
+        """See `Ledger.stop`."""
+        await self._appender.stop()
+
+
+class MemoryLedger:
+    """A `Ledger` in `kafka.records`; the topic has one partition."""
+
+    def __init__(self, kafka: MemoryKafka, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See `Ledger.append`."""
+        if not self._kafka.available.is_set():
+            raise KafkaUnavailable("kafka unreachable")
+        self._kafka.records.extend(records)
+
+    async def follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+        """See `Ledger.follow`."""
+        await self._kafka.available.wait()
+        read = 0
+        behind = True
+        while True:
+            fresh = self._kafka.records[read:]
+            read += len(fresh)
+            take([record.value for record in fresh if record.topic == self._topic])
+            if behind:
+                behind = False
+                caught_up()
+            await asyncio.sleep(MEMORY_POLL)
+
+    def place(self, topic: str, key: str) -> Place:  # noqa: ARG002 -- one partition
+        """See `Ledger.place`."""
+        return Place(topic, 0)
+
+    async def stop(self) -> None:
+        """See `Ledger.stop`."""

@@ -1,0 +1,87 @@
+"""A publisher without Kafka: for tests of the parts above it, with the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bridge.delivery.failures import TOO_LARGE
+from bridge.delivery.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
+from bridge.errors import Fenced
+from bridge.events import Record, dead_letter
+from bridge.observability import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.delivery.position import Position
+
+UNAVAILABLE = PublisherState(connected=False, reason="kafka unreachable")
+
+
+@dataclass
+class MemoryKafka:
+    """What all publishers of one cluster share: the committed records in their order, and each account's position."""
+
+    records: list[Record] = field(default_factory=list)
+    positions: dict[str, Position] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    max_record_bytes: int = 1 << 20
+    """Larger values become dead letters."""
+    available: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, starts and publishes wait; it is set at first."""
+
+    def __post_init__(self) -> None:
+        self.available.set()
+
+
+class MemoryPublisher:
+    """A `Publisher` that keeps the records in `kafka.records`. The later of two publishers of an account fences."""
+
+    def __init__(self, kafka: MemoryKafka, account: str) -> None:
+        self.kafka = kafka
+        self.state: PublisherState = NOT_STARTED
+        self._account = account
+        self._epoch = 0
+
+    @property
+    def position(self) -> Position | None:
+        """The account's committed position."""
+        return self.kafka.positions.get(self._account)
+
+    async def start(self) -> Position | None:
+        """See `Publisher.start`."""
+        await self._wait_available()
+        self.kafka.epochs[self._account] += 1
+        self._epoch = self.kafka.epochs[self._account]
+        return self.position
+
+    async def publish(self, records: Sequence[Record], position: Position) -> None:
+        """See `Publisher.publish`."""
+        if not self._epoch:
+            raise RuntimeError("publish() before start()")
+        await self._wait_available()
+        if self._epoch != self.kafka.epochs[self._account]:
+            self.state = FENCED
+            raise Fenced(f"account {self._account}: {FENCED.reason}")
+        self.kafka.records.extend(self._fitting(record, position.last_reply_at) for record in records)
+        self.kafka.positions[self._account] = position
+
+    async def stop(self) -> None:
+        """See `Publisher.stop`."""
+        if self.state is not FENCED:
+            self.state = STOPPED
+
+    async def _wait_available(self) -> None:
+        if not self.kafka.available.is_set():
+            self.state = UNAVAILABLE
+            await self.kafka.available.wait()
+        self.state = CONNECTED
+
+    def _fitting(self, record: Record, at: float) -> Record:
+        if len(record.value) <= self.kafka.max_record_bytes:
+            return record
+        metrics.events_dead_lettered.labels(self._account, TOO_LARGE).inc()
+        return dead_letter(record, TOO_LARGE, at=at)
