@@ -1,0 +1,61 @@
+"""Which events of a reply are new, what sequence each has, and what position each transaction leaves: pure arithmetic.
+
+An event's sequence counts the events of its CometD session from 0, in the server's order. The server sends everything
+after the last acknowledged number again until it is acknowledged, always in the same order: so the difference of the
+position's two sequences is the number of first events that are in Kafka already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from bridge.delivery import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bridge.cometd import Batch, Event
+
+NOWHERE = Position(client_id="", cookies={}, acknowledgement=None, base_sequence=0, next_sequence=0, last_reply_at=0.0)
+"""The position before the first session, and after one that was ended on purpose."""
+
+
+class Step(NamedTuple):
+    """The content of one transaction."""
+
+    events: Sequence[Event]
+    first_sequence: int
+    """Of `events[0]`; the others count on from it."""
+    position: Position
+    """What the transaction commits beside the events: where a successor goes on."""
+
+
+def start_of(client_id: str, *, ack_extension: bool) -> Position:
+    """Return the position of a session that has just been opened."""
+    return msgspec.structs.replace(NOWHERE, client_id=client_id, acknowledgement=0 if ack_extension else None)
+
+
+def steps(position: Position, batch: Batch, size: int) -> Iterator[Step]:
+    """Cut a reply into transactions of at most `size` events, without those that `position` says are in Kafka.
+
+    At least one step comes: an empty reply, too, moves the position. The acknowledgement moves with the last step only,
+    so that a crash between two of them brings the whole reply again, to be cut off at `next_sequence`.
+    """
+    sent_again = batch.acknowledgement is not None
+    base = position.base_sequence if sent_again else position.next_sequence
+    end = max(base + len(batch.events), position.next_sequence)
+    for first in range(position.next_sequence, end - size, size):
+        upto = first + size
+        position = msgspec.structs.replace(position, base_sequence=base if sent_again else upto, next_sequence=upto)
+        yield Step(batch.events[first - base : upto - base], first, position)
+    first = position.next_sequence
+    position = msgspec.structs.replace(
+        position,
+        acknowledgement=batch.acknowledgement if sent_again else position.acknowledgement,
+        base_sequence=end,
+        next_sequence=end,
+        last_reply_at=batch.received_at,
+    )
+    yield Step(batch.events[first - base :], first, position)

@@ -1,0 +1,178 @@
+"""From CometD events to Kafka records: the hot path, about 3.5 microseconds an event.
+
+What is the same for a whole batch is made once; an event is parsed once and encoded once, its body copied as it came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bridge.events import (
+    Acknowledgement,
+    HeaderTemplate,
+    Processing,
+    Record,
+    Unrecognized,
+    UserEvent,
+    acknowledgement,
+    acknowledgement_key,
+    rfc3339,
+    rfc3339_milliseconds,
+    unrecognized,
+    user_event,
+    user_event_key,
+)
+from bridge.webservices import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.cometd import Event
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Translation(msgspec.Struct, frozen=True, gc=False):
+    """One record an event, in the events' order, and how many there are of each kind."""
+
+    records: list[Record]
+    parsed: list[messages.Message]
+    """The parsed message of each record, for those who correlate. They keep the reply in memory: let them go soon."""
+    counts: dict[str, int]
+    """Events by kind: `acknowledgement`, `user-event`, `unrecognized`."""
+
+    @property
+    def acknowledgements(self) -> int:
+        """How many acknowledgements there are."""
+        return self.counts["acknowledgement"]
+
+
+class Translator:
+    """Makes the records of one account's events."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+
+    def translate(
+        self, events: Sequence[Event], *, session: str, first_sequence: int, received_at: float
+    ) -> Translation:
+        """Make one record an event. Never raises for what an event holds.
+
+        Args:
+            events: events of one reply, in the server's order.
+            session: the session's hash (`session_hash`).
+            first_sequence: the number of the first of these events in its session.
+            received_at: when the reply was received, in epoch seconds.
+        """
+        batch = _Batch(self._account, rfc3339(received_at))
+        id_prefix = f"{session}-".encode()
+        records: list[Record] = []
+        parsed: list[messages.Message] = []
+        acknowledgements = user_events = 0
+        for sequence, event in enumerate(events, first_sequence):
+            message = messages.parse(event.data)
+            number = b"%d" % sequence
+            id_ = id_prefix + number
+            if isinstance(message, messages.OutboundRecord):
+                acknowledgements += 1
+                record = batch.acknowledgement(message, id_, number)
+            elif isinstance(message, messages.DeviceUserEvent):
+                user_events += 1
+                record = batch.user_event(message, id_, number)
+            else:
+                record = batch.unrecognized(message, event.channel, id_, number)
+            records.append(record)
+            parsed.append(message)
+        counts = {
+            "acknowledgement": acknowledgements,
+            "user-event": user_events,
+            "unrecognized": len(records) - acknowledgements - user_events,
+        }
+        return Translation(records, parsed, counts)
+
+
+class _Batch:
+    """What all records of one call share."""
+
+    __slots__ = ("_account", "_account_key", "_acknowledgement", "_received_at", "_unrecognized", "_user_event")
+
+    def __init__(self, account: str, received_at: str) -> None:
+        self._account = account
+        self._account_key = account.encode()
+        self._received_at = received_at
+        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, acknowledgement.SCHEMA, account, received_at)
+        self._user_event = HeaderTemplate(user_event.TYPE, user_event.SCHEMA, account, received_at)
+        self._unrecognized = HeaderTemplate(unrecognized.TYPE, unrecognized.SCHEMA, account, received_at)
+
+    def acknowledgement(self, message: messages.OutboundRecord, id_: bytes, number: bytes) -> Record:
+        key = acknowledgement_key(
+            message.application_id, message.campaign_name, message.record_handle, message.phone_number, self._account
+        ).encode()
+        value = Acknowledgement(
+            notification_type=message.notification_type,
+            reference_id=message.reference_id,
+            record_handle=message.record_handle,
+            phone_number=message.phone_number,
+            application_id=message.application_id,
+            campaign_name=message.campaign_name,
+            calling_list=message.calling_list,
+            device_path=message.device_path,
+            operation=message.operation,
+            account=self._account,
+            received_at=self._received_at,
+            original=message.original,
+        )
+        headers = self._acknowledgement.headers(id_, key, sequence=number)
+        return Record(acknowledgement.TOPIC, key, _encode(value), headers)
+
+    def user_event(self, message: messages.DeviceUserEvent, id_: bytes, number: bytes) -> Record:
+        key = user_event_key(
+            message.application_id,
+            message.campaign_name,
+            message.record_handle,
+            message.phone_number,
+            message.device_id,
+            self._account,
+        ).encode()
+        value = UserEvent(
+            user_event=message.user_event,
+            record_handle=message.record_handle,
+            application_id=message.application_id,
+            campaign_name=message.campaign_name,
+            calling_list=message.calling_list,
+            phone_number=message.phone_number,
+            chain_id=message.chain_id,
+            chain_attribute=message.chain_attribute,
+            device_id=message.device_id,
+            generated_at=_generated_at(message.generated_ms),
+            processing=Processing(message.node_nanos, message.server_ms) if message.timed else None,
+            user_data=message.user_data,
+            account=self._account,
+            received_at=self._received_at,
+            original=message.original,
+        )
+        headers = self._user_event.headers(id_, key, sequence=number)
+        return Record(user_event.TOPIC, key, _encode(value), headers)
+
+    def unrecognized(self, message: messages.Unknown, channel: str, id_: bytes, number: bytes) -> Record:
+        value = Unrecognized(
+            reason=message.reason,
+            channel=channel,
+            message_type=message.message_type,
+            account=self._account,
+            received_at=self._received_at,
+            original=message.original,
+        )
+        headers = self._unrecognized.headers(id_, self._account_key, sequence=number)
+        return Record(unrecognized.TOPIC, self._account_key, _encode(value), headers)
+
+
+def _generated_at(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    try:
+        return rfc3339_milliseconds(milliseconds)
+    except ValueError:
+        return None  # not a time of our days; it stays in `original`

@@ -1,0 +1,97 @@
+"""The relay asks its correlator inside each turn, and publishes what it says in the turn's own transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.delivery import MemoryKafka, MemoryPublisher
+from bridge.events import Record
+from tests.unit.test_relay import Crash, MortalPublisher, Process, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.webservices import Message
+
+
+class Answers:
+    """A correlator that answers each turn with one record, and keeps what it is told."""
+
+    def __init__(self, kafka: MemoryKafka) -> None:
+        self._kafka = kafka
+        self.told: list[str] = []
+        self.committed_at: list[int] = []
+        """How many records were in Kafka at each commit."""
+
+    async def start(self) -> None:
+        self.told.append("start")
+
+    async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Answer:
+        assert len(messages) == len(records)
+        self.told.append(f"match {len(messages)}")
+        return Answer(self)
+
+    def turned(self) -> None:
+        self.told.append("turned")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def committed(self) -> None:
+        self.told.append("committed")
+        self.committed_at.append(len(self._kafka.records))
+
+
+class Answer:
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self.records = [Record("operations.v1", b"k", b"{}", [])]
+
+    def committed(self) -> None:
+        self._answers.committed()
+
+
+def process(server: Server, publisher: MemoryPublisher, answers: Answers) -> Process:
+    one = Process(server, publisher)
+    one.relay.correlator = answers
+    return one
+
+
+async def test_answer_is_in_the_same_transaction() -> None:
+    """What a turn's events mean is committed with them, chunk by chunk, and told as committed only then."""
+    kafka, server = MemoryKafka(), Server()
+    answers = Answers(kafka)
+    one = process(server, MemoryPublisher(kafka, "agent"), answers)
+    await one.start()
+    server.send(5)  # chunks of 3
+    await one.poll()
+    await one.end()
+    assert answers.told == [
+        "start",
+        "turned",
+        "match 3",
+        "committed",
+        "match 2",
+        "committed",
+        "turned",
+    ]
+    topics = [record.topic for record in kafka.records if record.topic != "sessions.v1"]
+    assert topics == [*["acknowledgements.v1"] * 3, "operations.v1", *["acknowledgements.v1"] * 2, "operations.v1"]
+    sessions = len(kafka.records) - len(topics)
+    assert answers.committed_at == [sessions + 4, sessions + 7]
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+async def test_cut_off_turn_is_not_told_as_committed(*, after_commit: bool) -> None:
+    """A turn whose publish does not return is never told as committed, wherever it was cut off."""
+    kafka, server = MemoryKafka(), Server()
+    answers = Answers(kafka)
+    one = process(server, MortalPublisher(kafka, 1, after_commit=after_commit), answers)
+    await one.start()
+    server.send(2)
+    with pytest.raises(Crash):
+        await one.poll()
+    await one.end()
+    assert "committed" not in answers.told
