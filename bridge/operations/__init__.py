@@ -1,0 +1,28 @@
+"""The life of a forwarded operation."""
+
+from bridge.operations.correlation import Correlator
+from bridge.operations.limits import Limits
+from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
+from bridge.operations.state import PENDING, Evidence, OperationView, Times
+from bridge.operations.submission import Submission, referenced
+from bridge.operations.view import Page
+from bridge.webservices import LARGEST_ID, OUTBOUND_OPERATIONS, OutboundRecordRequest, status_code
+
+__all__ = [
+    "LARGEST_ID",
+    "LEDGER_TOPIC",
+    "OUTBOUND_OPERATIONS",
+    "PENDING",
+    "PLACED_TOPICS",
+    "Correlator",
+    "Evidence",
+    "Limits",
+    "OperationView",
+    "OperationsService",
+    "OutboundRecordRequest",
+    "Page",
+    "Submission",
+    "Times",
+    "referenced",
+    "status_code",
+]

@@ -1,0 +1,187 @@
+"""Carries operations to Web Services, and writes down what becomes of each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from bridge.errors import UpstreamRejected
+from bridge.events import Upstream, operation_record, rfc3339
+from bridge.observability import metrics
+from bridge.operations.state import event_of
+from bridge.operations.view import Forwarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.events import Operation, Record
+    from bridge.operations.forwarding import Forwarding, Verdict
+    from bridge.operations.journal import Journal
+    from bridge.operations.state import OperationView
+    from bridge.operations.view import OperationsView
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One operation on its way to its verdict."""
+
+    event: Operation
+    """Its `requested` event."""
+    traceparent: str | None
+    done: asyncio.Future[OperationView]
+    """The operation with Web Services' verdict, or the error that there is instead."""
+
+
+class Carrier:
+    """`on_accepted` hears the account of each operation that Web Services accepted."""
+
+    def __init__(
+        self,
+        view: OperationsView,
+        journal: Journal,
+        lanes: Mapping[str, Forwarding],
+        on_accepted: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._view = view
+        self._journal = journal
+        self._lanes = lanes
+        self._on_accepted = on_accepted
+        self._clock = clock
+        self._group: asyncio.TaskGroup | None = None
+        self._outcomes = {
+            (account, outcome): metrics.operations.labels(account, outcome)
+            for account in lanes
+            for outcome in ("accepted", "rejected", "failed", "timed-out")
+        }
+        self.running: dict[str, Run] = {}
+        """By reference."""
+
+    async def run(self) -> None:
+        """Own the tasks of all runs, for ever."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._group = None
+
+    def now(self) -> str:
+        """The time, RFC 3339."""
+        return rfc3339(self._clock())
+
+    def announce(self, event: Operation, traceparent: str | None) -> Run:
+        """Note that the operation of a `requested` event is under way, so that nobody begins it a second time."""
+        done: asyncio.Future[OperationView] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(_look_at)
+        run = self.running[event.reference_id] = Run(event, traceparent, done)
+        return run
+
+    def begin(self, run: Run, *, persistent: bool) -> None:
+        """Forward, beside the caller: an operation does not end because its caller goes away."""
+        assert self._group is not None
+        reference = run.event.reference_id
+        self._view.apply(run.event)
+        self._view.forwarded[reference] = Forwarded(self._clock(), run.traceparent)
+        self._group.create_task(self._carry(run, persistent=persistent))
+
+    def abandon(self, run: Run, error: BaseException) -> None:
+        """Give a run up that was not begun."""
+        self.running.pop(run.event.reference_id, None)
+        if not run.done.done():
+            if isinstance(error, Exception):
+                run.done.set_exception(error)
+            else:
+                run.done.cancel()
+
+    def record(self, event: Operation, traceparent: str | None = None) -> Record:
+        """Make the record of an event."""
+        forwarded = self._view.forwarded.get(event.reference_id)
+        if traceparent is None and forwarded is not None:
+            traceparent = forwarded.traceparent
+        return operation_record(event, traceparent=traceparent)
+
+    def end(self, view: OperationView) -> None:
+        """Give a pending operation up: its acknowledgement did not come in time."""
+        event = event_of(view, "timed-out", self.now())
+        self._journal.note(self.record(event))
+        self._view.apply(event)
+        self._outcomes[view.account, "timed-out"].inc()
+
+    async def _carry(self, run: Run, *, persistent: bool) -> None:
+        event = run.event
+        lane = self._lanes[event.account]
+        try:
+            body = msgspec.json.decode(event.request)
+            verdict = await lane.forward(
+                event.operation,
+                event.record_handle,
+                body,
+                persistent=persistent,
+                wanted=partial(self._unacknowledged, event.reference_id),
+            )
+            view = self._settle(event, verdict)
+        except asyncio.CancelledError:
+            run.done.cancel()
+            raise
+        except Exception as error:
+            log.exception("operation-failed", error=type(error).__name__)
+            run.done.set_exception(error)
+        else:
+            if verdict.error is not None and view.status != "acknowledged":
+                run.done.set_exception(verdict.error)
+            else:
+                run.done.set_result(view)
+        finally:
+            del self.running[event.reference_id]
+
+    def _unacknowledged(self, reference: str) -> bool:
+        view = self._view.get(reference)
+        return reference not in self._view.settling and (view is None or view.status != "acknowledged")
+
+    def _settle(self, requested: Operation, verdict: Verdict) -> OperationView:
+        """Note the verdict; without one the operation stays `requested`, for its acknowledgement or the time-out."""
+        reference, account = requested.reference_id, requested.account
+        view = self._view.get(reference) or self._view.apply(requested)
+        assert view is not None
+        attempt = requested.attempt + max(0, verdict.sent - 1)
+        error = verdict.error
+        event: Operation | None = None
+        if verdict.reply is not None:
+            outcome = "accepted"
+            reply = verdict.reply
+            upstream = Upstream(reply.http_status, reply.status_code, reply.status_message)
+            event = event_of(view, "accepted", self.now(), upstream=upstream, attempt=attempt)
+            self._on_accepted(account)
+        elif isinstance(error, UpstreamRejected):
+            outcome = "rejected"
+            upstream = Upstream(error.http_status, error.status_code, error.status_message)
+            event = event_of(view, "rejected", self.now(), upstream=upstream, attempt=attempt)
+        else:
+            outcome = "failed"
+            if verdict.sent == 0:
+                event = event_of(view, "rejected", self.now(), upstream=None, attempt=attempt)
+            elif attempt > view.attempt:
+                event = event_of(view, "requested", self.now(), attempt=attempt)
+        self._outcomes[account, outcome].inc()
+        return view if event is None else self._write(view, event)
+
+    def _write(self, view: OperationView, event: Operation) -> OperationView:
+        """Note an event, unless the acknowledgement is there already: the newest event of a key tells the status."""
+        if view.status != "acknowledged" and event.reference_id not in self._view.settling:
+            self._journal.note(self.record(event))
+        return self._view.apply(event) or view
+
+
+def _look_at(done: asyncio.Future[OperationView]) -> None:
+    """Nobody may be waiting for the verdict; asyncio would complain about an error that is not looked at."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,260 @@
+"""Finds the operation that an acknowledgement ends, inside the relay's turn.
+
+The `acknowledged` event goes into the transaction of the acknowledgement itself, so both are in Kafka or neither. An
+operation's own events must lie before it: the match waits until those on their way have landed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
+
+from bridge.events import operation_record, rfc3339
+from bridge.observability import metrics
+from bridge.operations.state import event_of, seconds
+from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from bridge.events import Operation, Record
+    from bridge.operations.journal import Journal
+    from bridge.operations.state import OperationView
+    from bridge.operations.view import OperationsView, RecordName
+    from bridge.webservices import Message
+
+log = structlog.get_logger(__name__)
+
+EARLY_ROOM: Final = 4096
+"""Acknowledgements of operations that are not known (yet); most are another system's, and make room soon."""
+EARLY_AT_ONCE: Final = 256
+"""Of one turn the newest so many are kept: what another replica has forwarded just now is among them."""
+EARLY_AGE: Final = 10.0
+"""Seconds that they are kept."""
+LOAD_PATIENCE: Final = 3.0
+"""Seconds that a start waits for the view: well under the server's maxInterval (10 s)."""
+SETTLE_DEADLINE: Final = 30.0
+"""Seconds that a turn waits for the operation's own events, as long as the journal knows of no outage (in one the turn
+could not be committed either): the acknowledgement matters more than their order."""
+
+
+class _Early(NamedTuple):
+    """An acknowledgement whose operation is not known yet."""
+
+    message: OutboundRecord
+    record: Record
+    at: float
+    """Monotonic."""
+
+
+class Correlation:
+    """What one turn's acknowledgements mean for the operations."""
+
+    def __init__(self, correlator: Correlator, events: Sequence[Operation]) -> None:
+        self._correlator = correlator
+        self._events = events
+        self.records = [correlator.record(event) for event in events]
+        """To be published in the same transaction as the acknowledgements."""
+
+    def committed(self) -> None:
+        """Take note that the transaction is committed."""
+        for event in self._events:
+            self._correlator.acknowledged(event)
+
+
+class Correlator:
+    """For one account's relay. `loaded` is set once the view holds what the ledger knew at the start."""
+
+    def __init__(
+        self,
+        account: str,
+        view: OperationsView,
+        journal: Journal,
+        *,
+        loaded: asyncio.Event,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._account = account
+        self._view = view
+        self._journal = journal
+        self._loaded = loaded
+        self._clock = clock
+        self._early: dict[str, _Early] = {}
+        self._latency = metrics.operation_acknowledgement.labels(account)
+        self._outcomes = {
+            late: metrics.operations.labels(account, "acknowledged-late" if late else "acknowledged")
+            for late in (False, True)
+        }
+        self.relaying = False
+        """Whether this process is the one that relays the account."""
+        self.caught_up = asyncio.Event()
+        """Set once the first reply of the CometD server is in Kafka: what came while no bridge ran is known."""
+
+    # -- called by the relay ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Wait for the view to be loaded, but not for long: meanwhile the CometD session's time runs.
+
+        What is acknowledged before the view is loaded is kept, and matched as the view learns of its operation.
+        """
+        self.relaying = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOAD_PATIENCE):
+                await self._loaded.wait()
+
+    async def up_to_date(self) -> None:
+        """Wait until all is known that came before, from the ledger and from CometD."""
+        await self._loaded.wait()
+        await self.caught_up.wait()
+
+    @property
+    def decides(self) -> bool:
+        """Whether this process relays the account, and knows all that came before."""
+        return self.relaying and self._loaded.is_set() and self.caught_up.is_set()
+
+    async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
+        """Find the operations that these messages acknowledge, None where there are none; `records` are theirs."""
+        if not self._view.awaits(self._account):
+            self._keep_early(messages, records)
+            return None
+        events = list(self._matches(messages, records))
+        self._keep_early(messages, records)
+        if not events:
+            return None
+        self._view.settling |= {event.reference_id for event in events}
+        await self._settle(events)
+        return Correlation(self, events)
+
+    def turned(self) -> None:
+        """Take note that a whole reply is in Kafka."""
+        self.caught_up.set()
+
+    def stop(self) -> None:
+        """Take note that the relay has ended."""
+        self.relaying = False
+
+    # -- called by the tail -------------------------------------------------------------------------------------------
+
+    def learnt(self, view: OperationView) -> None:
+        """An operation has become known: its acknowledgement may have come before. Then it goes by the journal."""
+        early = self._early.pop(view.reference_id, None)
+        if early is None or not _answers(early.message, view):
+            return
+        if self._loaded.is_set() and time.monotonic() - early.at > EARLY_AGE:
+            return
+        event = self._acknowledged(view, early.record)
+        self._journal.note(self.record(event))
+        self.acknowledged(event)
+
+    # -- the rules ----------------------------------------------------------------------------------------------------
+
+    def _matches(self, messages: Sequence[Message], records: Sequence[Record]) -> Iterator[Operation]:
+        view, settling = self._view, self._view.settling
+        pending = view.pending_count(self._account)
+        matched: set[str] = set()
+        for message, record in zip(messages, records, strict=True):
+            if isinstance(message, OutboundRecord):
+                reference = message.reference_id
+                found = view.get(reference) if reference is not None else self._by_record(message.operation, message)
+                if (
+                    found is not None
+                    and found.reference_id not in matched
+                    and found.reference_id not in settling
+                    and _answers(message, found)
+                    and found.account == self._account
+                ):
+                    matched.add(found.reference_id)
+                    yield self._acknowledged(found, record)
+            elif pending and isinstance(message, DeviceUserEvent):
+                found = self._by_record(NOTIFICATIONS.get(message.user_event or ""), message)
+                if found is not None and found.reference_id not in matched:
+                    view.note_user_event(found.reference_id, _event_id(record))
+
+    def _by_record(self, operation: str | None, message: OutboundRecord | DeviceUserEvent) -> OperationView | None:
+        """Without a reference only the record can tell, and only where one pending operation is about it."""
+        if operation is None:
+            return None
+        for named in (message.record_handle, message.phone_number):
+            if named is not None:
+                name: RecordName = (
+                    self._account,
+                    operation,
+                    message.application_id,
+                    message.campaign_name,
+                    named,
+                )
+                found = self._view.only_pending(name)
+                if found is not None:
+                    return found
+        return None
+
+    def _keep_early(self, messages: Sequence[Message], records: Sequence[Record]) -> None:
+        early, now = self._early, time.monotonic()
+        newest = -EARLY_AT_ONCE if self._loaded.is_set() else -EARLY_ROOM
+        for message, record in zip(messages[newest:], records[newest:], strict=True):
+            if isinstance(message, OutboundRecord):
+                reference = message.reference_id
+                if reference is not None and self._view.get(reference) is None:
+                    early[reference] = _Early(message, record, now)
+        while len(early) > EARLY_ROOM:
+            del early[next(iter(early))]
+
+    def _acknowledged(self, view: OperationView, record: Record) -> Operation:
+        now = self._clock()
+        forwarded = self._view.forwarded.get(view.reference_id)
+        if forwarded is None:
+            began = seconds(view.times.accepted or view.times.requested or view.received_at)
+        else:
+            began = forwarded.at
+        return event_of(
+            view,
+            "acknowledged",
+            rfc3339(now),
+            acknowledgement_id=_event_id(record),
+            acknowledgement_key=record.key.decode(),
+            late=view.status == "timed-out",
+            latency_ms=max(0, round((now - began) * 1000)),
+        )
+
+    async def _settle(self, events: Iterable[Operation]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SETTLE_DEADLINE):
+                    for event in events:
+                        await self._journal.settled(event.reference_id.encode())
+            except TimeoutError:
+                if not self._journal.available:
+                    continue
+                log.warning("operation-events-late", account=self._account)
+            return
+
+    def record(self, event: Operation) -> Record:
+        """Make the record of an event."""
+        forwarded = self._view.forwarded.get(event.reference_id)
+        return operation_record(event, traceparent=None if forwarded is None else forwarded.traceparent)
+
+    def acknowledged(self, event: Operation) -> None:
+        """Let the view and its waiters know."""
+        self._view.settling.discard(event.reference_id)
+        self._view.apply(event)
+        self._outcomes[event.late].inc()
+        if event.latency_ms is not None:
+            self._latency.observe(event.latency_ms / 1000)
+
+
+def _answers(message: OutboundRecord, view: OperationView) -> bool:
+    """Whether the message is the operation's own acknowledgement; one without a type has only its reference to tell."""
+    if view.status == "acknowledged":
+        return False
+    known = OUTBOUND_OPERATIONS.get(view.operation)
+    return message.notification_type is None or (
+        known is not None and message.notification_type in known.acknowledgements
+    )
+
+
+def _event_id(record: Record) -> str:
+    return next(value for name, value in record.headers if name == "ce_id").decode()

@@ -1,0 +1,18 @@
+"""What bounds the operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings of `operations`, by their names; times in seconds."""
+
+    acknowledgement_timeout: float = 30
+    concurrency: int = 32
+    waiting_room: int = 256
+    forward_deadline: float = 20
+    async_max_age: float = 3600
+    view_limit: int = 100_000
+    view_age: float = 86_400

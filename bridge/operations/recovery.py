@@ -1,0 +1,101 @@
+"""Forwards what an earlier process had promised (202) and not brought to a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.delivery import Backoff
+from bridge.errors import BridgeError, KafkaUnavailable
+from bridge.operations.state import event_of, seconds
+from bridge.webservices import OUTBOUND_OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bridge.operations.carrier import Carrier
+    from bridge.operations.correlation import Correlator
+    from bridge.operations.journal import Journal
+    from bridge.operations.limits import Limits
+    from bridge.operations.state import OperationView
+    from bridge.operations.view import OperationsView
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """For one account. `left` has the references of what is still to be done, none of which times out meanwhile."""
+
+    def __init__(
+        self,
+        account: str,
+        *,
+        view: OperationsView,
+        journal: Journal,
+        carrier: Carrier,
+        correlator: Correlator,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._account = account
+        self._view = view
+        self._journal = journal
+        self._carrier = carrier
+        self._correlator = correlator
+        self._limits = limits
+        self._clock = clock
+        self.left: set[str] = set()
+
+    async def run(self) -> None:
+        """Wait for the CometD server's first reply, which has the acknowledgements of the meantime; then forward."""
+        await self._correlator.up_to_date()
+        views = [one for one in self._view.pending(self._account) if self._promised(one)]
+        if not views:
+            return
+        self.left = {view.reference_id for view in views}
+        log.info("operations-left-behind", account=self._account, operations=len(views))
+        queue = iter(views)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(self._limits.concurrency, len(views))):
+                workers.create_task(self._work_through(queue))
+
+    async def _work_through(self, queue: Iterator[OperationView]) -> None:
+        for view in queue:
+            try:
+                await self._forward(view.reference_id)
+            finally:
+                self.left.discard(view.reference_id)
+
+    async def _forward(self, reference: str) -> None:
+        view = self._view.get(reference)
+        if view is None or not self._promised(view):
+            return  # acknowledged meanwhile
+        too_old = self._clock() - seconds(view.received_at) > self._limits.async_max_age
+        if too_old or not OUTBOUND_OPERATIONS[view.operation].repeatable:
+            self._carrier.end(view)
+            return
+        event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
+        run = self._carrier.announce(event, None)
+        record = self._carrier.record(event)
+        backoff = Backoff()
+        while True:  # the ledger says that it may be a second time, before it is one
+            try:
+                await self._journal.append(record, otherwise=record)
+            except KafkaUnavailable:
+                await asyncio.sleep(backoff.next_delay())
+            except asyncio.CancelledError as error:
+                self._carrier.abandon(run, error)
+                raise
+            else:
+                break
+        self._carrier.begin(run, persistent=True)
+        try:
+            await asyncio.shield(run.done)
+        except BridgeError as error:
+            log.info("operation-not-recovered", account=self._account, error=error.code)
+
+    def _promised(self, view: OperationView) -> bool:
+        return view.asynchronous and view.status == "requested" and view.reference_id not in self._carrier.running

@@ -1,0 +1,337 @@
+"""The door to operations: takes them, knows them, and sees to it that each one ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from bridge.errors import (
+    Busy,
+    Conflict,
+    UnknownAccount,
+    UnknownOperation,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from bridge.events import Operation, acknowledgement, operation
+from bridge.observability import metrics
+from bridge.operations.carrier import Carrier
+from bridge.operations.correlation import Correlator
+from bridge.operations.forwarding import Forwarding, Upstream
+from bridge.operations.journal import Journal
+from bridge.operations.recovery import Recovery
+from bridge.operations.state import seconds
+from bridge.operations.submission import referenced
+from bridge.operations.tail import Tail
+from bridge.operations.timeouts import Timeouts
+from bridge.operations.view import OperationsView, Page
+from bridge.webservices import OUTBOUND_OPERATIONS, status_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.delivery import Ledger
+    from bridge.events import Status
+    from bridge.operations.carrier import Run
+    from bridge.operations.limits import Limits
+    from bridge.operations.state import OperationView
+    from bridge.operations.submission import Submission
+
+LEDGER_TOPIC: Final = operation.TOPIC
+PLACED_TOPICS: Final = (acknowledgement.TOPIC,)
+
+
+class OperationsService:
+    """For every account of `clients` (never empty); the first one is the default.
+
+    `on_accepted` hears the account of each operation that Web Services accepted.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        clients: Mapping[str, Upstream],
+        ledger: Ledger,
+        *,
+        on_accepted: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._ledger = ledger
+        self._default = next(iter(clients))
+        self._closed = False
+        self._view = OperationsView(limit=limits.view_limit, age=limits.view_age, clock=clock)
+        self._journal = Journal(ledger)
+        self._tail = Tail(ledger, self._view, self._learnt)
+        self._lanes = {account: Forwarding(client, account, limits) for account, client in clients.items()}
+        self._carrier = Carrier(self._view, self._journal, self._lanes, on_accepted, clock)
+        self._correlators = {
+            account: Correlator(account, self._view, self._journal, loaded=self._tail.loaded, clock=clock)
+            for account in clients
+        }
+        self._recoveries = [
+            Recovery(
+                account,
+                view=self._view,
+                journal=self._journal,
+                carrier=self._carrier,
+                correlator=correlator,
+                limits=limits,
+                clock=clock,
+            )
+            for account, correlator in self._correlators.items()
+        ]
+        self._timeouts = Timeouts(
+            self._view,
+            self._correlators,
+            timeout=limits.acknowledgement_timeout,
+            spared=self._under_way,
+            end=self._carrier.end,
+            clock=clock,
+        )
+        for account in clients:
+            metrics.operations_pending.labels(account).set_function(partial(self._view.pending_count, account))
+
+    def correlator(self, account: str) -> Correlator:
+        """Return the account's correlator, for its relay."""
+        return self._correlators[account]
+
+    # -- taking operations --------------------------------------------------------------------------------------------
+
+    async def submit(self, submission: Submission) -> OperationView:
+        """Forward an operation now, and return it with Web Services' verdict: accepted, or farther along by now.
+
+        The same request under the same referenceId returns the known outcome, and forwards nothing.
+
+        Raises:
+            UnknownAccount, Conflict, Busy: nothing was forwarded.
+            UpstreamRejected: Web Services says no, or said no to the same request before.
+            UpstreamError: there is no verdict.
+        """
+        event = self._event(submission, asynchronous=False)
+        run = self._run_of(event)
+        if run is None:
+            known = await self._known(event)
+            if known is not None and not known.undelivered and not self._open(known):
+                return _with_verdict(known)
+            run = self._run_of(event)
+        if run is None:
+            lane = self._enter(event)
+            event = _following(event, self._view.get(event.reference_id))
+            run = self._carrier.announce(event, submission.traceparent)
+            run.done.add_done_callback(lambda _: lane.leave())
+            self._journal.note(self._carrier.record(event, submission.traceparent))
+            self._carrier.begin(run, persistent=False)
+        return self._placed(await asyncio.shield(run.done))
+
+    async def submit_async(self, submission: Submission) -> OperationView:
+        """Return once the request is durable in Kafka; it is forwarded then, and again after a crash.
+
+        The same request under the same referenceId returns the operation as it stands, and forwards nothing.
+
+        Raises:
+            UnknownAccount, Conflict, Busy: nothing is forwarded.
+            KafkaUnavailable: it can't be made durable now; nothing is forwarded.
+        """
+        event = self._event(submission, asynchronous=True)
+        known = self._view.get(event.reference_id)
+        if known is not None:
+            _check_same(known, event)
+            if not known.undelivered:
+                return self._placed(known)
+        run = self._run_of(event)
+        if run is not None:  # under way, and not durable yet, or it would be known
+            return self._placed(await asyncio.shield(run.done))
+        lane = self._enter(event)
+        event = _following(event, known)
+        run = self._carrier.announce(event, submission.traceparent)
+        run.done.add_done_callback(lambda _: lane.leave())
+        record = self._carrier.record(event, submission.traceparent)
+        try:
+            await self._journal.append(record, otherwise=self._carrier.record(_taken_back(event, self._carrier.now())))
+        except BaseException as error:
+            self._carrier.abandon(run, error)
+            raise
+        self._carrier.begin(run, persistent=True)
+        view = self._view.get(event.reference_id)
+        assert view is not None
+        return self._placed(view)
+
+    # -- knowing them -------------------------------------------------------------------------------------------------
+
+    async def wait(self, reference_id: str, seconds: float) -> OperationView:
+        """Return the operation once it has ended, or as it stands after `seconds`.
+
+        Raises:
+            UnknownOperation: there is none of that referenceId.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self._existing(reference_id).pending:
+                    await self._view.changed(reference_id)
+        except TimeoutError:
+            pass  # as it stands
+        return self.get(reference_id)
+
+    def get(self, reference_id: str) -> OperationView:
+        """Return one operation.
+
+        Raises:
+            UnknownOperation: there is none of that referenceId, or it is too old.
+        """
+        return self._placed(self._existing(reference_id))
+
+    def list(self, status: Status | None = None, limit: int = 100, after: str | None = None) -> Page:
+        """Return operations newest first; `after` is the `next` of the page before."""
+        page = self._view.list(status, limit, after)
+        return Page([self._placed(view) for view in page.operations], page.next)
+
+    # -- its own life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run for ever; nothing can be submitted before."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                runs = [part.run for part in self._recoveries]
+                for run in (self._journal.run, self._carrier.run, self._tail.run, self._timeouts.run, *runs):
+                    group.create_task(run())
+        finally:
+            await self._ledger.stop()
+
+    async def drain(self, deadline: float) -> None:
+        """Take nothing more, and wait at most `deadline` seconds for the verdicts that are under way."""
+        self._closed = True
+        under_way = [run.done for run in self._carrier.running.values()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=deadline)
+
+    # -- the rules ----------------------------------------------------------------------------------------------------
+
+    def _event(self, submission: Submission, *, asynchronous: bool) -> Operation:
+        account = self._default if submission.account is None else submission.account
+        if account not in self._lanes:
+            raise UnknownAccount("The bridge has no account of that name; leave the header out for the default one.")
+        request = referenced(submission.request)
+        assert request.reference_id is not None
+        now = self._carrier.now()
+        return Operation(
+            reference_id=request.reference_id,
+            operation=request.operation_name,
+            status="requested",
+            at=now,
+            account=account,
+            received_at=now,
+            requested_by=submission.requested_by,
+            record_handle=submission.record_handle,
+            request=msgspec.Raw(msgspec.json.encode(request.body())),
+            asynchronous=asynchronous,
+        )
+
+    def _run_of(self, event: Operation) -> Run | None:
+        run = self._carrier.running.get(event.reference_id)
+        if run is not None and not _same(run.event, event):
+            raise _conflict()
+        return run
+
+    async def _known(self, event: Operation) -> OperationView | None:
+        """Return what is known of the request; where another replica has it under way, once that has a verdict."""
+        known = self._view.get(event.reference_id)
+        if known is None:
+            return None
+        _check_same(known, event)
+        remaining = seconds(known.times.requested or known.received_at) + self._limits.forward_deadline - self._clock()
+        try:
+            async with asyncio.timeout(max(0.0, remaining)):
+                while known is not None and known.status == "requested" and not self._abandoned(known):
+                    await self._view.changed(event.reference_id)
+                    known = self._view.get(event.reference_id)
+        except TimeoutError:
+            pass  # whoever forwarded it is gone, or has no verdict
+        return self._view.get(event.reference_id)
+
+    def _abandoned(self, view: OperationView) -> bool:
+        """Whether this process forwarded it itself, and has ended that without a verdict."""
+        return view.reference_id in self._view.forwarded and view.reference_id not in self._carrier.running
+
+    def _open(self, view: OperationView) -> bool:
+        """Whether there is no verdict, and it may be asked for again."""
+        return view.status == "requested" and OUTBOUND_OPERATIONS[view.operation].repeatable
+
+    def _enter(self, event: Operation) -> Forwarding:
+        if self._closed:
+            raise Busy("The bridge is stopping; nothing was forwarded.", retry_after=1)
+        lane = self._lanes[event.account]
+        lane.enter()
+        return lane
+
+    def _under_way(self, reference_id: str) -> bool:
+        return reference_id in self._carrier.running or any(reference_id in one.left for one in self._recoveries)
+
+    def _existing(self, reference_id: str) -> OperationView:
+        view = self._view.get(reference_id)
+        if view is None:
+            raise UnknownOperation("No operation of that referenceId is known: it never was, or it is too old.")
+        return view
+
+    def _placed(self, view: OperationView) -> OperationView:
+        """Tell where the acknowledgement lies."""
+        evidence = view.acknowledgement
+        if evidence is None or evidence.key is None:
+            return view
+        place = self._ledger.place(evidence.topic, evidence.key)
+        evidence = msgspec.structs.replace(evidence, topic=place.topic, partition=place.partition)
+        return msgspec.structs.replace(view, acknowledgement=evidence)
+
+    def _learnt(self, view: OperationView) -> None:
+        correlator = self._correlators.get(view.account)
+        if correlator is not None:
+            correlator.learnt(view)
+
+
+def _following(event: Operation, known: OperationView | None) -> Operation:
+    """Count on where the operation was requested before."""
+    return event if known is None else msgspec.structs.replace(event, attempt=known.attempt + 1)
+
+
+def _taken_back(requested: Operation, at: str) -> Operation:
+    return msgspec.structs.replace(requested, status="rejected", at=at)
+
+
+def _same(one: Operation | OperationView, other: Operation) -> bool:
+    body = one.request if isinstance(one.request, dict) else msgspec.json.decode(one.request)
+    return (one.account, one.record_handle, body) == (
+        other.account,
+        other.record_handle,
+        msgspec.json.decode(other.request),
+    )
+
+
+def _check_same(known: OperationView, event: Operation) -> None:
+    if not _same(known, event):
+        raise _conflict()
+
+
+def _conflict() -> Conflict:
+    return Conflict("The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.")
+
+
+def _with_verdict(known: OperationView) -> OperationView:
+    """Return an operation that Web Services accepted; raise what it said, or that it said nothing."""
+    upstream = known.upstream
+    if known.status == "rejected" and upstream is not None and upstream.status_code is not None:
+        meaning = status_code(upstream.status_code)
+        raise UpstreamRejected(
+            f"Web Services refused the same request before: {meaning.meaning} (statusCode {upstream.status_code}). "
+            f"Remedy: {meaning.remedy}, under a new referenceId.",
+            http_status=upstream.http_status or 0,
+            status_code=upstream.status_code,
+            status_message=upstream.status_message,
+        )
+    if upstream is None and known.status in {"requested", "timed-out"}:
+        raise UpstreamTimeout("Web Services gave no verdict on the same request before; it may have been done")
+    return known

@@ -1,0 +1,57 @@
+"""Keeps the view up with the ledger: what was before the start, and what other replicas write."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from bridge.events import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bridge.delivery import Ledger
+    from bridge.operations.state import OperationView
+    from bridge.operations.view import OperationsView
+
+log = structlog.get_logger(__name__)
+
+_decode: Final = msgspec.json.Decoder(Operation).decode
+
+
+class Tail:
+    """`learnt` hears of each operation that was not pending here before and is now."""
+
+    def __init__(self, ledger: Ledger, view: OperationsView, learnt: Callable[[OperationView], None]) -> None:
+        self._ledger = ledger
+        self._view = view
+        self._learnt = learnt
+        self.loaded = asyncio.Event()
+        """Set once the view holds what the ledger had at the start."""
+
+    async def run(self) -> None:
+        """Follow for ever."""
+        await self._ledger.follow(self._take, self._caught_up)
+
+    def _take(self, values: Sequence[bytes]) -> None:
+        unreadable = 0
+        for value in values:
+            try:
+                event = _decode(value)
+            except msgspec.MsgspecError:
+                unreadable += 1
+                continue
+            known = self._view.get(event.reference_id) is not None
+            view = self._view.apply(event)
+            if view is not None and view.pending and not known:
+                self._learnt(view)
+        if unreadable:
+            log.warning("operation-events-unreadable", events=unreadable)
+
+    def _caught_up(self) -> None:
+        self._view.sort()
+        log.info("operations-loaded", operations=len(self._view))
+        self.loaded.set()

@@ -1,0 +1,208 @@
+"""All operations that this process knows of: those that it forwards, and those that the ledger tells of."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from bridge.events import rfc3339
+from bridge.operations.state import OperationView, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from bridge.events import Operation, Status
+
+RecordName: TypeAlias = tuple[str, str, int | None, str | None, int | str]
+"""Account, operation, application, campaign, and the handle (a number) or the phone number (a text)."""
+_NONE: Final[Mapping[str, None]] = {}
+
+
+class Forwarded(NamedTuple):
+    """What only the process that forwards a pending operation knows."""
+
+    at: float
+    """When the forwarding began, in epoch seconds."""
+    traceparent: str | None
+    """The W3C trace context that the caller sent."""
+
+
+class Page(NamedTuple):
+    """Operations, newest first."""
+
+    operations: list[OperationView]
+    next: str | None
+    """`after` of the following page; None where this is the last."""
+
+
+class OperationsView:
+    """Bounded by number and by age (s); the oldest make room. Not durable: the ledger is."""
+
+    def __init__(self, *, limit: int, age: float, clock: Callable[[], float] = time.time) -> None:
+        self._limit = limit
+        self._age = age
+        self._clock = clock
+        self._operations: dict[str, OperationView] = {}
+        """In the order of their arrival here."""
+        self._pending: dict[str, dict[str, None]] = {}
+        """The references of each account's pending operations."""
+        self._timed_out: dict[str, set[str]] = {}
+        """The references of each account's timed-out operations: their acknowledgement may still come."""
+        self._by_record: dict[RecordName, dict[str, None]] = {}
+        """The references of pending operations by the record that they are about."""
+        self._changed: dict[str, list[asyncio.Future[None]]] = {}
+        self.forwarded: dict[str, Forwarded] = {}
+        """Of pending operations that this process forwards."""
+        self.settling: set[str] = set()
+        """Operations whose acknowledgement is in a transaction that is not committed yet."""
+
+    def __len__(self) -> int:
+        """How many operations there are."""
+        return len(self._operations)
+
+    def apply(self, event: Operation) -> OperationView | None:
+        """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
+        before = self._operations.get(event.reference_id)
+        if before is None and event.received_at < self._oldest():
+            return None
+        after = merge(before, event)
+        if before is None:
+            after = _interned(after)
+        if after is not before:
+            self._put(before, after)
+        if before is None:
+            self.evict()
+        return after
+
+    def note_user_event(self, reference_id: str, event_id: str) -> None:
+        """Keep the user event of a pending operation's record; the operation's next event tells it."""
+        view = self._operations[reference_id]
+        if view.user_event_id is None:
+            self._operations[reference_id] = _replace(view, user_event_id=event_id)
+
+    def get(self, reference_id: str) -> OperationView | None:
+        """Return one operation, None where it is not known."""
+        return self._operations.get(reference_id)
+
+    def pending(self, account: str) -> list[OperationView]:
+        """Return the account's pending operations, the oldest first."""
+        return [self._operations[reference] for reference in self._pending.get(account, _NONE)]
+
+    def pending_count(self, account: str) -> int:
+        """Return how many of the account's operations are pending."""
+        return len(self._pending.get(account, _NONE))
+
+    def awaits(self, account: str) -> bool:
+        """Tell whether an acknowledgement could end any operation of the account."""
+        return bool(self._pending.get(account) or self._timed_out.get(account))
+
+    def only_pending(self, name: RecordName) -> OperationView | None:
+        """Return the pending operation about a record, None where there is none or more than one."""
+        references = self._by_record.get(name, _NONE)
+        return self._operations[next(iter(references))] if len(references) == 1 else None
+
+    def list(self, status: Status | None, limit: int, after: str | None) -> Page:
+        """Return a page of at most `limit` operations, newest first, that come after the operation `after`."""
+        found = list(islice(self._newest_first(status, after), limit + 1))
+        return Page(found[:limit], found[limit - 1].reference_id if len(found) > limit else None)
+
+    async def changed(self, reference_id: str) -> None:
+        """Wait for the operation's next change."""
+        future = asyncio.get_running_loop().create_future()
+        waiting = self._changed.setdefault(reference_id, [])
+        waiting.append(future)
+        try:
+            await future
+        finally:
+            if not future.done() or future.cancelled():
+                waiting.remove(future)
+                if not waiting and self._changed.get(reference_id) is waiting:
+                    del self._changed[reference_id]
+
+    def sort(self) -> None:
+        """Bring the operations into the order in which callers sent them: the ledger is read partition by partition."""
+        self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))
+
+    def evict(self) -> None:
+        """Forget what is beyond the limits."""
+        oldest = self._oldest()
+        while self._operations:
+            reference, view = next(iter(self._operations.items()))
+            if len(self._operations) <= self._limit and view.received_at >= oldest:
+                return
+            del self._operations[reference]
+            self._unindex(view)
+            self._timed_out.get(view.account, set()).discard(reference)
+            self._tell(reference)
+
+    def _oldest(self) -> str:
+        return rfc3339(max(0.0, self._clock() - self._age))
+
+    def _newest_first(self, status: Status | None, after: str | None) -> Iterator[OperationView]:
+        views: Iterable[OperationView] = reversed(self._operations.values())
+        if after is not None:
+            if after not in self._operations:
+                return  # it has made room, and all older ones before it
+            views = iter(views)
+            for view in views:
+                if view.reference_id == after:
+                    break
+        for view in views:
+            if status is None or view.status == status:
+                yield view
+
+    def _put(self, before: OperationView | None, after: OperationView) -> None:
+        self._operations[after.reference_id] = after
+        if (before is not None and before.pending) != after.pending:
+            if after.pending:
+                self._index(after)
+            elif before is not None:
+                self._unindex(before)
+        if after.status == "timed-out":
+            self._timed_out.setdefault(after.account, set()).add(after.reference_id)
+        elif before is not None and before.status == "timed-out":
+            self._timed_out[before.account].discard(before.reference_id)
+        self._tell(after.reference_id)
+
+    def _index(self, view: OperationView) -> None:
+        self._pending.setdefault(view.account, {})[view.reference_id] = None
+        for name in _record_names(view):
+            self._by_record.setdefault(name, {})[view.reference_id] = None
+
+    def _unindex(self, view: OperationView) -> None:
+        self.forwarded.pop(view.reference_id, None)
+        self._pending.get(view.account, {}).pop(view.reference_id, None)
+        for name in _record_names(view) if view.pending else ():
+            references = self._by_record.get(name)
+            if references is not None:
+                references.pop(view.reference_id, None)
+                if not references:
+                    del self._by_record[name]
+
+    def _tell(self, reference_id: str) -> None:
+        for future in self._changed.pop(reference_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+def _record_names(view: OperationView) -> Iterator[RecordName]:
+    request = view.request
+    application, campaign, phone = (request.get(name) for name in ("applicationId", "campaignName", "phoneNumber"))
+    if view.record_handle is not None:
+        yield view.account, view.operation, application, campaign, view.record_handle
+    if isinstance(phone, str):
+        yield view.account, view.operation, application, campaign, phone
+
+
+def _interned(view: OperationView) -> OperationView:
+    """The same few texts come with each operation."""
+    return _replace(view, operation=sys.intern(view.operation), account=sys.intern(view.account))
+
+
+def _replace(view: OperationView, **changes: object) -> OperationView:
+    return msgspec.structs.replace(view, **changes)

@@ -1,0 +1,145 @@
+"""What tests of operations are made of: a scripted Web Services, a service on a ledger in memory, and messages."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from bridge.cometd import Event
+from bridge.delivery import MemoryKafka, MemoryLedger
+from bridge.events import Operation, Record, Upstream
+from bridge.operations import LEDGER_TOPIC, Limits, OperationsService, Submission
+from bridge.translation import Translation, Translator
+from bridge.webservices import DoNotCallByHandle, UpstreamReply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+ACCOUNT = "agent"
+SAMPLE: dict[str, Any] = {
+    "callingList": "CallingList1",
+    "phoneNumber": "3001",
+    "campaignName": "Campaign1",
+    "devicePath": "/devices/f32a46c4",
+    "operationName": "DoNotCallRecord",
+    "applicationId": 134,
+    "referenceId": "1",
+}
+ACCEPTED = UpstreamReply(200, 0)
+AT = "2026-01-01T12:00:00.000Z"
+Step: TypeAlias = UpstreamReply | Exception | asyncio.Event
+"""What Web Services does with one request; an event: it answers once that is set."""
+
+
+class ScriptedUpstream:
+    """Does what `script` says, and accepts everything after its end."""
+
+    def __init__(self, *script: Step) -> None:
+        self.script = list(script)
+        self.requests: list[tuple[str, Mapping[str, object]]] = []
+        self.at_once = 0
+        self.most_at_once = 0
+
+    async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
+        self.requests.append((path, body))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            step = self.script.pop(0) if self.script else ACCEPTED
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+                return ACCEPTED
+            return step
+        finally:
+            self.at_once -= 1
+
+
+def submission(reference: str | None = "1", handle: int | None = 13, **changes: Any) -> Submission:
+    body = {name: value for name, value in SAMPLE.items() if name != "referenceId"} | changes
+    if reference is not None:
+        body["referenceId"] = reference
+    return Submission(None, handle, DoNotCallByHandle.model_validate(body), requested_by="crm")
+
+
+@asynccontextmanager
+async def running(
+    upstream: ScriptedUpstream, kafka: MemoryKafka | None = None, *, ahead: float = 0.0, **limits: Any
+) -> AsyncIterator[OperationsService]:
+    """A running service, its ledger loaded; its clock goes `ahead` by so many seconds."""
+    ledger = MemoryLedger(kafka or MemoryKafka(), LEDGER_TOPIC)
+    service = OperationsService(Limits(**limits), {ACCOUNT: upstream}, ledger, clock=lambda: time.time() + ahead)
+    task = asyncio.create_task(service.run())
+    try:
+        async with asyncio.timeout(5):
+            await service.correlator(ACCOUNT).start()
+        yield service
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:
+            task.result()
+
+
+def translated(*bodies: dict[str, Any], first: int = 0) -> Translation:
+    """What the relay makes of these messages."""
+    events = [Event("/v2/me/outbound", msgspec.Raw(msgspec.json.encode(body))) for body in bodies]
+    return Translator(ACCOUNT).translate(events, session="s", first_sequence=first, received_at=1_767_268_800.0)
+
+
+def acknowledgement(reference: object = "1", *, handle: int = 13, **changes: Any) -> dict[str, Any]:
+    """An OutboundRecordMessage."""
+    message = {
+        "messageType": "OutboundRecordMessage",
+        "notificationType": "DoNotCallAcknowledge",
+        "record": {"applicationId": 134, "campaignName": "Campaign1", "recordHandle": handle, "phoneNumber": "3001"},
+    }
+    return message | ({} if reference is None else {"referenceId": reference}) | changes
+
+
+async def turn(
+    service: OperationsService, *bodies: dict[str, Any], kafka: MemoryKafka | None = None
+) -> list[Operation]:
+    """One turn of the relay with these messages; return the operation events that it would publish."""
+    correlator = service.correlator(ACCOUNT)
+    translation = translated(*bodies)
+    match = await correlator.match(translation.parsed, translation.records)
+    records = [] if match is None else match.records
+    if kafka is not None:
+        kafka.records.extend([*translation.records, *records])
+    if match is not None:
+        match.committed()
+    correlator.turned()
+    return [event_in(record) for record in records]
+
+
+def event_in(record: Record) -> Operation:
+    return msgspec.json.decode(record.value, type=Operation)
+
+
+def told(kafka: MemoryKafka, reference: str = "1") -> list[Operation]:
+    """The operation's events on the ledger."""
+    events = [event_in(record) for record in kafka.records if record.topic == LEDGER_TOPIC]
+    return [event for event in events if event.reference_id == reference]
+
+
+def event(status: Any, *, reference: str = "1", at: str = AT, **changes: Any) -> Operation:
+    """An operation event."""
+    fields: dict[str, Any] = {
+        "operation": "DoNotCallRecord",
+        "account": ACCOUNT,
+        "received_at": AT,
+        "requested_by": None,
+        "record_handle": 13,
+        "request": msgspec.Raw(msgspec.json.encode(SAMPLE | {"referenceId": reference})),
+    }
+    if status == "acknowledged":
+        fields |= {"acknowledgement_id": "s-1", "acknowledgement_key": "134/Campaign1/13"}
+    if status in {"accepted", "acknowledged"}:
+        fields["upstream"] = Upstream(200, 0, None)
+    return Operation(reference_id=reference, status=status, at=at, **(fields | changes))

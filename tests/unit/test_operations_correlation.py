@@ -1,0 +1,239 @@
+"""Which operation an acknowledgement ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.delivery import MemoryKafka
+from bridge.errors import UpstreamUnreachable
+from bridge.operations.correlation import Correlator
+from bridge.operations.journal import Journal
+from bridge.operations.view import OperationsView
+from tests.unit.operation_parts import (
+    ACCOUNT,
+    ScriptedUpstream,
+    acknowledgement,
+    event,
+    running,
+    submission,
+    told,
+    translated,
+    turn,
+)
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from bridge.operations import OperationsService
+
+
+def user_event(handle: int = 13) -> dict[str, object]:
+    return {
+        "messageType": "DeviceUserEventMessage",
+        "deviceId": "d",
+        "userData": {
+            "GSW_USER_EVENT": "DoNotCallAcknowledge",
+            "GSW_APPLICATION_ID": 134,
+            "GSW_CAMPAIGN_NAME": "Campaign1",
+            "GSW_RECORD_HANDLE": handle,
+        },
+    }
+
+
+async def status(service: OperationsService, reference: str = "1") -> str:
+    return service.get(reference).status
+
+
+async def test_by_reference() -> None:
+    """The reference tells the operation; the event names the acknowledgement and where it lies."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission())
+        [told_] = await turn(service, acknowledgement())
+        assert (told_.status, told_.acknowledgement_id, told_.acknowledgement_key) == (
+            "acknowledged",
+            "s-0",
+            "134/Campaign1/13",
+        )
+        evidence = service.get("1").acknowledgement
+        assert evidence is not None
+        assert (evidence.topic, evidence.partition, evidence.late) == ("acknowledgements.v1", 0, False)
+
+
+async def test_numeric_echo() -> None:
+    """A reference that comes back as a number is the same reference."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission("42"))
+        assert len(await turn(service, acknowledgement(42))) == 1
+        assert await status(service, "42") == "acknowledged"
+
+
+async def test_without_reference_the_record_tells() -> None:
+    """Without a reference the one pending operation about that record is meant, by handle or by phone number."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission("1", 13, phoneNumber="3001"))
+        await service.submit(submission("2", 14, phoneNumber="3002"))
+        by_phone = acknowledgement(None, record={"applicationId": 134, "campaignName": "Campaign1", "phone": "3002"})
+        assert [one.reference_id for one in await turn(service, acknowledgement(None), by_phone)] == ["1", "2"]
+
+
+async def test_without_reference_two_candidates_are_none() -> None:
+    """Two pending operations about one record can't be told apart: neither is ended."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission("1"))
+        await service.submit(submission("2"))
+        assert await turn(service, acknowledgement(None)) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        acknowledgement("other"),
+        acknowledgement("1", notificationType="RecordRejectAcknowledge"),
+        acknowledgement(None, handle=99, record={"applicationId": 134, "campaignName": "C", "recordHandle": 99}),
+        acknowledgement(None, notificationType="RecordRejectAcknowledge"),
+    ],
+    ids=["another-reference", "another-operation", "another-record", "another-operation-without-reference"],
+)
+async def test_others_acknowledgements_end_nothing(message: dict[str, object]) -> None:
+    """What another system asked for, or another operation's word, ends none of ours."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission())
+        assert await turn(service, message) == []
+        assert await status(service) == "accepted"
+
+
+async def test_doubled_ends_once() -> None:
+    """A doubled acknowledgement ends the operation once, in one turn and across turns."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission())
+        assert len(await turn(service, acknowledgement(), acknowledgement())) == 1
+        assert await turn(service, acknowledgement()) == []
+
+
+async def test_uncommitted_match_is_invisible() -> None:
+    """Until the transaction is committed nobody sees the operation as acknowledged, and no turn matches it again."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission())
+        correlator = service.correlator(ACCOUNT)
+        translation = translated(acknowledgement())
+        match = await correlator.match(translation.parsed, translation.records)
+        assert match is not None
+        assert await status(service) == "accepted"
+        assert await correlator.match(translation.parsed, translation.records) is None
+        match.committed()
+        assert await status(service) == "acknowledged"
+
+
+async def test_own_events_lie_before_the_acknowledged_one() -> None:
+    """The match waits until the operation's events are in the ledger: the newest event of a key tells its status."""
+    kafka = MemoryKafka()
+    async with running(ScriptedUpstream(), kafka) as service:
+        await service.submit(submission())
+        await turn(service, acknowledgement(), kafka=kafka)
+        assert [one.status for one in told(kafka)] == ["requested", "accepted", "acknowledged"]
+
+
+async def test_acknowledgement_before_the_verdict() -> None:
+    """An acknowledgement that overtakes Web Services' reply stays the newest word on the ledger."""
+    kafka, verdict = MemoryKafka(), asyncio.Event()
+    async with running(ScriptedUpstream(verdict), kafka) as service:
+        submitted = asyncio.ensure_future(service.submit(submission()))
+        await eventually(lambda: told(kafka))
+        await turn(service, acknowledgement(), kafka=kafka)
+        verdict.set()
+        view = await submitted
+        assert (view.status, view.upstream is not None) == ("acknowledged", True)
+    assert [one.status for one in told(kafka)] == ["requested", "acknowledged"]
+
+
+async def test_acknowledgement_instead_of_a_verdict() -> None:
+    """Where the reply was cut and the acknowledgement came, the caller has its answer, and nothing is sent again."""
+    upstream, kafka = ScriptedUpstream(UpstreamUnreachable("cut", sent=True)), MemoryKafka()
+    async with running(upstream, kafka) as service:
+        submitted = asyncio.ensure_future(service.submit(submission()))
+        await eventually(lambda: upstream.requests and told(kafka))
+        await turn(service, acknowledgement(), kafka=kafka)
+        assert (await submitted).status == "acknowledged"
+    assert len(upstream.requests) == 1
+
+
+async def test_late_acknowledgement() -> None:
+    """After the time-out an acknowledgement still ends the operation as acknowledged, late."""
+    async with running(ScriptedUpstream(), acknowledgement_timeout=0.2) as service:
+        await service.submit(submission())
+        service.correlator(ACCOUNT).turned()
+        assert (await service.wait("1", 5)).status == "timed-out"
+        [late] = await turn(service, acknowledgement())
+        assert late.late
+        evidence = service.get("1").acknowledgement
+        assert evidence is not None
+        assert evidence.late
+
+
+async def test_user_event_is_a_second_evidence() -> None:
+    """The record's user event is noted on the pending operation and ends nothing; after the end it is not noted."""
+    async with running(ScriptedUpstream()) as service:
+        await service.submit(submission("1", 13))
+        await service.submit(submission("2", 14))
+        assert await turn(service, user_event(13)) == []
+        assert (service.get("1").status, service.get("1").user_event_id) == ("accepted", "s-0")
+        [ended] = await turn(service, acknowledgement("1"))
+        assert ended.user_event_id == "s-0"
+        await turn(service, acknowledgement("2", handle=14))
+        await turn(service, user_event(14))
+        assert service.get("2").user_event_id is None
+
+
+async def test_early_acknowledgement_waits_for_its_operation() -> None:
+    """An acknowledgement whose operation another replica forwarded is matched when the ledger tells of it."""
+    kafka = MemoryKafka()
+    async with running(ScriptedUpstream(), kafka) as service:
+        assert await turn(service, acknowledgement("7"), kafka=kafka) == []
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        from_elsewhere = event("accepted", reference="7", at=now, received_at=now)
+        kafka.records.append(service.correlator(ACCOUNT).record(from_elsewhere))
+        await eventually(lambda: [one.status for one in told(kafka, "7")] == ["accepted", "acknowledged"])
+        assert await status(service, "7") == "acknowledged"
+
+
+async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
+    """Before the ledger is loaded an acknowledgement waits for its operation, however long the loading takes."""
+    kafka = MemoryKafka()
+    async with running(ScriptedUpstream(), kafka) as service:
+        correlator = service.correlator(ACCOUNT)
+        correlator._loaded.clear()
+        assert await turn(service, acknowledgement("7"), kafka=kafka) == []
+        correlator._early["7"] = correlator._early["7"]._replace(at=time.monotonic() - 1000)
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        kafka.records.append(correlator.record(event("accepted", reference="7", at=now, received_at=now)))
+        await eventually(lambda: [one.status for one in told(kafka, "7")] == ["accepted", "acknowledged"])
+
+
+async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay goes on with its session though the ledger is not loaded, and until then ends no operation."""
+    monkeypatch.setattr("bridge.operations.correlation.LOAD_PATIENCE", 0.01)
+    loaded = asyncio.Event()
+    correlator = Correlator(ACCOUNT, OperationsView(limit=10, age=60), Journal(None), loaded=loaded)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        await correlator.start()
+    correlator.turned()
+    assert not correlator.decides
+    loaded.set()
+    assert correlator.decides
+
+
+async def test_early_acknowledgements_are_bounded() -> None:
+    """Acknowledgements of other systems' operations take a bounded room."""
+    correlator = Correlator(
+        ACCOUNT,
+        OperationsView(limit=10, age=60),
+        Journal(None),  # type: ignore[arg-type]
+        loaded=asyncio.Event(),
+    )
+    for start in range(0, 10_000, 500):
+        translation = translated(*(acknowledgement(str(start + number)) for number in range(500)))
+        assert await correlator.match(translation.parsed, translation.records) is None
+    assert len(correlator._early) == 4096

@@ -1,0 +1,125 @@
+"""The way to Web Services: what is tried again, how often, and how many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bridge.errors import (
+    Busy,
+    LoginRefused,
+    UpstreamInvalidReply,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from bridge.operations import Limits
+from bridge.operations.forwarding import PATIENCE, Forwarding
+from tests.unit.operation_parts import ACCEPTED, ACCOUNT, SAMPLE, ScriptedUpstream
+
+NOT_SENT = UpstreamUnreachable("no connection", sent=False)
+CUT = UpstreamUnreachable("cut", sent=True)
+HTML_503 = UpstreamInvalidReply("a page", http_status=503)
+BROKEN = UpstreamInvalidReply("no JSON", http_status=200)
+STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message=None)
+SLOW = UpstreamTimeout("slow")
+
+
+def forwarding(upstream: ScriptedUpstream, **limits: float) -> Forwarding:
+    return Forwarding(upstream, ACCOUNT, Limits(**limits))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("operation", "first", "sent"),
+    [
+        ("DoNotCallRecord", NOT_SENT, 1),
+        ("DoNotCallRecord", CUT, 2),
+        ("DoNotCallRecord", HTML_503, 2),
+        ("AddRecord", NOT_SENT, 1),
+    ],
+)
+async def test_tried_again(operation: str, first: Exception, sent: int) -> None:
+    """What was never sent is always tried again; a cut reply and a 503 where twice does no harm. The count is told."""
+    upstream = ScriptedUpstream(first)
+    verdict = await forwarding(upstream).forward(operation, 13, SAMPLE)
+    assert (verdict.reply, verdict.error, verdict.sent) == (ACCEPTED, None, sent)
+    assert upstream.requests == [("/api/v2/me/outbound-records/13", SAMPLE)] * 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "only", "sent"),
+    [
+        ("DoNotCallRecord", STATE, 1),
+        ("DoNotCallRecord", BROKEN, 1),
+        ("DoNotCallRecord", SLOW, 1),
+        ("DoNotCallRecord", LoginRefused("wrong password"), 0),
+        ("AddRecord", CUT, 1),
+        ("AddRecord", HTML_503, 1),
+    ],
+)
+async def test_not_tried_again(operation: str, only: Exception, sent: int) -> None:
+    """A statusCode, nonsense, a time-out and a refused login are final; so is any doubt where twice does harm."""
+    upstream = ScriptedUpstream(only)
+    verdict = await forwarding(upstream).forward(operation, None, SAMPLE)
+    assert (verdict.reply, verdict.error, verdict.sent) == (None, only, sent)
+    assert len(upstream.requests) == 1
+
+
+async def test_patience_of_a_waiting_caller_ends() -> None:
+    """A caller that waits hears after a few attempts that Web Services is away."""
+    upstream = ScriptedUpstream(*[NOT_SENT] * 20)
+    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, SAMPLE)
+    assert (verdict.error, verdict.sent, len(upstream.requests)) == (NOT_SENT, 0, PATIENCE)
+
+
+async def test_persistence_ends_with_the_deadline() -> None:
+    """Where nobody waits the deadline alone ends the attempts."""
+    upstream = ScriptedUpstream(*[CUT] * 50)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    verdict = await forwarding(upstream, forward_deadline=1.5).forward("DoNotCallRecord", 13, SAMPLE, persistent=True)
+    assert loop.time() - began <= 1.6
+    assert verdict.error is CUT
+    assert verdict.sent == len(upstream.requests) > 2
+
+
+async def test_what_is_no_longer_wanted_is_not_sent_again() -> None:
+    """A request that was acknowledged while it waited for its next attempt is left alone."""
+    upstream = ScriptedUpstream(CUT)
+    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, SAMPLE, wanted=lambda: False)
+    assert (verdict.error, len(upstream.requests)) == (CUT, 1)
+
+
+async def test_deadline_ends_an_attempt() -> None:
+    """A request without an answer at the deadline may have been done: a time-out, counted as sent."""
+    verdict = await forwarding(ScriptedUpstream(asyncio.Event()), forward_deadline=0.1).forward(
+        "DoNotCallRecord", 13, SAMPLE
+    )
+    assert isinstance(verdict.error, UpstreamTimeout)
+    assert verdict.sent == 1
+
+
+async def test_concurrency_is_bounded() -> None:
+    """No more requests run at a time than the settings say; one that gets no turn in time was not sent."""
+    go = asyncio.Event()
+    upstream = ScriptedUpstream(go, go)
+    lane = forwarding(upstream, concurrency=2, forward_deadline=0.3)
+    results = [asyncio.ensure_future(lane.forward("DoNotCallRecord", 13, SAMPLE)) for _ in range(3)]
+    third = await results[2]
+    assert isinstance(third.error, UpstreamUnreachable)
+    assert (third.error.sent, third.sent) == (False, 0)
+    await asyncio.gather(*results)
+    assert upstream.most_at_once == 2
+
+
+def test_waiting_room_is_bounded() -> None:
+    """Beyond the turns and the waiting room there is no place, until one is given back."""
+    lane = forwarding(ScriptedUpstream(), concurrency=1, waiting_room=1)
+    lane.enter()
+    lane.enter()
+    with pytest.raises(Busy) as busy:
+        lane.enter()
+    assert busy.value.retry_after > 0
+    lane.leave()
+    lane.enter()
