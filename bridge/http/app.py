@@ -1,0 +1,122 @@
+"""The REST side as one ASGI application, and the part of it that can have a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from bridge import __version__
+from bridge.errors import BridgeError, SettingsError
+from bridge.http.authentication import Unauthenticated
+from bridge.http.health import Missing, health
+from bridge.http.metrics import RequestMetrics, metrics_page
+from bridge.http.openapi import complete
+from bridge.http.operations import Ledger, operations
+from bridge.http.outbound_records import Door, outbound_records
+from bridge.http.problems import Refused, bridge_problem, problem, validation_problem
+from bridge.http.sessions import SessionView, sessions
+from bridge.operations import OUTBOUND_OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from bridge.http.authentication import Authentication
+
+DEFAULT_OPERATIONS: Final = ("DoNotCallRecord",)
+_TITLE: Final = "CometD to Kafka bridge for Genesys Web Services"
+_CODES: Final = {404: "not-found", 405: "method-not-allowed"}
+
+
+class Operations(Door, Ledger, Protocol):
+    """What the REST side needs of operations: `bridge.operations.OperationsService`."""
+
+
+def create_app(
+    service: Operations,
+    *,
+    readiness: Callable[[], Sequence[Missing]],
+    session_views: Callable[[], Sequence[SessionView]],
+    authentication: Authentication | None = None,
+    enabled: Collection[str] = DEFAULT_OPERATIONS,
+    management: bool = True,
+) -> FastAPI:
+    """Make the application; it holds no state of its own and needs no start or end.
+
+    Args:
+        service: takes operations, and knows them.
+        readiness: tells what is missing; must not wait.
+        session_views: tells each CometD session; must not wait.
+        authentication: how callers prove who they are; None: not at all.
+        enabled: the `operationName`s that are taken.
+        management: whether health and metrics are here too, and not only in `create_management_app`.
+
+    Raises:
+        SettingsError: an operation is enabled that does not exist.
+    """
+    authentication = authentication or Unauthenticated()
+    known = [name for name, operation in OUTBOUND_OPERATIONS.items() if operation.forwarded]
+    if not enabled or not set(enabled) <= set(known):
+        raise SettingsError([f"BRIDGE_OPERATIONS__ENABLED: there are only {', '.join(known)}"])
+    app = _bare_app(summary="One dependable call that marks an outbound record as DoNotCall.")
+    app.include_router(outbound_records(service, authentication, enabled))
+    app.include_router(operations(service, authentication))
+    app.include_router(sessions(session_views, authentication))
+    if management:
+        app.include_router(health(readiness))
+        app.include_router(metrics_page())
+    complete(app, authentication, enabled)
+    return app
+
+
+def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI:
+    """Make the application of the management port: health and metrics, open to whoever reaches it."""
+    app = _bare_app(openapi_url=None)
+    app.include_router(health(readiness))
+    app.include_router(metrics_page())
+    return app
+
+
+def _bare_app(**options: Any) -> FastAPI:
+    app = FastAPI(title=_TITLE, version=__version__, redoc_url=None, redirect_slashes=False, **options)
+    app.state.ending = asyncio.Event()  # set by `serve`, for requests that wait
+    app.add_middleware(RequestMetrics)
+    app.add_exception_handler(BridgeError, _on_bridge_error)
+    app.add_exception_handler(Refused, _on_refused)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_failure)
+    return app
+
+
+async def _on_bridge_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BridgeError)
+    return bridge_problem(error, getattr(request.state, "reference_id", None))
+
+
+async def _on_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return problem(error.status, error.code, str(error), headers=error.headers, **error.members)
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return validation_problem(error.errors(), _reference_of(error.body))
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, _CODES.get(error.status_code, "http"), error.detail, headers=error.headers)
+
+
+async def _on_failure(request: Request, _: Exception) -> Response:
+    reference = getattr(request.state, "reference_id", None)
+    return problem(500, "internal", "The bridge failed; its log says where.", reference_id=reference)
+
+
+def _reference_of(body: Any) -> str | None:
+    reference = body.get("referenceId") if isinstance(body, dict) else None
+    return reference if isinstance(reference, str) and 0 < len(reference) <= 255 else None

@@ -1,0 +1,62 @@
+"""GET /metrics, and the measure of every REST request."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from bridge.observability import metrics
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+OTHER: Final = "other"
+
+
+class RequestMetrics:
+    """ASGI middleware: one observation a request, by route template, so that the labels stay few."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and observe it once its response has ended."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500  # what the server answers when the application raises
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        start = perf_counter()
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            method = scope["method"] if scope["method"] in METHODS else OTHER
+            route = getattr(scope.get("route"), "path_format", OTHER)
+            metrics.http_request.labels(route, method, str(status)).observe(perf_counter() - start)
+
+
+def metrics_page() -> APIRouter:
+    """Make the router."""
+    router = APIRouter(tags=["Metrics"])
+
+    @router.get(
+        "/metrics",
+        operation_id="getMetrics",
+        summary="Metrics in Prometheus' text format",
+        response_class=PlainTextResponse,
+    )
+    async def get() -> Response:
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router

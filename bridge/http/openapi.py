@@ -1,0 +1,50 @@
+"""/openapi.json: what FastAPI knows of the routes, and what it can't know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bridge.http.guarded import SCHEME
+from bridge.http.health import NotReady
+from bridge.http.problems import Problem
+from bridge.operations import OUTBOUND_OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    from bridge.http.authentication import Authentication
+
+_TEMPLATE = "#/components/schemas/{model}"
+
+
+def complete(app: FastAPI, authentication: Authentication, enabled: Collection[str]) -> None:
+    """Put the models where the document refers to, and name problem+json as the only form of an error."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            components = document.setdefault("components", {})
+            schemas = components.setdefault("schemas", {})
+            models: list[type[BaseModel]] = [Problem, NotReady, *_forms(enabled)]
+            for model in models:
+                schema = model.model_json_schema(by_alias=True, ref_template=_TEMPLATE)
+                schemas |= schema.pop("$defs", {})
+                schemas[model.__name__] = schema
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            if authentication.scheme is not None:
+                components["securitySchemes"] = {SCHEME: dict(authentication.scheme)}
+            components["schemas"] = dict(sorted(schemas.items()))
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _forms(enabled: Collection[str]) -> Iterator[type[BaseModel]]:
+    for name in enabled:
+        operation = OUTBOUND_OPERATIONS[name]
+        yield from (form for form in (operation.by_handle, operation.by_number) if form is not None)

@@ -1,0 +1,176 @@
+"""Who may call: bearer tokens, scopes, and what stays open."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bridge.errors import SettingsError
+from bridge.http import authentication_of
+from bridge.http.static_tokens import StaticTokens
+from bridge.settings import Authentication
+from tests.unit.api import BODY, RECORD, Api, rest_side
+
+OPEN = ["/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"]
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def replace(path: Path, content: str | None) -> None:
+    """Put another file in the place, as an operator or Kubernetes does, or none."""
+    if content is None:
+        path.unlink()
+    else:
+        replacement = path.with_suffix(".new")
+        replacement.write_text(content)
+        replacement.rename(path)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+LINES = f"""# who may call
+
+crm:{digest("crm-1")}
+crm:{digest("crm-2")}:operations:write operations:read
+desk:{digest("desk")}:operations:write
+audit:{digest("audit").upper()}:operations:read,
+nobody:{digest("nobody")}:
+"""
+
+
+@pytest.fixture
+def tokens_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tokens"
+    path.write_text(LINES)
+    return path
+
+
+@pytest_asyncio.fixture
+async def api(tokens_file: Path) -> AsyncIterator[Api]:
+    settings = Authentication(method="tokens", tokens_file=tokens_file)
+    async with rest_side(authentication=authentication_of(settings)) as api:
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("token", "post", "get"),
+    [("crm-1", 200, 200), ("crm-2", 200, 200), ("desk", 200, 403), ("audit", 403, 200), ("nobody", 403, 403)],
+)
+async def test_scopes_decide(api: Api, token: str, post: int, get: int) -> None:
+    """Submitting needs operations:write, seeing operations and sessions operations:read; none given means both."""
+    assert (await api.post(**bearer(token))).status == post
+    for path in ("/operations", "/operations/r1" if post == 200 else "/operations", "/sessions"):
+        assert (await api.get(path, **bearer(token))).status == get
+
+
+async def test_missing_scope_is_told(api: Api) -> None:
+    """A token without the scope is a 403 whose challenge names the scope, and nothing is submitted."""
+    answer = await api.post(**bearer("audit"))
+    assert (answer.status, answer.body["code"]) == (403, "insufficient-scope")
+    assert 'error="insufficient_scope", scope="operations:write"' in answer.headers["WWW-Authenticate"]
+    assert not api.operations.submissions
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        (None, None),
+        ("Bearer wrong", "invalid_token"),
+        ("bearer wrong", "invalid_token"),
+        ("Bearer", "invalid_request"),
+        ("Bearer a b", "invalid_request"),
+        ("Basic Y3JtOmNybS0x", "invalid_request"),
+        ("crm-1", "invalid_request"),
+        (f"Bearer {digest('crm-1')}", "invalid_token"),
+    ],
+)
+async def test_stranger_is_challenged(api: Api, header: str | None, error: str | None) -> None:
+    """Without a valid token the answer is 401 with a challenge (RFC 6750), and repeats nothing of what was sent."""
+    headers = {} if header is None else {"Authorization": header}
+    for answer in (await api.post(**headers), await api.get("/operations", **headers)):
+        assert (answer.status, answer.body["code"]) == (401, "unauthenticated")
+        challenge = answer.headers["WWW-Authenticate"]
+        assert challenge.startswith('Bearer realm="')
+        assert f'error="{error}"' in challenge if error else "error" not in challenge
+        assert "wrong" not in str(answer.body)
+    assert not api.operations.submissions
+
+
+async def test_stranger_is_refused_before_the_body_is_read(api: Api) -> None:
+    """A stranger's body is not looked at: broken JSON, and a wrong path too, get the same 401."""
+    for path in (RECORD, f"{RECORD}x"):
+        answer = await api.call("POST", path, data=b"{", headers={"Content-Type": "application/json"})
+        assert answer.status == 401
+
+
+async def test_caller_is_in_the_ledger(api: Api) -> None:
+    """An operation is requested by the name of the caller's token, and GET /operations tells it."""
+    await api.post(**bearer("crm-2"))
+    assert [one.requested_by for one, _ in api.operations.submissions] == ["crm"]
+    assert (await api.get("/operations/r1", **bearer("audit"))).body["requestedBy"] == "crm"
+
+
+async def test_health_and_metrics_stay_open(api: Api) -> None:
+    """Health, metrics and documentation need no token."""
+    for path in OPEN:
+        assert (await api.get(path)).status == 200
+
+
+async def test_no_authentication_lets_everybody_in() -> None:
+    """Without authentication a token is neither needed nor looked at, and the ledger has no caller."""
+    async with rest_side() as api:
+        assert (await api.post()).status == 200
+        assert (await api.get("/operations/r1", **bearer("any"))).body.get("requestedBy") is None
+
+
+async def test_changed_file_counts_at_once(api: Api, tokens_file: Path) -> None:
+    """A file that was replaced or written anew counts from the next request on."""
+    assert (await api.post(**bearer("new"))).status == 401
+    replace(tokens_file, f"new:{digest('new')}\n")
+    assert (await api.post(**bearer("new"))).status == 200
+    assert (await api.post(**bearer("crm-1"))).status == 401
+
+
+@pytest.mark.parametrize("content", [None, "", "crm:123\n", f"crm:{digest('x')}:admin\n"])
+async def test_broken_file_changes_nothing(api: Api, tokens_file: Path, content: str | None) -> None:
+    """A file that has become wrong or has gone leaves the tokens read before; once it is right again, it counts."""
+    replace(tokens_file, content)
+    for _ in range(2):
+        assert (await api.post(**bearer("crm-1"))).status == 200
+    replace(tokens_file, f"crm:{digest('crm-3')}\n")
+    assert (await api.post(**bearer("crm-3"))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "the file has no token"),
+        (b"# nothing\n", "the file has no token"),
+        (b"\nhunter2:123\n", "line 2 is not name:sha256-hex[:scopes]"),
+        (f"crm:{digest('x')}:hunter2".encode(), "line 1 has a scope that is none of operations:write, operations:read"),
+        (b"\xff", "the file is not UTF-8"),
+        (None, "can't be read: No such file or directory"),
+    ],
+)
+def test_wrong_file_stops_the_start(tmp_path: Path, content: bytes | None, fault: str) -> None:
+    """A file that is wrong at the start stops it, under the setting's name and without what stands there."""
+    path = tmp_path / "tokens"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError) as failed:
+        StaticTokens(path)
+    assert failed.value.faults == [f"BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE: {fault}"]
+
+
+async def test_submission_is_the_callers_own_body(api: Api) -> None:
+    """The token goes no farther than the door: what is submitted is the body alone."""
+    await api.post(**bearer("crm-1"))
+    [(one, _)] = api.operations.submissions
+    assert one.request.body() == BODY
+    assert "crm-1" not in repr(one)

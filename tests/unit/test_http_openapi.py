@@ -1,0 +1,93 @@
+"""/openapi.json: what it says, and that the committed one says the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.http import create_app
+from bridge.http.document import as_text, document
+from tests.unit.api import RECORDS
+from tests.unit.operations_in_memory import InMemoryOperations
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = f"{RECORDS}/{{recordHandle}}"
+PROBLEMS = ["400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "502", "503", "504"]
+
+
+def test_committed_document_is_this_ones() -> None:
+    """docs/openapi.json is what the bridge serves with everything on; `make openapi` writes it anew."""
+    committed = (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
+    assert committed == as_text(), "docs/openapi.json has drifted: run `make openapi` and commit it"
+
+
+def test_submitting_is_documented() -> None:
+    """Both paths have their answers, each error as problem+json, with the headers and the page's own example."""
+    paths = document()["paths"]
+    for path, parameters in ((TEMPLATE, {"recordHandle"}), (RECORDS, set())):
+        operation = paths[path]["post"]
+        answers = operation["responses"]
+        assert sorted(answers) == ["200", "202", *PROBLEMS]
+        assert {tuple(answers[status]["content"]) for status in PROBLEMS} == {("application/problem+json",)}
+        assert "Retry-After" in answers["429"]["headers"]
+        assert "WWW-Authenticate" in answers["401"]["headers"]
+        assert "Location" in answers["202"]["headers"]
+        named = {parameter["name"] for parameter in operation["parameters"]}
+        assert named == parameters | {"X-Account", "Prefer", "Idempotency-Key"}
+        assert operation["security"] == [{"bearer": ["operations:write"]}]
+
+
+def test_body_is_told_apart_by_its_operation() -> None:
+    """The body is one of the operations' forms by its operationName, each with its own example."""
+    schemas = document()["components"]["schemas"]
+    for path, forms in (
+        (TEMPLATE, {"DoNotCallRecord", "UpdateRecord", "CompleteRecord", "RejectRecord", "RescheduleRecord"}),
+        (RECORDS, {"DoNotCallRecord", "AddRecord"}),
+    ):
+        body = document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        mapping = body["discriminator"]["mapping"]
+        assert forms <= set(mapping)
+        assert {one["$ref"] for one in body["oneOf"]} == set(mapping.values())
+        for name, reference in mapping.items():
+            [example] = schemas[reference.rpartition("/")[2]]["examples"]
+            assert (example["operationName"], example["referenceId"]) == (name, "123456789")
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """Each $ref of the document is there, and no schema is there that nothing refers to."""
+    whole = document()
+    found = set(references(whole))
+    schemas = {f"#/components/schemas/{name}" for name in whole["components"]["schemas"]}
+    assert found == schemas
+
+
+def references(node: Any) -> Any:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            elif key == "mapping":
+                yield from value.values()
+            else:
+                yield from references(value)
+    elif isinstance(node, list):
+        for one in node:
+            yield from references(one)
+
+
+@pytest.mark.parametrize("path", ["/operations", "/operations/{referenceId}", "/sessions"])
+def test_reading_is_secured(path: str) -> None:
+    """What tells of operations and sessions needs operations:read; health and metrics need nothing."""
+    paths = document()["paths"]
+    assert paths[path]["get"]["security"] == [{"bearer": ["operations:read"]}]
+    assert all("security" not in paths[one]["get"] for one in ("/health/live", "/health/ready", "/metrics"))
+
+
+def test_document_is_of_this_bridge() -> None:
+    """A bridge's own document has what its settings enable: here no authentication, and DoNotCallRecord alone."""
+    own = create_app(InMemoryOperations(), readiness=list, session_views=list, management=False).openapi()
+    assert "securitySchemes" not in own["components"]
+    assert "401" not in own["paths"][TEMPLATE]["post"]["responses"]
+    body = own["paths"][TEMPLATE]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/DoNotCallByHandle"}
+    assert "/metrics" not in own["paths"]
