@@ -1,0 +1,231 @@
+"""The Bayeux half of the stand-in, as CometD 3.1.5 speaks it over long polling (compared with that server).
+
+One difference is wanted: CometD repeats its advice only when it changed, and here every connect reply carries it, as in
+the Web Services documentation.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import msgspec
+
+from bridge.simulator.session import Outcome, Session
+
+Reply = dict[str, object]
+UNKNOWN_CLIENT = "402::Unknown client"
+MULTI_SESSION_INTERVAL = 2000  # ms, CometD's multiSessionInterval
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Message(msgspec.Struct):
+    """One message of a client; every field is optional so that a wrong one gets a Bayeux error, not a parse error."""
+
+    channel: str = ""
+    id: str | int | None = None
+    clientId: str | None = None  # noqa: N815  the protocol's own spelling
+    ext: dict[str, object] | None = None
+    advice: dict[str, object] | None = None
+    subscription: str | list[str] | None = None
+    data: object = None
+
+
+class ProtocolViolationError(Exception):
+    """The request breaks the protocol; CometD answers with HTTP 500."""
+
+
+class ReleasedPollError(Exception):
+    """A newer /meta/connect took the place of this one; the answer is HTTP 408 and carries nothing."""
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """What the outside may see of one session; `connected` says that its first /meta/connect has come."""
+
+    client_id: str
+    user: str
+    queued: int
+    subscriptions: tuple[str, ...]
+    connected: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply's body, and the BAYEUX_BROWSER cookie to set (empty: none)."""
+
+    body: bytes
+    browser: str = ""
+
+
+class Bayeux:
+    """All sessions of the server, and the five meta channels. Times are in seconds."""
+
+    def __init__(self, *, ack_extension: bool, timeout: float, max_interval: float, advise_max_interval: bool) -> None:
+        self._ack_extension = ack_extension
+        self._timeout = timeout
+        self._max_interval = max_interval
+        self._sessions: dict[str, Session] = {}
+        self.handshakes = 0
+        self._advice: Reply = {"interval": 0, "timeout": round(timeout * 1000), "reconnect": "retry"}
+        if advise_max_interval:
+            self._advice["maxInterval"] = round(max_interval * 1000)
+
+    def views(self) -> tuple[SessionView, ...]:
+        """Every live session, oldest first."""
+        self._sweep()
+        return tuple(
+            SessionView(one.client_id, one.user, one.queued, one.subscriptions, one.connected)
+            for one in self._sessions.values()
+        )
+
+    def publish(self, channel: str, data: object, *, user: str | None = None) -> None:
+        """Queue an event for each session of that user (None: of anyone) that is subscribed to the channel."""
+        self._sweep()
+        event = _ENCODER.encode({"data": data, "channel": channel})
+        for session in self._sessions.values():
+            if (user is None or session.user == user) and session.receives(channel):
+                session.offer(event)
+
+    def forget(self) -> int:
+        """Drop every session and its queue. A parked poll is not told: it ends when its time is up, as on CometD."""
+        forgotten = len(self._sessions)
+        self._sessions.clear()
+        return forgotten
+
+    async def handle(self, messages: Sequence[Message], *, user: str, browser: str) -> Answer:
+        """Answer one request's messages.
+
+        Raises:
+            ProtocolViolationError: no message, a missing or malformed channel, a handshake beside others.
+            ReleasedPollError: this poll was replaced by a newer one.
+        """
+        self._sweep()
+        if not all(message.channel for message in messages) or not messages:
+            raise ProtocolViolationError
+        if any(message.channel == "/meta/handshake" for message in messages):
+            if len(messages) > 1:
+                raise ProtocolViolationError
+            return self._handshake(messages[0], user=user, browser=browser)
+        session = self._find(messages[0].clientId, browser)
+        replies: list[Reply] = []
+        deliver = False
+        for message in messages:
+            if session is None:
+                replies.append(_unknown_client(message))
+            elif message.channel == "/meta/connect":
+                replies.append(await self._connect(session, message, may_park=len(messages) == 1))
+                deliver = True
+            else:
+                session.extend_expiry(self._max_interval)
+                replies.append(self._other(session, message))
+                deliver = deliver or not session.acknowledged
+        events = session.take() if session is not None and deliver else []
+        events.extend(map(_ENCODER.encode, replies))
+        return Answer(b"[" + b",".join(events) + b"]")
+
+    def _find(self, client_id: str | None, browser: str) -> Session | None:
+        """CometD trusts a clientId only beside the BAYEUX_BROWSER cookie that it was given with."""
+        session = self._sessions.get(client_id or "")
+        return session if session is not None and session.browser == browser else None
+
+    def _sweep(self) -> None:
+        now = monotonic()
+        expired = [one for one in self._sessions.values() if one.expires_at is not None and one.expires_at < now]
+        for session in expired:
+            del self._sessions[session.client_id]
+
+    def _handshake(self, message: Message, *, user: str, browser: str) -> Answer:
+        self.handshakes += 1
+        new_browser = "" if browser else secrets.token_hex(8)
+        acknowledged = self._ack_extension and (message.ext or {}).get("ack") is True
+        session = Session(secrets.token_hex(14), user=user, browser=browser or new_browser, acknowledged=acknowledged)
+        session.expire_after(self._max_interval)
+        self._sessions[session.client_id] = session
+        reply = _reply(message, successful=True) | {
+            "minimumVersion": "1.0",
+            "clientId": session.client_id,
+            "supportedConnectionTypes": ["long-polling"],
+            "advice": self._advice,
+            "version": "1.0",
+        }
+        if acknowledged:
+            reply["ext"] = {"ack": True}
+        return Answer(_ENCODER.encode([reply]), new_browser)
+
+    async def _connect(self, session: Session, message: Message, *, may_park: bool) -> Reply:
+        session.release_poll()
+        was_connected, session.connected = session.connected, True
+        session.expires_at = None
+        batch = (message.ext or {}).get("ack") if session.acknowledged else None
+        if isinstance(batch, int):
+            session.acknowledge(batch)
+        wanted = (message.advice or {}).get("timeout")
+        timeout = wanted / 1000 if isinstance(wanted, int | float) else self._timeout
+        # A client's own advice.timeout stands against the extension's forced 0, as in updateAdvice.
+        acknowledging = isinstance(batch, int) and wanted is None
+        advice = self._advice
+        if may_park and was_connected and not session.must_reply(acknowledging=acknowledging):
+            if self._browser_is_polling(session.browser):
+                advice = {"multiple-clients": True, "reconnect": "retry", "interval": MULTI_SESSION_INTERVAL}
+            elif timeout > 0:
+                advice = await self._park(session, timeout)
+        session.expire_after(self._max_interval)
+        reply = _reply(message, successful=True) | {"advice": advice}
+        if session.acknowledged:
+            reply["ext"] = {"ack": session.close_batch()}
+        return reply
+
+    async def _park(self, session: Session, seconds: float) -> Reply:
+        outcome = await session.park(seconds)
+        if outcome is Outcome.RELEASED:
+            raise ReleasedPollError
+        return {"reconnect": "none"} if outcome is Outcome.DISCONNECTED else self._advice
+
+    def _browser_is_polling(self, browser: str) -> bool:
+        """CometD parks one poll per browser cookie (maxSessionsPerBrowser = 1)."""
+        return any(one.parked for one in self._sessions.values() if one.browser == browser)
+
+    def _other(self, session: Session, message: Message) -> Reply:
+        match message.channel:
+            case "/meta/subscribe" | "/meta/unsubscribe":
+                reply = self._subscription(session, message)
+            case "/meta/disconnect":
+                del self._sessions[session.client_id]
+                session.end_poll(Outcome.DISCONNECTED)
+                reply = _reply(message, successful=True)
+            case channel if channel.startswith("/") and not channel.startswith("/meta/"):
+                self.publish(channel, message.data, user=session.user)
+                return _reply(message, successful=True)
+            case _:
+                reply = _reply(message, successful=False) | {"error": "403:denied_by_security_policy:create denied"}
+        if session.acknowledged:
+            reply["ext"] = {}
+        return reply
+
+    def _subscription(self, session: Session, message: Message) -> Reply:
+        if not message.subscription:
+            return _reply(message, successful=False) | {"error": "403::subscription_missing"}
+        channels = [message.subscription] if isinstance(message.subscription, str) else message.subscription
+        if not all(channel.startswith("/") for channel in channels):
+            raise ProtocolViolationError
+        change = session.subscribe if message.channel == "/meta/subscribe" else session.unsubscribe
+        for channel in channels:
+            change(channel)
+        return _reply(message, successful=True) | {"subscription": message.subscription}
+
+
+def _reply(message: Message, *, successful: bool) -> Reply:
+    reply: Reply = {"channel": message.channel, "successful": successful}
+    if message.id is not None:
+        reply["id"] = message.id
+    return reply
+
+
+def _unknown_client(message: Message) -> Reply:
+    """Only a connect gets the advice; a subscribe's refusal has neither advice nor `subscription` (measured)."""
+    reply = _reply(message, successful=False) | {"error": UNKNOWN_CLIENT}
+    if message.channel == "/meta/connect":
+        reply["advice"] = {"reconnect": "handshake", "interval": 0}
+    return reply

@@ -1,0 +1,33 @@
+"""A Kafka-compatible broker inside this process: librdkafka's mock cluster.
+
+It serves idempotence, transactions, consumer groups and compression. It has no controller: topics appear on first use,
+with four partitions. It keeps only the newest megabytes, and its batches have no valid checksum (consumers need
+`BRIDGE_KAFKA__CHECK_CRCS=false`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+START_TIMEOUT = 10.0
+
+
+class EmbeddedBroker:
+    """Runs from `start` to `stop`, on a free port of the loopback address. Needs the `demo` extra."""
+
+    def __init__(self) -> None:
+        self._cluster: Any = None
+        self.bootstrap = ""
+        """`host:port`, once started."""
+
+    def start(self) -> None:
+        """Start the broker and find its address."""
+        from confluent_kafka import Producer  # noqa: PLC0415 -- only the demo and tests need it
+
+        self._cluster = Producer({"bootstrap.servers": "127.0.0.1", "test.mock.num.brokers": 1, "log_level": 3})
+        [broker] = self._cluster.list_topics(timeout=START_TIMEOUT).brokers.values()
+        self.bootstrap = f"{broker.host}:{broker.port}"
+
+    def stop(self) -> None:
+        """End the broker; what it holds is gone. It lives exactly as long as the client that carries it."""
+        self._cluster = None

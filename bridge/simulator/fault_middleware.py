@@ -1,0 +1,174 @@
+"""Faults on the wire: an aiohttp middleware that need not know which upstream answers behind it."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextvars import ContextVar
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bridge.simulator.faults import HTTP_FAULTS, Fault, Faults
+
+CONTROL = "/simulator/"
+_META = "/meta/"
+_ALTERED: ContextVar[bytes | None] = ContextVar("altered request body", default=None)
+_PAGE_503 = (
+    "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>\n"
+)
+
+Message = dict[str, object]
+
+
+async def body_of(request: web.Request) -> bytes:
+    """Read a request's body, as a fault may have left it."""
+    altered = _ALTERED.get()
+    return await request.read() if altered is None else altered
+
+
+def fault_middleware(faults: Faults) -> Middleware:
+    """Make the middleware that lets these faults strike every request but the control paths."""
+
+    @web.middleware
+    async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(CONTROL) or not faults.armed:
+            return await handler(request)
+        messages = _messages(await request.read()) if "/notifications" in request.path else []
+        fault = faults.strike(HTTP_FAULTS, _kinds(request, messages))
+        if fault is None:
+            return await handler(request)
+        await asyncio.sleep(fault.delay)
+        return await _FORMS[fault.name](fault, request, handler, messages)
+
+    return strike
+
+
+def close_without_reply(request: web.Request) -> web.Response:
+    """Close the connection before any byte of a reply; what is returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def _kinds(request: web.Request, messages: Sequence[Message]) -> Collection[str]:
+    if messages:
+        return {str(message.get("channel", "")).removeprefix(_META) for message in messages}
+    login = request.method == "GET" and request.path.endswith("/api/v2/me")
+    return {"rest", "login"} if login else {"rest"}
+
+
+def _messages(body: bytes) -> list[Message]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return []
+    return [one for one in (decoded if isinstance(decoded, list) else [decoded]) if isinstance(one, dict)]
+
+
+def _answer(messages: Sequence[Message]) -> web.Response:
+    return web.Response(body=msgspec.json.encode(messages), content_type="application/json")
+
+
+async def _whole(request: web.Request, handler: Handler) -> tuple[web.Response, bytes]:
+    response = await handler(request)
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        raise TypeError("a fault needs an upstream that answers with whole bodies")
+    return response, response.body
+
+
+async def _html_503(
+    _fault: Fault, _request: web.Request, _handler: Handler, _messages: Sequence[Message]
+) -> web.Response:
+    return web.Response(status=503, text=_PAGE_503, content_type="text/html")
+
+
+async def _reset(_fault: Fault, request: web.Request, _handler: Handler, _messages: Sequence[Message]) -> web.Response:
+    return close_without_reply(request)
+
+
+async def _slow(
+    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
+) -> web.StreamResponse:
+    return await handler(request)
+
+
+async def _cut_reply(
+    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
+) -> web.StreamResponse:
+    whole, body = await _whole(request, handler)
+    cut = web.StreamResponse(status=whole.status, headers=whole.headers)
+    cut.content_length = max(len(body), 2)
+    await cut.prepare(request)
+    await cut.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return cut
+
+
+async def _broken_json(
+    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
+) -> web.StreamResponse:
+    response, body = await _whole(request, handler)
+    response.body = body[: len(body) // 2]
+    return response
+
+
+async def _wrong_id(
+    fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]
+) -> web.StreamResponse:
+    response, body = await _whole(request, handler)
+    replies = _messages(body)
+    for reply in replies:
+        channel = str(reply.get("channel", ""))
+        if channel == _META + fault.on or (fault.on == "any" and channel.startswith(_META)):
+            reply["id"] = f"wrong-{reply.get('id', '')}"
+    response.body = msgspec.json.encode(replies)
+    return response
+
+
+async def _unknown_client(
+    _fault: Fault, _request: web.Request, _handler: Handler, messages: Sequence[Message]
+) -> web.Response:
+    return _answer([_refused(message, "402::Unknown client") for message in messages])
+
+
+async def _refuse_subscription(
+    _fault: Fault, request: web.Request, handler: Handler, messages: Sequence[Message]
+) -> web.StreamResponse:
+    kept = [message for message in messages if message.get("channel") != "/meta/subscribe"]
+    refused = [
+        _refused(message, "403::subscribe denied")
+        for message in messages
+        if message.get("channel") == "/meta/subscribe"
+    ]
+    if not kept:
+        return _answer(refused)
+    altered = _ALTERED.set(msgspec.json.encode(kept))
+    try:
+        response, body = await _whole(request, handler)
+    finally:
+        _ALTERED.reset(altered)
+    response.body = msgspec.json.encode([*_messages(body), *refused])
+    return response
+
+
+def _refused(message: Message, error: str) -> Message:
+    """Refuse one message; of unknown clients only a connect gets the advice to shake hands again, as on CometD."""
+    reply: Message = {"channel": message.get("channel"), "id": message.get("id"), "successful": False, "error": error}
+    if error.startswith("402") and message.get("channel") == "/meta/connect":
+        reply["advice"] = {"reconnect": "handshake", "interval": 0}
+    if error.startswith("403"):
+        reply["subscription"] = message.get("subscription")
+    return reply
+
+
+_FORMS = {
+    "html-503": _html_503,
+    "cut-reply": _cut_reply,
+    "reset": _reset,
+    "slow": _slow,
+    "broken-json": _broken_json,
+    "wrong-id": _wrong_id,
+    "unknown-client": _unknown_client,
+    "refuse-subscription": _refuse_subscription,
+}
