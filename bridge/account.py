@@ -1,0 +1,182 @@
+"""Everything that belongs to one account: its HTTP session, login, relay, and what can be said of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.cometd import HttpSession, Options, State
+from bridge.delivery import InFlight, KafkaPublisher
+from bridge.errors import Fenced
+from bridge.events import session_hash
+from bridge.http import Missing, SessionView
+from bridge.observability import metrics
+from bridge.relay import Relay
+from bridge.settings import Delivery
+from bridge.watchdog import Watchdog
+from bridge.webservices import Login, LoginState, VoiceSession, WebServicesClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.cometd import SessionStatus
+    from bridge.delivery import KafkaProbe
+    from bridge.http import Guarantee
+    from bridge.operations import Correlator
+    from bridge.settings import Account, Settings
+
+LONG_HOLD: Final = 3.0
+"""Seconds: a batch that waits for its commit for longer says that Kafka is away before any deadline does."""
+CLOSE_TIMEOUT: Final = 3.0
+"""Seconds that the end of a session may take on a planned stop."""
+log = structlog.get_logger(__name__)
+
+
+class AccountBridge:
+    """One account's parts, put together."""
+
+    def __init__(self, settings: Settings, account: Account, kafka: KafkaProbe) -> None:
+        site = settings.web_services
+        password = account.password.get_secret_value()
+        self.name = account.name
+        self._settings = settings
+        self._kafka = kafka
+        metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
+        concurrency = settings.operations.concurrency
+        # As many again as operations may take: the poll, the login and the heartbeat always find one.
+        self._http = HttpSession(site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8)
+        self._login = Login(
+            self._http,
+            account=account.name,
+            username=account.username,
+            password=password,
+            request_timeout=site.request_timeout,
+            retry_interval=site.login_retry_interval,
+        )
+        self.client = WebServicesClient(
+            self._http,
+            self._login,
+            account=account.name,
+            request_timeout=site.request_timeout,
+            in_flight=concurrency,
+        )
+        self._voice = VoiceSession(self.client, account.name)
+        self._publisher = KafkaPublisher(settings.kafka, account.name, account.password)
+        self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
+        self._relay = Relay(
+            Options(
+                account=account.name,
+                path=site.notifications_path,
+                channels=site.channels,
+                max_interval=site.max_interval,
+                request_timeout=site.request_timeout,
+            ),
+            self._http,
+            self._login,
+            self._publisher,
+            in_flight=InFlight(settings.state_dir, account.name) if settings.state_dir is not None else None,
+            on_acknowledgement=self.watchdog.acknowledged,
+            on_open=self._voice.due if site.start_voice_session else lambda: None,
+        )
+
+    async def run(self, *, disconnect_on_exit: bool) -> None:
+        """Relay until `stop` or a successor; with `disconnect_on_exit` a stop ends the CometD session too."""
+        async with self._http, asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(self._voice.run()),
+                group.create_task(self.watchdog.run(lambda: self._relay.session)),
+            ]
+            try:
+                await self._relay.run()
+                if disconnect_on_exit:
+                    async with asyncio.timeout(CLOSE_TIMEOUT):
+                        await self._relay.close()
+            except Fenced:
+                log.warning(
+                    "fenced", account=self.name, effect="another bridge relays this account now; this one leaves"
+                )
+            except TimeoutError:
+                log.warning("close-timed-out", account=self.name)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await self._publisher.stop()
+
+    def correlate(self, correlator: Correlator) -> None:
+        """Have the relay ask `correlator` in each turn; to be called before `run`."""
+        self._relay.correlator = correlator
+
+    def stop(self) -> None:
+        """Let `run` return when the turn under way is committed."""
+        self._relay.stop()
+
+    # -- what can be said ---------------------------------------------------------------------------------------------
+
+    def missing(self) -> Iterator[Missing]:
+        """Tell what keeps the account from relaying and forwarding now."""
+        kafka = self._without_kafka()
+        if kafka is not None:
+            yield Missing(name="kafka", reason=kafka, account=self.name)
+        if self._login.status.state is LoginState.REFUSED:
+            yield Missing(name="login", reason="Web Services refuses the account's name or password", account=self.name)
+        status = self._status
+        if status is None or not status.connected:
+            reason = (status and status.reason) or "not connected yet"
+            yield Missing(name="cometd", reason=reason, account=self.name)
+            return
+        for channel in self._settings.web_services.channels:
+            if channel not in status.confirmed and channel not in self._settings.web_services.optional_channels:
+                reason = f"{channel}: {'refused' if channel in status.refused else 'not confirmed yet'}"
+                yield Missing(name="subscription", reason=reason, account=self.name)
+
+    def _without_kafka(self) -> str | None:
+        """Why Kafka can't be written now, None when it can."""
+        state = self._publisher.state
+        if not state.connected:
+            return state.reason or "not connected"
+        held_since = self._status.held_since if self._status is not None else None
+        held = 0.0 if held_since is None else time.time() - held_since
+        return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"
+
+    def view(self) -> SessionView:
+        """Show the session as GET /sessions does."""
+        status = self._status
+        if status is None:
+            return SessionView(
+                account=self.name,
+                session=None,
+                state=State.STARTING,
+                reason=self._publisher.state.reason,
+                ack_extension=None,
+                guarantee=None,
+            )
+        return SessionView(
+            account=self.name,
+            session=session_hash(self.name, status.client_id) if status.client_id else None,
+            state=status.state,
+            reason=self._relay.weakness or status.reason,
+            ack_extension=status.ack_extension if status.client_id else None,
+            guarantee=self._guarantee(status) if status.client_id else None,
+            last_reply_at=_moment(status.last_reply_at),
+            subscriptions_refused=sorted(status.refused),
+            watchdog=self.watchdog.step,
+            held_events=status.held_events,
+            held_since=_moment(status.held_since),
+        )
+
+    @property
+    def _status(self) -> SessionStatus | None:
+        return self._relay.session.status if self._relay.session is not None else None
+
+    def _guarantee(self, status: SessionStatus) -> Guarantee:
+        if not status.ack_extension:
+            return "at-most-once"
+        return "exactly-once" if self._settings.kafka.delivery is Delivery.EXACTLY_ONCE else "at-least-once"
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None

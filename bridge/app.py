@@ -1,0 +1,136 @@
+"""The composition root: puts the parts together, runs them, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge import __version__
+from bridge.account import AccountBridge
+from bridge.delivery import KafkaLedger, KafkaProbe, topic_names
+from bridge.http import authentication_of, create_app, create_management_app, serve
+from bridge.observability import metrics
+from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationsService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.http import Missing, SessionView
+    from bridge.settings import Settings
+
+STOP_DEADLINE: Final = 6.0
+"""Seconds that the turns under way have to be committed on a planned stop; what is not is the successor's."""
+DRAIN_DEADLINE: Final = 3.0
+"""Seconds that the operations under way have to get their verdict on a planned stop."""
+log = structlog.get_logger(__name__)
+
+
+class Bridge:
+    """The whole bridge, for all accounts of `settings`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kafka = KafkaProbe(settings.kafka)
+        self._accounts = [AccountBridge(settings, account, self._kafka) for account in settings.accounts]
+        accounts = {account.name: account for account in self._accounts}
+        self._operations = OperationsService(
+            Limits(**settings.operations.model_dump(exclude={"enabled"})),
+            {name: account.client for name, account in accounts.items()},
+            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS),
+            on_accepted=lambda name: accounts[name].watchdog.accepted(),
+        )
+        for name, account in accounts.items():
+            account.correlate(self._operations.correlator(name))
+        metrics.start(__version__, [account.name for account in self._accounts], list(topic_names(settings.kafka)))
+
+    async def run(
+        self,
+        stop: asyncio.Event,
+        *,
+        disconnect_on_exit: bool = False,
+        listening: Callable[[str], None] | None = None,
+    ) -> None:
+        """Run until `stop` is set, or every account has been taken over by another bridge.
+
+        The CometD sessions stay alive for a successor, unless `disconnect_on_exit`.
+
+        Args:
+            stop: set it for a planned stop, which takes less than 10 s.
+            disconnect_on_exit: end the CometD sessions on a planned stop.
+            listening: is told the base URL of the REST side once it takes requests.
+
+        Raises:
+            ExceptionGroup: of a SettingsError where the HTTP address can't be bound.
+        """
+        async with asyncio.TaskGroup() as group:
+            servers = [group.create_task(self._serve(listening)), *self._management(group)]
+            beside = [group.create_task(self._kafka.run()), group.create_task(self._operations.run())]
+            relays = [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
+            await _first(stop, relays)
+            for account in self._accounts:
+                account.stop()
+            drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
+            _, late = await asyncio.wait(relays, timeout=STOP_DEADLINE)
+            for relay in late:
+                log.warning("stop-deadline-passed", effect="the batch under way is left to the successor")
+                relay.cancel()
+            await drained
+            for task in (*servers, *beside):
+                task.cancel()
+        log.info("stopped")
+
+    def readiness(self) -> list[Missing]:
+        """Tell what is missing for operations and events to flow; nothing when ready."""
+        return [missing for account in self._accounts for missing in account.missing()]
+
+    def sessions(self) -> list[SessionView]:
+        """Show each account's CometD session."""
+        return [account.view() for account in self._accounts]
+
+    async def _serve(self, listening: Callable[[str], None] | None) -> None:
+        host = self._settings.http.host
+
+        def ready(port: int) -> None:
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            log.info("listening", url=url)
+            if listening is not None:
+                listening(url)
+
+        http = self._settings.http
+        app = create_app(
+            self._operations,
+            readiness=self.readiness,
+            session_views=self.sessions,
+            authentication=authentication_of(http.authentication),
+            enabled=self._settings.operations.enabled,
+            management=http.management_port is None,
+        )
+        await serve(app, host, http.port, ready=ready)
+
+    def _management(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        http = self._settings.http
+        if http.management_port is None:
+            return []
+        app = create_management_app(self.readiness)
+        served = serve(
+            app,
+            http.host,
+            http.management_port,
+            ready=lambda port: log.info("management-listening", port=port),
+            setting="BRIDGE_HTTP__MANAGEMENT_PORT",
+        )
+        return [group.create_task(served)]
+
+
+async def _first(stop: asyncio.Event, relays: list[asyncio.Task[None]]) -> None:
+    """Wait for the stop, or for the end of all relays."""
+    stopped = asyncio.create_task(stop.wait())
+    ended = asyncio.ensure_future(asyncio.wait(relays))
+    try:
+        await asyncio.wait([stopped, ended], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        ended.cancel()
+        await asyncio.wait([stopped, ended])

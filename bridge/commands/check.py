@@ -1,0 +1,65 @@
+"""`bridge check`: whether each thing that the bridge needs works, as a table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from bridge.commands.checks.finding import Finding, Outcome
+from bridge.commands.checks.kafka import check_kafka
+from bridge.commands.checks.web_services import check_web_services
+from bridge.commands.process import run_to_end
+from bridge.observability import configure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from bridge.settings import Settings
+
+STYLES: Final = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "bold red", Outcome.SKIPPED: "dim"}
+
+
+def run_check(settings: Settings) -> bool:
+    """Look at everything, print what was found, and return whether nothing has failed.
+
+    It uses a CometD session, cookies and a transactional id of its own, so a running bridge notices nothing.
+    """
+    configure("console", "error")
+    logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table says it better
+    findings = run_to_end(_check(settings))
+    _print(Console(), findings)
+    return all(finding.outcome is not Outcome.FAILED for finding in findings)
+
+
+async def _check(settings: Settings) -> list[Finding]:
+    """Look at every account and at Kafka beside each other."""
+    sides = [check_web_services(settings.web_services, account) for account in settings.accounts]
+    found = await asyncio.gather(*(_all(side) for side in (*sides, check_kafka(settings.kafka))))
+    several = len(settings.accounts) > 1
+    findings = []
+    for account, side in zip(settings.accounts, found, strict=False):
+        findings += [
+            Finding(f"{account.name}: {one.subject}" if several else one.subject, one.outcome, one.text) for one in side
+        ]
+    return [*findings, *found[-1]]
+
+
+async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
+    return [finding async for finding in findings]
+
+
+def _print(console: Console, findings: Iterable[Finding]) -> None:
+    if not console.is_terminal:
+        for finding in findings:
+            print(f"{finding.outcome:8} {finding.subject:18} {finding.text}")  # noqa: T201 -- the command's output
+        return
+    table = Table()
+    for name in ("", "check", "found"):
+        table.add_column(name, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.outcome.value, finding.subject, finding.text, style=STYLES[finding.outcome])
+    console.print(table)

@@ -1,0 +1,1 @@
+"""What `bridge check` looks at, one module a side."""

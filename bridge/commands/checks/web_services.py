@@ -1,0 +1,68 @@
+"""Whether Web Services works for one account. Each look has its deadline, and a password is tried only once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bridge.cometd import HttpSession
+from bridge.commands.checks.cometd import SESSION_SUBJECTS, check_session
+from bridge.commands.checks.finding import failed, ok, skipped, warning
+from bridge.errors import ExchangeFailed, LoginRefused, UpstreamError
+from bridge.webservices import OUTBOUND_FEATURE, Login
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bridge.commands.checks.finding import Finding
+    from bridge.settings import Account, WebServices
+
+URL, LOGIN, FEATURE, CSRF = "web services url", "login", "feature", "csrf"
+AFTER_LOGIN: Final = [FEATURE, CSRF, *SESSION_SUBJECTS]
+
+
+async def check_web_services(site: WebServices, account: Account) -> AsyncIterator[Finding]:
+    """Look at the URL, the login and what comes with it, and the CometD session; with cookies of its own."""
+    async with HttpSession(site.url, request_timeout=site.request_timeout) as http:
+        try:
+            reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout)
+        except ExchangeFailed as error:
+            yield failed(URL, f"{site.url} does not answer ({error}); check BRIDGE_WEB_SERVICES__URL and the network.")
+            for finding in skipped([LOGIN, *AFTER_LOGIN], URL):
+                yield finding
+            return
+        yield ok(URL, f"{site.url} answers (HTTP {reply.status} without a login).")
+        login = Login(
+            http,
+            account=account.name,
+            username=account.username,
+            password=account.password.get_secret_value(),
+            request_timeout=site.request_timeout,
+            retry_interval=site.login_retry_interval,
+        )
+        async for finding in _after_url(http, login, site, account):
+            yield finding
+
+
+async def _after_url(http: HttpSession, login: Login, site: WebServices, account: Account) -> AsyncIterator[Finding]:
+    try:
+        profile = await login.profile()
+        token = await login.headers()
+    except LoginRefused as error:
+        yield failed(LOGIN, f"{error}; check the account's name and password, and whether it is locked.")
+    except UpstreamError as error:
+        yield failed(LOGIN, f"{error}; check that BRIDGE_WEB_SERVICES__URL is the base URL of Web Services.")
+    else:
+        yield ok(LOGIN, f"Account {account.name} is logged in.")
+        if profile.may_do_outbound:
+            yield ok(FEATURE, f"The account has {OUTBOUND_FEATURE}.")
+        elif profile.features:
+            yield failed(FEATURE, f"The account lacks {OUTBOUND_FEATURE}; have the administrator assign it.")
+        else:
+            yield warning(FEATURE, f"Web Services does not tell the features; make sure of {OUTBOUND_FEATURE}.")
+        names = ", ".join(token)
+        yield ok(CSRF, f"The token comes as {names}." if token else "The protection is off at this site.")
+        for finding in await check_session(http, login, site, account):
+            yield finding
+        return
+    for finding in skipped(AFTER_LOGIN, LOGIN):
+        yield finding

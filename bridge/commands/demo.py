@@ -1,0 +1,134 @@
+"""`bridge demo`: the whole path in one process, with an embedded broker and a stand-in Web Services."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from bridge.app import Bridge
+from bridge.commands.demo_calls import curl, keep_calling
+from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.commands.shown import Lines, LiveTable
+from bridge.delivery import read
+from bridge.errors import CommandFailed
+from bridge.observability import configure
+from bridge.settings import Http, Kafka, Settings, WebServices
+from bridge.simulator import EmbeddedBroker, Simulator
+
+if TYPE_CHECKING:
+    from bridge.commands.shown import View
+    from bridge.settings import Log
+
+USERNAME: Final = "agent"
+PASSWORD: Final = "secret"  # noqa: S105 -- the stand-in's
+SILENCE: Final = 30.0
+"""Seconds without an event after which the demo has failed."""
+READY_POLL: Final = 0.02
+END: Final = 10.0
+"""Seconds that the bridge has to end."""
+
+
+def run_demo(*, events: int | None, as_json: bool, log: Log) -> None:
+    """Run until `events` events were read back from Kafka (None: until SIGTERM or SIGINT), and show them.
+
+    Raises:
+        CommandFailed: the embedded broker is not installed, or no event came.
+    """
+    configure(log.format, log.level)
+    run_to_end(_demo(events, as_json=as_json, log=log))
+
+
+async def _demo(events: int | None, *, as_json: bool, log: Log) -> None:
+    stop = stop_on_signals()
+    broker = EmbeddedBroker()
+    try:
+        await asyncio.to_thread(broker.start)
+    except ModuleNotFoundError:
+        raise CommandFailed(
+            "bridge demo needs an embedded broker; install it with: pip install 'cometd-kafka-bridge[demo]'"
+        ) from None
+    try:
+        async with Simulator(username=USERNAME, password=PASSWORD) as upstream:
+            settings = Settings(
+                web_services=WebServices(url=upstream.url, username=USERNAME, password=SecretStr(PASSWORD)),
+                kafka=Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False, partitions=4),
+                http=Http(port=0),
+                log=log,
+            )
+            await _play(settings, events, stop, as_json=as_json)
+    finally:
+        broker.stop()
+
+
+async def _play(settings: Settings, events: int | None, stop: asyncio.Event, *, as_json: bool) -> None:
+    """Run the bridge, the calls and the reading beside each other, until one of them ends or `stop` is set."""
+    bridge = Bridge(settings)
+    end = asyncio.Event()
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(bridge.run(end, disconnect_on_exit=True, listening=listening.set_result))
+    beside = [
+        asyncio.create_task(_call(bridge, listening)),
+        asyncio.create_task(_show(settings, listening, events, as_json=as_json)),
+        asyncio.create_task(stop.wait()),
+    ]
+    try:
+        await asyncio.wait([running, *beside], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
+        end.set()
+        _, late = await asyncio.wait([running], timeout=END)
+        running.cancel()
+        await asyncio.wait([running])
+    for task in (*beside, running):
+        if not task.cancelled():
+            task.result()
+    if late:
+        raise CommandFailed(f"the bridge did not end within {END:g} s")
+
+
+async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
+    """Send calls as soon as the bridge is ready."""
+    url = await asyncio.shield(listening)
+    try:
+        async with asyncio.timeout(SILENCE):
+            while bridge.readiness():  # noqa: ASYNC110 -- readiness is asked for, it never calls
+                await asyncio.sleep(READY_POLL)
+    except TimeoutError:
+        missing = "; ".join(f"{one.name}: {one.reason}" for one in bridge.readiness())
+        raise CommandFailed(f"the bridge was not ready within {SILENCE:g} s: {missing}") from None
+    await keep_calling(url)
+
+
+async def _show(settings: Settings, listening: asyncio.Future[str], events: int | None, *, as_json: bool) -> None:
+    """Read the events back from Kafka as any consumer would, and show `events` of them (None: all)."""
+    console = Console(stderr=as_json)
+    console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False)
+    view: View = (
+        LiveTable(console, "read back from Kafka") if console.is_terminal and not as_json else Lines(as_json=as_json)
+    )
+    shown = 0
+    with view:
+        async with aclosing(read(settings.kafka, from_beginning=True)) as records:
+            while events is None or shown < events:
+                try:
+                    async with asyncio.timeout(SILENCE):
+                        record = await anext(records)
+                except TimeoutError:
+                    raise CommandFailed(f"nothing came through Kafka for {SILENCE:g} s") from None
+                view.show(record)
+                shown += 1
+    console.print(f"{shown} events read back from Kafka.", highlight=False)
+
+
+def _invitation(url: str, settings: Settings) -> str:
+    upstream, kafka = settings.web_services.url, settings.kafka.bootstrap_servers
+    return f"""Web Services stand-in {upstream}, embedded Kafka {kafka}, bridge {url}
+Try meanwhile: {url}/docs  {url}/metrics  {url}/sessions  {url}/health/ready
+{curl(url)}
+"""

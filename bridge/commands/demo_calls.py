@@ -1,0 +1,64 @@
+"""The calls of `bridge demo`: real HTTP to the bridge's own REST side, the documentation's example first."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from bridge.errors import CommandFailed
+from bridge.webservices import EXAMPLE_REQUEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORDS: Final = "/api/v2/me/outbound-records"
+INTERVAL: Final = 0.2
+"""Seconds between two calls."""
+TIMEOUT: Final = 10.0
+EXAMPLE_HANDLE: Final = 13
+
+
+def calls() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and body of each call: the example, then others, every third of them by phone number alone."""
+    yield f"{RECORDS}/{EXAMPLE_HANDLE}", EXAMPLE_REQUEST
+    for number in itertools.count(1):
+        body = EXAMPLE_REQUEST | {
+            "phoneNumber": str(3001 + number),
+            "campaignName": f"Campaign{1 + number % 3}",
+            "referenceId": f"demo-{number}",
+        }
+        if number % 3:
+            yield f"{RECORDS}/{EXAMPLE_HANDLE + number % 8}", body
+        else:
+            del body["callingList"]
+            yield RECORDS, body
+
+
+def curl(url: str) -> str:
+    """Return the example as a line for a shell."""
+    return (
+        f"curl {url}{RECORDS}/{EXAMPLE_HANDLE} -H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE_REQUEST)}'"
+    )
+
+
+async def keep_calling(url: str) -> None:
+    """Make one call after the other, for ever.
+
+    Raises:
+        CommandFailed: the bridge did not take one.
+    """
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    async with aiohttp.ClientSession(timeout=timeout) as client:
+        for path, body in calls():
+            try:
+                async with client.post(url + path, json=body) as reply:
+                    answer = await reply.text()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise CommandFailed(f"the bridge did not answer the demo's call: {type(error).__name__}") from None
+            if reply.status != 200:
+                raise CommandFailed(f"the bridge answered the demo's call with HTTP {reply.status}: {answer}")
+            await asyncio.sleep(INTERVAL)

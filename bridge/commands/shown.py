@@ -1,0 +1,125 @@
+"""How commands show records: as JSON lines for programs, as plain lines, or as a table that grows."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import msgspec
+from rich.live import Live
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from bridge.delivery import ConsumedRecord
+
+ROWS: Final = 16
+"""Of the table that grows: the newest."""
+_TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
+"""Which attribute of a value says in a word what happened; the first that is there."""
+
+
+def json_line(record: ConsumedRecord) -> str:
+    """Return one record as a JSON object in one line; a value that is not JSON is given as text."""
+    shown = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": None if record.key is None else record.key.decode(errors="replace"),
+        "headers": {name: value.decode(errors="replace") for name, value in record.headers.items()},
+        "value": value_of(record),
+    }
+    return msgspec.json.encode(shown).decode()
+
+
+def value_of(record: ConsumedRecord) -> Any:
+    """Return the value as plain Python values."""
+    if record.value is None:
+        return None
+    try:
+        return msgspec.json.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return record.value.decode(errors="replace")
+
+
+def cells(record: ConsumedRecord) -> tuple[str, str, str, str, str]:
+    """Return the record in a row: time, topic with partition and offset, key, what happened, reference."""
+    value = value_of(record)
+    told = value if isinstance(value, dict) else {}
+    time = datetime.fromtimestamp(record.timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+    what = next((str(told[name]) for name in _TELLING if told.get(name) is not None), "")
+    key = "" if record.key is None else record.key.decode(errors="replace")
+    return time, f"{record.topic}/{record.partition}@{record.offset}", key, what, str(told.get("referenceId") or "")
+
+
+class View(Protocol):
+    """Shows records as they come; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, record: ConsumedRecord) -> None:
+        """Show one more record."""
+
+
+class Lines:
+    """A line for each record: JSON, or columns for a person whose output is no terminal."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, record: ConsumedRecord) -> None:
+        """Write the record's line, at once."""
+        sys.stdout.write((json_line(record) if self._as_json else "  ".join(cells(record))) + "\n")
+        sys.stdout.flush()
+
+
+class LiveTable:
+    """A table of the newest records, redrawn as they come."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._title = title
+        self._newest: deque[tuple[str, ...]] = deque(maxlen=ROWS)
+        self._count = 0
+        self._live = Live(console=console, refresh_per_second=10, get_renderable=self._table)
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, record: ConsumedRecord) -> None:
+        """Add a row; the oldest one leaves."""
+        _, place, *others = cells(record)
+        # Without time and prefix the row fits into 80 columns.
+        self._newest.append((place.partition(".")[2], *others))
+        self._count += 1
+
+    def _table(self) -> Table:
+        title = f"{self._title}: {self._count} events, the newest {len(self._newest)}"
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        for name in ("topic/partition@offset", "key", "what", "reference"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
+        for row in tuple(self._newest):
+            table.add_row(*row)
+        return table

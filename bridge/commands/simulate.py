@@ -1,0 +1,120 @@
+"""`bridge simulate`: a stand-in Web Services by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.errors import CommandFailed
+from bridge.observability import configure
+from bridge.simulator import Fault, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TICK: Final = 0.02
+"""Seconds between two bursts of the simulator's own events."""
+
+
+def read_faults(texts: Sequence[str]) -> list[Fault]:
+    """Read `name:on:times` texts.
+
+    Raises:
+        ValueError: naming the text that can't be read.
+    """
+    return [Fault.from_text(text) for text in texts]
+
+
+def run_simulator(*, port: int, username: str, password: str, faults: Sequence[Fault], rate: float) -> None:
+    """Serve until SIGTERM or SIGINT; `rate` is how many events a second it sends of its own.
+
+    Raises:
+        CommandFailed: the port is taken.
+    """
+    configure("console", "warning")
+    run_to_end(_simulate(Simulator(port=port, username=username, password=password), faults, rate, username, password))
+
+
+async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, username: str, password: str) -> None:
+    stop = stop_on_signals()
+    for fault in faults:
+        simulator.faults.add(fault)
+    try:
+        await simulator.start()
+    except OSError as error:
+        raise CommandFailed(
+            f"the port can't be had: {error.strerror or type(error).__name__}; try another --port"
+        ) from None
+    try:
+        print(_invitation(simulator.url, username, password), flush=True)  # noqa: T201 -- the command's output
+        await _send_events(simulator, rate, stop)
+    finally:
+        await simulator.stop()
+
+
+def _invitation(url: str, username: str, password: str) -> str:
+    return f"""Web Services stand-in at {url} (account {username}, password {password}; Ctrl-C ends it)
+
+  curl -u {username}:{password} {url}/api/v2/me
+  curl {url}/simulator/sessions
+  curl {url}/simulator/faults --data 'html-503:connect:3'
+
+The bridge finds it with
+
+  BRIDGE_WEB_SERVICES__URL={url} BRIDGE_WEB_SERVICES__USERNAME={username} BRIDGE_WEB_SERVICES__PASSWORD={password}"""
+
+
+async def _send_events(simulator: Simulator, rate: float, stop: asyncio.Event) -> None:
+    """Publish at `rate` events a second on the average, until the stop; an acknowledgement, a user event, and so on."""
+    began, sent = time.monotonic(), 0
+    while not stop.is_set():
+        due = int((time.monotonic() - began) * rate)
+        for number in range(sent, due):
+            simulator.publish(*(_user_event if number % 2 else _acknowledgement)(number // 2))
+        sent = due
+        try:
+            async with asyncio.timeout(TICK if rate else None):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+def _acknowledgement(number: int) -> tuple[str, dict[str, Any]]:
+    record = {
+        "devicePath": "/devices/f32a46c4-8a48-4067-9965-537fc9788790",
+        "callingList": "CallingList1",
+        "applicationId": 134,
+        "recordHandle": number,
+        "campaignName": "Campaign1",
+    }
+    return "/v2/me/outbound", {
+        "record": record,
+        "notificationType": "DoNotCallAcknowledge",
+        "messageType": "OutboundRecordMessage",
+        "referenceId": f"simulator-{number}",
+    }
+
+
+def _user_event(number: int) -> tuple[str, dict[str, Any]]:
+    told = {
+        "GSW_CHAIN_ATTR": "AllChain",
+        "GSW_APPLICATION_ID": 134,
+        "GSW_RECORD_HANDLE": number,
+        "GSW_USER_EVENT": "DoNotCallAcknowledge",
+        "GSW_CALLING_LIST": "CallingList1",
+        "GSW_PHONE": "3001",
+        "GSW_CAMPAIGN_NAME": "Campaign1",
+    }
+    processing = {
+        "serverGenerationTimestamp": time.time_ns() // 1_000_000,
+        "nodeProcessingTimeNanos": 4352048,
+        "serverProcessingTimeTotalMs": 5,
+    }
+    return "/me/internal", {
+        "metrics": {"eventProcessing": processing},
+        "userData": told,
+        "deviceId": "f32a46c4-8a48-4067-9965-537fc9788790",
+        "messageType": "DeviceUserEventMessage",
+    }

@@ -1,0 +1,101 @@
+"""The `bridge` command: arguments, settings and exit codes."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge import __version__
+from bridge.cli import app
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "simulate", "check", "tail", "schemas", "dead-letters"])
+def test_commands_explain_themselves(command: str) -> None:
+    """Every command of the contract is there and has a help text."""
+    result = RUNNER.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_version() -> None:
+    """The version alone is printed."""
+    result = RUNNER.invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"{__version__}\n")
+
+
+def test_run_without_settings_says_what_is_missing() -> None:
+    """With nothing set there is one line for each required variable, a way to see the bridge without, and code 2."""
+    result = RUNNER.invoke(app, ["run"])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    required = ("WEB_SERVICES__URL", "WEB_SERVICES__USERNAME", "WEB_SERVICES__PASSWORD", "KAFKA__BOOTSTRAP_SERVERS")
+    for name in required:
+        assert [line for line in lines if line.startswith(f"BRIDGE_{name}:")] == [f"BRIDGE_{name}: is required"]
+    assert "make demo" in lines[-1]
+    assert len(lines) == len(required) + 1
+
+
+@pytest.mark.parametrize("command", [["check"], ["tail"], ["dead-letters", "list"]])
+def test_wrong_settings_end_with_2_and_show_no_secret(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong setting is named, and neither its value nor any secret beside it is shown."""
+    monkeypatch.setenv("BRIDGE_WEB_SERVICES__PASSWORD", "pa55word")
+    monkeypatch.setenv("BRIDGE_HTTP__PORT", "no-port")
+    result = RUNNER.invoke(app, command)
+    assert result.exit_code == 2
+    assert "BRIDGE_HTTP__PORT: " in result.stderr
+    assert "pa55word" not in result.output
+    assert "no-port" not in result.output
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("command", [["run"], ["dead-letters", "list"]])
+def test_config_before_or_after_the_command(command: list[str], tmp_path: Path, *, after: bool) -> None:
+    """`--config` is taken in both places, and faults name the file and its key."""
+    file = tmp_path / "bridge.toml"
+    file.write_text('[http]\nport = "x"\n')
+    option = ["--config", str(file)]
+    result = RUNNER.invoke(app, [*command, *option] if after else [*option, *command])
+    assert result.exit_code == 2
+    assert f"{file}: http.port: " in result.stderr
+
+
+def test_schemas_list_names_every_schema() -> None:
+    """There is a line with name and id for the value of each topic."""
+    result = RUNNER.invoke(app, ["schemas", "list"])
+    assert result.exit_code == 0
+    names = [line.split()[0] for line in result.output.splitlines()]
+    kinds = ("acknowledgement", "dead-letter", "operation", "session", "unrecognized", "user-event")
+    assert names == [f"{kind}/v1" for kind in kinds]
+
+
+@pytest.mark.parametrize("name", ["user-event", "user-event/v1", "urn:cometd-kafka-bridge:schema:user-event:v1"])
+def test_schemas_show(name: str) -> None:
+    """A schema is printed by its short name, its name with the version, and its id."""
+    result = RUNNER.invoke(app, ["schemas", "show", name])
+    assert result.exit_code == 0
+    assert json.loads(result.output)["$id"] == "urn:cometd-kafka-bridge:schema:user-event:v1"
+
+
+def test_schemas_show_unknown() -> None:
+    """An unknown name ends with code 1 and the names that there are."""
+    result = RUNNER.invoke(app, ["schemas", "show", "nothing"])
+    assert result.exit_code == 1
+    assert "user-event/v1" in result.stderr
+
+
+def test_simulate_refuses_an_unknown_fault() -> None:
+    """A fault that does not exist is an argument's fault, code 2, and those that exist are named."""
+    result = RUNNER.invoke(app, ["simulate", "--fault", "earthquake"])
+    assert result.exit_code == 2
+    assert "html-503" in result.output

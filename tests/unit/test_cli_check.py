@@ -1,0 +1,199 @@
+"""`bridge check`, as a process, against the stand-in and the embedded broker."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from bridge.delivery import EVENT_TOPICS
+from bridge.simulator import Fault, Simulator
+from bridge.simulator.broker import EmbeddedBroker
+from tests.real import RealKafka
+from tests.unit.cli_process import Ended, bridge
+
+PASSWORD = "pa55word"
+WEB_SERVICES = {"web services url", "login", "feature", "csrf", "cometd handshake", "ack extension", "subscriptions"}
+KAFKA = {"kafka", "topics", "transactions"}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@dataclass
+class Site:
+    """A stand-in, and the settings that lead there."""
+
+    upstream: Simulator
+    settings: dict[str, str] = field(default_factory=dict)
+
+    async def check(self, **changed: str) -> Ended:
+        changes = {f"BRIDGE_{name}": value for name, value in changed.items()}
+        return await bridge("check", environment={**self.settings, **changes}, within=40)
+
+
+@pytest_asyncio.fixture
+async def site(broker: EmbeddedBroker, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    async with Simulator(password=PASSWORD, **getattr(request, "param", {})) as upstream:
+        yield Site(
+            upstream,
+            {
+                "BRIDGE_WEB_SERVICES__URL": upstream.url,
+                "BRIDGE_WEB_SERVICES__USERNAME": "agent",
+                "BRIDGE_WEB_SERVICES__PASSWORD": PASSWORD,
+                "BRIDGE_WEB_SERVICES__REQUEST_TIMEOUT": "2",
+                "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+                "BRIDGE_KAFKA__REQUEST_TIMEOUT": "2",
+                "BRIDGE_KAFKA__CHECK_CRCS": "false",
+            },
+        )
+
+
+def line_of(ended: Ended, subject: str) -> str:
+    [line] = [line for line in ended.output.splitlines() if subject in line[:28]]
+    return line
+
+
+async def test_all_is_well(site: Site) -> None:
+    """Where everything works each check is ok, the code is 0, and no session is left behind."""
+    ended = await site.check()
+    assert ended.findings() == dict.fromkeys(WEB_SERVICES | KAFKA, "ok")
+    assert (ended.status, ended.errors) == (0, "")
+    assert site.upstream.handshakes == 1
+    assert not site.upstream.sessions
+
+
+async def test_wrong_password(site: Site) -> None:
+    """A refused password fails the login and is not shown; what needs the login is skipped, Kafka is looked at."""
+    ended = await site.check(WEB_SERVICES__PASSWORD="wrong-pa55word")
+    assert ended.status == 1
+    findings = ended.findings()
+    assert findings.pop("login") == "failed"
+    assert findings.pop("web services url") == "ok"
+    assert {name for name, outcome in findings.items() if outcome == "ok"} == KAFKA
+    assert {name for name, outcome in findings.items() if outcome == "skipped"} == WEB_SERVICES - {
+        "login",
+        "web services url",
+    }
+    assert "wrong-pa55word" not in ended.output + ended.errors
+
+
+async def test_web_services_away(site: Site) -> None:
+    """Nobody at the URL fails that check, with the setting to look at."""
+    await site.upstream.stop()
+    ended = await site.check()
+    assert ended.status == 1
+    assert ended.findings()["web services url"] == "failed"
+    assert "BRIDGE_WEB_SERVICES__URL" in line_of(ended, "web services url")
+    assert ended.findings()["kafka"] == "ok"
+
+
+async def test_kafka_away(site: Site) -> None:
+    """No broker at the address fails Kafka with the setting to look at; Web Services is looked at all the same."""
+    ended = await site.check(KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert ended.status == 1
+    findings = ended.findings()
+    assert (findings["kafka"], findings["topics"], findings["transactions"]) == ("failed", "skipped", "skipped")
+    assert {findings[name] for name in WEB_SERVICES} == {"ok"}
+    assert "BRIDGE_KAFKA__BOOTSTRAP_SERVERS" in line_of(ended, "kafka")
+
+
+async def test_silent_servers_are_not_waited_for_without_end(site: Site) -> None:
+    """Servers that take connections and say nothing fail within the deadlines."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        host, port = server.sockets[0].getsockname()
+        began = time.monotonic()
+        ended = await site.check(WEB_SERVICES__URL=f"http://{host}:{port}", KAFKA__BOOTSTRAP_SERVERS=f"{host}:{port}")
+        assert time.monotonic() - began < 15
+    finally:
+        server.close()
+        for writer in held:
+            writer.close()
+    assert ended.status == 1
+    assert (ended.findings()["web services url"], ended.findings()["kafka"]) == ("failed", "failed")
+
+
+@pytest.mark.parametrize("site", [{"ack_extension": False}], indirect=True)
+async def test_no_ack_extension(site: Site) -> None:
+    """A server without the extension is a warning that says what it costs, and no failure."""
+    ended = await site.check()
+    assert ended.status == 0
+    assert ended.findings()["ack extension"] == "warning"
+    assert "BRIDGE_STATE_DIR" in line_of(ended, "ack extension")
+
+
+@pytest.mark.parametrize("site", [{"csrf": False}], indirect=True)
+async def test_no_csrf_protection(site: Site) -> None:
+    """A site without CSRF protection is fine, and said to be one."""
+    ended = await site.check()
+    assert (ended.status, ended.findings()["csrf"]) == (0, "ok")
+    assert "off" in line_of(ended, "csrf")
+
+
+async def test_refused_subscription(site: Site) -> None:
+    """A refused subscription fails, with the server's code; where all refused channels are optional it is a warning."""
+    site.upstream.faults.add(Fault("refuse-subscription", "subscribe"))
+    ended = await site.check()
+    assert (ended.status, ended.findings()["subscriptions"]) == (1, "failed")
+    assert "403" in line_of(ended, "subscriptions")
+    optional = await site.check(WEB_SERVICES__OPTIONAL_CHANNELS='["/v2/me/*", "/me/internal"]')
+    assert (optional.status, optional.findings()["subscriptions"]) == (0, "warning")
+
+
+async def test_no_cometd(site: Site) -> None:
+    """A CometD endpoint that only a balancer answers for fails the handshake, with its HTTP status."""
+    site.upstream.faults.add(Fault("html-503", "handshake"))
+    ended = await site.check()
+    assert (ended.status, ended.findings()["cometd handshake"]) == (1, "failed")
+    assert "http-503" in line_of(ended, "cometd handshake")
+    assert ended.findings()["ack extension"] == "skipped"
+
+
+async def test_at_least_once_needs_no_transactions(site: Site) -> None:
+    """Without exactly-once no transaction is begun."""
+    ended = await site.check(KAFKA__DELIVERY="at-least-once")
+    assert (ended.status, ended.findings()["transactions"]) == (0, "ok")
+    assert "at-least-once" in line_of(ended, "transactions")
+
+
+async def test_missing_topics_on_a_real_kafka(site: Site, real_kafka: RealKafka) -> None:
+    """Kafka is asked whether the bridge may create what is missing, and nothing is created; else that is a failure."""
+    prefix = f"check-{uuid.uuid4().hex}"
+    there = {"KAFKA__BOOTSTRAP_SERVERS": real_kafka.bootstrap, "KAFKA__TOPIC_PREFIX": prefix}
+    ended = await site.check(**there)
+    assert (ended.status, {ended.findings()[name] for name in KAFKA}) == (0, {"ok"})
+    assert f"may create what is missing: {prefix}.acknowledgements.v1" in line_of(ended, "topics")
+    impossible = await site.check(**there, KAFKA__REPLICATION_FACTOR="3")
+    assert (impossible.status, impossible.findings()["topics"]) == (1, "failed")
+    forbidden = await site.check(**there, KAFKA__CREATE_TOPICS="false")
+    assert (forbidden.status, forbidden.findings()["topics"]) == (1, "failed")
+    assert f"{prefix}.bridge-state" in line_of(forbidden, "topics")
+
+
+async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real_kafka: RealKafka) -> None:
+    """Where acknowledgements and user events have different numbers of partitions, that is a warning with both."""
+    prefix = f"check-{uuid.uuid4().hex}"
+    async with asyncio.timeout(30):
+        admin = AIOKafkaAdminClient(bootstrap_servers=real_kafka.bootstrap)
+        await admin.start()
+        names = [f"{prefix}.{topic}" for topic in (*EVENT_TOPICS, "bridge-state")]
+        await admin.create_topics([NewTopic(name, 3 if "user-events" in name else 2, 1) for name in names])
+        await admin.close()
+    ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=real_kafka.bootstrap, KAFKA__TOPIC_PREFIX=prefix)
+    assert (ended.status, ended.findings()["topics"]) == (0, "warning")
+    assert "acknowledgements.v1 2, user-events.v1 3" in line_of(ended, "topics")

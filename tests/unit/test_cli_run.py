@@ -1,0 +1,189 @@
+"""`bridge run`, `tail`, `dead-letters list` and `simulate` as processes."""
+
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+
+from bridge.events import Record, dead_letter
+from bridge.simulator import Simulator
+from bridge.simulator.broker import EmbeddedBroker
+from tests.unit.cli_process import Command, bridge
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest_asyncio.fixture
+async def upstream() -> AsyncIterator[Simulator]:
+    async with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def environment(broker: EmbeddedBroker, upstream: Simulator) -> dict[str, str]:
+    return {
+        "BRIDGE_WEB_SERVICES__URL": upstream.url,
+        "BRIDGE_WEB_SERVICES__USERNAME": "agent",
+        "BRIDGE_WEB_SERVICES__PASSWORD": "secret",
+        "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+        "BRIDGE_KAFKA__CHECK_CRCS": "false",
+        "BRIDGE_KAFKA__REQUEST_TIMEOUT": "5",
+        "BRIDGE_HTTP__PORT": "0",
+    }
+
+
+def connected(upstream: Simulator) -> bool:
+    return any(session.connected and len(session.subscriptions) == 2 for session in upstream.sessions)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_run_and_leaves_the_session(
+    environment: dict[str, str], upstream: Simulator, number: signal.Signals
+) -> None:
+    """SIGTERM and SIGINT end the bridge within 10 s with code 0; its CometD session stays for the successor."""
+    async with Command("run", environment=environment) as command:
+        await eventually(lambda: connected(upstream), within=20)
+        command.send(number)
+        ended = await command.ended(within=10)
+    assert ended.status == 0
+    assert len(upstream.sessions) == 1
+    assert "secret" not in ended.errors + ended.output
+
+
+async def test_disconnect_on_exit(environment: dict[str, str], upstream: Simulator) -> None:
+    """With --disconnect-on-exit a planned stop ends the CometD session too."""
+    async with Command("run", "--disconnect-on-exit", environment=environment) as command:
+        await eventually(lambda: connected(upstream), within=20)
+        command.send(signal.SIGTERM)
+        ended = await command.ended(within=10)
+    assert ended.status == 0
+    assert not upstream.sessions
+
+
+async def test_a_taken_port_is_a_setting(environment: dict[str, str]) -> None:
+    """Where the HTTP port is taken the start stops with code 2 and names the setting."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = await bridge("run", environment={**environment, "BRIDGE_HTTP__PORT": port})
+    assert ended.status == 2
+    assert ended.errors.splitlines()[-1].startswith("BRIDGE_HTTP__PORT: ")
+    assert "Traceback" not in ended.errors
+
+
+async def test_check_leaves_a_running_bridge_alone(environment: dict[str, str], upstream: Simulator) -> None:
+    """`bridge check` beside a running bridge is all right, and the bridge keeps its session and stays ready."""
+    async with Command("run", environment=environment) as command:
+        url = await command.url()
+        await eventually(lambda: connected(upstream), within=20)
+        [before] = upstream.sessions
+        checked = await bridge("check", environment=environment)
+        assert checked.status == 0
+        upstream.publish("/me/internal", {"messageType": "Odd"})
+        tailed = await bridge(
+            "tail", "--from-beginning", "--topic", "unrecognized.v1", "--events", "1", "--json", environment=environment
+        )
+        assert json.loads(tailed.output)["topic"] == "gws.unrecognized.v1"
+        async with aiohttp.ClientSession() as client, client.get(f"{url}/health/ready") as reply:
+            assert reply.status == 200
+        assert [session.client_id for session in upstream.sessions] == [before.client_id]
+        command.send(signal.SIGTERM)
+        await command.ended(within=10)
+
+
+async def test_tail_ends_by_signal(environment: dict[str, str], upstream: Simulator) -> None:
+    """`bridge tail` without --events prints what comes, and ends with code 0 at a signal."""
+    async with Command("run", environment=environment):
+        await eventually(lambda: connected(upstream), within=20)
+        async with Command("tail", "--from-beginning", environment=environment) as tail:
+            await eventually(lambda: "gws.sessions.v1/" in tail.output, within=20)
+            assert "opened" in tail.output
+            tail.send(signal.SIGINT)
+            ended = await tail.ended(within=10)
+    assert (ended.status, ended.errors) == (0, "")
+
+
+@pytest.mark.parametrize("command", [["tail"], ["dead-letters", "list"]])
+async def test_reading_without_kafka(environment: dict[str, str], command: list[str]) -> None:
+    """Where Kafka is not there, reading ends with code 1 and one line that says so."""
+    ended = await bridge(*command, environment={**environment, "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    assert ended.status == 1
+    [line] = ended.errors.splitlines()
+    assert "127.0.0.1:1" in line
+
+
+async def test_dead_letters(environment: dict[str, str], broker: EmbeddedBroker) -> None:
+    """Every dead letter is listed with its reason; where there is none that is said."""
+    none = await bridge("dead-letters", "list", environment=environment)
+    assert (none.status, none.output) == (0, "No dead letters on gws.dead-letters.v1.\n")
+    refused = Record(
+        "user-events.v1", b"key", b"{}" * 100, [("ce_id", b"abc-5"), ("ce_source", b"/web-services/agent")]
+    )
+    letter = dead_letter(refused, "too-large", at=1_700_000_000)
+    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+        for _ in range(3):
+            await producer.send_and_wait(
+                "gws.dead-letters.v1", letter.value, key=letter.key, headers=list(letter.headers)
+            )
+    listed = await bridge("dead-letters", "list", "--json", environment=environment)
+    assert listed.status == 0
+    values = [json.loads(line)["value"] for line in listed.output.splitlines()]
+    assert [(value["reason"], value["eventId"], value["size"]) for value in values] == [("too-large", "abc-5", 203)] * 3
+    table = await bridge("dead-letters", "list", environment={**environment, "COLUMNS": "200"})
+    assert table.output.count("too-large") == table.output.count("abc-5") == 3
+
+
+async def test_simulate() -> None:
+    """`bridge simulate` serves the account and the faults that it was given, and ends with code 0 at a signal."""
+    arguments = ["--username", "someone", "--password", "else", "--fault", "html-503:rest:1", "--rate", "50"]
+    async with Command("simulate", *arguments, environment={}) as command:
+        await eventually(lambda: "curl" in command.output and "BRIDGE_WEB_SERVICES__URL=" in command.output)
+        url = command.output.partition("BRIDGE_WEB_SERVICES__URL=")[2].split()[0]
+        async with aiohttp.ClientSession() as client:
+            async with client.get(f"{url}/simulator/faults") as reply:
+                assert [fault["name"] for fault in (await reply.json())["armed"]] == ["html-503"]
+            headers = {"Authorization": aiohttp.encode_basic_auth("someone", "else")}
+            statuses = []
+            for _ in range(2):
+                async with client.get(f"{url}/api/v2/me", headers=headers) as reply:
+                    statuses.append(reply.status)
+            assert statuses == [503, 200]
+        command.send(signal.SIGTERM)
+        ended = await command.ended(within=10)
+    assert (ended.status, ended.errors) == (0, "")
+
+
+async def test_simulate_sends_events_of_its_own(environment: dict[str, str]) -> None:
+    """With --rate a subscribed bridge gets acknowledgements and user events without any call."""
+    async with Command("simulate", "--rate", "50", environment={}) as simulator:
+        await eventually(lambda: "BRIDGE_WEB_SERVICES__URL=" in simulator.output)
+        url = simulator.output.partition("BRIDGE_WEB_SERVICES__URL=")[2].split()[0]
+        environment = {**environment, "BRIDGE_WEB_SERVICES__URL": url}
+        async with Command("run", environment=environment) as command:
+            await command.url()
+            topics = ["--topic", "acknowledgements.v1", "--topic", "user-events.v1"]
+            ended = await bridge(
+                "tail", "--from-beginning", "--json", "--events", "20", *topics, environment=environment
+            )
+    assert ended.status == 0
+    seen = {json.loads(line)["topic"] for line in ended.output.splitlines()}
+    assert seen == {"gws.acknowledgements.v1", "gws.user-events.v1"}
+
+
+async def test_simulate_on_a_taken_port() -> None:
+    """Where the port is taken the command ends with code 1 and says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = await bridge("simulate", "--port", str(taken.getsockname()[1]), environment={})
+    assert ended.status == 1
+    assert "--port" in ended.errors
