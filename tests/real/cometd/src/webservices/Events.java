@@ -1,0 +1,109 @@
+package webservices;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
+import org.cometd.bayeux.ChannelId;
+import org.cometd.bayeux.server.BayeuxServer;
+import org.cometd.bayeux.server.ServerChannel;
+import org.cometd.bayeux.server.ServerMessage;
+import org.cometd.bayeux.server.ServerSession;
+import org.cometd.server.BayeuxServerImpl;
+import org.cometd.server.ext.UnacknowledgedMessages;
+import org.eclipse.jetty.util.ajax.JSON;
+
+/** Delivery of events to the CometD sessions, and the view on those sessions. */
+final class Events {
+    /** One event: its data as JSON values or as ready JSON text ({@link JSON.Literal}); user null means everybody's sessions. */
+    record Event(String channel, Object data, String user) {}
+
+    private volatile BayeuxServerImpl bayeux;
+
+    void serve(BayeuxServerImpl server) {
+        server.addListener(new BayeuxServer.SessionListener() {
+            @Override
+            public void sessionAdded(ServerSession session, ServerMessage handshake) {
+                session.setAttribute(Access.USER, server.getContext().getRequestAttribute(Access.USER));
+            }
+
+            @Override
+            public void sessionRemoved(ServerSession session, boolean timedOut) {}
+        });
+        bayeux = server;
+    }
+
+    /** Queues the events for the subscribed sessions of their users, together: a parked poll gets them in one reply. */
+    void publish(List<Event> events) {
+        for (ServerSession session : bayeux.getSessions()) {
+            session.batch(() -> events.forEach(event -> deliver(session, event)));
+        }
+    }
+
+    /**
+     * Makes and publishes acknowledgements, evenly at a rate (events/s; 0: as fast as it goes); returns when all are out.
+     * data.sentAt is the time of publishing, in ms since the epoch with the nanoseconds as its fraction.
+     */
+    void generate(String channel, long count, long keys, long start, double rate, int pad) {
+        String padding = "x".repeat(pad);
+        long began = System.nanoTime();
+        for (long index = 0; index < count; index++) {
+            if (rate > 0) {
+                long due = began + (long) (index * 1e9 / rate);
+                for (long left = due - System.nanoTime(); left > 0; left = due - System.nanoTime()) {
+                    LockSupport.parkNanos(left);
+                }
+            }
+            JSON.Literal data = new JSON.Literal(acknowledgement(index % keys, start + index, padding));
+            publish(List.of(new Event(channel, data, null)));
+        }
+    }
+
+    List<Map<String, Object>> sessions() {
+        return bayeux.getSessions().stream().map(session -> Map.of(
+                "clientId", session.getId(),
+                "user", String.valueOf(session.getAttribute(Access.USER)),
+                "queued", UnacknowledgedMessages.count(session),
+                "subscriptions", session.getSubscriptions().stream().map(ServerChannel::getId).sorted().toList(),
+                "connected", session.isConnected())).toList();
+    }
+
+    /** Removes every session as its expiry would; returns how many there were. */
+    int expireSessions() {
+        int expired = 0;
+        for (ServerSession session : bayeux.getSessions()) {
+            if (bayeux.removeServerSession(session, true)) {
+                expired++;
+            }
+        }
+        return expired;
+    }
+
+    private static void deliver(ServerSession session, Event event) {
+        if (event.user() != null && !event.user().equals(session.getAttribute(Access.USER))) {
+            return;
+        }
+        ChannelId target = new ChannelId(event.channel());
+        for (ServerChannel subscribed : session.getSubscriptions()) {
+            if (subscribed.getChannelId().matches(target)) {
+                session.deliver(null, event.channel(), event.data());
+                return;
+            }
+        }
+    }
+
+    private static String acknowledgement(long recordHandle, long referenceId, String padding) {
+        Instant now = Instant.now();
+        String fraction = String.valueOf(1_000_000 + now.getNano() % 1_000_000).substring(1);
+        StringBuilder json = new StringBuilder(384 + padding.length());
+        json.append("{\"record\":{\"devicePath\":\"/devices/").append(RestServlet.DEVICE)
+                .append("\",\"callingList\":\"CallingList1\",\"applicationId\":134,\"recordHandle\":").append(recordHandle)
+                .append(",\"campaignName\":\"Campaign1\"},\"notificationType\":\"DoNotCallAcknowledge\"")
+                .append(",\"messageType\":\"OutboundRecordMessage\",\"referenceId\":\"").append(referenceId)
+                .append("\",\"sentAt\":").append(now.toEpochMilli()).append('.').append(fraction);
+        if (!padding.isEmpty()) {
+            json.append(",\"pad\":\"").append(padding).append('"');
+        }
+        return json.append('}').toString();
+    }
+}

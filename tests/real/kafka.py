@@ -1,0 +1,174 @@
+"""Apache Kafka: one broker that is its own controller, on loopback."""
+
+import asyncio
+import base64
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
+
+_CLASSPATH = str(BUILD / "kafka" / "*")
+
+
+class RealKafka:
+    """A single-node Kafka cluster with a data directory of its own.
+
+    Its data and ports stay the same over `kill` and `restart`; `stop` removes the data.
+    """
+
+    def __init__(self, *, partitions: int = 1, properties: Mapping[str, str] | None = None) -> None:
+        """`partitions`: of a topic created on first use. `properties`: server properties that replace the defaults."""
+        self._partitions = partitions
+        self._overrides = dict(properties or {})
+        self._port = 0
+        self._directory: Path | None = None
+        self._process: JavaProcess | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap server, host:port; valid after `start`."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the broker; another one after each `restart`."""
+        return self._running().pid
+
+    async def start(self) -> None:
+        """Format a new data directory and start the broker; returns when it serves clients.
+
+        Raises:
+            StartFailed: with the end of its output.
+        """
+        self._port = free_port()
+        self._directory = Path(tempfile.mkdtemp(prefix="bridge-kafka-"))
+        try:
+            self._write_properties(self._directory, free_port())
+            await self._format(self._directory)
+            await self._launch(self._directory)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def kill(self) -> None:
+        """End the broker with SIGKILL."""
+        await self._running().kill()
+
+    async def restart(self) -> None:
+        """Start the broker again, on the same data and ports; one that still runs is killed first."""
+        process = self._running()
+        if process.running:
+            await process.kill()
+        if self._directory is None:
+            raise StartFailed("Kafka has no data directory: start() comes before restart()")
+        await self._launch(self._directory)
+
+    async def pause(self) -> None:
+        """Hang the broker (SIGSTOP): connections stay open, and nothing is answered."""
+        self._running().send(signal.SIGSTOP)
+
+    async def resume(self) -> None:
+        """Let a paused broker go on."""
+        self._running().send(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """End the broker and remove its data. Calling it again does nothing."""
+        if self._process is not None:
+            # Nothing reads the data again, so an orderly end would only cost time.
+            await self._process.kill()
+            self._process = None
+        if self._directory is not None:
+            shutil.rmtree(self._directory)
+            self._directory = None
+
+    def _running(self) -> JavaProcess:
+        if self._process is None:
+            raise StartFailed("Kafka is not started")
+        return self._process
+
+    def _write_properties(self, directory: Path, controller_port: int) -> None:
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(directory / "log"),
+            "num.partitions": str(self._partitions),
+            "auto.create.topics.enable": "true",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A restarted broker may register only when the session of its killed predecessor is over (default 9 s).
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+            **self._overrides,
+        }
+        text = "".join(f"{name}={value}\n" for name, value in properties.items())
+        (directory / "server.properties").write_text(text)
+
+    async def _format(self, directory: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A cluster id that starts with a dash would be read as an option.
+        cluster = "A" + cluster[1:]
+        arguments = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", _CLASSPATH, "kafka.tools.StorageTool", "format"]
+        process = JavaProcess(
+            [*arguments, "-t", cluster, "-c", str(directory / "server.properties")],
+            log=directory / "output.log",
+            name="Kafka's StorageTool",
+        )
+        try:
+            status = await process.finished(deadline=30)
+        finally:
+            await process.kill()
+        if status != 0:
+            raise StartFailed(f"Kafka's StorageTool ended with status {status}\n{process.output()}")
+
+    async def _launch(self, directory: Path) -> None:
+        self._process = JavaProcess(
+            ["-Xmx512m", "-cp", _CLASSPATH, "kafka.Kafka", str(directory / "server.properties")],
+            log=directory / "output.log",
+            name="Kafka",
+        )
+        await self._process.ready(self._serves, deadline=60)
+
+    async def _serves(self) -> bool:
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", self._port), 5)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=5_000)
+        try:
+            await client.bootstrap()
+            return bool(client.cluster.brokers())
+        except KafkaError:
+            return False
+        finally:
+            await client.close()

@@ -1,0 +1,121 @@
+"""One Java process of a test: started, killed, paused and ended, and never left behind."""
+
+import asyncio
+import atexit
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+BUILD = Path(__file__).parent / ".build"
+
+# Below the range from which Linux takes the ports of outgoing connections: a client that keeps trying to reach a server
+# that is down could otherwise be given that very port, connect to itself, and keep the server from coming back.
+_SERVER_PORTS = range(20_000, 30_000)
+
+
+class StartFailed(RuntimeError):
+    """A process ended early or was not ready in time; the text ends with the last lines of its output."""
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on, and that no outgoing connection will be given."""
+    for port in random.sample(_SERVER_PORTS, 100):
+        with socket.socket() as candidate:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free loopback port among 100 tried")
+
+
+class JavaProcess:
+    """A JVM whose output goes to a log file.
+
+    It cannot outlive this process: its standard input is a pipe that closes with us, the kernel kills it when we die
+    (`setpriv --pdeathsig`, where util-linux has it), and `atexit` kills what is still running.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, log: Path, name: str) -> None:
+        """Start the process. `arguments`: what follows `java` on the command line."""
+        self.name = name
+        self._log = log
+        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = subprocess.Popen(
+                [*guard, "java", *arguments], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+            )
+        atexit.register(self._end_at_exit)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the JVM."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended yet; a paused one runs."""
+        return self._process.poll() is None
+
+    def output(self) -> str:
+        """What this process has written so far."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; one to a process that has ended does nothing."""
+        self._process.send_signal(number)
+
+    async def ready(self, condition: Callable[[], Awaitable[bool]], *, deadline: float) -> None:
+        """Wait until the condition holds, `deadline` seconds at most.
+
+        Raises:
+            StartFailed: the process ended, or the time is over.
+        """
+        end = time.monotonic() + deadline
+        while True:
+            if not self.running:
+                raise StartFailed(f"{self.name} ended with status {self._process.returncode}\n{self._tail()}")
+            if await condition():
+                return
+            if time.monotonic() > end:
+                raise StartFailed(f"{self.name} was not ready after {deadline} s\n{self._tail()}")
+            await asyncio.sleep(0.02)
+
+    async def finished(self, *, deadline: float) -> int:
+        """The exit status, waited for `deadline` seconds at most.
+
+        Raises:
+            TimeoutError: it still runs.
+        """
+        async with asyncio.timeout(deadline):
+            while (status := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio knows no Popen
+                await asyncio.sleep(0.01)
+        return status
+
+    async def kill(self) -> None:
+        """End it with SIGKILL, paused or not."""
+        self.send(signal.SIGKILL)
+        await self.finished(deadline=10)
+        self._release()
+
+    def _tail(self) -> str:
+        return "\n".join(self.output().splitlines()[-30:]) or "(it wrote nothing)"
+
+    def _end_at_exit(self) -> None:
+        self.send(signal.SIGKILL)
+        self._process.wait(timeout=10)
+        self._release()
+
+    def _release(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        atexit.unregister(self._end_at_exit)

@@ -1,0 +1,14 @@
+"""Waiting for a condition, never for a time."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+async def eventually(condition: Callable[[], object], *, within: float = 10.0) -> None:
+    """Return as soon as the condition holds; raise AssertionError when it doesn't within that many seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s")
+        await asyncio.sleep(0.005)
