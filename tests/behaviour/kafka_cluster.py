@@ -1,0 +1,40 @@
+"""A topic prefix of the test's own, on any broker."""
+
+import uuid
+from contextlib import aclosing
+from typing import Any
+
+from pydantic import SecretStr
+
+from bridge.delivery import KafkaPublisher, read
+from bridge.settings import Kafka
+from tests.behaviour.publisher import Published
+
+
+class KafkaCluster:
+    def __init__(self, bootstrap: str, **settings: Any) -> None:
+        values: dict[str, Any] = {"topic_prefix": f"t{uuid.uuid4().hex[:12]}", "request_timeout": 3} | settings
+        self.settings = Kafka(bootstrap_servers=bootstrap, **values)
+        self.too_large = 9 << 20
+        self.partitions: int | None = self.settings.partitions
+        self._publishers: list[KafkaPublisher] = []
+
+    def publisher(self, account: str = "alice", password: str = "secret", **changes: Any) -> KafkaPublisher:
+        settings = self.settings.model_copy(update=changes)
+        publisher = KafkaPublisher(settings, account, SecretStr(password))
+        self._publishers.append(publisher)
+        return publisher
+
+    async def published(self, isolation: Any = "read_committed") -> list[Published]:
+        prefix = f"{self.settings.topic_prefix}."
+        settings = self.settings.model_copy(update={"request_timeout": 15})
+        records = read(settings, from_beginning=True, until_end=True, isolation=isolation)
+        async with aclosing(records) as all_of_them:
+            return [
+                Published(one.topic.removeprefix(prefix), one.partition, one.key or b"", one.value or b"")
+                async for one in all_of_them
+            ]
+
+    async def stop(self) -> None:
+        for publisher in self._publishers:
+            await publisher.stop()

@@ -1,0 +1,85 @@
+"""What a ledger promises, whatever Kafka stands behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from bridge.delivery import Ledger
+from bridge.events import Record
+from tests.waiting import eventually
+
+TOPIC = "operations.v1"
+
+
+def record(value: str, key: str = "k", topic: str = TOPIC) -> Record:
+    return Record(topic, key.encode(), value.encode(), [("ce_id", value[:8].encode())])
+
+
+class Reader:
+    """What one follower has got."""
+
+    def __init__(self) -> None:
+        self.values: list[str] = []
+        self.at_the_end: list[str] | None = None
+        """What it had when it was told that it is at the end."""
+
+    def take(self, values: Sequence[bytes]) -> None:
+        self.values += [value.decode() for value in values]
+
+    def caught_up(self) -> None:
+        assert self.at_the_end is None, "told twice"
+        self.at_the_end = list(self.values)
+
+
+@asynccontextmanager
+async def following(ledger: Ledger) -> AsyncIterator[Reader]:
+    reader = Reader()
+    task = asyncio.create_task(ledger.follow(reader.take, reader.caught_up))
+    try:
+        await eventually(lambda: reader.at_the_end is not None, within=30)
+        yield reader
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+class LedgerBehaviour:
+    """Inherited for each kind of Kafka, which overrides the fixture `ledgers`: two of them on one cluster."""
+
+    async def test_what_was_there_is_read_before_the_end_is_told(self, ledgers: list[Ledger]) -> None:
+        """A follower that starts later has everything that was there when it hears that it is at the end."""
+        writer, other = ledgers
+        written = [str(number) for number in range(300)]
+        await writer.append([record(value) for value in written])
+        async with following(other) as reader:
+            assert reader.at_the_end == written
+
+    async def test_what_comes_later_follows_in_order(self, ledgers: list[Ledger]) -> None:
+        """Later records come as well, those of a key in order, whichever process wrote them."""
+        writer, other = ledgers
+        await writer.append([record("first")])
+        async with following(writer) as own, following(other) as others:
+            for number in range(5):
+                await writer.append([record(f"a{number}", "a"), record(f"b{number}", "b")])
+            for reader in (own, others):
+                await eventually(lambda reader=reader: len(reader.values) == 11)  # type: ignore[misc]
+                for key in "ab":
+                    assert [one for one in reader.values if one[0] == key] == [f"{key}{n}" for n in range(5)]
+
+    async def test_place_is_where_the_record_lies(self, ledgers: list[Ledger]) -> None:
+        """Once something was appended, the place of a key's record can be told."""
+        writer, _ = ledgers
+        await writer.append([record("a")])
+        place = writer.place("acknowledgements.v1", "134/Campaign1/13")
+        assert place.topic.endswith("acknowledgements.v1")
+        assert place.partition is not None
+        assert place.partition >= 0
+
+    async def test_stopped_ledger_can_go_on(self, ledgers: list[Ledger]) -> None:
+        """Stop releases what is held; the next append works all the same."""
+        writer, other = ledgers
+        await writer.append([record("a")])
+        await writer.stop()
+        await writer.append([record("b")])
+        async with following(other) as reader:
+            assert reader.values == ["a", "b"]

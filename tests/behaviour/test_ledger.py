@@ -1,0 +1,42 @@
+"""The ledger keeps its promises in memory and on the embedded broker."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from bridge.delivery import KafkaLedger, Ledger, MemoryKafka, MemoryLedger
+from bridge.simulator.broker import EmbeddedBroker
+from tests.behaviour.kafka_cluster import KafkaCluster
+from tests.behaviour.ledger import TOPIC, LedgerBehaviour
+
+PLACED = ("acknowledgements.v1",)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+class TestLedgerInMemory(LedgerBehaviour):
+    """In memory."""
+
+    @pytest.fixture
+    def ledgers(self) -> list[Ledger]:
+        kafka = MemoryKafka()
+        return [MemoryLedger(kafka, TOPIC), MemoryLedger(kafka, TOPIC)]
+
+
+class TestLedgerOnTheEmbeddedBroker(LedgerBehaviour):
+    """On librdkafka's mock cluster."""
+
+    @pytest_asyncio.fixture
+    async def ledgers(self, broker: EmbeddedBroker) -> AsyncIterator[list[KafkaLedger]]:
+        settings = KafkaCluster(broker.bootstrap, check_crcs=False).settings
+        ledgers = [KafkaLedger(settings, TOPIC, PLACED) for _ in range(2)]
+        yield ledgers
+        for one in ledgers:
+            await one.stop()

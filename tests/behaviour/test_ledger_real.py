@@ -1,0 +1,70 @@
+"""The ledger keeps its promises on a real Kafka, and through its outages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from bridge.delivery import KafkaLedger, Ledger
+from bridge.errors import KafkaUnavailable
+from tests.behaviour.kafka_cluster import KafkaCluster
+from tests.behaviour.ledger import TOPIC, LedgerBehaviour, following, record
+from tests.real import RealKafka
+from tests.waiting import eventually
+
+PLACED = ("acknowledgements.v1",)
+
+
+@pytest_asyncio.fixture
+async def cluster(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(real_kafka.bootstrap, partitions=3)
+    yield cluster
+    await cluster.stop()
+
+
+class TestLedgerOnRealKafka(LedgerBehaviour):
+    """On Apache Kafka."""
+
+    @pytest_asyncio.fixture
+    async def ledgers(self, cluster: KafkaCluster) -> AsyncIterator[list[KafkaLedger]]:
+        ledgers = [KafkaLedger(cluster.settings, TOPIC, PLACED) for _ in range(2)]
+        yield ledgers
+        for one in ledgers:
+            await one.stop()
+
+    async def test_outage(self, ledgers: list[Ledger], real_kafka: RealKafka) -> None:
+        """While Kafka is down an append fails within its deadline; afterwards both sides go on, nothing comes twice."""
+        writer, other = ledgers
+        await writer.append([record("before")])
+        async with following(other) as reader:
+            await real_kafka.kill()
+            try:
+                async with asyncio.timeout(10):
+                    with pytest.raises(KafkaUnavailable):
+                        await writer.append([record("during")])
+            finally:
+                await real_kafka.restart()
+            await writer.append([record("after")])
+            await eventually(lambda: "after" in reader.values, within=60)
+            assert reader.values.count("before") == reader.values.count("after") == 1
+
+    async def test_missing_topic_has_nothing_to_wait_for(self, cluster: KafkaCluster) -> None:
+        """A topic that is not there holds nobody up; once it is there, what it holds is read."""
+        settings = cluster.settings.model_copy(update={"create_topics": False})
+        async with following(KafkaLedger(settings, "appears-late")) as reader:
+            assert reader.values == []
+            writer = KafkaLedger(cluster.settings, TOPIC)
+            await writer.append([record("a", topic="appears-late")])
+            await eventually(lambda: reader.values == ["a"], within=20)
+            await writer.stop()
+
+    async def test_oversized_record_becomes_a_dead_letter(self, ledgers: list[Ledger], cluster: KafkaCluster) -> None:
+        """A record that Kafka refuses for itself does not hold the others up: its dead letter takes its place."""
+        writer, other = ledgers
+        await writer.append([record("a"), record("x" * (2 << 20)), record("b")])
+        async with following(other) as reader:
+            # At least once: what shared a request with it may have come before.
+            assert list(dict.fromkeys(value for value in reader.values if len(value) == 1)) == ["a", "b"]
+        letters = [one for one in await cluster.published() if one.topic == "dead-letters.v1"]
+        assert len(letters) == 1
