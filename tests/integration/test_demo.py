@@ -1,0 +1,112 @@
+"""`bridge demo`: the whole path in one process, as a user starts it."""
+
+import json
+import signal
+import sys
+import time
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from bridge.events import schema_files
+from tests.unit.cli_process import Command, bridge
+from tests.waiting import eventually
+
+EVENTS = 20
+HEADERS = {
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_time",
+    "ce_subject",
+    "ce_dataschema",
+    "content-type",
+}
+RELAYED = {"gws.acknowledgements.v1", "gws.user-events.v1"}
+
+
+@pytest.fixture(scope="module")
+async def lines() -> list[dict[str, Any]]:
+    """The events of one demo, which must take less than 10 s from start to finish."""
+    began = time.monotonic()
+    ended = await bridge("demo", "--events", str(EVENTS), "--json", environment={})
+    assert ended.status == 0, ended.errors
+    assert time.monotonic() - began < 10
+    return [json.loads(line) for line in ended.output.splitlines()]
+
+
+async def test_standard_output_has_the_events_and_nothing_else(lines: list[dict[str, Any]]) -> None:
+    """With --json there is one object a line, as many as asked for, with the members of the contract."""
+    assert len(lines) == EVENTS
+    for line in lines:
+        assert line.keys() == {"topic", "partition", "offset", "key", "headers", "value"}
+        assert isinstance(line["value"], dict)
+    assert {line["topic"] for line in lines} >= RELAYED
+
+
+async def test_headers_of_the_contract(lines: list[dict[str, Any]]) -> None:
+    """Each event has every header, the key as subject; relayed ones have their sequence, and ids are unique."""
+    for line in lines:
+        headers = line["headers"]
+        assert headers.keys() >= HEADERS
+        assert all(headers.values())
+        assert (headers["ce_specversion"], headers["content-type"]) == ("1.0", "application/json")
+        assert headers["ce_source"] == "/web-services/agent"
+        assert headers["ce_subject"] == line["key"]
+        assert line["topic"].startswith("gws.")
+        if line["topic"] in RELAYED:
+            assert headers["ce_id"].endswith(f"-{headers['ce_sequence']}")
+    ids = [line["headers"]["ce_id"] for line in lines]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_values_fit_their_schemas(lines: list[dict[str, Any]]) -> None:
+    """Each value is valid by the schema that its header names."""
+    for line in lines:
+        schema = json.loads(schema_files()[line["headers"]["ce_dataschema"]])
+        jsonschema_rs.validator_for(schema).validate(line["value"])
+
+
+async def test_the_documentations_example_is_among_them(lines: list[dict[str, Any]]) -> None:
+    """The page's own call is acknowledged under its reference, and its user event has the same key and partition."""
+    acknowledgements = [line for line in lines if line["topic"] == "gws.acknowledgements.v1"]
+    [example] = [line for line in acknowledgements if line["value"]["referenceId"] == "123456789"]
+    assert example["key"] == "134/Campaign1/13"
+    assert example["value"]["operation"] == "DoNotCallRecord"
+    [user_event] = [line for line in lines if line["topic"] == "gws.user-events.v1" and line["key"] == example["key"]]
+    assert user_event["value"]["phoneNumber"] == "3001"
+    assert user_event["partition"] == example["partition"]
+
+
+async def test_some_records_are_named_by_number(lines: list[dict[str, Any]]) -> None:
+    """Calls without a handle are acknowledged under the phone number."""
+    by_number = [line for line in lines if line["topic"] in RELAYED and line["value"]["recordHandle"] is None]
+    assert by_number
+    assert all(line["key"].endswith(f"/{line['value']['phoneNumber']}") for line in by_number)
+
+
+async def test_a_signal_ends_it() -> None:
+    """Without --events the demo goes on until Ctrl-C, and then ends with code 0 and no complaint."""
+    program = (sys.executable, "-X", "dev", "-m", "bridge")
+    async with Command("demo", environment={}, program=program) as demo:
+        await eventually(lambda: demo.output.count("gws.user-events.v1") > 3, within=30)
+        demo.send(signal.SIGINT)
+        ended = await demo.ended(within=12)
+    assert ended.status == 0
+    # asyncio's debug mode also tells of each step that took long, on a machine that is busy
+    assert [line for line in ended.errors.splitlines() if "Executing %s took" not in line] == []
+    assert "/docs" in ended.output
+    assert "/metrics" in ended.output
+    assert "curl http://127.0.0.1:" in ended.output
+
+
+async def test_without_the_embedded_broker() -> None:
+    """Where confluent-kafka is not installed, one line says how to install it, and the code is 1."""
+    program = "import sys; sys.modules['confluent_kafka'] = None; from bridge.cli import main; main()"
+    async with Command("demo", environment={}, program=(sys.executable, "-c", program)) as demo:
+        ended = await demo.ended()
+    assert ended.status == 1
+    [line] = ended.errors.splitlines()
+    assert "pip install 'cometd-kafka-bridge[demo]'" in line
