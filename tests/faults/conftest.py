@@ -1,0 +1,50 @@
+"""Fixtures of the fault suite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.site import USERS, Site
+from tests.faults.tcp_proxy import TcpProxy
+from tests.real import RealKafka, RealWebServices, require_real_parts
+
+
+@pytest_asyncio.fixture
+async def web(request: pytest.FixtureRequest) -> AsyncIterator[RealWebServices]:
+    """A Web Services server for one scenario; parametrize it indirectly with a dict of options for `start`."""
+    require_real_parts()
+    server = RealWebServices()
+    await server.start(users=USERS, **getattr(request, "param", {}))
+    async with server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def site(real_kafka: RealKafka, web: RealWebServices, tmp_path: Path) -> AsyncIterator[Site]:
+    """One scenario's place, on the Kafka of the whole run."""
+    async with Site(real_kafka, web, tmp_path) as place:
+        yield place
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kafka_behind_proxy() -> AsyncIterator[tuple[RealKafka, TcpProxy]]:
+    """A Kafka that advertises the address of a proxy: every client's connections go through it."""
+    require_real_parts()
+    async with (
+        TcpProxy() as proxy,
+        RealKafka(properties={"advertised.listeners": f"PLAINTEXT://{proxy.address}"}) as kafka,
+    ):
+        proxy.target = kafka.bootstrap
+        yield kafka, proxy
+
+
+@pytest_asyncio.fixture
+async def proxied(
+    kafka_behind_proxy: tuple[RealKafka, TcpProxy], web: RealWebServices, tmp_path: Path
+) -> AsyncIterator[tuple[Site, TcpProxy]]:
+    """One scenario's place, with a proxy between the bridge and Kafka."""
+    kafka, proxy = kafka_behind_proxy
+    async with Site(kafka, web, tmp_path) as place:
+        yield place, proxy

@@ -1,0 +1,216 @@
+"""Random faults under a steady load, for as long as asked: `python -m tests.faults.soak --minutes 10 --seed 7`.
+
+One fault at a time, each waited out until the bridge is ready again. At the end the ledger is printed; the exit status
+is 1 when anything is missing, doubled or out of order, or when a lost session had not exactly one gap.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from bridge.simulator import Fault, FaultProxy
+from tests.faults.bridge_process import BridgeProcess
+from tests.faults.site import EXIT_LIMIT, USERS, Site, killed, paused
+from tests.real import RealKafka, RealWebServices, real_parts
+
+MINUTE = 60.0
+RATE = 500
+RECOVERY = 60.0
+"""Seconds within which the bridge must be ready again after any fault."""
+LONGEST_OUTAGE = 12.0
+MEBIBYTE = 1 << 20
+console = Console(highlight=False)
+
+
+class Soak:
+    """The faults, and what they are done to."""
+
+    def __init__(self, site: Site, proxy: FaultProxy, bridge: BridgeProcess, chance: random.Random) -> None:
+        self._site = site
+        self._proxy = proxy
+        self._bridge = bridge
+        self._chance = chance
+        self.counts: Counter[str] = Counter()
+        self.losses = 0
+        """Sessions that were lost, each of which must give one gap."""
+
+    @property
+    def _faults(self) -> list[Callable[[], Awaitable[None]]]:
+        return [
+            self.kill,
+            self.kill,
+            self.kill_in_the_start,
+            self.kill_in_a_backlog,
+            self.terminate,
+            self.second_bridge,
+            self.suspend,
+            self.kafka_killed,
+            self.kafka_hangs,
+            self.html_503,
+            self.cut_replies,
+            self.resets,
+            self.login_dropped,
+            self.session_expired,
+            self.server_killed,
+        ]
+
+    async def run(self, minutes: float) -> None:
+        """Do one fault after the other until the time is over."""
+        began = time.monotonic()
+        while time.monotonic() - began < minutes * MINUTE:
+            await self._bridge.ready(within=RECOVERY)
+            await asyncio.sleep(self._chance.uniform(0.0, 3.0))  # the moment is part of the fault
+            fault = self._chance.choice(self._faults)
+            name = fault.__name__.replace("_", " ")
+            console.print(f"{time.monotonic() - began:7.1f} s  {name}")
+            await fault()
+            self.counts[name] += 1
+        await self._bridge.ready(within=RECOVERY)
+
+    # -- the bridge ---------------------------------------------------------------------------------------------------
+
+    async def kill(self) -> None:
+        """Kill -9, and a successor."""
+        await self._bridge.kill()
+        await self._start()
+
+    async def kill_in_the_start(self) -> None:
+        """Kill -9, and the successor too, somewhere in its start."""
+        await self.kill()
+        await asyncio.sleep(self._chance.uniform(0.0, 1.5))
+        await self.kill()
+
+    async def kill_in_a_backlog(self) -> None:
+        """Kill -9 while a reply is published that takes more than one transaction."""
+        self._bridge.suspend()
+        await asyncio.sleep(self._chance.uniform(5.0, 7.0))
+        self._bridge.resume()
+        await asyncio.sleep(self._chance.uniform(0.0, 0.3))
+        await self.kill()
+
+    async def terminate(self) -> None:
+        """SIGTERM, and a successor."""
+        exit_ = await self._bridge.terminate()
+        assert exit_.status == 0, f"exit status {exit_.status} after SIGTERM"
+        assert exit_.seconds < EXIT_LIMIT, f"{exit_.seconds:.1f} s for a planned stop"
+        await self._start()
+
+    async def second_bridge(self) -> None:
+        """A second bridge takes over; the first must leave by itself."""
+        first = self._bridge
+        await self._start()
+        await self._bridge.ready(within=RECOVERY)
+        assert await first.exited(within=RECOVERY) == 0, "a fenced bridge must end with 0"
+
+    async def suspend(self) -> None:
+        """The bridge hangs for less than maxInterval."""
+        self._bridge.suspend()
+        await asyncio.sleep(self._chance.uniform(0.5, 5.0))
+        self._bridge.resume()
+
+    async def _start(self) -> None:
+        self._bridge = await self._site.bridge(WEB_SERVICES__URL=self._proxy.url)
+
+    # -- Kafka --------------------------------------------------------------------------------------------------------
+
+    async def kafka_killed(self) -> None:
+        """Kafka is killed, and started again."""
+        async with killed(self._site.kafka):
+            await asyncio.sleep(self._chance.uniform(0.0, LONGEST_OUTAGE))
+
+    async def kafka_hangs(self) -> None:
+        """Kafka is suspended, and goes on."""
+        async with paused(self._site.kafka):
+            await asyncio.sleep(self._chance.uniform(0.5, LONGEST_OUTAGE))
+
+    # -- Web Services -------------------------------------------------------------------------------------------------
+
+    async def html_503(self) -> None:
+        """A balancer's error page for three seconds."""
+        await self._strike(Fault("html-503", seconds=3.0))
+
+    async def cut_replies(self) -> None:
+        """Some replies end in the middle."""
+        await self._strike(Fault("cut-reply", on="connect", times=self._chance.randint(1, 4)))
+
+    async def resets(self) -> None:
+        """Some requests get no reply at all."""
+        await self._strike(Fault("reset", times=self._chance.randint(1, 4)))
+
+    async def _strike(self, fault: Fault) -> None:
+        self._proxy.faults.add(fault)
+        async with asyncio.timeout(RECOVERY):
+            while self._proxy.faults.armed:  # noqa: ASYNC110 - the proxy tells nobody
+                await asyncio.sleep(0.05)
+
+    async def login_dropped(self) -> None:
+        """Every login ends."""
+        await self._site.web.drop_logins()
+
+    async def session_expired(self) -> None:
+        """The server drops the session."""
+        await self._lose(self._site.web.expire_sessions)
+
+    async def server_killed(self) -> None:
+        """The server dies, and is started again."""
+        await self._lose(self._site.web.restart)
+
+    async def _lose(self, how: Callable[[], Awaitable[object]]) -> None:
+        gaps = await self._bridge.metric("bridge_cometd_gaps_total")
+        await how()
+        self.losses += 1
+
+        async def told() -> bool:
+            return await self._bridge.metric("bridge_cometd_gaps_total") > gaps
+
+        await self._bridge.until(told, within=RECOVERY, what="aware of the lost session")
+
+
+async def soak(minutes: float, seed: int, directory: Path) -> list[str]:
+    """Run it, print the final ledger, and return what is wrong."""
+    web = RealWebServices()
+    await web.start(users=USERS)
+    async with web, RealKafka() as kafka, Site(kafka, web, directory) as site, FaultProxy(web.url) as proxy:
+        bridge = await site.ready_bridge(WEB_SERVICES__URL=proxy.url)
+        soaked = Soak(site, proxy, bridge, random.Random(seed))  # noqa: S311 - moments, not secrets
+        try:
+            async with site.load(rate=RATE):
+                await soaked.run(minutes)
+            peak = site.bridges[-1].memory("VmHWM")
+            account = await site.settled(within=RECOVERY)
+        except AssertionError as failed:
+            return [str(failed)]
+        console.print(f"{sum(soaked.counts.values())} faults: {dict(soaked.counts)}")
+        console.print(f"{account}; peak of the last bridge {peak / MEBIBYTE:.0f} MB")
+        if len(account.gaps) != soaked.losses:
+            return [f"{soaked.losses} sessions lost, but {len(account.gaps)} gaps"]
+        return []
+
+
+def main() -> None:
+    """Read the command line, run, and exit with 1 when anything is wrong."""
+    parser = argparse.ArgumentParser(description="Random faults under a steady load.")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    arguments = parser.parse_args()
+    missing = real_parts()
+    if missing is not None:
+        sys.exit(missing)
+    console.print(f"seed {arguments.seed}, {arguments.minutes:g} minutes")
+    with tempfile.TemporaryDirectory(prefix="bridge-soak-") as directory:
+        faults = asyncio.run(soak(arguments.minutes, arguments.seed, Path(directory)))
+    for fault in faults:
+        console.print(f"WRONG: {fault}")
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Kafka down, hanging, slow, or without its topics."""
+
+import asyncio
+import time
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from tests.faults.bridge_process import BridgeProcess
+from tests.faults.site import Site, killed, paused
+from tests.faults.tcp_proxy import TcpProxy
+
+MAX_INTERVAL = 4.0
+SHORT = pytest.mark.parametrize("web", [{"max_interval": MAX_INTERVAL}], indirect=True)
+
+
+async def hold(bridge: BridgeProcess, seconds: float) -> None:
+    """Watch the bridge for as long as Kafka is away: soon not ready for Kafka's sake, and live all the time."""
+    until = time.monotonic() + seconds
+    await bridge.without("kafka", within=seconds)
+    assert until - time.monotonic() > seconds / 3, "the bridge was late to say that Kafka is away"
+    while time.monotonic() < until:
+        assert {one.name for one in await bridge.missing()} == {"kafka"}
+        assert await bridge.live()
+        await asyncio.sleep(0.2)  # how often is of no matter: the outage is a time
+
+
+@SHORT
+async def test_kafka_killed_and_restarted(site: Site) -> None:
+    """Kafka away for 3.5 times maxInterval: not ready, live, the batch held; afterwards all arrives, in the session."""
+    bridge = await site.ready_bridge()
+    sessions = await site.client_ids()
+    async with site.load():
+        await site.arrived(1)
+        async with killed(site.kafka):
+            await hold(bridge, 3.5 * MAX_INTERVAL)
+            assert (await bridge.session()).held_events > 0
+        await bridge.ready()
+    assert await bridge.handshakes() == 1
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+@SHORT
+async def test_kafka_hangs(site: Site) -> None:
+    """Kafka suspended for 3 times maxInterval, its connections open: the same."""
+    bridge = await site.ready_bridge()
+    sessions = await site.client_ids()
+    async with site.load():
+        await site.arrived(1)
+        async with paused(site.kafka):
+            await hold(bridge, 3 * MAX_INTERVAL)
+        await bridge.ready()
+    assert await bridge.handshakes() == 1
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+@SHORT
+async def test_bridge_crashes_while_kafka_is_away(site: Site) -> None:
+    """Nobody can keep a session whose position can't be read: it is lost, and the successor tells so by one gap."""
+    bridge = await site.ready_bridge()
+    first = await site.ledger.publish(10)
+    await site.arrived(10)
+    async with killed(site.kafka):
+        await bridge.kill()
+        during = await site.ledger.publish(10)
+        bridge = await site.bridge()
+        await bridge.without("kafka")
+        async with asyncio.timeout(4 * MAX_INTERVAL):
+            while await site.client_ids():  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.1)
+        assert await bridge.live()
+    await bridge.ready()
+    last = await site.ledger.publish(10)
+    account = await site.settled()
+    assert account.changes == ["opened", "lost", "gap", "opened"]
+    assert account.lost == list(range(during.first, during.first + during.count))
+    assert sorted(await site.ledger.references()) == [
+        *range(first.first, during.first),
+        *range(last.first, last.first + 10),
+    ]
+
+
+@SHORT
+async def test_kafka_is_slow(proxied: tuple[Site, TcpProxy]) -> None:
+    """A Kafka that takes seconds for each transaction delays the events, and costs nothing else."""
+    site, proxy = proxied
+    bridge = await site.ready_bridge()
+    sessions = await site.client_ids()
+    proxy.delay = 0.25
+    try:
+        async with site.load():
+            before = await bridge.metric("bridge_kafka_transactions_total", result="committed")
+
+            async def three_committed() -> bool:
+                return await bridge.metric("bridge_kafka_transactions_total", result="committed") >= before + 3
+
+            await bridge.until(three_committed, within=45, what="three slow transactions further")
+    finally:
+        proxy.delay = 0.0
+    assert await bridge.metric("bridge_event_delivery_seconds_sum") > 1
+    assert await bridge.handshakes() == 1
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+@pytest.mark.parametrize("topics", [["acknowledgements.v1", "sessions.v1"], ["bridge-state"]], ids=["events", "state"])
+async def test_a_topic_is_deleted(site: Site, topics: list[str]) -> None:
+    """A topic that is deleted under the bridge comes back, and what was not yet published arrives in it, once."""
+    bridge = await site.ready_bridge()
+    first = await site.ledger.publish(10)
+    await site.arrived(10)
+    admin = AIOKafkaAdminClient(bootstrap_servers=site.kafka.bootstrap)
+    async with asyncio.timeout(15):
+        await admin.start()
+        try:
+            await admin.delete_topics([f"{site.prefix}.{topic}" for topic in topics])
+        finally:
+            await admin.close()
+    if "bridge-state" not in topics:
+        site.ledger.publications.remove(first)  # it went with its topic
+    rest = [await site.ledger.publish(10) for _ in range(3)]
+
+    async def published() -> bool:
+        return await bridge.metric("bridge_events_published_total", topic=f"{site.prefix}.acknowledgements.v1") >= 40
+
+    await bridge.until(published, within=40, what="publishing again")
+    await bridge.ready()
+    assert await bridge.handshakes() == 1
+    account = await site.settled()
+    assert len(account.seen) >= sum(publication.count for publication in rest)

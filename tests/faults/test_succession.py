@@ -1,0 +1,54 @@
+"""One bridge follows another: by plan, or because two were started."""
+
+from tests.faults.site import EXIT_LIMIT, Site
+
+
+async def test_two_bridges_at_once(site: Site) -> None:
+    """The second bridge takes the session over; the first says that it was fenced, and leaves it alive."""
+    first = await site.ready_bridge()
+    sessions = await site.client_ids()
+    async with site.load():
+        await site.arrived(1)
+        second = await site.ready_bridge()
+        assert await first.exited(within=20) == 0
+        await site.arrived(site.ledger.publications[-1].first)
+    assert len(first.events("fenced")) == 1
+    assert not second.events("fenced")
+    assert await second.handshakes() == 0
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+async def test_rolling_restart_under_load(site: Site) -> None:
+    """Five SIGTERM restarts under load: each ends with 0 in time, and nothing is lost, doubled or shaken anew."""
+    bridge = await site.ready_bridge()
+    sessions = await site.client_ids()
+    async with site.load():
+        for _ in range(5):
+            await site.arrived(site.ledger.publications[-1].first if site.ledger.publications else 1)
+            exit_ = await bridge.terminate()
+            assert exit_.status == 0, bridge.output()[-2000:]
+            assert exit_.seconds < EXIT_LIMIT
+            bridge = await site.ready_bridge()
+            assert await bridge.handshakes() == 0
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+async def test_successor_before_the_end(site: Site) -> None:
+    """A successor that starts before its predecessor is told to stop doubles nothing, and the stop is orderly still."""
+    first = await site.ready_bridge()
+    sessions = await site.client_ids()
+    async with site.load():
+        await site.arrived(1)
+        second = await site.bridge()
+        exit_ = await first.terminate()
+        assert exit_.status == 0
+        assert exit_.seconds < EXIT_LIMIT
+        await second.ready()
+    assert await second.handshakes() == 0
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]
