@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
 
-.PHONY: setup demo test lint bench soak real openapi
+.PHONY: setup demo test lint bench soak real openapi configuration docs
 
 setup: .venv/.complete
 
@@ -28,3 +28,9 @@ soak: setup
 
 openapi: setup
 	@.venv/bin/python -m bridge.http.document > docs/openapi.json
+
+configuration: setup
+	@.venv/bin/python -m bridge.settings_page > docs/configuration.md
+
+docs: setup
+	@.venv/bin/mkdocs build --strict --quiet

@@ -97,8 +97,11 @@ class Account(Section):
     """One Web Services account: one CometD session and one relay."""
 
     name: Annotated[str, Field(pattern=f"^{_ACCOUNT_NAME.pattern}$")]
+    """What `X-Account`, metrics, the log and the position call it: letters, digits and `._@-`, up to 64."""
     username: Annotated[str, AfterValidator(_basic_user)]
+    """As Web Services knows it."""
     password: Annotated[SecretStr, Field(min_length=1)]
+    """Its password there; it also encrypts the account's position in Kafka."""
 
 
 class WebServices(Section):
@@ -107,10 +110,15 @@ class WebServices(Section):
     url: Annotated[str, AfterValidator(_base_url)]
     """Base URL, without /api/v2."""
     username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    """The account's user name, which is its name here too; required unless `accounts` lists some."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """The account's password, which also encrypts its position in Kafka; required unless `accounts` lists some."""
     notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
+    """Path of the CometD endpoint."""
     start_voice_session: bool = False
+    """Whether to start a contact centre session after the subscription, where the site needs one."""
     channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
+    """What is subscribed to; not ready while one of them is refused."""
     optional_channels: frozenset[str] = frozenset()
     """Channels whose refusal leaves the bridge ready: for sites that never permit a subscription."""
     max_interval: Seconds = 10
@@ -132,11 +140,17 @@ class Kafka(Section):
     """The Kafka cluster."""
 
     bootstrap_servers: Annotated[str, AfterValidator(_servers)]
+    """host:port, several with commas."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
+    """What the names of all topics and transactional ids begin with."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
+    """at-least-once does without transactions: after a failure events may come twice, with the same `ce_id`."""
     format: Literal["json"] = "json"
+    """How values are written."""
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
+    """Of what is sent to Kafka."""
     create_topics: bool = True
+    """Whether topics that are missing are created, where the cluster permits it."""
     partitions: Annotated[int, Field(ge=1)] = 6
     """Of topics that the bridge creates."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
@@ -146,13 +160,21 @@ class Kafka(Section):
     check_crcs: bool = True
     """Only librdkafka's mock cluster needs this off."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """As Kafka calls it."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """Required with SASL, as are the two that follow."""
     sasl_username: str | None = None
+    """Who the bridge is at Kafka."""
     sasl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """Its password at Kafka."""
     ssl_cafile: FilePath | None = None
+    """PEM file of the authorities that are trusted; without it those of the system."""
     ssl_certfile: FilePath | None = None
+    """PEM file of the client certificate, where Kafka asks for one."""
     ssl_keyfile: FilePath | None = None
+    """PEM file of its key, unless that is in the certificate's file."""
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """Of the key."""
 
     @validator(mode="after")
     def _sasl_is_whole(self) -> Self:
@@ -164,13 +186,17 @@ class Authentication(Section):
     """How REST callers prove who they are."""
 
     method: Literal["none", "tokens", "jwt"] = "none"
+    """tokens needs `tokens_file`; jwt needs `jwks_url`, `issuer` and `audience`."""
     tokens_file: FilePath | None = None
     """Static tokens, one a line: `name:sha256-hex[:scopes]`; read again when it changes."""
     jwks_url: Annotated[str, AfterValidator(_keys_url)] | None = None
     """Where the keys are that sign the callers' JSON Web Tokens."""
     jwks_cafile: FilePath | None = None
+    """PEM file of the authorities that are trusted there; without it those of the system."""
     issuer: Annotated[str, Field(min_length=1)] | None = None
+    """Whose tokens count: their `iss`."""
     audience: Annotated[str, Field(min_length=1)] | None = None
+    """For whom they must be: their `aud`."""
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(_some)] = ("RS256", "ES256")
     """Asymmetric ones only: a public key must never do as a shared secret."""
 
@@ -184,10 +210,13 @@ class Http(Section):
     """The REST side."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on; any but loopback needs authentication."""
     port: Port = 8080
+    """0: any free one, told by the log."""
     management_port: Port | None = None
-    """Where health and metrics move to, without authentication; None: they stay beside the rest."""
+    """Where health and metrics move to, without authentication; without it they stay beside the rest."""
     authentication: Authentication = Field(default_factory=Authentication)
+    """How REST callers prove who they are."""
     allow_unauthenticated: bool = False
     """Whether callers from other machines need not prove who they are."""
 
@@ -222,7 +251,9 @@ class Log(Section):
     """The log, on standard error."""
 
     format: Literal["json", "console"] = "json"
+    """One JSON object a line, or for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """Of the bridge's own lines; libraries speak at warning and above."""
 
 
 class Settings(Section):
@@ -230,7 +261,7 @@ class Settings(Section):
 
     web_services: WebServices
     accounts: tuple[Account, ...] = ()
-    """Never empty once validated: without a list it is the one account of `web_services`."""
+    """Several accounts instead of the one of `web_services`. Never empty once validated: then it is that one."""
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()

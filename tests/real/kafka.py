@@ -52,6 +52,13 @@ class RealKafka:
         """The process id of the broker; another one after each `restart`."""
         return self._running().pid
 
+    @property
+    def data(self) -> Path:
+        """The directory with the segments of every partition; valid between `start` and `stop`."""
+        if self._directory is None:
+            raise StartFailed("Kafka has no data directory: start() comes first")
+        return self._directory / "log"
+
     async def start(self) -> None:
         """Format a new data directory and start the broker; returns when it serves clients.
 

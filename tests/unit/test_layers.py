@@ -19,6 +19,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "simulator": frozenset(),
     "observability": frozenset({"errors"}),
     "settings": SHARED | {"settings_source"},
+    "settings_page": frozenset({"settings", "settings_source"}),
     "cometd": SHARED,
     "events": SHARED,
     "webservices": SHARED | {"cometd", "settings"},
