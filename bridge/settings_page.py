@@ -110,18 +110,17 @@ def _heading(location: Location, section: type[BaseModel], *, is_list: bool) -> 
 
 
 def _rows(location: Location, section: type[BaseModel], *, is_list: bool) -> Iterator[str]:
-    yield "| key | default | meaning |" if is_list else "| variable | key | default | meaning |"
-    yield "|---|---|---|" if is_list else "|---|---|---|---|"
+    yield f"| {'key' if is_list else 'variable, and key'} | default | meaning |"
+    yield "|---|---|---|"
     meanings = documented(section)
     for name, field in section.model_fields.items():
         if _section(field.annotation) is not None:
             continue
         names = [name, f"{name}{FILE_SUFFIX}"] if _is_secret(field.annotation) else [name]
-        keys = "<br>or ".join(f"`{one}`" for one in names)
-        variables = "<br>or ".join(f"`{variable((*location, one))}`" for one in names)
-        shown = [keys] if is_list else [variables, keys]
+        variables = [] if is_list else [f"`{variable((*location, one))}`" for one in names]
+        setting = "<br>".join([*variables, " or ".join(f"`{one}`" for one in names)])
         meaning = " ".join(part for part in (meanings[name], _value(field)) if part)
-        yield "| " + " | ".join([*shown, _default(field), meaning.replace("|", "\\|")]) + " |"
+        yield f"| {setting} | {_default(field)} | {meaning} |"
 
 
 def _default(field: FieldInfo) -> str:

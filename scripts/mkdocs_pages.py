@@ -1,0 +1,60 @@
+"""The hook of `mkdocs build`: what the site shows of the repository outside docs/, and where its links lead.
+
+In the repository every link is a path that works there. The site has only docs/ and the pages named here, so a link that
+leads elsewhere in the repository (a source file, a schema) is shown there as its text alone.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT: Final = Path(__file__).parents[1]
+PAGES: Final = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "reporting.md",
+    "README.md": "index.md",
+}
+"""Where the site shows them, under docs/; the front page has text of its own."""
+_LINK: Final = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s]+)(?P<place>#[^)\s]*)?\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that lie beside docs/."""
+    for source, page in PAGES.items():
+        if files.get_file_from_path(page) is None:
+            content = (ROOT / source).read_text(encoding="utf-8")
+            files.append(File.generated(config, page, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn the repository's links into the site's."""
+    del config
+    here = page.file.src_uri
+    source = next((name for name, shown in PAGES.items() if shown == here and here != "index.md"), f"docs/{here}")
+
+    def link(found: re.Match[str]) -> str:
+        text, target, anchor = found["text"], found["target"], found["place"] or ""
+        if re.match(r"[a-z]+:", target):
+            return found[0]
+        place = os.path.normpath(os.path.join(os.path.dirname(source), target))  # noqa: PTH118, PTH120 -- no file: a name
+        if not (ROOT / place).exists():
+            raise PluginError(f"{source}: there is no {target}")
+        shown = PAGES.get(place, place.removeprefix("docs/"))
+        if files.get_file_from_path(shown) is None:
+            return text
+        return f"[{text}]({os.path.relpath(shown, os.path.dirname(here) or '.')}{anchor})"  # noqa: PTH120
+
+    return _LINK.sub(link, markdown)
