@@ -33,4 +33,4 @@ configuration: setup
 	@.venv/bin/python -m bridge.settings_page > docs/configuration.md
 
 docs: setup
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict

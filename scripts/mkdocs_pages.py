@@ -1,7 +1,7 @@
 """The hook of `mkdocs build`: what the site shows of the repository outside docs/, and where its links lead.
 
-In the repository every link is a path that works there. The site has only docs/ and the pages named here, so a link that
-leads elsewhere in the repository (a source file, a schema) is shown there as its text alone.
+In the repository every link is a path that works there. The site has only docs/ and the pages named here, so a link
+that leads elsewhere in the repository (a source file, a schema) is shown there as its text alone.
 """
 
 from __future__ import annotations
