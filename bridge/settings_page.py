@@ -59,7 +59,7 @@ The same as a file:
 
 def as_text() -> str:
     """Return the page as the repository keeps it."""
-    return "\n".join([INTRODUCTION, *_sections(settings.Settings, ())])
+    return "\n".join([INTRODUCTION, *_sections(settings.Settings)])
 
 
 def documented(model: type[BaseModel]) -> Mapping[str, str]:
@@ -87,8 +87,8 @@ def sections(model: type[BaseModel], under: Location = ()) -> Iterator[tuple[Loc
             yield from sections(inner, (*under, name))
 
 
-def _sections(model: type[BaseModel], under: Location) -> Iterator[str]:
-    found = list(sections(model, under))
+def _sections(model: type[BaseModel]) -> Iterator[str]:
+    found = list(sections(model))
     for location, section in [*found[1:], found[0]]:  # the few that belong to no section come last
         is_list = bool(location) and _is_list(model.model_fields[str(location[0])].annotation)
         yield f"## {dotted(location) or 'Without a section'}\n"
