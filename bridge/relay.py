@@ -213,6 +213,10 @@ class Relay:
         if not opening.resumed:
             self._position = start_of(opening.client_id, ack_extension=opening.ack_extension)
 
+    async def displaced(self) -> None:
+        """Leave where a successor polls the session; its claim was committed before its first poll."""
+        await self._publisher.confirm()
+
     # -- without the ack extension: the batch exists only here --------------------------------------------------------
 
     async def _publish_what_was_left(self) -> None:

@@ -65,5 +65,8 @@ class Sink(Protocol):
     async def opened(self, opening: Opening) -> None:
         """A session was opened or resumed; its first batch, perhaps an empty one, follows."""
 
+    async def displaced(self) -> None:
+        """Another client polls this session: perhaps a successor. Raise to leave it the session."""
+
     async def received(self, batch: Batch) -> None:
         """Keep every event of the batch for good, then return: the next poll lets the server forget them."""

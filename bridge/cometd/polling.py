@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+DISPLACED: Final = "http-408"
+"""How the server ends a poll when a newer one of the same session has come (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
 """Seconds: the longest pause after empty replies that came at once, from a server that does not park polls."""
 
@@ -79,6 +81,8 @@ class Polling:
                 self._stray += getattr(failure, "events", ())
                 await self._hand_over_stray()
                 self._vitals.disconnected(State.RETRYING, _reason(failure))
+                if _reason(failure) == DISPLACED:
+                    await self._wiring.sink.displaced()
                 at_once = True
                 await self._pause(backoff.next())
                 continue

@@ -12,13 +12,15 @@ After a failure, or a commit whose outcome is unknown, the way back is always th
    (The position's own content could not tell: a call may bring records and leave the position as it was.)
 5. Else publish again, after a short pause.
 
+A successor can also be noticed before any failure, by `confirm`.
+
 "Fenced" from the broker is not proof of another bridge: it says the same after its own transaction time-out (a process
 that was suspended in mid-transaction). So it takes the way of all failures, but waits for a moment for the claim of a
 successor that has just started. Two bridges that start at the same time may fence each other's claim; the one whose
 claim is committed last has the account, the other one sees it at its next turn.
 
 Without transactions (`at-least-once`) records are published before the position, so a failure may repeat them but
-never lose them. There the broker fences nobody: a successor's claim is noticed only after a failure.
+never lose them. There the broker fences nobody: a successor's claim is noticed only by `confirm`, or after a failure.
 """
 
 from __future__ import annotations
@@ -70,6 +72,8 @@ CLAIM_WAIT: Final = 2.0
 CLAIM_POLL: Final = 0.2
 LEAST_BATCH: Final = 16 << 10
 """Bytes of a batch under which a topic's refusals teach nothing more."""
+NOBODY: Final = ""
+"""The owner of a position that nobody has claimed."""
 MOST_PATIENCE: Final = 2
 """How many times `request_timeout` an attempt may take at the most, after earlier ones have passed theirs: a broker
 that is slow, but works, must be able to finish a transaction."""
@@ -129,6 +133,16 @@ class KafkaPublisher:
                 turn.failed()
                 await self._failed(error)
                 await asyncio.sleep(backoff.next_delay())
+
+    async def confirm(self) -> None:
+        """See `Publisher.confirm`."""
+        try:
+            self._check_owner(await self._read(settled=False))
+        except Fenced:
+            await self._discard()
+            raise
+        except FAILURES as error:
+            self._log.debug("claim-unreadable", reason=reason(error))
 
     async def stop(self) -> None:
         """See `Publisher.stop`."""
@@ -193,7 +207,7 @@ class KafkaPublisher:
             self._seal = await derive(self._password, self._account, stored.salt if stored else None)
         position = self._open(stored)
         claim = msgspec.structs.replace(
-            stored or StoredPosition(owner="", turn=0, salt=self._seal.salt), owner=self._owner, turn=0
+            stored or StoredPosition(owner=NOBODY, turn=0, salt=self._seal.salt), owner=self._owner, turn=0
         )
         await self._transaction(Turn(self._account, [], claim, self._position_partition))
         self._claimed = True
@@ -234,8 +248,8 @@ class KafkaPublisher:
         return stored is not None and stored.owner == self._owner and stored.turn == turn.number
 
     def _check_owner(self, stored: StoredPosition | None) -> None:
-        """No position at all (its topic was deleted) is nobody's claim."""
-        if self._claimed and stored is not None and stored.owner != self._owner:
+        """No position at all (its topic was deleted), or one that can't be read, is nobody's claim."""
+        if self._claimed and stored is not None and stored.owner not in {self._owner, NOBODY}:
             self._enter(FENCED)
             raise Fenced(f"account {self._account}: {FENCED.reason}")
 
@@ -252,18 +266,20 @@ class KafkaPublisher:
         self._unfinished = False
 
     async def _read(self, *, settled: bool) -> StoredPosition | None:
-        value = await newest_value(self._settings, self._account, self._position_partition, settled=settled)
-        if value is None:
+        newest = await newest_value(self._settings, self._account, self._position_partition, settled=settled)
+        if newest is None:
             return None
         try:
-            return decode(value)
-        except Unreadable as error:
+            return decode(newest.value)
+        except Unreadable as error:  # then all it tells is when it was written: until then there was no gap
             self._log.warning("position-unreadable", reason=str(error))
-            return None
+            return StoredPosition(owner=NOBODY, turn=0, last_reply_at=newest.at)
 
     def _open(self, stored: StoredPosition | None) -> Position | None:
-        if stored is None or not stored.secret or self._seal is None:
+        if stored is None or self._seal is None:
             return None
+        if not stored.secret:
+            return without_secret(stored) if stored.last_reply_at else None
         try:
             return open_position(stored, self._seal)
         except Unsealable as error:

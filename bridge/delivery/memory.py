@@ -63,11 +63,15 @@ class MemoryPublisher:
         if not self._epoch:
             raise RuntimeError("publish() before start()")
         await self._wait_available()
+        await self.confirm()
+        self.kafka.records.extend(self._fitting(record, position.last_reply_at) for record in records)
+        self.kafka.positions[self._account] = position
+
+    async def confirm(self) -> None:
+        """See `Publisher.confirm`."""
         if self._epoch != self.kafka.epochs[self._account]:
             self.state = FENCED
             raise Fenced(f"account {self._account}: {FENCED.reason}")
-        self.kafka.records.extend(self._fitting(record, position.last_reply_at) for record in records)
-        self.kafka.positions[self._account] = position
 
     async def stop(self) -> None:
         """See `Publisher.stop`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -21,7 +21,14 @@ TAIL: Final = 512
 FETCH_WAIT_MS: Final = 50
 
 
-async def newest_value(settings: Kafka, account: str, partition: int, *, settled: bool) -> bytes | None:
+class Newest(NamedTuple):
+    """A value, and when it was written, in seconds since the epoch."""
+
+    value: bytes
+    at: float
+
+
+async def newest_value(settings: Kafka, account: str, partition: int, *, settled: bool) -> Newest | None:
     """The newest committed value of `account`, read from the end of its partition backwards; None without one.
 
     Accounts may share a partition, and any open transaction hides what was committed after it. So for an answer that
@@ -55,20 +62,20 @@ async def _until_visible(client: AIOKafkaConsumer, place: TopicPartition, end: i
         raise KafkaUnavailable(f"an open transaction of another account hides the position on {place.topic}") from None
 
 
-async def _search(client: AIOKafkaConsumer, place: TopicPartition, key: bytes) -> bytes | None:
+async def _search(client: AIOKafkaConsumer, place: TopicPartition, key: bytes) -> Newest | None:
     start = (await client.beginning_offsets([place]))[place]
     end = upper = (await client.end_offsets([place]))[place]
     window = TAIL
     while upper > start:
         lower = max(start, end - window)
         client.seek(place, lower)
-        found, value = False, None
+        found = None
         # The position passes over transaction markers and aborted records too, so it reaches `upper`, or goes beyond.
         while await client.position(place) < upper:
             for record in (await client.getmany(place, timeout_ms=FETCH_WAIT_MS)).get(place, ()):
                 if record.key == key and record.offset < end:
-                    found, value = True, record.value
-        if found:
-            return value
+                    found = record
+        if found is not None:  # without a value it is a tombstone: there is none any more
+            return None if found.value is None else Newest(found.value, found.timestamp / 1000)
         upper, window = lower, window * 2
     return None

@@ -37,5 +37,12 @@ class Publisher(Protocol):
             Fenced: another bridge has taken the account over.
         """
 
+    async def confirm(self) -> None:
+        """Look whether the account is still this publisher's, as far as Kafka tells now.
+
+        Raises:
+            Fenced: another bridge has taken the account over.
+        """
+
     async def stop(self) -> None:
         """Release the connections, within a few seconds, also while Kafka is away. Commits nothing."""

@@ -24,7 +24,7 @@ class Secret(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """One value on the position topic, as JSON. `salt` and `secret` are base64."""
+    """One value on the position topic, as JSON. `salt`, `secret` and `signature` are base64."""
 
     version: int = VERSION
     owner: str
@@ -36,6 +36,8 @@ class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     base_sequence: int = 0
     next_sequence: int = 0
     last_reply_at: float = 0.0
+    signature: bytes = b""
+    """Of everything but `owner` and `turn`, which a claim replaces: a forged number could have events skipped."""
 
 
 class Unreadable(Exception):
@@ -70,7 +72,7 @@ def decode(value: bytes) -> StoredPosition:
 def seal_position(position: Position, seal: Seal, *, owner: str, turn: int) -> StoredPosition:
     """Make the position fit to be stored."""
     plain = _encoder.encode(Secret(position.client_id, position.cookies))
-    return StoredPosition(
+    stored = StoredPosition(
         owner=owner,
         turn=turn,
         salt=seal.salt,
@@ -80,14 +82,16 @@ def seal_position(position: Position, seal: Seal, *, owner: str, turn: int) -> S
         next_sequence=position.next_sequence,
         last_reply_at=position.last_reply_at,
     )
+    return msgspec.structs.replace(stored, signature=seal.sign(_signed(stored)))
 
 
 def open_position(stored: StoredPosition, seal: Seal) -> Position:
     """The position again.
 
     Raises:
-        Unsealable: the account's password has changed, or the secret is damaged.
+        Unsealable: the account's password has changed, or something in it has been.
     """
+    seal.verify(_signed(stored), stored.signature)
     try:
         secret = _secret_decoder.decode(seal.open(stored.secret))
     except msgspec.MsgspecError:
@@ -105,3 +109,7 @@ def without_secret(stored: StoredPosition) -> Position:
         next_sequence=stored.next_sequence,
         last_reply_at=stored.last_reply_at,
     )
+
+
+def _signed(stored: StoredPosition) -> bytes:
+    return _encoder.encode(msgspec.structs.replace(stored, owner="", turn=0, signature=b""))

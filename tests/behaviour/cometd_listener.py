@@ -50,6 +50,8 @@ class RememberingSink:
         self.refused: list[int] = []
         self.held: Batch | None = None
         self.fails = False
+        self.displacements = 0
+        """How many of its polls ended because another client polled the session."""
         self.acknowledgement: int | None = None
         """Of the newest batch that was kept."""
         self._gate = asyncio.Event()
@@ -66,6 +68,9 @@ class RememberingSink:
         self.acknowledgement = None
         if opening.ack_extension and not opening.resumed:
             self.acknowledgement = 0
+
+    async def displaced(self) -> None:
+        self.displacements += 1
 
     async def received(self, batch: Batch) -> None:
         events = [msgspec.json.decode(event.data, type=int) for event in batch.events]

@@ -180,6 +180,11 @@ class SuccessionRules(OnAnUpstream):
         assert successor.handshakes == 0
         assert successor.sink.batches[0].base == resume.acknowledgement
 
+    async def test_a_displaced_poll_is_told(self, proxy: FaultProxy, listener: Listener) -> None:
+        """A process whose session another one polls hears so with the first such poll, not at its own poll's end."""
+        async with Listener(proxy.url, max_interval=MAX_INTERVAL, resume=listener.resume()):
+            await eventually(lambda: listener.sink.displacements)
+
     async def test_cancellation_during_a_held_batch(
         self, upstream: Upstream, proxy: FaultProxy, listener: Listener
     ) -> None:

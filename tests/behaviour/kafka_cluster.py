@@ -4,9 +4,11 @@ import uuid
 from contextlib import aclosing
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
-from bridge.delivery import KafkaPublisher, read
+from bridge.delivery import KafkaPublisher, connection, position_topic, read
+from bridge.delivery.partition import partition_of
 from bridge.settings import Kafka
 from tests.behaviour.publisher import Published
 
@@ -34,6 +36,17 @@ class KafkaCluster:
                 Published(one.topic.removeprefix(prefix), one.partition, one.key or b"", one.value or b"")
                 async for one in all_of_them
             ]
+
+    async def put_position(self, account: str, value: bytes) -> None:
+        """Write what a foreign hand might write as the account's position."""
+        topic, key = position_topic(self.settings), account.encode()
+        producer = AIOKafkaProducer(**connection(self.settings))
+        await producer.start()
+        try:
+            partition = partition_of(key, len(await producer.partitions_for(topic)))
+            await producer.send_and_wait(topic, value, key=key, partition=partition)
+        finally:
+            await producer.stop()
 
     async def stop(self) -> None:
         for publisher in self._publishers:

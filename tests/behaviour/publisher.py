@@ -184,3 +184,15 @@ class FencingBehaviour:
         assert not older.state.connected
         await younger.publish([record(b"3")], position(3))
         assert values(await cluster.published(), ACKNOWLEDGEMENTS) == [b"1", b"3"]
+
+    async def test_a_successor_is_noticed_before_anything_is_published(self, cluster: Cluster) -> None:
+        """The older bridge can ask, and hears that it is not the account's any more; the younger one that it is."""
+        older, younger = cluster.publisher(), cluster.publisher()
+        await older.start()
+        await older.confirm()
+        await younger.start()
+        with pytest.raises(Fenced):
+            await older.confirm()
+        assert not older.state.connected
+        await younger.confirm()
+        await younger.publish([record(b"1")], position(1))

@@ -1,6 +1,7 @@
 """What the Kafka publisher promises besides, on any broker."""
 
 import asyncio
+import time
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -24,6 +25,24 @@ class KafkaPublisherBehaviour:
         assert found.last_reply_at == before.last_reply_at
         await second.publish([], last)
         assert await cluster.publisher(password="new").start() == last
+
+    async def test_a_damaged_position_tells_when_it_was_written(self, cluster: KafkaCluster) -> None:
+        """What can't be read is no session to resume; it was written before any gap, so one starts there."""
+        first = cluster.publisher()
+        await first.start()
+        await first.publish([], position(1))
+        await first.stop()
+        before = time.time()
+        await cluster.put_position("alice", b"{")
+        successor = cluster.publisher()
+        found = await successor.start()
+        assert found is not None
+        assert (found.client_id, found.next_sequence) == ("", 0)
+        assert before - 1 <= found.last_reply_at <= time.time()
+        await successor.stop()
+        again = await cluster.publisher().start()
+        assert again is not None
+        assert again.last_reply_at == found.last_reply_at
 
     async def test_a_position_deep_in_the_topic_is_found(self, cluster: KafkaCluster) -> None:
         """An account's position is found behind more than one look's worth of another's in the same partition."""
@@ -84,8 +103,9 @@ class KafkaPublisherBehaviour:
         publisher = cluster.publisher()
         await publisher.start()
         await publisher.publish([], position(1, client_id="the-client-id"))
-        value = await newest_value(cluster.settings, "alice", publisher._position_partition, settled=True)
-        assert value is not None
+        newest = await newest_value(cluster.settings, "alice", publisher._position_partition, settled=True)
+        assert newest is not None
+        value = newest.value
         assert b"nextSequence" in value
         assert b"the-client-id" not in value
         assert b"JSESSIONID" not in value

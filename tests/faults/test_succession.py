@@ -52,3 +52,18 @@ async def test_successor_before_the_end(site: Site) -> None:
     assert await site.client_ids() == sessions
     account = await site.settled()
     assert account.changes == ["opened"]
+
+
+async def test_takeover_of_a_quiet_session(site: Site) -> None:
+    """Where no event makes the first bridge publish, the poll that its successor displaces tells it to leave."""
+    first = await site.ready_bridge()
+    sessions = await site.client_ids()
+    second = await site.ready_bridge()
+    assert await first.exited(within=20) == 0
+    assert len(first.events("fenced")) == 1
+    displaced = [line for line in second.events("cometd-disconnected") if line["reason"] == "http-408"]
+    assert displaced == []
+    assert await site.client_ids() == sessions
+    await site.ledger.publish(10)
+    account = await site.settled()
+    assert account.changes == ["opened"]

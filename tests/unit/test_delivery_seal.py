@@ -1,5 +1,6 @@
 """The sealed part of a position."""
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 
@@ -28,6 +29,23 @@ async def test_another_password_or_account_opens_nothing(password: str, account:
     stored = seal_position(POSITION, await seal(), owner="o", turn=1)
     with pytest.raises(Unsealable):
         open_position(stored, await seal(password, account, stored.salt))
+
+
+@pytest.mark.parametrize("field", ["acknowledgement", "base_sequence", "next_sequence", "last_reply_at"])
+async def test_no_number_can_be_changed(field: str) -> None:
+    """A position whose numbers are not those that were signed is not opened: a forged one could have events skipped."""
+    one = await seal()
+    stored = seal_position(POSITION, one, owner="o", turn=1)
+    forged = msgspec.structs.replace(stored, **{field: getattr(stored, field) + 1})
+    with pytest.raises(Unsealable):
+        open_position(forged, one)
+
+
+async def test_a_claim_leaves_the_signature_valid() -> None:
+    """Another owner and turn, which a successor puts there, are no change of the position."""
+    one = await seal()
+    claim = msgspec.structs.replace(seal_position(POSITION, one, owner="o", turn=1), owner="p", turn=0)
+    assert open_position(decode(encode(claim)), one) == POSITION
 
 
 async def test_a_damaged_secret_is_not_opened() -> None:
