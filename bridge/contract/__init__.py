@@ -1,7 +1,8 @@
-"""The contract with consumers, written out from the structs of `bridge.events`: JSON Schema and Avro."""
+"""The contract with consumers, written out from the structs of `bridge.events`; `make schemas` writes the files."""
 
+from bridge.contract.asyncapi import DEFAULT_PREFIX, asyncapi
 from bridge.contract.avro import avro_schema
-from bridge.contract.files import schema_texts
+from bridge.contract.files import contract_files, schema_texts
 from bridge.contract.json_schema import json_schema
 
-__all__ = ["avro_schema", "json_schema", "schema_texts"]
+__all__ = ["DEFAULT_PREFIX", "asyncapi", "avro_schema", "contract_files", "json_schema", "schema_texts"]

@@ -5,7 +5,7 @@ from bridge.events.acknowledgement import Acknowledgement
 from bridge.events.cloudevent import HeaderTemplate, event_id, session_hash
 from bridge.events.dead_letter import DeadLetter, dead_letter
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
-from bridge.events.kinds import KINDS, SCHEMA_PREFIX, Kind
+from bridge.events.kinds import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.operation import Operation, Status, Upstream, operation_record
 from bridge.events.record import Headers, Record
 from bridge.events.schemas import avro_schema_files, schema_files, schemas_directory
@@ -19,6 +19,7 @@ TOPICS = tuple(kind.topic for kind in KINDS)
 
 __all__ = [
     "KINDS",
+    "RECORD_KEY",
     "SCHEMA_PREFIX",
     "TOPICS",
     "Acknowledgement",

@@ -31,7 +31,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "relay": SHARED
     | {"cometd", "webservices", "events", "delivery", "translation", "numbering", "session_changes", "safekeeping"},
     "operations": SHARED | {"events", "webservices", "delivery"},
-    "http": SHARED | {"operations", "settings"},
+    "http": SHARED | {"operations", "settings", "contract"},
     "watchdog": SHARED | {"cometd"},
     "account": EVERYTHING,
     "app": EVERYTHING,
