@@ -52,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-schemas = typer.Typer(name="schemas", help="The JSON Schemas of the published values.", no_args_is_help=True)
+schemas = typer.Typer(name="schemas", help="The schemas of the published values.", no_args_is_help=True)
 dead_letters = typer.Typer(name="dead-letters", help="What Kafka refused.", no_args_is_help=True)
 app.add_typer(schemas)
 app.add_typer(dead_letters)
@@ -173,6 +173,12 @@ def schemas_list() -> None:
 def schemas_show(name: Annotated[str, typer.Argument(help="Such as acknowledgement.")]) -> None:
     """Print one schema."""
     typer.echo(commands.show_schema(name))
+
+
+@schemas.command("check")
+def schemas_check() -> None:
+    """Tell whether the schemas keep to their last release; exit code 1 if a change breaks readers."""
+    typer.echo(commands.check_schemas())
 
 
 @dead_letters.command("list")

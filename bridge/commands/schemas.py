@@ -1,4 +1,4 @@
-"""`bridge schemas`: the JSON Schemas of the published values."""
+"""`bridge schemas`: the schemas of the published values, and whether they keep to their last release."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bridge.contract import broken_promises
 from bridge.errors import CommandFailed
-from bridge.events import schema_files
+from bridge.events import SCHEMA_PREFIX, schema_files, schemas_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_PREFIX = "urn:cometd-kafka-bridge:schema:"
 
 
 class _Titled(msgspec.Struct):
@@ -40,5 +39,19 @@ def show_schema(name: str) -> str:
     return schemas[found[-1]].rstrip("\n")
 
 
+def check_schemas() -> str:
+    """Compare every schema with its last release, and say that all is well.
+
+    Raises:
+        CommandFailed: a schema has changed in a way that breaks readers; a line tells of each such change.
+    """
+    broken = list(broken_promises(schemas_directory()))
+    if broken:
+        raise CommandFailed(
+            "\n".join([*broken, "Readers would break: make it a new version (docs/events.md, Versions)."])
+        )
+    return "Nothing has changed since the last release but for fields more that have a default."
+
+
 def _name(id_: str) -> str:
-    return id_.removeprefix(_PREFIX).replace(":", "/")
+    return id_.removeprefix(SCHEMA_PREFIX).replace(":", "/")

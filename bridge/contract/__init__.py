@@ -2,7 +2,18 @@
 
 from bridge.contract.asyncapi import DEFAULT_PREFIX, asyncapi
 from bridge.contract.avro import avro_schema
+from bridge.contract.compatibility import breaking_changes
 from bridge.contract.files import contract_files, schema_texts
 from bridge.contract.json_schema import json_schema
+from bridge.contract.released import broken_promises
 
-__all__ = ["DEFAULT_PREFIX", "asyncapi", "avro_schema", "contract_files", "json_schema", "schema_texts"]
+__all__ = [
+    "DEFAULT_PREFIX",
+    "asyncapi",
+    "avro_schema",
+    "breaking_changes",
+    "broken_promises",
+    "contract_files",
+    "json_schema",
+    "schema_texts",
+]

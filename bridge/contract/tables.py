@@ -74,7 +74,7 @@ def _header_rows(kind: Kind) -> Iterator[str]:
 
 def _field_rows(record: Record, example: Any, parent: str = "") -> Iterator[str]:
     for field in record.fields:
-        value = None if example is None else example[field.name]
+        value = None if example is None else example.get(field.name)
         shown = _cell(field.keywords["examples"][0] if value is None and "examples" in field.keywords else value)
         yield f"| `{parent}{field.name}` | {_type(field)} | {_escaped(field.description)} | {shown} |"
         if field.record is not None:
