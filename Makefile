@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
 
-.PHONY: setup demo test lint bench soak real openapi configuration docs
+.PHONY: setup demo test lint bench soak openapi schemas configuration docs
 
 setup: .venv/.complete
 
@@ -28,6 +28,9 @@ soak: setup
 
 openapi: setup
 	@.venv/bin/python -m bridge.http.document > docs/openapi.json
+
+schemas: openapi
+	@.venv/bin/python -m bridge.contract
 
 configuration: setup
 	@.venv/bin/python -m bridge.settings_page > docs/configuration.md

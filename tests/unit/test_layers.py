@@ -22,6 +22,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "settings_page": frozenset({"settings", "settings_source"}),
     "cometd": SHARED,
     "events": SHARED,
+    "contract": frozenset({"events"}),
     "webservices": SHARED | {"cometd", "settings"},
     "delivery": SHARED | {"events", "settings"},
     "translation": SHARED | {"cometd", "webservices", "events", "delivery"},
@@ -31,7 +32,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "relay": SHARED
     | {"cometd", "webservices", "events", "delivery", "translation", "numbering", "session_changes", "safekeeping"},
     "operations": SHARED | {"events", "webservices", "delivery"},
-    "http": SHARED | {"operations", "settings"},
+    "http": SHARED | {"operations", "settings", "contract"},
     "watchdog": SHARED | {"cometd"},
     "account": EVERYTHING,
     "app": EVERYTHING,

@@ -28,6 +28,9 @@ class _Discarding:
     async def opened(self, opening: Opening) -> None:
         pass
 
+    async def displaced(self) -> None:
+        """Nobody else knows this session."""
+
     async def received(self, batch: Batch) -> None:
         pass
 
