@@ -14,6 +14,7 @@ from bridge.errors import (
     Busy,
     Conflict,
     DeliveryError,
+    LedgerUnread,
     LoginRefused,
     UnknownAccount,
     UnknownOperation,
@@ -43,6 +44,7 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (UnknownOperation, 404),
     (Conflict, 422),
     (Busy, 429),
+    (LedgerUnread, 503),
     (DeliveryError, 503),
 )
 
@@ -200,6 +202,6 @@ DESCRIPTIONS: Final = {
     "or its referenceId belongs to another request.",
     429: "Too many operations are under way; nothing was forwarded.",
     502: "Web Services answered nonsense.",
-    503: "Web Services, or for `respond-async` Kafka, can't be reached, or the bridge's login is not accepted.",
+    503: "Web Services, or what the answer needs of Kafka, can't be reached; or the bridge's login is not accepted.",
     504: "Web Services is too slow.",
 }

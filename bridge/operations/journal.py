@@ -17,6 +17,8 @@ from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bridge.delivery import Ledger
     from bridge.events import Record
 
@@ -65,11 +67,11 @@ class Journal:
         """Whether the last write worked."""
         metrics.operation_events_waiting.set_function(lambda: len(self._waiting) + len(self._writing))
 
-    async def append(self, record: Record, *, otherwise: Record) -> None:
+    async def append(self, record: Record, *, otherwise: Callable[[], Record]) -> None:
         """Return once the record is durable.
 
-        Where that remains unknown (Kafka may or may not have it), `otherwise` follows it as soon as Kafka is back, to
-        take it back.
+        Where that remains unknown (Kafka may or may not have it), what `otherwise` returns follows it as soon as Kafka
+        is back, to take it back.
 
         Raises:
             KafkaUnavailable: it is not durable, or not known to be; at once where Kafka is known to be away.
@@ -85,7 +87,7 @@ class Journal:
                 await asyncio.shield(entry.landed)
         except (TimeoutError, asyncio.CancelledError) as error:
             if entry.tried:
-                self.note(otherwise)
+                self.note(otherwise())
             else:
                 self._waiting.remove(entry)
                 self._done(entry)

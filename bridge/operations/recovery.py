@@ -83,7 +83,7 @@ class Recovery:
         backoff = Backoff()
         while True:  # the ledger says that it may be a second time, before it is one
             try:
-                await self._journal.append(record, otherwise=record)
+                await self._journal.append(record, otherwise=lambda: record)
             except KafkaUnavailable:
                 await asyncio.sleep(backoff.next_delay())
             except asyncio.CancelledError as error:

@@ -60,7 +60,7 @@ async def test_appended_is_durable_on_return() -> None:
     kafka = MemoryKafka()
     journal = Journal(MemoryLedger(kafka, "t"))
     async with running(journal):
-        await journal.append(record("a"), otherwise=record("-"))
+        await journal.append(record("a"), otherwise=lambda: record("-"))
         assert values(kafka) == ["a"]
 
 
@@ -89,7 +89,7 @@ async def test_append_fails_at_once_while_kafka_is_away() -> None:
         await eventually(lambda: not journal.available)
         async with asyncio.timeout(0.5):
             with pytest.raises(KafkaUnavailable):
-                await journal.append(record("a"), otherwise=record("-"))
+                await journal.append(record("a"), otherwise=lambda: record("-"))
         kafka.available.set()
         await journal.settled(b"k")
         assert values(kafka) == ["noted"]
@@ -103,7 +103,7 @@ async def test_unknown_outcome_is_taken_back() -> None:
     async with running(journal):
         ledger.hangs = True
         with pytest.raises(KafkaUnavailable):
-            await journal.append(record("a"), otherwise=record("taken back"))
+            await journal.append(record("a"), otherwise=lambda: record("taken back"))
         ledger.hangs = False
         await journal.settled(b"k")
         assert values(kafka)[-1] == "taken back"
