@@ -16,7 +16,7 @@ from bridge.http.prefer import LONGEST_WAIT, parse_prefer
 from bridge.http.problems import documented
 from bridge.http.replies import OperationReply, outcome
 from bridge.http.strict_json import strict_json
-from bridge.http.submissions import BARE_KEY, read_request, traceparent
+from bridge.http.submissions import ACCOUNT, BARE_KEY, IDEMPOTENCY_KEY, check_headers, read_request, traceparent
 from bridge.operations import LARGEST_ID, OUTBOUND_OPERATIONS, Submission
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ RecordHandle = Annotated[
 Account = Annotated[
     str | None,
     WithJsonSchema({"type": "string"}),
-    Header(alias="X-Account", description="The bridge's account to use; the first one where it is missing."),
+    Header(alias=ACCOUNT, description="The bridge's account to use; the first one where it is missing."),
 ]
 Prefer = Annotated[
     str | None,
@@ -76,7 +76,7 @@ IdempotencyKey = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "pattern": BARE_KEY}),
     Header(
-        alias="Idempotency-Key",
+        alias=IDEMPOTENCY_KEY,
         description="Becomes the referenceId of a body without one; the same request is forwarded once under it.",
     ),
 ]
@@ -94,6 +94,7 @@ def outbound_records(door: Door, authentication: Authentication, enabled: Collec
     on_none = {name: form for name in enabled if (form := OUTBOUND_OPERATIONS[name].by_number) is not None}
 
     async def submit(http: Request, account: str | None, record_handle: int | None, forms: Forms) -> Response:
+        check_headers(http.headers)
         request = read_request(await strict_json(http), forms, enabled, http.headers)
         assert request.reference_id is not None
         http.state.reference_id = request.reference_id  # problems name it too
