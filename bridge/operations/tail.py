@@ -34,6 +34,7 @@ class Tail:
 
     async def run(self) -> None:
         """Follow for ever."""
+        self._view.loading = True
         await self._ledger.follow(self._take, self._caught_up)
 
     def _take(self, values: Sequence[bytes]) -> None:
