@@ -31,7 +31,7 @@ from bridge.operations.submission import referenced
 from bridge.operations.tail import Tail
 from bridge.operations.timeouts import Timeouts
 from bridge.operations.view import OperationsView, Page
-from bridge.webservices import OUTBOUND_OPERATIONS, status_code
+from bridge.webservices import repeatable, status_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -292,7 +292,7 @@ class OperationsService:
 
     def _may_follow(self, view: OperationView) -> bool:
         """Whether it may be requested anew: it was never delivered, or has no verdict and may be sent again."""
-        return view.undelivered or (view.status == "requested" and OUTBOUND_OPERATIONS[view.operation].repeatable)
+        return view.undelivered or (view.status == "requested" and repeatable(view.operation))
 
     def _promised(self, view: OperationView) -> bool:
         """Whether it is durable, and is forwarded without any caller: now, or once a crash's traces are cleared."""

@@ -22,6 +22,7 @@ from bridge.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from bridge.events import operation_record
 from bridge.operations import LEDGER_TOPIC, Submission
 from tests.unit.operation_parts import (
     ACCOUNT,
@@ -62,6 +63,10 @@ class GatedLedger(MemoryLedger):
 
 def statuses(kafka: MemoryKafka, reference: str = "1") -> list[str]:
     return [one.status for one in told(kafka, reference)]
+
+
+def raw(body: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))
 
 
 def fresh(**changes: Any) -> dict[str, Any]:
@@ -290,7 +295,7 @@ async def test_other_replicas_run_is_waited_for() -> None:
     """A request that another replica has under way gets that one's verdict, and is not forwarded here."""
     kafka, upstream = MemoryKafka(), ScriptedUpstream()
     async with running(upstream, kafka) as service:
-        common = fresh(request=_raw(submission().request.body()))
+        common = fresh(request=raw(submission().request.body()))
         kafka.records.append(service.correlator(ACCOUNT).record(event("requested", **common)))
         await eventually(lambda: service.list().operations)
         submitted = asyncio.ensure_future(service.submit(submission()))
@@ -471,6 +476,30 @@ async def test_only_the_relaying_process_gives_up() -> None:
         assert (await service.wait("1", 0.5)).status == "accepted"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"request": raw(None)},
+        {"request": msgspec.Raw(b"[" * 100_000)},
+        {"request": msgspec.Raw(b'{"campaignName": "\xff"}')},
+        {"request": raw({"applicationId": ["134"]})},
+        {"received_at": "yesterday"},
+        {"at": "9"},
+        {"operation": "SendFlowers", "asynchronous": True},
+    ],
+)
+async def test_foreign_event_harms_nothing(changes: dict[str, Any]) -> None:
+    """What another program wrote to the topic is passed over or ends by itself: operations go on, after a start too."""
+    kafka = MemoryKafka()
+    foreign = operation_record(event("requested", reference="foreign", **(fresh() | changes)))
+    kafka.records.append(foreign)
+    async with running(ScriptedUpstream(), kafka, acknowledgement_timeout=0.2) as service:
+        service.correlator(ACCOUNT).turned()
+        assert (await service.submit(submission())).status == "accepted"
+        assert (await service.wait("1", 5)).status == "timed-out"
+        assert {view.status for view in service.list().operations} == {"timed-out"}
+
+
 # -- waiting, listing, load -------------------------------------------------------------------------------------------
 
 
@@ -538,7 +567,3 @@ async def test_drain_waits_for_verdicts_and_takes_nothing_more() -> None:
         go.set()
         await drained
         assert (await submitted).status == "accepted"
-
-
-def _raw(body: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(body))
