@@ -24,6 +24,7 @@ _REJECTED: Final = (
 )
 _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (400, "malformed-json", "The body is not JSON: A name stands twice in one object.", {"statusCode": 10}),
+    (400, "malformed-request", "The request is not valid HTTP.", {}),
     (401, "unauthenticated", "Send a bearer token: `Authorization: Bearer …`.", {}),
     (403, "insufficient-scope", "The token lacks the scope operations:write: it may not hand operations in.", {}),
     (
