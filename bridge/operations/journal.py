@@ -122,7 +122,7 @@ class Journal:
                 log.warning("operation-events-left", events=len(self._waiting))
 
     async def _write_on(self) -> None:
-        backoff = Backoff()
+        self._more.set()  # the first write is of nothing: it finds the way to Kafka before anybody waits for that
         while True:
             await self._more.wait()
             with suppress(TimeoutError):
@@ -130,21 +130,28 @@ class Journal:
                     await self._urgent.wait()
             self._more.clear()
             self._urgent.clear()
-            while self._waiting:
-                try:
-                    await self._write()
-                except KafkaUnavailable as error:
-                    self._put_back()
-                    if self.available:
-                        log.warning("operation-events-held", reason=str(error))
-                    self.available = False
-                    await asyncio.sleep(backoff.next_delay())
-                else:
-                    if not self.available:
-                        log.info("operation-events-resumed", lost=self._lost)
-                    self.available = True
-                    self._lost = 0
-                    backoff = Backoff()
+            await self._write_all()
+
+    async def _write_all(self) -> None:
+        """Write until nothing is left, however long Kafka is away."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._write()
+            except KafkaUnavailable as error:
+                self._put_back()
+                if self.available:
+                    log.warning("operation-events-held", reason=str(error))
+                self.available = False
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            if not self.available:
+                log.info("operation-events-resumed", lost=self._lost)
+            self.available = True
+            self._lost = 0
+            if not self._waiting:
+                return
+            backoff = Backoff()
 
     async def _write(self) -> None:
         self._writing = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]

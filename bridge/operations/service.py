@@ -127,7 +127,7 @@ class OperationsService:
         if run is None:
             known = await self._known(event)
             if known is not None and not self._may_follow(known):
-                return _with_verdict(known)
+                return self._placed(_with_verdict(known))
             run = self._run_of(event)
         if run is None:
             lane = self._enter(event)

@@ -55,6 +55,21 @@ def values(kafka: MemoryKafka) -> list[str]:
     return [one.value.decode() for one in kafka.records]
 
 
+async def test_way_to_kafka_is_found_at_the_start() -> None:
+    """Before anybody waits for it the journal tries Kafka: where that is away the first promise is refused at once."""
+    kafka = MemoryKafka()
+    kafka.available.clear()
+    journal = Journal(SlowLedger(kafka))
+    async with running(journal):
+        await eventually(lambda: not journal.available)
+        with pytest.raises(KafkaUnavailable):
+            async with asyncio.timeout(0.1):
+                await journal.append(record("a"), otherwise=lambda: record("-"))
+        kafka.available.set()
+        await eventually(lambda: journal.available)
+    assert kafka.records == []
+
+
 async def test_appended_is_durable_on_return() -> None:
     """When append returns, the record is in Kafka."""
     kafka = MemoryKafka()

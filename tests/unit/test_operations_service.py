@@ -179,7 +179,11 @@ async def test_same_request_returns_the_known_outcome() -> None:
         assert await service.submit(submission()) == first
         assert await service.submit_async(submission()) == first
         await turn(service, acknowledgement())
-        assert (await service.submit(submission())).status == "acknowledged"
+        ended = await service.submit(submission())
+        assert ended == await service.submit_async(submission()) == service.get("1")
+        assert ended.status == "acknowledged"
+        assert ended.acknowledgement is not None
+        assert ended.acknowledgement.partition == 0
     assert len(upstream.requests) == 1
 
 
