@@ -32,8 +32,6 @@ class _Request(msgspec.Struct, rename="camel"):
 
 
 _decode_request: Final = msgspec.json.Decoder(_Request).decode
-
-
 UNREADABLE: Final = (ValueError, RecursionError)
 """What reading may raise: not of its types (msgspec's errors are ValueErrors), not UTF-8, no time; nested too deep."""
 
