@@ -48,9 +48,10 @@ class AccountBridge:
         metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
         concurrency = settings.operations.concurrency
         # As many again as operations may take: the poll, the login and the heartbeat always find one.
-        self._http = HttpSession(site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8)
+        self.http = HttpSession(site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8)
+        """To be open as long as the account's parts are used; operations use it for longer than the relay runs."""
         self._login = Login(
-            self._http,
+            self.http,
             account=account.name,
             username=account.username,
             password=password,
@@ -58,7 +59,7 @@ class AccountBridge:
             retry_interval=site.login_retry_interval,
         )
         self.client = WebServicesClient(
-            self._http,
+            self.http,
             self._login,
             account=account.name,
             request_timeout=site.request_timeout,
@@ -75,7 +76,7 @@ class AccountBridge:
                 max_interval=site.max_interval,
                 request_timeout=site.request_timeout,
             ),
-            self._http,
+            self.http,
             self._login,
             self._publisher,
             in_flight=InFlight(settings.state_dir, account.name) if settings.state_dir is not None else None,
@@ -85,7 +86,7 @@ class AccountBridge:
 
     async def run(self, *, disconnect_on_exit: bool) -> None:
         """Relay until `stop` or a successor; with `disconnect_on_exit` a stop ends the CometD session too."""
-        async with self._http, asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(self._voice.run()),
                 group.create_task(self.watchdog.run(lambda: self._relay.session)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -64,7 +65,9 @@ class Bridge:
         Raises:
             ExceptionGroup: of a SettingsError where the HTTP address can't be bound.
         """
-        async with asyncio.TaskGroup() as group:
+        async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
+            for account in self._accounts:
+                await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
             beside = [group.create_task(self._kafka.run()), group.create_task(self._operations.run())]
             relays = [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]

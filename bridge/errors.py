@@ -15,7 +15,8 @@ Each has a stable `code`, used alike in problem+json, logs and metrics, and a me
     ├── OperationError              the ingress can't take an operation
     │   ├── Busy                    too many are under way; try again later
     │   ├── Conflict                its referenceId belongs to another request
-    │   └── UnknownOperation        no operation of that referenceId is known
+    │   ├── UnknownOperation        no operation of that referenceId is known
+    │   └── LedgerUnread            what came before the start is not known yet
     ├── CometdError                 the CometD session
     │   └── ExchangeFailed          one HTTP exchange with the CometD server failed (network, status, body)
     └── DeliveryError               Kafka
@@ -136,6 +137,12 @@ class UnknownOperation(OperationError):
     """No operation of that referenceId is known: it never was, or it is too old."""
 
     code = "unknown-operation"
+
+
+class LedgerUnread(OperationError):
+    """The ledger has not been read since the start, so what came before is not known yet."""
+
+    code = "ledger-unread"
 
 
 class CometdError(BridgeError):

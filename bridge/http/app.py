@@ -19,6 +19,7 @@ from bridge.http.metrics import RequestMetrics, metrics_page
 from bridge.http.openapi import complete
 from bridge.http.operations import Ledger, operations
 from bridge.http.outbound_records import Door, outbound_records
+from bridge.http.problem_types import OTHER
 from bridge.http.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.sessions import SessionView, sessions
 from bridge.operations import OUTBOUND_OPERATIONS
@@ -114,7 +115,7 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
 
 async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, _CODES.get(error.status_code, "http"), error.detail, headers=error.headers)
+    return problem(error.status_code, _CODES.get(error.status_code, OTHER), error.detail, headers=error.headers)
 
 
 async def _on_failure(request: Request, _: Exception) -> Response:

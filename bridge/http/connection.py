@@ -6,10 +6,13 @@ for an answer that the caller does not take.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bridge.http.problems import problem
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,6 +55,17 @@ class Connection(H11Protocol):
         if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY} and self._request is not None:
             self._request.cancel()
             self._request = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP by a problem, as everything is refused; uvicorn would by a text."""
+        del msg
+        answer = problem(400, "malformed-request", "The request is not valid HTTP.")
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        reason = HTTPStatus.BAD_REQUEST.phrase.encode()
+        response = h11.Response(status_code=400, headers=headers, reason=reason)
+        for event in (response, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def pause_writing(self) -> None:
         """Give the caller time to take its answer."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.routing import APIRoute
 
 from bridge.http.authentication import Authentication, Scope, admit
-from bridge.http.problems import documented
+from bridge.http.problem_types import GUARD
+from bridge.http.problems import also_documented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -29,7 +30,7 @@ def guarded(authentication: Authentication, scope: Scope) -> type[APIRoute]:
             if authentication.scheme is not None:
                 security = {"security": [{SCHEME: [scope]}]}
                 options["openapi_extra"] = (options.get("openapi_extra") or {}) | security
-                options["responses"] = documented(401, 403) | (options.get("responses") or {})
+                options["responses"] = also_documented(options.get("responses") or {}, *GUARD)
             super().__init__(path, endpoint, **options)
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

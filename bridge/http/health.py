@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from bridge.http.problem_types import TYPE
 from bridge.http.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Ready(BaseModel):
 class NotReady(BaseModel):
     """What is missing, as a problem (RFC 9457)."""
 
-    type: str = "urn:cometd-kafka-bridge:problem:not-ready"
+    type: str = f"{TYPE}not-ready"
     title: str = "Service Unavailable"
     status: Literal[503] = 503
     code: Literal["not-ready"] = "not-ready"

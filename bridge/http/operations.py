@@ -59,7 +59,7 @@ def operations(ledger: Ledger, authentication: Authentication) -> APIRouter:
         operation_id="listOperations",
         summary="Operations, newest first",
         response_model=OperationsPage,
-        responses=documented(422) | {200: {"headers": {"Link": _NEXT}}},
+        responses=documented("invalid-request", "ledger-unread") | {200: {"headers": {"Link": _NEXT}}},
     )
     async def several(http: Request, status: Status = None, limit: Limit = 100, after: After = None) -> Response:
         """Tell the operations of the last day, those of other replicas too, page by page."""
@@ -77,7 +77,7 @@ def operations(ledger: Ledger, authentication: Authentication) -> APIRouter:
         operation_id="getOperation",
         summary="One operation",
         response_model=OperationReport,
-        responses=documented(404, 422),
+        responses=documented("unknown-operation", "invalid-request", "ledger-unread"),
     )
     async def one(reference_id: ReferenceId) -> Response:
         """Tell status, times, upstream's reply, and the acknowledgement with its place in Kafka."""

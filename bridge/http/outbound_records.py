@@ -13,10 +13,11 @@ from pydantic_core import PydanticCustomError
 from bridge.http.authentication import WRITE
 from bridge.http.guarded import guarded
 from bridge.http.prefer import LONGEST_WAIT, parse_prefer
+from bridge.http.problem_types import SUBMISSION
 from bridge.http.problems import documented
-from bridge.http.replies import OperationReply, outcome
+from bridge.http.replies import REPLIES, OperationReply, outcome
 from bridge.http.strict_json import strict_json
-from bridge.http.submissions import BARE_KEY, read_request, traceparent
+from bridge.http.submissions import ACCOUNT, BARE_KEY, IDEMPOTENCY_KEY, check_headers, read_request, traceparent
 from bridge.operations import LARGEST_ID, OUTBOUND_OPERATIONS, Submission
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ RecordHandle = Annotated[
 Account = Annotated[
     str | None,
     WithJsonSchema({"type": "string"}),
-    Header(alias="X-Account", description="The bridge's account to use; the first one where it is missing."),
+    Header(alias=ACCOUNT, description="The bridge's account to use; the first one where it is missing."),
 ]
 Prefer = Annotated[
     str | None,
@@ -76,7 +77,7 @@ IdempotencyKey = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "pattern": BARE_KEY}),
     Header(
-        alias="Idempotency-Key",
+        alias=IDEMPOTENCY_KEY,
         description="Becomes the referenceId of a body without one; the same request is forwarded once under it.",
     ),
 ]
@@ -88,12 +89,13 @@ def outbound_records(door: Door, authentication: Authentication, enabled: Collec
         prefix="/api/v2/me/outbound-records",
         tags=["Outbound records"],
         route_class=guarded(authentication, WRITE),
-        responses=_ACCEPTED | documented(400, 403, 404, 408, 409, 413, 415, 422, 429, 502, 503, 504),
+        responses=_ACCEPTED | documented(*SUBMISSION),
     )
     on_record = {name: form for name in enabled if (form := OUTBOUND_OPERATIONS[name].by_handle) is not None}
     on_none = {name: form for name in enabled if (form := OUTBOUND_OPERATIONS[name].by_number) is not None}
 
     async def submit(http: Request, account: str | None, record_handle: int | None, forms: Forms) -> Response:
+        check_headers(http.headers)
         request = read_request(await strict_json(http), forms, enabled, http.headers)
         assert request.reference_id is not None
         http.state.reference_id = request.reference_id  # problems name it too
@@ -170,14 +172,23 @@ def _body(forms: Collection[Any]) -> dict[str, Any]:
 
 _APPLIED: Final = {"description": "Which preferences were heeded (RFC 7240).", "schema": {"type": "string"}}
 _LOCATION: Final = {"description": "Where to see what becomes of it.", "schema": {"type": "string"}}
+
+
+def _replies(status: int) -> dict[str, Any]:
+    examples = {name: {"value": value} for name, value in REPLIES[status].items()}
+    return {"application/json": {"examples": examples}}
+
+
 _ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Web Services accepted it; with a preference: it is done, and acknowledged.",
         "headers": {"Preference-Applied": _APPLIED},
+        "content": _replies(200),
     },
     202: {
         "description": "Taken, and not acknowledged yet.",
         "model": OperationReply,
         "headers": {"Preference-Applied": _APPLIED, "Location": _LOCATION},
+        "content": _replies(202),
     },
 }

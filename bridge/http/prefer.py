@@ -55,5 +55,5 @@ def _unquoted(word: str) -> str:
 
 
 def _seconds(value: str) -> int | None:
-    """Read `delta-seconds` (RFC 9111, section 1.2.2)."""
-    return min(int(value), LONGEST_WAIT) if re.fullmatch(r"[0-9]{1,9}", value) else None
+    """Read `delta-seconds` (RFC 9111, section 1.2.2), of any length."""
+    return min(int(value), LONGEST_WAIT) if re.fullmatch(r"[0-9]+", value) else None

@@ -14,6 +14,7 @@ from bridge.errors import (
     Busy,
     Conflict,
     DeliveryError,
+    LedgerUnread,
     LoginRefused,
     UnknownAccount,
     UnknownOperation,
@@ -22,6 +23,7 @@ from bridge.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from bridge.http.problem_types import CODES, EXAMPLES, TYPE
 from bridge.operations import status_code
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (UnknownOperation, 404),
     (Conflict, 422),
     (Busy, 429),
+    (LedgerUnread, 503),
     (DeliveryError, 503),
 )
 
@@ -63,11 +66,11 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-    type: str
+    type: Annotated[str, Field(description=f"`{TYPE}` and the code.")]
     title: str
     status: int
     detail: str
-    code: Annotated[str, Field(description="Stable, for programs.")]
+    code: Annotated[str, Field(description="Stable, for programs.", json_schema_extra={"enum": [*CODES]})]
     status_code: Annotated[int | None, Field(description="Web Services' number, where it has one for this.")] = None
     status_message: Annotated[str | None, Field(description="Web Services' own words, where it said no.")] = None
     reference_id: Annotated[str | None, Field(description="The operation's, once it is known.")] = None
@@ -98,7 +101,7 @@ def problem(
 ) -> Response:
     """Answer with a problem; members that are None are left out."""
     body = Problem(
-        type=f"urn:cometd-kafka-bridge:problem:{code}",
+        type=f"{TYPE}{code}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
@@ -171,17 +174,37 @@ def _header_fault(error: BridgeError) -> list[Fault]:
     return [Fault(location="header", name="X-Account", detail=str(error), status_code=INVALID)]
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe problem answers for OpenAPI."""
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Describe problem answers for OpenAPI, each with its example."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-    return {
-        status: {
-            "description": DESCRIPTIONS[status],
-            "content": {MEDIA_TYPE: {"schema": schema}},
-            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
-        }
-        for status in statuses
-    }
+    answers: dict[int | str, dict[str, Any]] = {}
+    for example in sorted((one for one in EXAMPLES if one["code"] in codes), key=lambda one: int(one["status"])):
+        status = example["status"]
+        answer = answers.setdefault(
+            status,
+            {
+                "description": DESCRIPTIONS[status],
+                "content": {MEDIA_TYPE: {"schema": schema, "examples": {}}},
+                **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+            },
+        )
+        answer["content"][MEDIA_TYPE]["examples"][example["code"]] = {"value": example}
+    return answers
+
+
+def also_documented(answers: Mapping[int | str, dict[str, Any]], *codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return the answers of a route, and those of `codes` beside them."""
+    added = documented(*codes)
+    for status, answer in answers.items():
+        if status in added:
+            more = added[status]["content"][MEDIA_TYPE]["examples"]
+            content = answer["content"][MEDIA_TYPE]
+            added[status] = answer | {
+                "content": {MEDIA_TYPE: content | {"examples": content["examples"] | more}},
+            }
+        else:
+            added[status] = answer
+    return added
 
 
 _RETRY: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
@@ -200,6 +223,6 @@ DESCRIPTIONS: Final = {
     "or its referenceId belongs to another request.",
     429: "Too many operations are under way; nothing was forwarded.",
     502: "Web Services answered nonsense.",
-    503: "Web Services, or for `respond-async` Kafka, can't be reached, or the bridge's login is not accepted.",
+    503: "Web Services, or what the answer needs of Kafka, can't be reached; or the bridge's login is not accepted.",
     504: "Web Services is too slow.",
 }

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from bridge.http.problems import RETRY_UNREACHABLE, problem, rejection
 from bridge.operations import status_code
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bridge.http.prefer import Preferences
     from bridge.operations import OperationView
 
@@ -35,10 +37,50 @@ class AcknowledgementReply(_Told):
     late: Annotated[bool, Field(description="Whether it came after the operation had been given up.")] = False
 
 
+_UPSTREAMS: Final[dict[str, JsonValue]] = {"statusCode": 0, "referenceId": "123456789"}
+_EVIDENCE: Final[dict[str, JsonValue]] = {
+    "id": "60afa5376436a208-17",
+    "topic": "gws.acknowledgements.v1",
+    "key": "134/Campaign1/13",
+    "partition": 3,
+    "late": False,
+}
+REPLIES: Final[Mapping[int, Mapping[str, JsonValue]]] = {
+    200: {
+        "accepted": _UPSTREAMS,
+        "acknowledged": _UPSTREAMS | {"status": "acknowledged", "acknowledgement": _EVIDENCE},
+    },
+    202: {
+        "accepted": _UPSTREAMS | {"status": "accepted"},
+        "requested": {"referenceId": "123456789", "status": "requested"},
+    },
+}
+"""Examples of an `OperationReply`, by HTTP status."""
+_REPORT: Final[dict[str, JsonValue]] = {
+    "referenceId": "123456789",
+    "operation": "DoNotCallRecord",
+    "status": "acknowledged",
+    "account": "bridge@example.com",
+    "receivedAt": "2026-01-01T12:00:00.012Z",
+    "requestedBy": "crm",
+    "recordHandle": 13,
+    "asynchronous": False,
+    "attempt": 1,
+    "times": {
+        "requested": "2026-01-01T12:00:00.012Z",
+        "accepted": "2026-01-01T12:00:00.031Z",
+        "acknowledged": "2026-01-01T12:00:00.250Z",
+    },
+    "upstream": {"httpStatus": 200, "statusCode": 0},
+    "acknowledgement": _EVIDENCE,
+    "latencyMs": 238,
+}
+
+
 class OperationReply(_Told):
     """What became of a submitted operation so far; without a preference only the first two members, as upstream."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"statusCode": 0, "referenceId": "123456789"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_UPSTREAMS]})
 
     status_code: Annotated[
         Literal[0] | None, Field(description="0: Web Services accepted it, which is not done yet.")
@@ -69,6 +111,8 @@ class TimesReport(_Told):
 class OperationReport(_Told):
     """One operation as it stands now. The request's own content is not told again: it is on Kafka."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_REPORT]})
+
     reference_id: str
     operation: Annotated[str, Field(description="The `operationName`.")]
     status: OperationStatus
@@ -87,6 +131,8 @@ class OperationReport(_Told):
 
 class OperationsPage(_Told):
     """Operations, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"operations": [_REPORT], "next": "123456789"}]})
 
     operations: list[OperationReport]
     next: Annotated[str | None, Field(description="`after` of the following page; missing on the last one.")] = None

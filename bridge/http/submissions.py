@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from fastapi import Request
+    from starlette.datastructures import Headers
 
+ACCOUNT: Final = "X-Account"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 BARE_KEY: Final = r"^[!#-+.-~\-]{1,255}$"
 """An Idempotency-Key as most callers send it: visible ASCII, without quotes and commas."""
@@ -48,6 +50,17 @@ def read_request(
         detail = "It is not the body's referenceId; send one of the two, or the same."
         raise header_refused(IDEMPOTENCY_KEY, "idempotency-key-mismatch", detail, reference_id=request.reference_id)
     return request.with_reference(key)
+
+
+def check_headers(headers: Headers) -> None:
+    """Refuse a header that stands several times and may stand once, for what it says is open then.
+
+    Raises:
+        Refused: there is one.
+    """
+    for name in (ACCOUNT, IDEMPOTENCY_KEY):
+        if len(headers.getlist(name)) > 1:
+            raise header_refused(name, "invalid-request", "Should stand once")
 
 
 def traceparent(request: Request) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from bridge.errors import UpstreamRejected
+from bridge.errors import UpstreamRejected, UpstreamTimeout
 from bridge.events import Upstream, operation_record, rfc3339
 from bridge.observability import metrics
 from bridge.operations.state import event_of
@@ -130,7 +130,9 @@ class Carrier:
             )
             view = self._settle(event, verdict)
         except asyncio.CancelledError:
-            run.done.cancel()
+            run.done.set_exception(
+                UpstreamTimeout("The bridge stops before Web Services' verdict; it may have been done")
+            )
             raise
         except Exception as error:
             log.exception("operation-failed", error=type(error).__name__)

@@ -16,7 +16,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.observability import metrics
-from bridge.webservices import OUTBOUND_OPERATIONS, outbound_record_path
+from bridge.webservices import outbound_record_path, repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ class Forwarding:
             persistent: nobody waits, so the deadline alone ends the attempts.
             wanted: asked before the request is sent again: what has been acknowledged meanwhile is not.
         """
-        repeatable = operation in OUTBOUND_OPERATIONS and OUTBOUND_OPERATIONS[operation].repeatable
+        harmless = repeatable(operation)
         path = outbound_record_path(record_handle)
         sent = attempts = 0
         backoff = Backoff(first=0.2, cap=2.0)
@@ -118,7 +118,7 @@ class Forwarding:
                     sent -= _never_left(error)
                     pause = backoff.next_delay()
                     late = asyncio.get_running_loop().time() + pause >= until
-                    if late or not _again(error, repeatable=repeatable) or (attempts >= PATIENCE and not persistent):
+                    if late or not _again(error, harmless=harmless) or (attempts >= PATIENCE and not persistent):
                         return Verdict(None, error, sent)
                     await asyncio.sleep(pause)
                     if not wanted():
@@ -128,11 +128,11 @@ class Forwarding:
             return Verdict(None, error, sent)
 
 
-def _again(error: UpstreamError, *, repeatable: bool) -> bool:
+def _again(error: UpstreamError, *, harmless: bool) -> bool:
     """Whether to try again: what was never sent always, what has no answer only where twice does no harm."""
     if _never_left(error):
         return not isinstance(error, LoginRefused)
-    return repeatable and (
+    return harmless and (
         isinstance(error, UpstreamUnreachable)
         or (isinstance(error, UpstreamInvalidReply) and error.http_status in GATEWAY)
     )

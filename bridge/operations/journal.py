@@ -17,6 +17,8 @@ from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bridge.delivery import Ledger
     from bridge.events import Record
 
@@ -65,11 +67,11 @@ class Journal:
         """Whether the last write worked."""
         metrics.operation_events_waiting.set_function(lambda: len(self._waiting) + len(self._writing))
 
-    async def append(self, record: Record, *, otherwise: Record) -> None:
+    async def append(self, record: Record, *, otherwise: Callable[[], Record]) -> None:
         """Return once the record is durable.
 
-        Where that remains unknown (Kafka may or may not have it), `otherwise` follows it as soon as Kafka is back, to
-        take it back.
+        Where that remains unknown (Kafka may or may not have it), what `otherwise` returns follows it as soon as Kafka
+        is back, to take it back.
 
         Raises:
             KafkaUnavailable: it is not durable, or not known to be; at once where Kafka is known to be away.
@@ -85,7 +87,7 @@ class Journal:
                 await asyncio.shield(entry.landed)
         except (TimeoutError, asyncio.CancelledError) as error:
             if entry.tried:
-                self.note(otherwise)
+                self.note(otherwise())
             else:
                 self._waiting.remove(entry)
                 self._done(entry)
@@ -120,7 +122,7 @@ class Journal:
                 log.warning("operation-events-left", events=len(self._waiting))
 
     async def _write_on(self) -> None:
-        backoff = Backoff()
+        self._more.set()  # the first write is of nothing: it finds the way to Kafka before anybody waits for that
         while True:
             await self._more.wait()
             with suppress(TimeoutError):
@@ -128,21 +130,28 @@ class Journal:
                     await self._urgent.wait()
             self._more.clear()
             self._urgent.clear()
-            while self._waiting:
-                try:
-                    await self._write()
-                except KafkaUnavailable as error:
-                    self._put_back()
-                    if self.available:
-                        log.warning("operation-events-held", reason=str(error))
-                    self.available = False
-                    await asyncio.sleep(backoff.next_delay())
-                else:
-                    if not self.available:
-                        log.info("operation-events-resumed", lost=self._lost)
-                    self.available = True
-                    self._lost = 0
-                    backoff = Backoff()
+            await self._write_all()
+
+    async def _write_all(self) -> None:
+        """Write until nothing is left, however long Kafka is away."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._write()
+            except KafkaUnavailable as error:
+                self._put_back()
+                if self.available:
+                    log.warning("operation-events-held", reason=str(error))
+                self.available = False
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            if not self.available:
+                log.info("operation-events-resumed", lost=self._lost)
+            self.available = True
+            self._lost = 0
+            if not self._waiting:
+                return
+            backoff = Backoff()
 
     async def _write(self) -> None:
         self._writing = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]

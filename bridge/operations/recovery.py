@@ -11,7 +11,7 @@ import structlog
 from bridge.delivery import Backoff
 from bridge.errors import BridgeError, KafkaUnavailable
 from bridge.operations.state import event_of, seconds
-from bridge.webservices import OUTBOUND_OPERATIONS
+from bridge.webservices import repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ class Recovery:
         if view is None or not self._promised(view):
             return  # acknowledged meanwhile
         too_old = self._clock() - seconds(view.received_at) > self._limits.async_max_age
-        if too_old or not OUTBOUND_OPERATIONS[view.operation].repeatable:
+        if too_old or not repeatable(view.operation):
             self._carrier.end(view)
             return
         event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
@@ -83,7 +83,7 @@ class Recovery:
         backoff = Backoff()
         while True:  # the ledger says that it may be a second time, before it is one
             try:
-                await self._journal.append(record, otherwise=record)
+                await self._journal.append(record, otherwise=lambda: record)
             except KafkaUnavailable:
                 await asyncio.sleep(backoff.next_delay())
             except asyncio.CancelledError as error:
@@ -92,10 +92,11 @@ class Recovery:
             else:
                 break
         self._carrier.begin(run, persistent=True)
-        try:
-            await asyncio.shield(run.done)
-        except BridgeError as error:
-            log.info("operation-not-recovered", account=self._account, error=error.code)
+        await asyncio.wait([run.done])
+        failure = run.done.exception()
+        if failure is not None:
+            name = failure.code if isinstance(failure, BridgeError) else type(failure).__name__
+            log.info("operation-not-recovered", account=self._account, error=name)
 
     def _promised(self, view: OperationView) -> bool:
         return view.asynchronous and view.status == "requested" and view.reference_id not in self._carrier.running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ import msgspec
 from bridge.errors import (
     Busy,
     Conflict,
+    LedgerUnread,
     UnknownAccount,
     UnknownOperation,
     UpstreamRejected,
@@ -29,13 +31,13 @@ from bridge.operations.submission import referenced
 from bridge.operations.tail import Tail
 from bridge.operations.timeouts import Timeouts
 from bridge.operations.view import OperationsView, Page
-from bridge.webservices import OUTBOUND_OPERATIONS, status_code
+from bridge.webservices import repeatable, status_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery import Ledger
-    from bridge.events import Status
+    from bridge.events import Record, Status
     from bridge.operations.carrier import Run
     from bridge.operations.limits import Limits
     from bridge.operations.state import OperationView
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC,)
+LOAD_PATIENCE: Final = 5.0
+"""Seconds after the start that operations wait for the ledger to be read: a caller whose call a crash cut repeats it
+now, and must not have it forwarded twice. Then they go through; Kafka may be away."""
 
 
 class OperationsService:
@@ -58,9 +63,12 @@ class OperationsService:
         ledger: Ledger,
         *,
         on_accepted: Callable[[str], None] = lambda _: None,
+        load_patience: float = LOAD_PATIENCE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
+        self._load_patience = load_patience
+        self._patient_until = 0.0
         self._clock = clock
         self._ledger = ledger
         self._default = next(iter(clients))
@@ -114,11 +122,12 @@ class OperationsService:
             UpstreamError: there is no verdict.
         """
         event = self._event(submission, asynchronous=False)
+        await self._ledger_read()
         run = self._run_of(event)
         if run is None:
             known = await self._known(event)
-            if known is not None and not known.undelivered and not self._open(known):
-                return _with_verdict(known)
+            if known is not None and not self._may_follow(known):
+                return self._placed(_with_verdict(known))
             run = self._run_of(event)
         if run is None:
             lane = self._enter(event)
@@ -139,21 +148,26 @@ class OperationsService:
             KafkaUnavailable: it can't be made durable now; nothing is forwarded.
         """
         event = self._event(submission, asynchronous=True)
+        await self._ledger_read()
         known = self._view.get(event.reference_id)
-        if known is not None:
+        if known is not None and self._promised(known):
             _check_same(known, event)
-            if not known.undelivered:
-                return self._placed(known)
+            return self._placed(known)
         run = self._run_of(event)
-        if run is not None:  # under way, and not durable yet, or it would be known
+        if run is None:
+            known = await self._known(event)
+            if known is not None and not self._may_follow(known):
+                return self._placed(_with_verdict(known) if known.status == "requested" else known)
+            run = self._run_of(event)
+        if run is not None:  # it has no promise yet, or was not to have one
             return self._placed(await asyncio.shield(run.done))
         lane = self._enter(event)
-        event = _following(event, known)
+        event = _following(event, self._view.get(event.reference_id))
         run = self._carrier.announce(event, submission.traceparent)
         run.done.add_done_callback(lambda _: lane.leave())
         record = self._carrier.record(event, submission.traceparent)
         try:
-            await self._journal.append(record, otherwise=self._carrier.record(_taken_back(event, self._carrier.now())))
+            await self._journal.append(record, otherwise=partial(self._take_back, event, submission.traceparent))
         except BaseException as error:
             self._carrier.abandon(run, error)
             raise
@@ -183,11 +197,17 @@ class OperationsService:
 
         Raises:
             UnknownOperation: there is none of that referenceId, or it is too old.
+            LedgerUnread: that can't be told yet.
         """
         return self._placed(self._existing(reference_id))
 
     def list(self, status: Status | None = None, limit: int = 100, after: str | None = None) -> Page:
-        """Return operations newest first; `after` is the `next` of the page before."""
+        """Return operations newest first; `after` is the `next` of the page before.
+
+        Raises:
+            LedgerUnread: they are not known yet.
+        """
+        self._check_read()
         page = self._view.list(status, limit, after)
         return Page([self._placed(view) for view in page.operations], page.next)
 
@@ -195,6 +215,7 @@ class OperationsService:
 
     async def run(self) -> None:
         """Run for ever; nothing can be submitted before."""
+        self._patient_until = asyncio.get_running_loop().time() + self._load_patience
         try:
             async with asyncio.TaskGroup() as group:
                 runs = [part.run for part in self._recoveries]
@@ -232,6 +253,17 @@ class OperationsService:
             asynchronous=asynchronous,
         )
 
+    async def _ledger_read(self) -> None:
+        """Wait until it is known what the ledger knew at the start, but not for long."""
+        if not self._tail.loaded.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._patient_until):
+                    await self._tail.loaded.wait()
+
+    def _check_read(self) -> None:
+        if not self._tail.loaded.is_set():
+            raise LedgerUnread("What came before the bridge's start is still being read from Kafka; try again later.")
+
     def _run_of(self, event: Operation) -> Run | None:
         run = self._carrier.running.get(event.reference_id)
         if run is not None and not _same(run.event, event):
@@ -258,9 +290,13 @@ class OperationsService:
         """Whether this process forwarded it itself, and has ended that without a verdict."""
         return view.reference_id in self._view.forwarded and view.reference_id not in self._carrier.running
 
-    def _open(self, view: OperationView) -> bool:
-        """Whether there is no verdict, and it may be asked for again."""
-        return view.status == "requested" and OUTBOUND_OPERATIONS[view.operation].repeatable
+    def _may_follow(self, view: OperationView) -> bool:
+        """Whether it may be requested anew: it was never delivered, or has no verdict and may be sent again."""
+        return view.undelivered or (view.status == "requested" and repeatable(view.operation))
+
+    def _promised(self, view: OperationView) -> bool:
+        """Whether it is durable, and is forwarded without any caller: now, or once a crash's traces are cleared."""
+        return view.asynchronous and view.status == "requested" and not self._abandoned(view)
 
     def _enter(self, event: Operation) -> Forwarding:
         if self._closed:
@@ -275,6 +311,7 @@ class OperationsService:
     def _existing(self, reference_id: str) -> OperationView:
         view = self._view.get(reference_id)
         if view is None:
+            self._check_read()
             raise UnknownOperation("No operation of that referenceId is known: it never was, or it is too old.")
         return view
 
@@ -287,6 +324,12 @@ class OperationsService:
         evidence = msgspec.structs.replace(evidence, topic=place.topic, partition=place.partition)
         return msgspec.structs.replace(view, acknowledgement=evidence)
 
+    def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
+        """Make the event that follows a request which is not promised; what is requested anew comes after it."""
+        event = msgspec.structs.replace(requested, status="rejected", at=self._carrier.now())
+        self._view.apply(event)
+        return self._carrier.record(event, traceparent)
+
     def _learnt(self, view: OperationView) -> None:
         correlator = self._correlators.get(view.account)
         if correlator is not None:
@@ -294,12 +337,11 @@ class OperationsService:
 
 
 def _following(event: Operation, known: OperationView | None) -> Operation:
-    """Count on where the operation was requested before."""
-    return event if known is None else msgspec.structs.replace(event, attempt=known.attempt + 1)
-
-
-def _taken_back(requested: Operation, at: str) -> Operation:
-    return msgspec.structs.replace(requested, status="rejected", at=at)
+    """Count on where the operation was requested before; a promise that was given stays one."""
+    if known is None:
+        return event
+    asynchronous = event.asynchronous or (known.asynchronous and known.pending)
+    return msgspec.structs.replace(event, attempt=known.attempt + 1, asynchronous=asynchronous)
 
 
 def _same(one: Operation | OperationView, other: Operation) -> bool:

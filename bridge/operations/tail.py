@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from bridge.events import Operation
+from bridge.operations.state import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _decode: Final = msgspec.json.Decoder(Operation).decode
+
+
+class _Request(msgspec.Struct, rename="camel"):
+    """What the view reads of an operation's request."""
+
+    application_id: int | None = None
+    campaign_name: str | None = None
+    phone_number: str | None = None
+
+
+_decode_request: Final = msgspec.json.Decoder(_Request).decode
+UNREADABLE: Final = (ValueError, RecursionError)
+"""What reading may raise: not of its types (msgspec's errors are ValueErrors), not UTF-8, no time; nested too deep."""
+
+
+def _read(value: bytes) -> Operation:
+    """Read an event, whoever wrote it.
+
+    Raises:
+        ValueError, RecursionError: it is none that the bridge could have written.
+    """
+    event = _decode(value)
+    _decode_request(event.request)
+    seconds(event.at)
+    seconds(event.received_at)
+    return event
 
 
 class Tail:
@@ -34,14 +61,15 @@ class Tail:
 
     async def run(self) -> None:
         """Follow for ever."""
+        self._view.loading = True
         await self._ledger.follow(self._take, self._caught_up)
 
     def _take(self, values: Sequence[bytes]) -> None:
         unreadable = 0
         for value in values:
             try:
-                event = _decode(value)
-            except msgspec.MsgspecError:
+                event = _read(value)
+            except UNREADABLE:
                 unreadable += 1
                 continue
             known = self._view.get(event.reference_id) is not None

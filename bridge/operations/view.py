@@ -58,6 +58,8 @@ class OperationsView:
         self._changed: dict[str, list[asyncio.Future[None]]] = {}
         self.forwarded: dict[str, Forwarded] = {}
         """Of pending operations that this process forwards."""
+        self.loading = False
+        """Whether the ledger is being read: it is read partition by partition, so what comes last is not the newest."""
         self.settling: set[str] = set()
         """Operations whose acknowledgement is in a transaction that is not committed yet."""
 
@@ -125,11 +127,17 @@ class OperationsView:
                     del self._changed[reference_id]
 
     def sort(self) -> None:
-        """Bring the operations into the order in which callers sent them: the ledger is read partition by partition."""
-        self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))
+        """Bring the operations into the order in which callers sent them, now that the ledger is read."""
+        self.loading = False
+        self._in_order()
+        self.evict()
 
     def evict(self) -> None:
-        """Forget what is beyond the limits."""
+        """Forget what is beyond the limits; while the ledger is read a quarter more is kept, to be put in order."""
+        if self.loading:
+            if len(self._operations) <= self._limit + self._limit // 4:
+                return
+            self._in_order()
         oldest = self._oldest()
         while self._operations:
             reference, view = next(iter(self._operations.items()))
@@ -139,6 +147,9 @@ class OperationsView:
             self._unindex(view)
             self._timed_out.get(view.account, set()).discard(reference)
             self._tell(reference)
+
+    def _in_order(self) -> None:
+        self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))
 
     def _oldest(self) -> str:
         return rfc3339(max(0.0, self._clock() - self._age))

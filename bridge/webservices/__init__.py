@@ -4,7 +4,7 @@ from bridge.webservices import messages
 from bridge.webservices.client import WebServicesClient
 from bridge.webservices.login import Login, LoginState, LoginStatus
 from bridge.webservices.messages import DeviceUserEvent, Message, OutboundRecord
-from bridge.webservices.outbound import NOTIFICATIONS, OUTBOUND_OPERATIONS, OutboundOperation
+from bridge.webservices.outbound import NOTIFICATIONS, OUTBOUND_OPERATIONS, OutboundOperation, repeatable
 from bridge.webservices.profile import OUTBOUND_FEATURE, Profile
 from bridge.webservices.replies import UpstreamReply
 from bridge.webservices.requests import (
@@ -44,5 +44,6 @@ __all__ = [
     "WebServicesClient",
     "messages",
     "outbound_record_path",
+    "repeatable",
     "status_code",
 ]

@@ -69,3 +69,9 @@ NOTIFICATIONS: Final[Mapping[str, str]] = {
     for notification in (*operation.acknowledgements, *operation.on_the_way)
 }
 """Which operation a `notificationType` answers."""
+
+
+def repeatable(operation: str) -> bool:
+    """Tell whether the operation of that `operationName` may be sent twice; one that is not known may not."""
+    known = OUTBOUND_OPERATIONS.get(operation)
+    return known is not None and known.repeatable

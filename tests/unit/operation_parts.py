@@ -19,6 +19,8 @@ from bridge.webservices import DoNotCallByHandle, UpstreamReply
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from bridge.delivery import Ledger
+
 ACCOUNT = "agent"
 SAMPLE: dict[str, Any] = {
     "callingList": "CallingList1",
@@ -69,15 +71,28 @@ def submission(reference: str | None = "1", handle: int | None = 13, **changes: 
 
 @asynccontextmanager
 async def running(
-    upstream: ScriptedUpstream, kafka: MemoryKafka | None = None, *, ahead: float = 0.0, **limits: Any
+    upstream: ScriptedUpstream,
+    kafka: MemoryKafka | None = None,
+    *,
+    ledger: Ledger | None = None,
+    load_patience: float = 5.0,
+    ahead: float = 0.0,
+    **limits: Any,
 ) -> AsyncIterator[OperationsService]:
-    """A running service, its ledger loaded; its clock goes `ahead` by so many seconds."""
-    ledger = MemoryLedger(kafka or MemoryKafka(), LEDGER_TOPIC)
-    service = OperationsService(Limits(**limits), {ACCOUNT: upstream}, ledger, clock=lambda: time.time() + ahead)
+    """A running service, its ledger loaded where Kafka is there; its clock goes `ahead` by so many seconds."""
+    kafka = kafka or MemoryKafka()
+    service = OperationsService(
+        Limits(**limits),
+        {ACCOUNT: upstream},
+        ledger or MemoryLedger(kafka, LEDGER_TOPIC),
+        load_patience=load_patience,
+        clock=lambda: time.time() + ahead,
+    )
     task = asyncio.create_task(service.run())
     try:
-        async with asyncio.timeout(5):
-            await service.correlator(ACCOUNT).start()
+        if kafka.available.is_set():
+            async with asyncio.timeout(5):
+                await service.correlator(ACCOUNT).start()
         yield service
     finally:
         task.cancel()

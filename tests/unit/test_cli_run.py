@@ -1,5 +1,6 @@
 """`bridge run`, `tail`, `dead-letters list` and `simulate` as processes."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,8 +12,9 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from bridge.events import Record, dead_letter
-from bridge.simulator import Simulator
+from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
+from tests.page import REQUEST
 from tests.unit.cli_process import Command, bridge
 from tests.waiting import eventually
 
@@ -60,6 +62,30 @@ async def test_a_signal_ends_run_and_leaves_the_session(
     assert ended.status == 0
     assert len(upstream.sessions) == 1
     assert "secret" not in ended.errors + ended.output
+
+
+@pytest.mark.parametrize(
+    ("delay", "status", "told"), [(1.5, 200, {"statusCode": 0}), (8.0, 504, {"code": "upstream-timeout"})]
+)
+async def test_a_planned_stop_answers_who_waits(
+    environment: dict[str, str], upstream: Simulator, delay: float, status: int, told: dict[str, object]
+) -> None:
+    """An operation under way gets its verdict during a planned stop; one that takes too long gets a problem instead."""
+    async with Command("run", environment=environment) as command:
+        url = await command.url()
+        await eventually(lambda: connected(upstream), within=20)
+        upstream.faults.add(Fault("slow", on="rest", times=1, delay=delay))
+        records = f"{url}/api/v2/me/outbound-records/13"
+        async with aiohttp.ClientSession() as client:
+            posting = asyncio.ensure_future(client.post(records, json=REQUEST))
+            await eventually(lambda: upstream.faults.struck.get("slow"))
+            command.send(signal.SIGTERM)
+            async with await posting as reply:
+                answer = await reply.json(content_type=None)
+        ended = await command.ended(within=10)
+    assert (reply.status, answer | told, answer["referenceId"]) == (status, answer, REQUEST["referenceId"])
+    assert ended.status == 0
+    assert "operation-failed" not in ended.errors
 
 
 async def test_disconnect_on_exit(environment: dict[str, str], upstream: Simulator) -> None:

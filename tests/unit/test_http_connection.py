@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -42,6 +43,20 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
     with contextlib.suppress(ConnectionError):
         return await reader.read()
     return b""
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x00\xff\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", POST + b"Content-Length: -1\r\n\r\n"]
+)
+async def test_what_is_no_http_is_a_problem(api: Api, sent: bytes) -> None:
+    """What can't be read as HTTP is refused as everything is, and the connection ends."""
+    async with connected(api) as (reader, writer):
+        writer.write(sent)
+        head, _, body = (await rest_of(reader)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in head.lower()
+    told = json.loads(body)
+    assert (told["status"], told["code"]) == (400, "malformed-request")
 
 
 def drops() -> Iterator[bytes]:

@@ -1,5 +1,7 @@
 """/openapi.json: what it says, and that the committed one says the same."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,9 @@ import pytest
 
 from bridge.http import create_app
 from bridge.http.document import as_text, document
+from bridge.http.problem_types import EXAMPLES
+from bridge.http.problems import Problem
+from bridge.http.replies import OperationReply, OperationReport, OperationsPage
 from tests.unit.api import RECORDS
 from tests.unit.operations_in_memory import InMemoryOperations
 
@@ -35,6 +40,58 @@ def test_submitting_is_documented() -> None:
         named = {parameter["name"] for parameter in operation["parameters"]}
         assert named == parameters | {"X-Account", "Prefer", "Idempotency-Key"}
         assert operation["security"] == [{"bearer": ["operations:write"]}]
+
+
+def problem_examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each example of a problem, and the status under which it stands."""
+    for path in document()["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {}).get("application/problem+json", {})
+                if content.get("schema") == {"$ref": "#/components/schemas/Problem"}:
+                    assert content["examples"], (operation["operationId"], status)
+                    for name, example in content["examples"].items():
+                        assert name == example["value"]["code"]
+                        yield status, example["value"]
+
+
+def test_each_problem_has_its_examples() -> None:
+    """Each problem answer shows each of its codes by an example that is a problem, under its own status."""
+    codes = document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    examples = list(problem_examples())
+    for status, example in examples:
+        told = Problem.model_validate(example)
+        assert str(told.status) == status
+        assert told.code in codes
+        assert told.type == f"urn:cometd-kafka-bridge:problem:{told.code}"
+        assert Problem.model_validate(example).model_dump(by_alias=True, exclude_none=True) == example
+    shown = {example["code"] for _, example in examples}
+    of_no_route = {"malformed-request", "not-found", "method-not-allowed", "internal", "http"}
+    assert set(codes) - shown == of_no_route
+
+
+def test_docs_name_every_problem() -> None:
+    """docs/http-api.md has each code of the catalogue under its statuses, and no other."""
+    text = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d, ]+) \| ([a-z, -]+) \|", text, re.MULTILINE)
+    told = {code.strip(): set(statuses.split(", ")) for statuses, codes in rows for code in codes.split(",")}
+    for example in EXAMPLES:
+        assert str(example["status"]) in told[example["code"]], example["code"]
+    assert set(told) == {example["code"] for example in EXAMPLES}
+
+
+def test_each_reply_has_its_examples() -> None:
+    """Each answer that tells of operations shows what it looks like, and the example is one."""
+    schemas = document()["components"]["schemas"]
+    for model in (OperationReport, OperationsPage):
+        [example] = schemas[model.__name__]["examples"]
+        assert model.model_validate(example).model_dump(by_alias=True, exclude_none=True) == example
+    for path in (TEMPLATE, RECORDS):
+        for status in ("200", "202"):
+            examples = document()["paths"][path]["post"]["responses"][status]["content"]["application/json"]["examples"]
+            for name, example in examples.items():
+                told = OperationReply.model_validate(example["value"])
+                assert told.status in {name, None}
 
 
 def test_body_is_told_apart_by_its_operation() -> None:

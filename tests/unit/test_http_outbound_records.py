@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 
 from bridge.errors import SettingsError
 from bridge.events import Upstream
@@ -195,6 +196,15 @@ async def test_malformed_key_is_refused(api: Api, key: str) -> None:
     """A key that is no such string, empty or too long is refused under its name."""
     answer = await api.post(BARE, Idempotency_Key=key)
     assert (answer.status, [one["name"] for one in answer.body["errors"]]) == (422, ["Idempotency-Key"])
+    assert not api.operations.submissions
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "X-Account"])
+async def test_header_that_stands_twice_is_refused(api: Api, name: str) -> None:
+    """Two keys or two accounts leave open which one is meant: the request is refused, and the header named."""
+    headers = CIMultiDict([(name, "one"), (name, "other")])
+    answer = await api.call("POST", RECORD, json=BARE, headers=headers)
+    assert (answer.status, answer.body["code"], answer.body["errors"][0]["name"]) == (422, "invalid-request", name)
     assert not api.operations.submissions
 
 

@@ -55,12 +55,27 @@ def values(kafka: MemoryKafka) -> list[str]:
     return [one.value.decode() for one in kafka.records]
 
 
+async def test_way_to_kafka_is_found_at_the_start() -> None:
+    """Before anybody waits for it the journal tries Kafka: where that is away the first promise is refused at once."""
+    kafka = MemoryKafka()
+    kafka.available.clear()
+    journal = Journal(SlowLedger(kafka))
+    async with running(journal):
+        await eventually(lambda: not journal.available)
+        with pytest.raises(KafkaUnavailable):
+            async with asyncio.timeout(0.1):
+                await journal.append(record("a"), otherwise=lambda: record("-"))
+        kafka.available.set()
+        await eventually(lambda: journal.available)
+    assert kafka.records == []
+
+
 async def test_appended_is_durable_on_return() -> None:
     """When append returns, the record is in Kafka."""
     kafka = MemoryKafka()
     journal = Journal(MemoryLedger(kafka, "t"))
     async with running(journal):
-        await journal.append(record("a"), otherwise=record("-"))
+        await journal.append(record("a"), otherwise=lambda: record("-"))
         assert values(kafka) == ["a"]
 
 
@@ -89,7 +104,7 @@ async def test_append_fails_at_once_while_kafka_is_away() -> None:
         await eventually(lambda: not journal.available)
         async with asyncio.timeout(0.5):
             with pytest.raises(KafkaUnavailable):
-                await journal.append(record("a"), otherwise=record("-"))
+                await journal.append(record("a"), otherwise=lambda: record("-"))
         kafka.available.set()
         await journal.settled(b"k")
         assert values(kafka) == ["noted"]
@@ -103,7 +118,7 @@ async def test_unknown_outcome_is_taken_back() -> None:
     async with running(journal):
         ledger.hangs = True
         with pytest.raises(KafkaUnavailable):
-            await journal.append(record("a"), otherwise=record("taken back"))
+            await journal.append(record("a"), otherwise=lambda: record("taken back"))
         ledger.hangs = False
         await journal.settled(b"k")
         assert values(kafka)[-1] == "taken back"

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from bridge.delivery import MemoryKafka
+from bridge.delivery import MemoryKafka, MemoryLedger
 from bridge.errors import (
     Busy,
     Conflict,
     KafkaUnavailable,
+    LedgerUnread,
     UnknownAccount,
     UnknownOperation,
     UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from bridge.operations import Submission
+from bridge.events import operation_record
+from bridge.operations import LEDGER_TOPIC, Submission
 from tests.unit.operation_parts import (
     ACCOUNT,
     ScriptedUpstream,
@@ -34,12 +36,43 @@ from tests.unit.operation_parts import (
 )
 from tests.waiting import eventually
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.events import Record
+
 STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message="device d is not registered")
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)
 
 
+class GatedLedger(MemoryLedger):
+    """Writes while `gate` is open."""
+
+    def __init__(self, kafka: MemoryKafka, topic: str) -> None:
+        super().__init__(kafka, topic)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.writing = 0
+
+    async def append(self, records: Sequence[Record]) -> None:
+        self.writing += 1
+        await self.gate.wait()
+        self.writing -= 1
+        await super().append(records)
+
+
 def statuses(kafka: MemoryKafka, reference: str = "1") -> list[str]:
     return [one.status for one in told(kafka, reference)]
+
+
+def raw(body: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))
+
+
+def fresh(**changes: Any) -> dict[str, Any]:
+    """Fields of an event of now."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    return {"at": now, "received_at": now} | changes
 
 
 def outcome(name: str) -> float:
@@ -146,7 +179,11 @@ async def test_same_request_returns_the_known_outcome() -> None:
         assert await service.submit(submission()) == first
         assert await service.submit_async(submission()) == first
         await turn(service, acknowledgement())
-        assert (await service.submit(submission())).status == "acknowledged"
+        ended = await service.submit(submission())
+        assert ended == await service.submit_async(submission()) == service.get("1")
+        assert ended.status == "acknowledged"
+        assert ended.acknowledgement is not None
+        assert ended.acknowledgement.partition == 0
     assert len(upstream.requests) == 1
 
 
@@ -219,6 +256,34 @@ async def test_outcome_is_known_after_a_restart() -> None:
     assert len(upstream.requests) == 1
 
 
+async def test_ledger_is_read_first() -> None:
+    """What comes while the ledger is still being read waits for it, so a known request is not forwarded again."""
+    kafka, upstream = MemoryKafka(), ScriptedUpstream()
+    async with running(upstream, kafka) as service:
+        await service.submit(submission())
+        await turn(service, acknowledgement(), kafka=kafka)
+    kafka.available.clear()
+    async with running(upstream, kafka) as service:
+        both = [asyncio.ensure_future(submit(submission())) for submit in (service.submit, service.submit_async)]
+        await asyncio.sleep(0)
+        for ask in (service.list, lambda: service.get("1")):
+            with pytest.raises(LedgerUnread):
+                ask()
+        kafka.available.set()
+        assert [view.status for view in await asyncio.gather(*both)] == ["acknowledged"] * 2
+        assert service.get("1").status == "acknowledged"
+    assert len(upstream.requests) == 1
+
+
+async def test_ledger_is_not_waited_for_long() -> None:
+    """Where Kafka is away at the start, operations go through after a short while, and are known from then on."""
+    kafka = MemoryKafka()
+    kafka.available.clear()
+    async with running(ScriptedUpstream(), kafka, load_patience=0.05) as service:
+        assert (await service.submit(submission())).status == "accepted"
+        assert service.get("1").status == "accepted"
+
+
 async def test_request_without_a_verdict_may_be_asked_again() -> None:
     """After a time-out of the REST call the same request is sent again under the same reference, as one that is."""
     upstream = ScriptedUpstream(UpstreamTimeout("slow"))
@@ -234,9 +299,7 @@ async def test_other_replicas_run_is_waited_for() -> None:
     """A request that another replica has under way gets that one's verdict, and is not forwarded here."""
     kafka, upstream = MemoryKafka(), ScriptedUpstream()
     async with running(upstream, kafka) as service:
-        body = submission().request.body()
-        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-        common: dict[str, Any] = {"at": now, "received_at": now, "request": _raw(body)}
+        common = fresh(request=raw(submission().request.body()))
         kafka.records.append(service.correlator(ACCOUNT).record(event("requested", **common)))
         await eventually(lambda: service.list().operations)
         submitted = asyncio.ensure_future(service.submit(submission()))
@@ -260,6 +323,68 @@ async def test_promise_is_durable_first() -> None:
         await eventually(lambda: upstream.requests)
         go.set()
         await eventually(lambda: statuses(kafka) == ["requested", "accepted"])
+
+
+async def test_no_promise_on_a_run_without_one() -> None:
+    """While the same request runs for a caller who waits, nothing is promised: both get the verdict."""
+    go = asyncio.Event()
+    upstream = ScriptedUpstream(go)
+    async with running(upstream) as service:
+        first = asyncio.ensure_future(service.submit(submission()))
+        await eventually(lambda: upstream.requests)
+        second = asyncio.ensure_future(service.submit_async(submission()))
+        await asyncio.wait([second], timeout=0.05)
+        assert not second.done()
+        go.set()
+        assert await second == await first
+    assert len(upstream.requests) == 1
+
+
+async def test_promise_after_no_verdict() -> None:
+    """What a synchronous call left without a verdict is promised as the next attempt, and survives a crash."""
+    kafka, never = MemoryKafka(), asyncio.Event()
+    async with running(ScriptedUpstream(UpstreamTimeout("slow"), never), kafka) as service:
+        with pytest.raises(UpstreamTimeout):
+            await service.submit(submission())
+        view = await service.submit_async(submission())
+        assert (view.status, view.asynchronous, view.attempt) == ("requested", True, 2)
+        assert [(one.status, one.attempt) for one in told(kafka)] == [("requested", 1), ("requested", 2)]
+    async with running(ScriptedUpstream(), kafka) as service:
+        service.correlator(ACCOUNT).turned()
+        await eventually(lambda: service.get("1").status == "accepted")
+
+
+async def test_promise_outlives_a_caller_who_waits() -> None:
+    """A promise stays one when the same request is sent anew without `respond-async`."""
+    never, before = asyncio.Event(), outcome("failed")
+    async with running(ScriptedUpstream(UpstreamTimeout("slow"), never)) as service:
+        await service.submit_async(submission())
+        await eventually(lambda: outcome("failed") == before + 1)
+        waiting = asyncio.ensure_future(service.submit(submission()))
+        await eventually(lambda: service.get("1").attempt == 2)
+        assert service.get("1").asynchronous
+    await asyncio.wait([waiting])
+
+
+async def test_promise_that_was_not_given_is_behind_the_next_one() -> None:
+    """A request that was not durable in time is taken back; sent again, it ends by its own verdict all the same."""
+    kafka = MemoryKafka()
+    ledger = GatedLedger(kafka, LEDGER_TOPIC)
+    async with running(ScriptedUpstream(), kafka, ledger=ledger) as service:
+        ledger.gate.clear()
+        given_up = asyncio.ensure_future(service.submit_async(submission()))
+        await eventually(lambda: ledger.writing)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        assert service.get("1").undelivered
+        again = asyncio.ensure_future(service.submit_async(submission()))
+        await asyncio.sleep(0)
+        ledger.gate.set()
+        assert (await again).status == "requested"
+        await eventually(lambda: statuses(kafka) == ["requested", "rejected", "requested", "accepted"])
+        kafka.records.append(service.correlator(ACCOUNT).record(event("requested", reference="last", **fresh())))
+        await eventually(lambda: len(service.list().operations) == 2)  # the tail has read all of it once more
+        assert service.get("1").status == "accepted"
 
 
 async def test_no_promise_without_kafka() -> None:
@@ -355,6 +480,30 @@ async def test_only_the_relaying_process_gives_up() -> None:
         assert (await service.wait("1", 0.5)).status == "accepted"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"request": raw(None)},
+        {"request": msgspec.Raw(b"[" * 100_000)},
+        {"request": msgspec.Raw(b'{"campaignName": "\xff"}')},
+        {"request": raw({"applicationId": ["134"]})},
+        {"received_at": "yesterday"},
+        {"at": "9"},
+        {"operation": "SendFlowers", "asynchronous": True},
+    ],
+)
+async def test_foreign_event_harms_nothing(changes: dict[str, Any]) -> None:
+    """What another program wrote to the topic is passed over or ends by itself: operations go on, after a start too."""
+    kafka = MemoryKafka()
+    foreign = operation_record(event("requested", reference="foreign", **(fresh() | changes)))
+    kafka.records.append(foreign)
+    async with running(ScriptedUpstream(), kafka, acknowledgement_timeout=0.2) as service:
+        service.correlator(ACCOUNT).turned()
+        assert (await service.submit(submission())).status == "accepted"
+        assert (await service.wait("1", 5)).status == "timed-out"
+        assert {view.status for view in service.list().operations} == {"timed-out"}
+
+
 # -- waiting, listing, load -------------------------------------------------------------------------------------------
 
 
@@ -422,7 +571,3 @@ async def test_drain_waits_for_verdicts_and_takes_nothing_more() -> None:
         go.set()
         await drained
         assert (await submitted).status == "accepted"
-
-
-def _raw(body: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(body))

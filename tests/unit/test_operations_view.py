@@ -50,6 +50,21 @@ def test_pages_join_without_gap_or_double() -> None:
     assert pages == 3
 
 
+def test_newest_stay_whatever_the_order_of_loading() -> None:
+    """A ledger that is read partition by partition leaves the newest operations, and holds not many more meanwhile."""
+    operations, most = view(limit=20), 0
+    operations.loading = True
+    for partition in (3, 2, 1, 0):  # the newest come first here
+        for number in range(partition, 400, 4):
+            operations.apply(event("requested", reference=str(number), received_at=rfc3339(NOON + number)))
+            operations.evict()
+            most = max(most, len(operations))
+    operations.sort()
+    assert references(operations) == [str(number) for number in range(399, 379, -1)]
+    assert operations.pending_count(ACCOUNT) == 20
+    assert most <= 25
+
+
 def test_exact_last_page_has_no_next() -> None:
     """A page that takes the last operation with it is the last one."""
     assert filled(3).list(None, 3, None).next is None
