@@ -137,7 +137,7 @@ class AccountBridge:
         """Why Kafka can't be written now, None when it can."""
         state = self._publisher.state
         if not state.connected:
-            return state.reason or "not connected"
+            return self._kafka.finding or state.reason or "not connected"
         held_since = self._status.held_since if self._status is not None else None
         held = 0.0 if held_since is None else time.time() - held_since
         return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"

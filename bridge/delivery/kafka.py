@@ -75,6 +75,11 @@ MOST_PATIENCE: Final = 2
 that is slow, but works, must be able to finish a transaction."""
 
 
+def transactional_id_of(settings: Kafka, account: str) -> str:
+    """The one that an account's relay publishes with."""
+    return f"{settings.topic_prefix}.relay.{account}"
+
+
 class KafkaPublisher:
     """The `Publisher` of the real thing. One account, used by one task at a time."""
 
@@ -242,7 +247,7 @@ class KafkaPublisher:
     async def _start_producer(self) -> None:
         if self._settings.create_topics:
             await create_missing_topics(self._settings)
-        transactional_id = f"{self._settings.topic_prefix}.relay.{self._account}" if self._exactly_once else None
+        transactional_id = transactional_id_of(self._settings, self._account) if self._exactly_once else None
         self._producer = Producer(self._settings, transactional_id)
         self._unfinished = True
         async with asyncio.timeout(self._settings.request_timeout):

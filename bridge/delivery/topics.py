@@ -80,7 +80,7 @@ async def create_missing_topics(settings: Kafka) -> None:
             if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
                 return
             present = set(await admin.list_topics())
-            missing = [topic for topic in _wanted(settings) if topic.name not in present]
+            missing = [topic for topic in wanted_topics(settings) if topic.name not in present]
             if missing:
                 await _create(admin, missing)
     finally:
@@ -103,7 +103,8 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
             log.warning("topic-not-created", topic=name, reason=result.__name__)
 
 
-def _wanted(settings: Kafka) -> list[NewTopic]:
+def wanted_topics(settings: Kafka) -> list[NewTopic]:
+    """Every topic as the bridge would create it."""
     topics = [
         _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == OPERATIONS else {})
         for topic in EVENT_TOPICS
