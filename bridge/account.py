@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge import tls
 from bridge.cometd import HttpSession, Options, State
 from bridge.delivery import InFlight, KafkaPublisher
 from bridge.errors import Fenced
@@ -18,7 +19,7 @@ from bridge.observability import metrics
 from bridge.relay import Relay
 from bridge.settings import Delivery
 from bridge.watchdog import Watchdog
-from bridge.webservices import Login, LoginState, VoiceSession, WebServicesClient
+from bridge.webservices import Login, LoginState, VoiceSession, WebServicesClient, route_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,9 @@ class AccountBridge:
         metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
         concurrency = settings.operations.concurrency
         # As many again as operations may take: the poll, the login and the heartbeat always find one.
-        self._http = HttpSession(site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8)
+        self._http = HttpSession(
+            site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8, route=route_of(site)
+        )
         self._login = Login(
             self._http,
             account=account.name,
@@ -126,7 +129,8 @@ class AccountBridge:
         status = self._status
         if status is None or not status.connected:
             reason = (status and status.reason) or "not connected yet"
-            yield Missing(name="cometd", reason=reason, account=self.name)
+            words = f"{reason}: {tls.TEXTS[reason]}" if reason in tls.TEXTS else reason
+            yield Missing(name="cometd", reason=words, account=self.name)
             return
         for channel in self._settings.web_services.channels:
             if channel not in status.confirmed and channel not in self._settings.web_services.optional_channels:

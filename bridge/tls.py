@@ -53,7 +53,11 @@ _REFUSALS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAI
 
 
 class UnusableFiles(OSError):
-    """A certificate or key file can't be read, or is not what it should be. The text names no content."""
+    """A certificate or key file can't be read, or is not what it should be; `authorities`: it is that of the CAs."""
+
+    def __init__(self, text: str, *, authorities: bool = False) -> None:
+        super().__init__(text)
+        self.authorities = authorities
 
 
 def client_context(
@@ -68,20 +72,19 @@ def client_context(
     `ca_file` None: the system's authorities. The key may lie in `certificate_file` too; `password` opens it.
 
     Raises:
-        UnusableFiles: naming the file.
+        UnusableFiles: saying what is wrong with it.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise UnusableFiles(f"{ca_file} holds no certificates that can be read ({_plain(error)})") from None
+        raise UnusableFiles(f"holds no certificate that can be read ({_plain(error)})", authorities=True) from None
     if certificate_file is not None:
         try:
             # Without a password OpenSSL would ask for one at the terminal, and wait.
             context.load_cert_chain(certificate_file, key_file, lambda: password or "")
         except (OSError, ValueError) as error:
-            files = certificate_file if key_file is None else f"{certificate_file} and {key_file}"
             raise UnusableFiles(
-                f"{files}: no certificate with a key that fits and the password opens ({_plain(error)})"
+                f"has no certificate with a key that fits it and that the password opens ({_plain(error)})"
             ) from None
     return context
 
@@ -91,7 +94,7 @@ def fault(error: BaseException, certificate_file: Path | None = None) -> str | N
 
     `certificate_file`: our own certificate, where there is one.
     """
-    for one in _chain(error):
+    for one in reversed(list(_chain(error))):  # the wrapping of aiohttp is an SSLError too, but an empty one
         if isinstance(one, UnusableFiles):
             return FILES
         if isinstance(one, ssl.SSLCertVerificationError):
@@ -120,10 +123,9 @@ def _expired(certificate_file: Path) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what caused it: libraries wrap."""
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
 
 
 def _plain(error: Exception) -> str:

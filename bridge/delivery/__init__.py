@@ -5,7 +5,7 @@ from bridge.delivery.connection import connection, connection_trouble
 from bridge.delivery.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.failures import reason as kafka_reason
 from bridge.delivery.in_flight import InFlight, InFlightBatch
-from bridge.delivery.kafka import KafkaPublisher, transactional_id_of
+from bridge.delivery.kafka import KafkaPublisher
 from bridge.delivery.ledger import KafkaLedger, Ledger, MemoryLedger, Place
 from bridge.delivery.memory import MemoryKafka, MemoryPublisher
 from bridge.delivery.position import Position
@@ -14,7 +14,7 @@ from bridge.delivery.publisher import Publisher
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.rights import ClusterView, creation_refusals, may_use, view_cluster
 from bridge.delivery.state import PublisherState
-from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names
+from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names, transactional_id_of
 
 __all__ = [
     "EVENT_TOPICS",

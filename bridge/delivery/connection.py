@@ -57,13 +57,20 @@ async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
                 try:
                     opened = await create_conn(host, port, **arguments)
                 except FAILURES as error:
-                    told = told or reason(error, settings.ssl_certfile)
+                    told = told or _first_words(error, settings)
                 else:
                     await opened.close()
                     return None
     except FAILURES as error:
         told = told or reason(error, settings.ssl_certfile)
     return told
+
+
+def _first_words(error: BaseException, settings: Kafka) -> str:
+    """Of a connection's first request. A port that hears another protocol than its own hangs up without a word."""
+    if isinstance(error, ConnectionResetError) or isinstance(error.__cause__, EOFError):
+        return "kafka hangs up at once: is BRIDGE_KAFKA__SECURITY_PROTOCOL what this port speaks?"
+    return reason(error, settings.ssl_certfile)
 
 
 def milliseconds(seconds: float) -> int:

@@ -46,7 +46,7 @@ from bridge.delivery.stored_position import (
     seal_position,
     without_secret,
 )
-from bridge.delivery.topics import create_missing_topics, position_topic, topic_name
+from bridge.delivery.topics import create_missing_topics, position_topic, topic_name, transactional_id_of
 from bridge.delivery.turn import Turn
 from bridge.errors import Fenced
 from bridge.observability import metrics
@@ -73,11 +73,6 @@ LEAST_BATCH: Final = 16 << 10
 MOST_PATIENCE: Final = 2
 """How many times `request_timeout` an attempt may take at the most, after earlier ones have passed theirs: a broker
 that is slow, but works, must be able to finish a transaction."""
-
-
-def transactional_id_of(settings: Kafka, account: str) -> str:
-    """The one that an account's relay publishes with."""
-    return f"{settings.topic_prefix}.relay.{account}"
 
 
 class KafkaPublisher:

@@ -13,9 +13,13 @@ from aiokafka.client import AIOKafkaClient
 
 from bridge.delivery.connection import connection, connection_trouble
 from bridge.delivery.failures import FAILURES, reason
-from bridge.delivery.rights import creation_refusals, view_cluster
+from bridge.delivery.rights import creation_refusals, may_use, view_cluster
+from bridge.delivery.topics import transactional_id_of
+from bridge.settings import Delivery
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -32,8 +36,10 @@ NOT_ASKED: Final = "not asked yet"
 class KafkaProbe:
     """Tells in `reason` why Kafka can't be used; None while it can."""
 
-    def __init__(self, settings: Kafka) -> None:
+    def __init__(self, settings: Kafka, accounts: Sequence[str]) -> None:
         self._settings = settings
+        exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
+        self._transactional_ids = [transactional_id_of(settings, name) for name in accounts] if exactly_once else []
         self.reason: str | None = NOT_ASKED
 
     @property
@@ -67,8 +73,10 @@ class KafkaProbe:
 
     async def _look(self, client: AIOKafkaClient) -> str | None:
         seen = await view_cluster(client, self._settings)
-        if seen.lacking:
-            return f"not authorised: {', '.join(seen.lacking)}"
+        ids = [name for name in self._transactional_ids if not await may_use(client, name)]
+        lacking = seen.lacking + [f"write on transactional id {name}" for name in ids]
+        if lacking:
+            return f"not authorised: {', '.join(lacking)}"
         if not seen.unknown or seen.creates_on_use:
             return None
         if not self._settings.create_topics:

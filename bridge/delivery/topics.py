@@ -1,4 +1,4 @@
-"""The bridge's topics, and how the missing ones are made."""
+"""The bridge's names in Kafka, and how missing topics are made."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ def topic_names(settings: Kafka) -> list[str]:
 def position_topic(settings: Kafka) -> str:
     """The name in Kafka of the topic of positions."""
     return topic_name(settings, POSITION_TOPIC)
+
+
+def transactional_id_of(settings: Kafka, account: str) -> str:
+    """The transactional id that an account's relay publishes with."""
+    return f"{settings.topic_prefix}.relay.{account}"
 
 
 async def create_missing_topics(settings: Kafka) -> None:

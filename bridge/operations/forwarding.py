@@ -118,7 +118,8 @@ class Forwarding:
                     sent -= _never_left(error)
                     pause = backoff.next_delay()
                     late = asyncio.get_running_loop().time() + pause >= until
-                    if late or not _again(error, repeatable=repeatable) or (attempts >= PATIENCE and not persistent):
+                    tired = not persistent and (attempts >= PATIENCE or _for_people(error))
+                    if late or tired or not _again(error, repeatable=repeatable):
                         return Verdict(None, error, sent)
                     await asyncio.sleep(pause)
                     if not wanted():
@@ -136,6 +137,11 @@ def _again(error: UpstreamError, *, repeatable: bool) -> bool:
         isinstance(error, UpstreamUnreachable)
         or (isinstance(error, UpstreamInvalidReply) and error.http_status in GATEWAY)
     )
+
+
+def _for_people(error: UpstreamError) -> bool:
+    """Whether people must put something right first: no caller should wait for that."""
+    return isinstance(error, UpstreamUnreachable) and error.fault is not None
 
 
 def _never_left(error: UpstreamError) -> bool:

@@ -16,6 +16,7 @@ from bridge.webservices.requests import (
     OutboundRecordRequest,
     outbound_record_path,
 )
+from bridge.webservices.route import route_of
 from bridge.webservices.statuscodes import STATUS_CODES, StatusCode, status_code
 from bridge.webservices.voice import VoiceSession
 
@@ -44,5 +45,6 @@ __all__ = [
     "WebServicesClient",
     "messages",
     "outbound_record_path",
+    "route_of",
     "status_code",
 ]

@@ -65,29 +65,31 @@ class SecureKafka(RealKafka):
         """Give a user rights; returns when the broker heeds them."""
         await asyncio.to_thread(self._allow, [_binding(user, right) for right in rights])
 
-    async def revoke(self, user: str, right: Right) -> None:
-        """Take a right away; returns when the broker heeds it."""
-        await asyncio.to_thread(self._revoke, _binding(user, right))
+    async def revoke(self, user: str, rights: Iterable[Right]) -> None:
+        """Take rights away that the user has; returns when the broker heeds it."""
+        await asyncio.to_thread(self._revoke, [_binding(user, right) for right in rights])
 
     def _allow(self, bindings: list[AclBinding]) -> None:
-        for done in self._admin().create_acls(bindings).values():
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for done in admin.create_acls(bindings).values():
             done.result(_ADMIN_DEADLINE)
 
-    def _revoke(self, binding: AclBinding) -> None:
-        which = AclBindingFilter(
-            binding.restype,
-            binding.name,
-            binding.resource_pattern_type,
-            binding.principal,
-            binding.host,
-            binding.operation,
-            binding.permission_type,
-        )
-        for done in self._admin().delete_acls([which]).values():
+    def _revoke(self, bindings: list[AclBinding]) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        which = [
+            AclBindingFilter(
+                one.restype,
+                one.name,
+                one.resource_pattern_type,
+                one.principal,
+                one.host,
+                one.operation,
+                one.permission_type,
+            )
+            for one in bindings
+        ]
+        for done in admin.delete_acls(which).values():
             assert len(done.result(_ADMIN_DEADLINE)) == 1
-
-    def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
 
 
 def _binding(user: str, right: Right) -> AclBinding:

@@ -43,6 +43,10 @@ def config(tmp_path: Path) -> Path:
     ("variable", "default", "text", "value"),
     [
         ("BRIDGE_WEB_SERVICES__START_VOICE_SESSION", False, "true", True),
+        ("BRIDGE_WEB_SERVICES__CA_FILE", None, __file__, Path(__file__)),
+        ("BRIDGE_WEB_SERVICES__CLIENT_CERT_FILE", None, __file__, Path(__file__)),
+        ("BRIDGE_WEB_SERVICES__CLIENT_KEY_FILE", None, __file__, Path(__file__)),
+        ("BRIDGE_WEB_SERVICES__PROXY", None, "http://proxy:3128", "http://proxy:3128/"),
         ("BRIDGE_KAFKA__TOPIC_PREFIX", "gws", "site-1", "site-1"),
         ("BRIDGE_KAFKA__DELIVERY", Delivery.EXACTLY_ONCE, "at-least-once", Delivery.AT_LEAST_ONCE),
         ("BRIDGE_KAFKA__FORMAT", "json", "json", "json"),
@@ -199,6 +203,21 @@ def test_kubernetes_service_links_are_no_settings() -> None:
             "BRIDGE_WEB_SERVICES__PASSWORD_FILE: is set beside password; keep one",
         ),
         ({"BRIDGE_WEB_SERVICES__LOGIN_RETRY_INTERVAL": "29"}, "BRIDGE_WEB_SERVICES__LOGIN_RETRY_INTERVAL: should be"),
+        ({"BRIDGE_WEB_SERVICES__PROXY": f"http://u:{SECRET}@p"}, "BRIDGE_WEB_SERVICES__PROXY: must hold no user name"),
+        ({"BRIDGE_WEB_SERVICES__PROXY": "https://p"}, "BRIDGE_WEB_SERVICES__PROXY: should be http://host:port"),
+        ({"BRIDGE_WEB_SERVICES__PROXY_PASSWORD": SECRET}, "BRIDGE_WEB_SERVICES__PROXY: goes without a login, or with"),
+        (
+            {"BRIDGE_WEB_SERVICES__URL": "https://h", "BRIDGE_WEB_SERVICES__CA_FILE": __file__},
+            "BRIDGE_WEB_SERVICES__CA_FILE: holds no certificate that can be read",
+        ),
+        (
+            {"BRIDGE_WEB_SERVICES__URL": "https://h", "BRIDGE_WEB_SERVICES__CLIENT_KEY_FILE": __file__},
+            "BRIDGE_WEB_SERVICES__CLIENT_CERT_FILE: is required with client_key_file",
+        ),
+        (
+            {"BRIDGE_KAFKA__SECURITY_PROTOCOL": "SSL", "BRIDGE_KAFKA__SSL_CERTFILE": __file__},
+            "BRIDGE_KAFKA__SSL_CERTFILE: has no certificate with a key that fits it",
+        ),
         ({"BRIDGE_WEB_SERVICES__URL": SECRET}, "BRIDGE_WEB_SERVICES__URL: should be a valid URL"),
         ({"BRIDGE_WEB_SERVICES__URL": f"http://u:{SECRET}@h"}, "BRIDGE_WEB_SERVICES__URL: must hold no user name"),
         ({"BRIDGE_WEB_SERVICES__URL": f"http://{SECRET}@h"}, "BRIDGE_WEB_SERVICES__URL: must hold no user name"),
