@@ -252,6 +252,16 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Tracing(Section):
+    """Traces, by OpenTelemetry; they need the extra `otel`."""
+
+    enabled: bool = False
+    endpoint: Annotated[str, AfterValidator(_base_url)] = "http://127.0.0.1:4318"
+    """Base URL of the collector that takes OTLP over HTTP, without /v1/traces."""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share of traces that is kept, of those that no caller has decided on already."""
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -262,6 +272,7 @@ class Settings(Section):
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
     log: Log = Log()
+    tracing: Tracing = Field(default_factory=Tracing)
     state_dir: Path | None = None
     """Where the in-flight file of a server without the ack extension is kept."""
 

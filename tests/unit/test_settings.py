@@ -43,6 +43,9 @@ def config(tmp_path: Path) -> Path:
     ("variable", "default", "text", "value"),
     [
         ("BRIDGE_WEB_SERVICES__START_VOICE_SESSION", False, "true", True),
+        ("BRIDGE_TRACING__ENABLED", False, "true", True),
+        ("BRIDGE_TRACING__ENDPOINT", "http://127.0.0.1:4318", "https://otlp.example", "https://otlp.example"),
+        ("BRIDGE_TRACING__SAMPLE_RATIO", 1.0, "0.1", 0.1),
         ("BRIDGE_WEB_SERVICES__CA_FILE", None, __file__, Path(__file__)),
         ("BRIDGE_WEB_SERVICES__CLIENT_CERT_FILE", None, __file__, Path(__file__)),
         ("BRIDGE_WEB_SERVICES__CLIENT_KEY_FILE", None, __file__, Path(__file__)),
