@@ -158,7 +158,8 @@ class HttpSession:
                 reply = HttpReply(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             fault = tls.fault(error, self._route.certificate_file)
-            if fault is not None:
+            if fault is not None and not (progress.sent and fault == tls.FAILED):
+                # Of the others each says that the handshake failed, with TLS 1.3 perhaps after the request was written.
                 self._tls = None
                 raise ExchangeFailed(fault, tls.TEXTS[fault], sent=False) from None
             raise _failure(error, sent=progress.sent, timeout=timeout) from None
@@ -210,7 +211,9 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:
-    return ExchangeFailed("proxy-refused", f"the proxy answers with HTTP {status}", sent=False)
+    """A proxy that can't reach the server (5xx) may do so soon; one that will not is for people to deal with."""
+    reason = "unreachable" if status >= 500 else "proxy-refused"
+    return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 
 
 def _cause(error: Exception) -> str:

@@ -72,7 +72,8 @@ class KafkaProbe:
             await client.close()
 
     async def _look(self, client: AIOKafkaClient) -> str | None:
-        seen = await view_cluster(client, self._settings)
+        # Where the bridge creates no topics the cluster may, on first use, which a bridge that is not ready never sees.
+        seen = await view_cluster(client, self._settings, create=not self._settings.create_topics)
         ids = [name for name in self._transactional_ids if not await may_use(client, name)]
         lacking = seen.lacking + [f"write on transactional id {name}" for name in ids]
         if lacking:

@@ -118,14 +118,16 @@ class ClusterView(NamedTuple):
     """Whether the cluster has no controller, as librdkafka's mock: there topics appear on first use."""
 
 
-async def view_cluster(client: AIOKafkaClient, settings: Kafka) -> ClusterView:
-    """Ask one broker about the bridge's topics. Nothing is created, unless the cluster alone is to create topics.
+async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool = False) -> ClusterView:
+    """Ask one broker about the bridge's topics.
+
+    With `create` a cluster that creates topics on first use takes the question for that; else nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: it does not answer.
     """
     names = [*topic_names(settings), topic_name(settings, POSITION_TOPIC)]
-    request = _MetadataRequest(names, create=not settings.create_topics)
+    request = _MetadataRequest(names, create=create)
     answer = (await client.send(client.get_random_node(), request)).to_object()
     topics = {topic["topic"]: topic for topic in answer["topics"]}
     reads = {topic_name(settings, topic) for topic in _READ_TOO}
