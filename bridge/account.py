@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge import tls
 from bridge.cometd import HttpSession, Options, State
 from bridge.delivery import InFlight, KafkaPublisher
 from bridge.errors import Fenced
@@ -18,7 +19,7 @@ from bridge.observability import metrics
 from bridge.relay import Relay
 from bridge.settings import Delivery
 from bridge.watchdog import Watchdog
-from bridge.webservices import Login, LoginState, VoiceSession, WebServicesClient
+from bridge.webservices import Login, LoginState, VoiceSession, WebServicesClient, route_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,9 @@ class AccountBridge:
         metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
         concurrency = settings.operations.concurrency
         # As many again as operations may take: the poll, the login and the heartbeat always find one.
-        self.http = HttpSession(site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8)
+        self.http = HttpSession(
+            site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8, route=route_of(site)
+        )
         """To be open as long as the account's parts are used; operations use it for longer than the relay runs."""
         self._login = Login(
             self.http,
@@ -127,7 +130,8 @@ class AccountBridge:
         status = self._status
         if status is None or not status.connected:
             reason = (status and status.reason) or "not connected yet"
-            yield Missing(name="cometd", reason=reason, account=self.name)
+            words = f"{reason}: {tls.TEXTS[reason]}" if reason in tls.TEXTS else reason
+            yield Missing(name="cometd", reason=words, account=self.name)
             return
         for channel in self._settings.web_services.channels:
             if channel not in status.confirmed and channel not in self._settings.web_services.optional_channels:
@@ -138,7 +142,7 @@ class AccountBridge:
         """Why Kafka can't be written now, None when it can."""
         state = self._publisher.state
         if not state.connected:
-            return state.reason or "not connected"
+            return self._kafka.finding or state.reason or "not connected"
         held_since = self._status.held_since if self._status is not None else None
         held = 0.0 if held_since is None else time.time() - held_since
         return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"

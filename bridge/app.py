@@ -33,7 +33,7 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kafka = KafkaProbe(settings.kafka)
+        self._kafka = KafkaProbe(settings.kafka, [account.name for account in settings.accounts])
         self._accounts = [AccountBridge(settings, account, self._kafka) for account in settings.accounts]
         accounts = {account.name: account for account in self._accounts}
         self._operations = OperationsService(

@@ -59,13 +59,17 @@ class UpstreamError(BridgeError):
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection to Web Services. `sent` tells whether the request may have reached it."""
+    """No connection to Web Services. `sent` tells whether the request may have reached it.
+
+    `fault` is a stable word where people must put something right first (TLS, the proxy); None for what may pass.
+    """
 
     code = "upstream-unreachable"
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, fault: str | None = None) -> None:
         super().__init__(message)
         self.sent = sent
+        self.fault = fault
 
 
 class UpstreamTimeout(UpstreamError):

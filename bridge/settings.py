@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic import model_validator as validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bridge import settings_source
+from bridge import settings_source, tls
 from bridge.errors import SettingsError
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -79,6 +79,15 @@ def _keys_url(text: str) -> str:
     return str(url)
 
 
+def _proxy_url(text: str) -> str:
+    url = _HTTP_URL.validate_python(text)
+    if url.scheme != "http" or url.path not in {None, "/"} or url.query is not None or url.fragment is not None:
+        raise ValueError("should be http://host:port; a proxy for https is asked by plain HTTP too, for a tunnel")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no user name and no password; they are settings of their own")
+    return str(url)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -127,6 +136,25 @@ class WebServices(Section):
     """Deadline of each request to Web Services except the long poll, in seconds."""
     login_retry_interval: Annotated[float, Field(ge=30)] = 60
     """Seconds between two attempts with a refused password; never under 30, because accounts get locked."""
+    ca_file: FilePath | None = None
+    """The authorities that Web Services' certificate may come from (PEM), instead of the system's."""
+    client_cert_file: FilePath | None = None
+    """The certificate that the bridge shows Web Services (PEM)."""
+    client_key_file: FilePath | None = None
+    """Its key, where that is not in the same file."""
+    client_key_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """What opens an encrypted key."""
+    proxy: Annotated[str, AfterValidator(_proxy_url)] | None = None
+    """An HTTP proxy on the way to Web Services, as http://host:port."""
+    proxy_username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    """Who the bridge is to the proxy."""
+    proxy_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """Its password there."""
+
+    @validator(mode="after")
+    def _way_is_whole(self) -> Self:
+        _refuse(type(self).__name__, _way_faults(dict(self)))
+        return self
 
 
 class Delivery(StrEnum):
@@ -178,7 +206,7 @@ class Kafka(Section):
 
     @validator(mode="after")
     def _sasl_is_whole(self) -> Self:
-        _refuse(type(self).__name__, _sasl_faults(dict(self)))
+        _refuse(type(self).__name__, _kafka_faults(dict(self)))
         return self
 
 
@@ -256,6 +284,17 @@ class Log(Section):
     """Of the bridge's own lines; libraries speak at warning and above."""
 
 
+class Tracing(Section):
+    """Traces, by OpenTelemetry; they need the extra `otel`."""
+
+    enabled: bool = False
+    """Whether spans are made and sent to the collector."""
+    endpoint: Annotated[str, AfterValidator(_base_url)] = "http://127.0.0.1:4318"
+    """Base URL of the collector that takes OTLP over HTTP, without /v1/traces."""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share of traces that is kept, of those that no caller has decided on already."""
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -266,6 +305,7 @@ class Settings(Section):
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
     log: Log = Log()
+    tracing: Tracing = Field(default_factory=Tracing)
     state_dir: Path | None = None
     """Where the in-flight file of a server without the ack extension is kept."""
 
@@ -336,8 +376,10 @@ def _faults_across(values: Mapping[str, Any]) -> list[Finding]:
     accounts = values.get("accounts")
     if isinstance(one := values["web_services"], Mapping) and accounts is not settings_source.BROKEN:
         faults += _account_faults(one, accounts)
+    if isinstance(one, Mapping):
+        faults += [(("web_services", *location), text) for location, text in _way_faults(one)]
     if isinstance(kafka := values["kafka"], Mapping):
-        faults += [(("kafka", *location), text) for location, text in _sasl_faults(kafka)]
+        faults += [(("kafka", *location), text) for location, text in _kafka_faults(kafka)]
     if isinstance(http := values.get("http"), Mapping):
         faults += [(("http", *location), text) for location, text in _http_faults(http)]
         if isinstance(callers := http.get("authentication"), Mapping):
@@ -370,6 +412,36 @@ def _repeated(accounts: Any) -> Iterable[Finding]:
             if isinstance(value, str) and value in seen:
                 yield ("accounts", index, name), f"is the {name} of another account too"
             seen.add(value if isinstance(value, str) else None)
+
+
+def _way_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
+    if str(site.get("url")).startswith("https"):
+        yield from _tls_faults(site, ("ca_file", "client_cert_file", "client_key_file", "client_key_password"))
+    given = [name for name in ("proxy", "proxy_username", "proxy_password") if site.get(name) is not None]
+    if given not in ([], ["proxy"], ["proxy", "proxy_username", "proxy_password"]):
+        yield ("proxy",), "goes without a login, or with proxy_username and proxy_password; neither of them goes alone"
+
+
+def _kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+    yield from _sasl_faults(kafka)
+    if str(kafka.get("security_protocol")).endswith("SSL"):
+        yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
+
+
+def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) -> Iterable[Finding]:
+    """Try the files: a certificate without its key should stop the start, not the first connection."""
+    *files, password = (section.get(name) for name in names)
+    if files[1] is None and files[2] is not None:
+        yield (names[1],), f"is required with {names[2]}"
+        return
+    ca, certificate, key = (Path(file) if isinstance(file, str | Path) else None for file in files)
+    if not all(file is None or file.is_file() for file in (ca, certificate, key)):
+        return  # said already
+    secret = password.get_secret_value() if isinstance(password, SecretStr) else password
+    try:
+        tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
+    except tls.UnusableFiles as error:
+        yield (names[0] if error.authorities else names[1],), str(error)
 
 
 def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:

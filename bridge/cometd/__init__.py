@@ -3,6 +3,7 @@
 from bridge.cometd.backoff import Backoff
 from bridge.cometd.batch import Batch, Event, Opening, Resume, Sink
 from bridge.cometd.http import NO_HEADERS, Credentials, HttpReply, HttpSession
+from bridge.cometd.route import Route
 from bridge.cometd.session import CometdSession
 from bridge.cometd.status import SessionStatus, State
 from bridge.cometd.wiring import Options
@@ -19,6 +20,7 @@ __all__ = [
     "Opening",
     "Options",
     "Resume",
+    "Route",
     "SessionStatus",
     "Sink",
     "State",

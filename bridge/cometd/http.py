@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import aiohttp
 from yarl import URL
 
+from bridge import tls
+from bridge.cometd.route import DIRECT
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from types import TracebackType
+
+    from bridge.cometd.route import Route
 
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 CONTENT_TYPE: Final = "application/json; charset=UTF-8"
@@ -28,6 +33,7 @@ CONNECTIONS: Final = 64
 """Of one account. Callers that send many requests at once bound themselves below this: the poll must find one free."""
 KEEP_ALIVE: Final = 15.0
 """Seconds an idle connection is kept: under Jetty's idle timeout (30 s), else a POST meets a closing connection."""
+PROXY_WANTS_LOGIN: Final = 407
 READ_BUFFER: Final = 1 << 20
 """Bytes: a reply after an outage can have a hundred megabytes, and small buffers pause the socket for each."""
 
@@ -68,13 +74,21 @@ class HttpSession:
     """Connections and cookies of one account; an asynchronous context manager.
 
     `request_timeout` (s) bounds the making of a connection, also under a request that may take longer (the long poll).
-    At most `connections` are open at a time.
+    At most `connections` are open at a time. `route` says how they get there.
     """
 
-    def __init__(self, base_url: str, *, request_timeout: float, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, base_url: str, *, request_timeout: float, connections: int = CONNECTIONS, route: Route = DIRECT
+    ) -> None:
         self._base = URL(base_url.rstrip("/"), encoded=True)
         self._request_timeout = request_timeout
         self._connections = connections
+        self._route = route
+        self._proxy_headers: Mapping[str, str] = NO_HEADERS
+        if route.proxy_authorization is not None:
+            self._proxy_headers = {"Proxy-Authorization": route.proxy_authorization}
+        self._tls: ssl.SSLContext | None = None
+        """Made at the first request, and again after a failure of TLS: certificates get renewed."""
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,14 +127,20 @@ class HttpSession:
         Redirects are not followed: one that leads away from Web Services would take the account's cookies along.
 
         Raises:
-            ExchangeFailed: `unreachable` (no connection, nothing was sent), `timeout` (sent, no whole reply in time),
-                `cut` (sent, the connection ended before the reply did), `garbled` (sent, the reply is not HTTP).
+            ExchangeFailed: `unreachable` (no connection, nothing was sent), `proxy-refused` or a word of
+                `bridge.tls.TEXTS` (nothing was sent either), `timeout` (sent, no whole reply in time), `cut` (sent, the
+                connection ended before the reply did), `garbled` (sent, the reply is not HTTP).
         """
         client = self._opened()
         progress = SimpleNamespace(sent=False)
         if body is not None:
             headers = {"Content-Type": CONTENT_TYPE, **headers}
+        secure = self._base.scheme == "https"
+        if not secure:  # a proxy reads the request itself then, not one for a tunnel before it
+            headers = {**headers, **self._proxy_headers}
         try:
+            if secure and self._tls is None:
+                self._tls = self._route.context()
             async with (
                 asyncio.timeout(timeout),
                 client.request(
@@ -129,12 +149,23 @@ class HttpSession:
                     data=body,
                     headers=headers,
                     allow_redirects=False,
+                    ssl=self._tls or True,
+                    proxy=self._route.proxy,
+                    proxy_headers=self._proxy_headers,
                     trace_request_ctx=progress,
                 ) as response,
             ):
-                return HttpReply(response.status, response.headers, await response.read())
+                reply = HttpReply(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            fault = tls.fault(error, self._route.certificate_file)
+            if fault is not None and not (progress.sent and fault == tls.FAILED):
+                # Of the others each says that the handshake failed, with TLS 1.3 perhaps after the request was written.
+                self._tls = None
+                raise ExchangeFailed(fault, tls.TEXTS[fault], sent=False) from None
             raise _failure(error, sent=progress.sent, timeout=timeout) from None
+        if reply.status == PROXY_WANTS_LOGIN:
+            raise _proxy_refused(reply.status)
+        return reply
 
     def cookies(self) -> dict[str, str]:
         """Return the account's cookies by name; secret."""
@@ -166,6 +197,10 @@ async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: 
 
 def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
     """Name a failed exchange by its cause. Neither URL nor headers get into the text: they can hold secrets."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _proxy_refused(error.status)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return ExchangeFailed("unreachable", f"no connection to the proxy ({_cause(error)})", sent=False)
     if not sent:
         return ExchangeFailed("unreachable", f"no connection ({_cause(error)})", sent=False)
     if isinstance(error, TimeoutError):
@@ -173,6 +208,12 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
     if isinstance(error, aiohttp.ClientResponseError):
         return ExchangeFailed("garbled", "the reply is not HTTP")
     return ExchangeFailed("cut", f"the connection ended before the reply did ({type(error).__name__})")
+
+
+def _proxy_refused(status: int) -> ExchangeFailed:
+    """A proxy that can't reach the server (5xx) may do so soon; one that will not is for people to deal with."""
+    reason = "unreachable" if status >= 500 else "proxy-refused"
+    return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 
 
 def _cause(error: Exception) -> str:

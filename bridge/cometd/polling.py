@@ -21,7 +21,7 @@ from bridge.cometd.backoff import Backoff
 from bridge.cometd.batch import Batch, Event, Opening
 from bridge.cometd.message import error_code, is_unknown_client
 from bridge.cometd.status import State
-from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError
+from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
 
 if TYPE_CHECKING:
     from bridge.cometd.transport import LongPollingTransport, Reply
@@ -279,5 +279,7 @@ class Polling:
 
 
 def _reason(failure: BridgeError) -> str:
-    """Return the short stable word for a failure: the cause of an exchange, else the error's code."""
-    return failure.reason if isinstance(failure, ExchangeFailed) else failure.code
+    """Return the short stable word for a failure: the cause of a failed exchange, else the error's code."""
+    if isinstance(failure, ExchangeFailed):
+        return failure.reason
+    return (failure.fault if isinstance(failure, UpstreamUnreachable) else None) or failure.code

@@ -38,7 +38,8 @@ def run_check(settings: Settings) -> bool:
 async def _check(settings: Settings) -> list[Finding]:
     """Look at every account and at Kafka beside each other."""
     sides = [check_web_services(settings.web_services, account) for account in settings.accounts]
-    found = await asyncio.gather(*(_all(side) for side in (*sides, check_kafka(settings.kafka))))
+    kafka = check_kafka(settings.kafka, [account.name for account in settings.accounts])
+    found = await asyncio.gather(*(_all(side) for side in (*sides, kafka)))
     several = len(settings.accounts) > 1
     findings = []
     for account, side in zip(settings.accounts, found, strict=False):

@@ -10,7 +10,7 @@ from bridge import __version__
 from bridge.app import Bridge
 from bridge.commands.process import collect_rarely, run_to_end, stop_on_signals
 from bridge.errors import BridgeError, CommandFailed, SettingsError
-from bridge.observability import configure
+from bridge.observability import configure, tracing
 from bridge.settings import masked
 
 if TYPE_CHECKING:
@@ -23,15 +23,19 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool) -> None:
     """Run until SIGTERM or SIGINT (a planned stop, under 10 s), or until other bridges have taken every account over.
 
     Raises:
-        SettingsError: a setting that only the start can judge is wrong (the HTTP address).
+        SettingsError: a setting that only the start can judge is wrong (the HTTP address, tracing without its library).
         CommandFailed: anything else ended it; the log says where.
     """
     configure(settings.log.format, settings.log.level)
     log.info("starting", version=__version__, settings=masked(settings))
+    if settings.tracing.enabled:
+        tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)
     try:
         run_to_end(_run(settings, disconnect_on_exit=disconnect_on_exit))
     except Exception as error:  # noqa: BLE001 -- the last resort: a library's own text must not reach standard error
         raise _cause(error) from None
+    finally:
+        tracing.stop()
 
 
 async def _run(settings: Settings, *, disconnect_on_exit: bool) -> None:

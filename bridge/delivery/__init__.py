@@ -1,7 +1,9 @@
 """Kafka: publishing exactly once, with the position beside the events."""
 
 from bridge.delivery.backoff import Backoff
-from bridge.delivery.connection import connection
+from bridge.delivery.connection import connection, connection_trouble
+from bridge.delivery.failures import FAILURES as KAFKA_FAILURES
+from bridge.delivery.failures import reason as kafka_reason
 from bridge.delivery.in_flight import InFlight, InFlightBatch
 from bridge.delivery.kafka import KafkaPublisher
 from bridge.delivery.ledger import KafkaLedger, Ledger, MemoryLedger, Place
@@ -10,12 +12,15 @@ from bridge.delivery.position import Position
 from bridge.delivery.probe import KafkaProbe
 from bridge.delivery.publisher import Publisher
 from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.rights import ClusterView, creation_refusals, may_use, view_cluster
 from bridge.delivery.state import PublisherState
-from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names
+from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names, transactional_id_of
 
 __all__ = [
     "EVENT_TOPICS",
+    "KAFKA_FAILURES",
     "Backoff",
+    "ClusterView",
     "ConsumedRecord",
     "InFlight",
     "InFlightBatch",
@@ -31,8 +36,14 @@ __all__ = [
     "Publisher",
     "PublisherState",
     "connection",
+    "connection_trouble",
     "create_missing_topics",
+    "creation_refusals",
+    "kafka_reason",
+    "may_use",
     "position_topic",
     "read",
     "topic_names",
+    "transactional_id_of",
+    "view_cluster",
 ]

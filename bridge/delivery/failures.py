@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from aiokafka import errors as kafka
 
+from bridge import tls
 from bridge.errors import KafkaUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Refusal: TypeAlias = Literal["too-large", "refused"]
 TOO_LARGE: Final = "too-large"
@@ -50,30 +54,40 @@ def fenced(error: BaseException | None) -> bool:
 # The first that fits counts: TimeoutError is an OSError, and most of Kafka's errors have a common base.
 _REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((TimeoutError, kafka.RequestTimedOutError, kafka.KafkaTimeoutError), "kafka does not answer in time"),
-    ((kafka.TopicAuthorizationFailedError,), "not authorised: topic {topics}"),
-    ((kafka.TransactionalIdAuthorizationFailed,), "not authorised: transactional id"),
-    ((kafka.ClusterAuthorizationFailedError,), "not authorised: cluster"),
+    ((kafka.TopicAuthorizationFailedError,), "not authorised: topic {names}"),
+    ((kafka.TransactionalIdAuthorizationFailed,), "not authorised: write on transactional id {names}"),
+    ((kafka.ClusterAuthorizationFailedError,), "not authorised: write on a topic, or idempotent write on the cluster"),
     ((kafka.AuthenticationFailedError, kafka.SaslAuthenticationFailed), "kafka refuses the user name or password"),
-    ((kafka.UnknownTopicOrPartitionError,), "unknown topic {topics}"),
+    (
+        (kafka.UnsupportedSaslMechanismError, kafka.IllegalSaslStateError),
+        "kafka does not take this SASL mechanism at this port",
+    ),
+    ((kafka.UnknownTopicOrPartitionError,), "unknown topic {names}"),
     ((kafka.KafkaConnectionError, kafka.NodeNotReadyError, OSError), "kafka unreachable"),
     ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), "the transaction was fenced"),
 )
 
 
-def reason(error: BaseException) -> str:
-    """One short sentence: what is wrong with Kafka, with the topic where that matters."""
+def reason(error: BaseException, certificate_file: Path | None = None) -> str:
+    """One short sentence: what is wrong with Kafka, with the topic where that matters.
+
+    `certificate_file`: the client's certificate, where there is one; it may be what the broker refuses.
+    """
     if isinstance(error, KafkaUnavailable):
         return str(error)
+    fault = tls.fault(error, certificate_file)
+    if fault is not None:
+        return f"no TLS with kafka: {tls.TEXTS[fault]}"
     for types, words in _REASONS:
         if isinstance(error, types):
-            return words.format(topics=_topics(error)).rstrip()
+            return words.format(names=_names(error)).rstrip()
     if error.__cause__ is not None:
         return reason(error.__cause__)
     return f"kafka failed: {type(error).__name__}"
 
 
-def _topics(error: BaseException) -> str:
-    """The topics that aiokafka gives as the error's only argument, as a name or as a set of names."""
+def _names(error: BaseException) -> str:
+    """The topics or the transactional id that aiokafka gives as the error's only argument, as a name or a set."""
     argument = error.args[0] if error.args else ""
     if isinstance(argument, set | frozenset):
         return ", ".join(sorted(argument))

@@ -48,7 +48,7 @@ from bridge.delivery.stored_position import (
     seal_position,
     without_secret,
 )
-from bridge.delivery.topics import create_missing_topics, position_topic, topic_name
+from bridge.delivery.topics import create_missing_topics, position_topic, topic_name, transactional_id_of
 from bridge.delivery.turn import Turn
 from bridge.errors import Fenced
 from bridge.observability import metrics
@@ -256,7 +256,7 @@ class KafkaPublisher:
     async def _start_producer(self) -> None:
         if self._settings.create_topics:
             await create_missing_topics(self._settings)
-        transactional_id = f"{self._settings.topic_prefix}.relay.{self._account}" if self._exactly_once else None
+        transactional_id = transactional_id_of(self._settings, self._account) if self._exactly_once else None
         self._producer = Producer(self._settings, transactional_id)
         self._unfinished = True
         async with asyncio.timeout(self._settings.request_timeout):

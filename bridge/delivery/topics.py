@@ -1,4 +1,4 @@
-"""The bridge's topics, and how the missing ones are made."""
+"""The bridge's names in Kafka, and how missing topics are made."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ def position_topic(settings: Kafka) -> str:
     return topic_name(settings, POSITION_TOPIC)
 
 
+def transactional_id_of(settings: Kafka, account: str) -> str:
+    """The transactional id that an account's relay publishes with."""
+    return f"{settings.topic_prefix}.relay.{account}"
+
+
 async def create_missing_topics(settings: Kafka) -> None:
     """Create what is missing, where the settings and the cluster allow it.
 
@@ -80,7 +85,7 @@ async def create_missing_topics(settings: Kafka) -> None:
             if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
                 return
             present = set(await admin.list_topics())
-            missing = [topic for topic in _wanted(settings) if topic.name not in present]
+            missing = [topic for topic in wanted_topics(settings) if topic.name not in present]
             if missing:
                 await _create(admin, missing)
     finally:
@@ -103,7 +108,8 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
             log.warning("topic-not-created", topic=name, reason=result.__name__)
 
 
-def _wanted(settings: Kafka) -> list[NewTopic]:
+def wanted_topics(settings: Kafka) -> list[NewTopic]:
+    """Every topic as the bridge would create it."""
     topics = [
         _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == OPERATIONS else {})
         for topic in EVENT_TOPICS

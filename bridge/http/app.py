@@ -22,6 +22,8 @@ from bridge.http.outbound_records import Door, outbound_records
 from bridge.http.problem_types import OTHER
 from bridge.http.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.sessions import SessionView, sessions
+from bridge.http.tracing import RequestTracing
+from bridge.observability import tracing
 from bridge.operations import OUTBOUND_OPERATIONS
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ def _bare_app(**options: Any) -> FastAPI:
     app = FastAPI(title=_TITLE, version=__version__, redoc_url=None, redirect_slashes=False, **options)
     app.state.ending = asyncio.Event()  # set by `serve`, for requests that wait
     app.add_middleware(RequestMetrics)
+    if tracing.on():
+        app.add_middleware(RequestTracing)
     app.add_exception_handler(BridgeError, _on_bridge_error)
     app.add_exception_handler(Refused, _on_refused)
     app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -1,6 +1,6 @@
-"""Metrics and logs. Knows no other package."""
+"""Metrics, logs and traces. Knows no other package."""
 
-from bridge.observability import metrics
+from bridge.observability import metrics, tracing
 from bridge.observability.logs import configure
 
-__all__ = ["configure", "metrics"]
+__all__ = ["configure", "metrics", "tracing"]

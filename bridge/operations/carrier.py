@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from bridge.errors import UpstreamRejected, UpstreamTimeout
-from bridge.events import Upstream, operation_record, rfc3339
-from bridge.observability import metrics
+from bridge.events import Upstream, operation, operation_record, rfc3339
+from bridge.observability import metrics, tracing
 from bridge.operations.state import event_of
 from bridge.operations.view import Forwarded
 
@@ -107,7 +107,7 @@ class Carrier:
         forwarded = self._view.forwarded.get(event.reference_id)
         if traceparent is None and forwarded is not None:
             traceparent = forwarded.traceparent
-        return operation_record(event, traceparent=traceparent)
+        return operation_record(event, traceparent=tracing.publishing(operation.TOPIC, traceparent))
 
     def end(self, view: OperationView) -> None:
         """Give a pending operation up: its acknowledgement did not come in time."""
@@ -126,6 +126,7 @@ class Carrier:
                 event.record_handle,
                 body,
                 persistent=persistent,
+                traceparent=run.traceparent,
                 wanted=partial(self._unacknowledged, event.reference_id),
             )
             view = self._settle(event, verdict)

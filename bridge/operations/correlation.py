@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bridge.events import operation_record, rfc3339
-from bridge.observability import metrics
+from bridge.events import operation, operation_record, rfc3339
+from bridge.observability import metrics, tracing
 from bridge.operations.state import event_of, seconds
 from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
 
@@ -54,16 +54,34 @@ class _Early(NamedTuple):
 class Correlation:
     """What one turn's acknowledgements mean for the operations."""
 
-    def __init__(self, correlator: Correlator, events: Sequence[Operation]) -> None:
+    def __init__(self, correlator: Correlator, matches: Sequence[tuple[Operation, Record]]) -> None:
         self._correlator = correlator
-        self._events = events
-        self.records = [correlator.record(event) for event in events]
+        self._events = [event for event, _ in matches]
+        causes = [correlator.traceparent(event) for event in self._events]
+        self._turn = tracing.begin("relay turn", "internal", None, links=causes)
+        self._spans = [self._turn]
+        self.records: list[Record] = []
         """To be published in the same transaction as the acknowledgements."""
+        for (event, record), cause in zip(matches, causes, strict=True):
+            self.records.append(operation_record(event, traceparent=self._trace(record, cause)))
+
+    def _trace(self, record: Record, cause: str | None) -> str | None:
+        """Let an acknowledgement's record carry the trace of its operation, where there is one; return the same."""
+        if cause is None:
+            return None
+        span = tracing.begin(f"publish {record.topic}", "producer", cause, links=[self._turn.traceparent])
+        span.note(messaging__system="kafka", messaging__operation__type="send")
+        self._spans.append(span)
+        traceparent = span.traceparent or cause
+        record.headers.append(("traceparent", traceparent.encode()))
+        return traceparent
 
     def committed(self) -> None:
         """Take note that the transaction is committed."""
         for event in self._events:
             self._correlator.acknowledged(event)
+        for span in self._spans:
+            span.end()
 
 
 class Correlator:
@@ -121,13 +139,14 @@ class Correlator:
         if not self._view.awaits(self._account):
             self._keep_early(messages, records)
             return None
-        events = list(self._matches(messages, records))
+        matches = list(self._matches(messages, records))
         self._keep_early(messages, records)
-        if not events:
+        if not matches:
             return None
+        events = [event for event, _ in matches]
         self._view.settling |= {event.reference_id for event in events}
         await self._settle(events)
-        return Correlation(self, events)
+        return Correlation(self, matches)
 
     def turned(self) -> None:
         """Take note that a whole reply is in Kafka."""
@@ -152,7 +171,8 @@ class Correlator:
 
     # -- the rules ----------------------------------------------------------------------------------------------------
 
-    def _matches(self, messages: Sequence[Message], records: Sequence[Record]) -> Iterator[Operation]:
+    def _matches(self, messages: Sequence[Message], records: Sequence[Record]) -> Iterator[tuple[Operation, Record]]:
+        """Yield each `acknowledged` event with the record of its acknowledgement."""
         view, settling = self._view, self._view.settling
         pending = view.pending_count(self._account)
         matched: set[str] = set()
@@ -168,7 +188,7 @@ class Correlator:
                     and found.account == self._account
                 ):
                     matched.add(found.reference_id)
-                    yield self._acknowledged(found, record)
+                    yield self._acknowledged(found, record), record
             elif pending and isinstance(message, DeviceUserEvent):
                 found = self._by_record(NOTIFICATIONS.get(message.user_event or ""), message)
                 if found is not None and found.reference_id not in matched:
@@ -234,8 +254,12 @@ class Correlator:
 
     def record(self, event: Operation) -> Record:
         """Make the record of an event."""
+        return operation_record(event, traceparent=tracing.publishing(operation.TOPIC, self.traceparent(event)))
+
+    def traceparent(self, event: Operation) -> str | None:
+        """Return the trace context of an operation that this process forwards, where it has one."""
         forwarded = self._view.forwarded.get(event.reference_id)
-        return operation_record(event, traceparent=None if forwarded is None else forwarded.traceparent)
+        return None if forwarded is None else forwarded.traceparent
 
     def acknowledged(self, event: Operation) -> None:
         """Let the view and its waiters know."""

@@ -15,7 +15,7 @@ from bridge.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from bridge.observability import metrics
+from bridge.observability import metrics, tracing
 from bridge.webservices import outbound_record_path, repeatable
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Forwarding:
         body: Mapping[str, object],
         *,
         persistent: bool = False,
+        traceparent: str | None = None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> Verdict:
         """Bring a request to Web Services.
@@ -93,6 +94,7 @@ class Forwarding:
             record_handle: None where the request names its record itself.
             body: the request.
             persistent: nobody waits, so the deadline alone ends the attempts.
+            traceparent: the trace context that the request belongs to.
             wanted: asked before the request is sent again: what has been acknowledged meanwhile is not.
         """
         harmless = repeatable(operation)
@@ -110,7 +112,10 @@ class Forwarding:
                     error = UpstreamTimeout(f"Web Services gave no verdict within {self._limits.forward_deadline:g} s")
                     sent += 1
                     try:
-                        reply = await self._client.forward(path, body)
+                        with tracing.begin(f"forward {operation}", "client", traceparent) as span:
+                            span.note(http__request__method="POST", http__request__resend_count=attempts - 1)
+                            reply = await self._client.forward(path, body)
+                            span.note(http__response__status_code=reply.http_status)
                     except UpstreamError as failure:
                         error = failure
                     else:
@@ -118,7 +123,8 @@ class Forwarding:
                     sent -= _never_left(error)
                     pause = backoff.next_delay()
                     late = asyncio.get_running_loop().time() + pause >= until
-                    if late or not _again(error, harmless=harmless) or (attempts >= PATIENCE and not persistent):
+                    tired = not persistent and (attempts >= PATIENCE or _for_people(error))
+                    if late or tired or not _again(error, harmless=harmless):
                         return Verdict(None, error, sent)
                     await asyncio.sleep(pause)
                     if not wanted():
@@ -136,6 +142,11 @@ def _again(error: UpstreamError, *, harmless: bool) -> bool:
         isinstance(error, UpstreamUnreachable)
         or (isinstance(error, UpstreamInvalidReply) and error.http_status in GATEWAY)
     )
+
+
+def _for_people(error: UpstreamError) -> bool:
+    """Whether people must put something right first: no caller should wait for that."""
+    return isinstance(error, UpstreamUnreachable) and error.fault is not None
 
 
 def _never_left(error: UpstreamError) -> bool:

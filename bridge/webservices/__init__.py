@@ -16,6 +16,7 @@ from bridge.webservices.requests import (
     OutboundRecordRequest,
     outbound_record_path,
 )
+from bridge.webservices.route import route_of
 from bridge.webservices.statuscodes import STATUS_CODES, StatusCode, status_code
 from bridge.webservices.voice import VoiceSession
 
@@ -45,5 +46,6 @@ __all__ = [
     "messages",
     "outbound_record_path",
     "repeatable",
+    "route_of",
     "status_code",
 ]

@@ -44,4 +44,7 @@ async def exchange(
                     "Web Services closed the connection before its reply was whole", sent=True
                 ) from None
             case _:
-                raise UpstreamUnreachable(f"Web Services can't be reached: {error}", sent=error.sent) from None
+                fault = None if error.reason == "unreachable" else error.reason
+                raise UpstreamUnreachable(
+                    f"Web Services can't be reached: {error}", sent=error.sent, fault=fault
+                ) from None

@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,10 +25,23 @@ class RealKafka:
     Its data and ports stay the same over `kill` and `restart`; `stop` removes the data.
     """
 
-    def __init__(self, *, partitions: int = 1, properties: Mapping[str, str] | None = None) -> None:
-        """`partitions`: of a topic created on first use. `properties`: server properties that replace the defaults."""
+    def __init__(
+        self,
+        *,
+        partitions: int = 1,
+        properties: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        scram: Sequence[str] = (),
+    ) -> None:
+        """Nothing is started yet.
+
+        `partitions`: of a topic created on first use. `properties`: server properties that replace the defaults.
+        `listeners`: further ones, the name to its security protocol. `scram`: credentials, as StorageTool takes them.
+        """
         self._partitions = partitions
         self._overrides = dict(properties or {})
+        self._listeners = {name: (protocol, free_port()) for name, protocol in (listeners or {}).items()}
+        self._scram = scram
         self._port = 0
         self._directory: Path | None = None
         self._process: JavaProcess | None = None
@@ -46,6 +59,10 @@ class RealKafka:
     def bootstrap(self) -> str:
         """The bootstrap server, host:port; valid after `start`."""
         return f"127.0.0.1:{self._port}"
+
+    def address(self, listener: str) -> str:
+        """The address of one of the further listeners, host:port."""
+        return f"127.0.0.1:{self._listeners[listener][1]}"
 
     @property
     def pid(self) -> int:
@@ -112,14 +129,19 @@ class RealKafka:
         return self._process
 
     def _write_properties(self, directory: Path, controller_port: int) -> None:
+        clients = [
+            f"PLAINTEXT://{self.bootstrap}",
+            *(f"{name}://{self.address(name)}" for name in self._listeners),
+        ]
+        protocols = [f"{name}:{protocol}" for name, (protocol, _) in self._listeners.items()]
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": ",".join([*clients, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+            "advertised.listeners": ",".join(clients),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT", *protocols]),
             "log.dirs": str(directory / "log"),
             "num.partitions": str(self._partitions),
             "auto.create.topics.enable": "true",
@@ -145,7 +167,11 @@ class RealKafka:
         cluster = "A" + cluster[1:]
         arguments = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", _CLASSPATH, "kafka.tools.StorageTool", "format"]
         process = JavaProcess(
-            [*arguments, "-t", cluster, "-c", str(directory / "server.properties")],
+            [
+                *arguments,
+                *("-t", cluster, "-c", str(directory / "server.properties")),
+                *(part for credential in self._scram for part in ("--add-scram", credential)),
+            ],
             log=directory / "output.log",
             name="Kafka's StorageTool",
         )

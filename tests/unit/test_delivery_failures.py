@@ -20,7 +20,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (ConnectionRefusedError(), "kafka unreachable"),
         (kafka.TopicAuthorizationFailedError("gws.x"), "not authorised: topic gws.x"),
         (kafka.TopicAuthorizationFailedError({"gws.y", "gws.x"}), "not authorised: topic gws.x, gws.y"),
-        (kafka.TransactionalIdAuthorizationFailed("gws.relay.alice"), "not authorised: transactional id"),
+        (
+            kafka.TransactionalIdAuthorizationFailed("gws.relay.alice"),
+            "not authorised: write on transactional id gws.relay.alice",
+        ),
         (kafka.UnknownTopicOrPartitionError("gws.x"), "unknown topic gws.x"),
         (kafka.UnknownTopicOrPartitionError(), "unknown topic"),
         (kafka.SaslAuthenticationFailed(), "kafka refuses the user name or password"),

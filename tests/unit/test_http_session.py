@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from bridge.cometd.http import HttpSession
+from bridge.cometd.route import Route
 from bridge.errors import ExchangeFailed
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]
@@ -88,6 +89,20 @@ async def test_broken_reply_is_named_by_its_cause(raw: bytes, reason: str) -> No
     """A reply that ends early is `cut`, one that is not HTTP is `garbled`; both may have been acted upon."""
     failed = await failure(replying(raw)[0])
     assert (failed.reason, failed.sent) == (reason, True)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(407, "proxy-refused"), (403, "proxy-refused"), (502, "unreachable")])
+async def test_a_proxy_without_a_tunnel_is_named(status: int, reason: str) -> None:
+    """A proxy that refuses is told from one that can't reach the server; either way nothing was sent."""
+    answer, heads = replying(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    async with (
+        raw_server(answer) as proxy,
+        HttpSession("https://web.example", request_timeout=5, route=Route(proxy=proxy)) as http,
+    ):
+        with pytest.raises(ExchangeFailed) as failed:
+            await http.request("POST", "/x", body=b"{}", timeout=5)
+    assert heads[0].startswith(b"CONNECT web.example:443 ")
+    assert (failed.value.reason, failed.value.sent, str(status) in str(failed.value)) == (reason, False, True)
 
 
 async def test_silence_is_a_timeout() -> None:

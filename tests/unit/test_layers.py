@@ -12,10 +12,11 @@ ROOT = Path(bridge.__file__).parent
 
 # Which package or module may import which; what is not named here may not be imported.
 EVERYTHING = frozenset({"*"})
-SHARED = frozenset({"errors", "observability"})
+SHARED = frozenset({"errors", "observability", "tls"})
 LAYERS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "settings_source": frozenset(),
+    "tls": frozenset(),
     "simulator": frozenset(),
     "observability": frozenset({"errors"}),
     "settings": SHARED | {"settings_source"},

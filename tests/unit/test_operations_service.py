@@ -142,6 +142,16 @@ async def test_unreachable_upstream_ends_the_operation() -> None:
     ]
 
 
+async def test_what_people_must_put_right_is_told_at_once() -> None:
+    """A failure of TLS is no blip: the caller hears of it after one attempt, and nothing was sent."""
+    kafka, upstream = MemoryKafka(), ScriptedUpstream(UpstreamUnreachable("tls", sent=False, fault="tls-expired"))
+    async with running(upstream, kafka) as service:
+        with pytest.raises(UpstreamUnreachable):
+            await service.submit(submission())
+        assert service.get("1").undelivered
+    assert statuses(kafka) == ["requested", "rejected"]
+
+
 async def test_retries_are_told() -> None:
     """How often the request may have reached Web Services is in the ledger."""
     cut = UpstreamUnreachable("cut", sent=True)

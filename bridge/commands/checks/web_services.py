@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bridge import tls
 from bridge.cometd import HttpSession
 from bridge.commands.checks.cometd import SESSION_SUBJECTS, check_session
 from bridge.commands.checks.finding import failed, ok, skipped, warning
 from bridge.errors import ExchangeFailed, LoginRefused, UpstreamError
-from bridge.webservices import OUTBOUND_FEATURE, Login
+from bridge.webservices import OUTBOUND_FEATURE, Login, route_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,11 +23,11 @@ AFTER_LOGIN: Final = [FEATURE, CSRF, *SESSION_SUBJECTS]
 
 async def check_web_services(site: WebServices, account: Account) -> AsyncIterator[Finding]:
     """Look at the URL, the login and what comes with it, and the CometD session; with cookies of its own."""
-    async with HttpSession(site.url, request_timeout=site.request_timeout) as http:
+    async with HttpSession(site.url, request_timeout=site.request_timeout, route=route_of(site)) as http:
         try:
             reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout)
         except ExchangeFailed as error:
-            yield failed(URL, f"{site.url} does not answer ({error}); check BRIDGE_WEB_SERVICES__URL and the network.")
+            yield failed(URL, f"{site.url} does not answer ({error}); check {_to_check(error.reason)}.")
             for finding in skipped([LOGIN, *AFTER_LOGIN], URL):
                 yield finding
             return
@@ -66,3 +67,14 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
         return
     for finding in skipped(AFTER_LOGIN, LOGIN):
         yield finding
+
+
+def _to_check(reason: str) -> str:
+    """What to look at, by an exchange's word for its failure."""
+    if reason == "proxy-refused":
+        return "BRIDGE_WEB_SERVICES__PROXY, __PROXY_USERNAME and __PROXY_PASSWORD"
+    if reason.startswith("tls-client") or reason == tls.FILES:
+        return "BRIDGE_WEB_SERVICES__CLIENT_CERT_FILE and __CLIENT_KEY_FILE"
+    if reason in tls.TEXTS:
+        return "BRIDGE_WEB_SERVICES__CA_FILE, and that BRIDGE_WEB_SERVICES__URL has the name in the certificate"
+    return "BRIDGE_WEB_SERVICES__URL, a proxy that the network may demand, and the network"

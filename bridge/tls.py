@@ -1,0 +1,134 @@
+"""TLS as a client: the context that the settings' files make, and what went wrong in a handshake, in stable words.
+
+Both sides of a handshake can refuse the other. What we refuse, OpenSSL tells by a verification code; what the server
+refuses comes as an alert, with TLS 1.3 only after our side counts the handshake as done. Servers are vague in their
+alerts (Java's says "certificate unknown" of an expired one), so our own certificate is looked at as well.
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FAILED: Final = "tls-failed"
+FILES: Final = "tls-files"
+TEXTS: Final = {
+    "tls-unknown-authority": "the server's certificate comes from an authority that is not trusted here",
+    "tls-other-host": "the server's certificate is for another host name",
+    "tls-expired": "the server's certificate has expired",
+    "tls-not-yet-valid": "the server's certificate is not valid yet",
+    "tls-invalid": "the server's certificate is not valid",
+    "tls-client-certificate-wanted": "the server asks for a client certificate, and none is set",
+    "tls-client-certificate-expired": "the server refuses the client certificate, which has expired",
+    "tls-client-certificate-refused": "the server refuses the client certificate",
+    "tls-not-spoken": "the server does not speak TLS at this port",
+    FILES: "a certificate or key file can't be used",
+    FAILED: "the TLS handshake failed",
+}
+"""What each word means, as the end of a sentence."""
+
+# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
+_VERIFICATION: Final = {
+    9: "tls-not-yet-valid",
+    10: "tls-expired",
+    18: "tls-unknown-authority",  # signed by itself
+    19: "tls-unknown-authority",
+    20: "tls-unknown-authority",
+    21: "tls-unknown-authority",
+    62: "tls-other-host",
+    64: "tls-other-host",  # an IP address
+}
+_NOT_SPOKEN: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+# RFC 8446, section 6.2. A handshake failure is what servers of TLS 1.2 say for want of a client certificate.
+_REFUSALS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+
+
+class UnusableFiles(OSError):
+    """A certificate or key file can't be read, or is not what it should be; `authorities`: it is that of the CAs."""
+
+    def __init__(self, text: str, *, authorities: bool = False) -> None:
+        super().__init__(text)
+        self.authorities = authorities
+
+
+def client_context(
+    *,
+    ca_file: Path | None = None,
+    certificate_file: Path | None = None,
+    key_file: Path | None = None,
+    password: str | None = None,
+) -> ssl.SSLContext:
+    """Make a context that checks the server's certificate and host name, and shows the client's certificate if given.
+
+    `ca_file` None: the system's authorities. The key may lie in `certificate_file` too; `password` opens it.
+
+    Raises:
+        UnusableFiles: saying what is wrong with it.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise UnusableFiles(f"holds no certificate that can be read ({_plain(error)})", authorities=True) from None
+    if certificate_file is not None:
+        try:
+            # Without a password OpenSSL would ask for one at the terminal, and wait.
+            context.load_cert_chain(certificate_file, key_file, lambda: password or "")
+        except (OSError, ValueError) as error:
+            raise UnusableFiles(
+                f"has no certificate with a key that fits it and that the password opens ({_plain(error)})"
+            ) from None
+    return context
+
+
+def fault(error: BaseException, certificate_file: Path | None = None) -> str | None:
+    """Name what went wrong with TLS, one of `TEXTS`; None where the failure is another.
+
+    `certificate_file`: our own certificate, where there is one.
+    """
+    for one in reversed(list(_chain(error))):  # the wrapping of aiohttp is an SSLError too, but an empty one
+        if isinstance(one, UnusableFiles):
+            return FILES
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return _VERIFICATION.get(one.verify_code, "tls-invalid")
+        if isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return _handshake(one.reason or "", certificate_file)
+    return None
+
+
+def _handshake(reason: str, certificate_file: Path | None) -> str:
+    if reason in _NOT_SPOKEN:
+        return "tls-not-spoken"
+    if "ALERT" not in reason or not any(word in reason for word in _REFUSALS):
+        return FAILED
+    if certificate_file is None:
+        return "tls-client-certificate-wanted"
+    return "tls-client-certificate-expired" if _expired(certificate_file) else "tls-client-certificate-refused"
+
+
+def _expired(certificate_file: Path) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return certificate.not_valid_after_utc < datetime.now(UTC)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return getattr(error, "strerror", None) or type(error).__name__
