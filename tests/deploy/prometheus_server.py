@@ -3,6 +3,8 @@
 import asyncio
 import json
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,8 +15,8 @@ from tests.real.process import free_port
 from tests.tools.required import require_tool
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "bridge.rules.yaml"
-START = 20.0
-"""Seconds that the start may take."""
+DEADLINE = 20.0
+"""Seconds that its start, or a look at what has just happened, may take."""
 _POLL = 0.05
 
 
@@ -50,9 +52,8 @@ class PrometheusServer:
                 stderr=log,
             )
         try:
-            async with asyncio.timeout(START):
-                while not await self._scrapes():  # noqa: ASYNC110 - Prometheus tells nobody
-                    await asyncio.sleep(_POLL)
+            async with asyncio.timeout(DEADLINE):
+                await self._until("up == 1")
         except BaseException:
             await self._end()
             raise
@@ -62,6 +63,12 @@ class PrometheusServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._end()
+
+    async def caught_up(self) -> None:
+        """Return once it has scraped what has happened until now, and its rules have seen that."""
+        async with asyncio.timeout(DEADLINE):
+            await self._until(f"timestamp(up) > {time.time()}")
+            await self._until(f'min(timestamp({{__name__=~"(account|job):.+"}})) > {time.time()}')
 
     async def range(self, expression: str, start: float, end: float) -> list[dict[str, Any]]:
         """The series of an expression, second by second; AssertionError where Prometheus can't evaluate it."""
@@ -85,15 +92,16 @@ class PrometheusServer:
         assert answer["status"] == "success", f"{query}: {answer.get('error')}"
         return answer["data"]
 
-    async def _scrapes(self) -> bool:
-        """Whether it answers, and has scraped its target."""
-        if self._process is not None and self._process.returncode is not None:
-            log = (self._directory / "prometheus.log").read_text(errors="replace")
-            raise AssertionError(f"Prometheus ended with status {self._process.returncode}\n{log[-2000:]}")
-        try:
-            return bool((await self._get("query", {"query": "up == 1"}))["result"])
-        except aiohttp.ClientError:
-            return False
+    async def _until(self, expression: str) -> None:
+        """Wait until it answers, and the expression has a result."""
+        while True:
+            if self._process is not None and self._process.returncode is not None:
+                log = (self._directory / "prometheus.log").read_text(errors="replace")
+                raise AssertionError(f"Prometheus ended with status {self._process.returncode}\n{log[-2000:]}")
+            with suppress(aiohttp.ClientError):
+                if (await self._get("query", {"query": expression}))["result"]:
+                    return
+            await asyncio.sleep(_POLL)
 
     async def _end(self) -> None:
         if self._process is not None and self._process.returncode is None:

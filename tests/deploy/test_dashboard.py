@@ -74,6 +74,7 @@ async def watched(real_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactor
             while time.time() < start + SECONDS:
                 await run.go()
             _, page = await run.bridge.get("/metrics")
+        await prometheus.caught_up()
         yield Watched(prometheus, start, time.time(), page)
 
 
