@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
 
-.PHONY: setup demo test lint bench soak openapi schemas configuration docs
+.PHONY: setup demo test lint bench soak openapi schemas configuration dashboard docs
 
 setup: .venv/.complete
 
@@ -34,6 +34,9 @@ schemas: openapi
 
 configuration: setup
 	@.venv/bin/python -m bridge.settings_page > docs/configuration.md
+
+dashboard: setup
+	@.venv/bin/python -m deploy.grafana.dashboard > deploy/grafana/bridge.json
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict

@@ -26,6 +26,7 @@ cometd_subscriptions_refused = Gauge(
 cometd_watchdog_steps = Counter(
     "bridge_cometd_watchdog_steps", "What was done about silences that no error told of", (*ACCOUNT, "step")
 )
+login_refused = Gauge("bridge_login_refused", "1 while Web Services refuses the account's name or password", ACCOUNT)
 events_received = Counter("bridge_events_received", "Events received from CometD, by kind", (*ACCOUNT, "kind"))
 events_published = Counter("bridge_events_published", "Records that Kafka has taken, by topic", (*ACCOUNT, "topic"))
 events_dead_lettered = Counter(
@@ -78,6 +79,7 @@ def start(version: str, accounts: list[str], topics: list[str]) -> None:
             cometd_ack_extension,
             cometd_hold,
             cometd_subscriptions_refused,
+            login_refused,
             kafka_connected,
         ):
             gauge.labels(account)

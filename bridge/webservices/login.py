@@ -13,6 +13,7 @@ import structlog
 
 from bridge.cometd import NO_HEADERS
 from bridge.errors import LoginRefused, UpstreamRejected
+from bridge.observability import metrics
 from bridge.webservices.exchange import exchange
 from bridge.webservices.profile import OUTBOUND_FEATURE, Profile, profile
 from bridge.webservices.replies import Challenge, challenge, verdict
@@ -78,6 +79,7 @@ class Login:
         self._renewals = 0
         self._csrf: Mapping[str, str] = NO_HEADERS
         self._profile = Profile()
+        self._refused = metrics.login_refused.labels(account)
         self._status = LoginStatus(LoginState.UNKNOWN, time.time())
         self._not_before = 0.0
 
@@ -180,6 +182,7 @@ class Login:
         since = self._status.since if self._status.state is state else now
         next_attempt = now + self._retry_interval if state is LoginState.REFUSED else None
         self._status = LoginStatus(state, since, next_attempt)
+        self._refused.set(state is LoginState.REFUSED)
 
     def _take_token(self, reply: HttpReply) -> None:
         """Keep the CSRF header that a GET advertises; no such header means that the protection is off."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from bridge.cometd.http import HttpReply, HttpSession
 from bridge.errors import LoginRefused, UpstreamInvalidReply, UpstreamRejected, UpstreamUnreachable
@@ -18,6 +19,10 @@ NEW_TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "
 
 def refused(one: Scripted) -> HttpReply:
     return HttpReply(one.status, {}, one.body.encode())
+
+
+def refused_metric() -> float | None:
+    return REGISTRY.get_sample_value("bridge_login_refused", {"account": "sales"})
 
 
 @contextlib.asynccontextmanager
@@ -178,6 +183,23 @@ async def test_changed_password_ends_in_a_refusal() -> None:
                 await login.challenged(refused(NOT_AUTHENTICATED))
         assert login.status.state is LoginState.REFUSED
         assert len(upstream.seen) == 2
+
+
+async def test_refusal_is_a_metric_until_a_login() -> None:
+    """`bridge_login_refused` is 1 from the refusal of a password until a login that works."""
+    async with login_to(OK, NOT_AUTHENTICATED, OK, retry_interval=0.05) as (login, _):
+        await login.headers()
+        seen = [refused_metric()]
+        with pytest.raises(LoginRefused):
+            await login.challenged(refused(NOT_AUTHENTICATED))
+        seen.append(refused_metric())
+        async with asyncio.timeout(5):
+            while login.status.state is not LoginState.LOGGED_IN:
+                with contextlib.suppress(LoginRefused):
+                    await login.headers()
+                await asyncio.sleep(0)
+        seen.append(refused_metric())
+    assert seen == [0, 1, 0]
 
 
 async def test_errors_hold_no_secret() -> None:

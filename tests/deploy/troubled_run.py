@@ -1,0 +1,153 @@
+"""A bridge between the simulator and the real Kafka in bad times: every kind of trouble that a metric tells of."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bridge.simulator import Fault, Simulator
+from tests import page
+from tests.faults.bridge_process import BridgeProcess
+from tests.faults.site import killed
+from tests.real import RealKafka
+
+PASSWORD = "correct-horse-battery"
+RECORDS = "/api/v2/me/outbound-records"
+TOO_LARGE = 1_200_000
+"""Bytes: more than Kafka takes."""
+_TICK = 0.1
+_EVENTS = {"agent": 5, "care": 1}
+"""How many events each user gets in a tick."""
+
+
+class TroubledRun:
+    """`go` takes the bridge through all troubles, one after the other; each is awaited, never slept for.
+
+    Account `sales` carries most of the traffic, `care` little, and the password of `locked` is wrong.
+    """
+
+    def __init__(self, kafka: RealKafka, web: Simulator, bridge: BridgeProcess) -> None:
+        self.kafka = kafka
+        self.web = web
+        self.bridge = bridge
+        self._references = itertools.count()
+
+    @asynccontextmanager
+    async def traffic(self) -> AsyncIterator[None]:
+        """Events and calls beside the block."""
+        tasks = [asyncio.create_task(self._events()), asyncio.create_task(self._calls())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def go(self) -> None:
+        """Everything once, for about 25 s."""
+        await self._struck(Fault("forbidden-5", on="rest", times=1), "bridge_operations_total", outcome="rejected")
+        await self._struck(Fault("html-503", on="rest", times=1), "bridge_operation_retries_total")
+        await self._struck(Fault("html-503", on="rest"), "bridge_operations_total", outcome="failed")
+        late = Fault("acknowledgement-late", on="rest", times=1, delay=3)
+        await self._struck(late, "bridge_operations_total", outcome="acknowledged-late")
+        async with self._grows("bridge_cometd_watchdog_steps_total", step="probe"):
+            self.web.faults.add(Fault("acknowledgement-missing", on="rest"))
+            await self.call(account="care")
+            self.web.faults.clear()
+        async with self._grows("bridge_events_received_total", kind="unrecognized"):
+            self.web.publish("/v2/me/other", {"messageType": "Unheard"})
+        async with self._grows("bridge_events_dead_lettered_total", reason="too-large"):
+            large = page.USER_EVENT["data"] | {"userData": {"GSW_PHONE": "3001", "note": "x" * TOO_LARGE}}
+            self.web.publish(page.USER_EVENT["channel"], large, user="agent")
+        async with self._grows("bridge_cometd_gaps_total", account="sales"):
+            self.web.faults.add(Fault("refuse-subscription", on="subscribe", times=2))
+            self.web.expire_sessions()
+        async with killed(self.kafka):
+            await self._until("bridge_cometd_hold_seconds", 4, account="sales")
+        await self._until("bridge_kafka_connected", 2)
+        await self._until("bridge_cometd_connected", 2)
+
+    async def call(self, *, account: str = "sales") -> None:
+        """One DoNotCallRecord; whether it works is not the question here."""
+        reference = f"trouble-{next(self._references)}"
+        async with (
+            aiohttp.ClientSession(self.bridge.url) as client,
+            client.post(
+                f"{RECORDS}/13",
+                json=page.REQUEST | {"referenceId": reference, "campaignName": f"Campaign{reference}"},
+                headers={"X-Account": account},
+            ) as reply,
+        ):
+            await reply.read()
+
+    async def _struck(self, fault: Fault, metric: str, **labels: str) -> None:
+        """Let a fault strike the calls until the metric tells of it."""
+        async with self._grows(metric, **labels):
+            self.web.faults.add(fault)
+        self.web.faults.clear()
+
+    @asynccontextmanager
+    async def _grows(self, metric: str, **labels: str) -> AsyncIterator[None]:
+        """Wait after the block until the metric is greater than before."""
+        before = await self.bridge.metric(metric, **labels)
+        yield
+        await self._until(metric, before + 1, **labels)
+
+    async def _until(self, metric: str, least: float, **labels: str) -> None:
+        async def reached() -> bool:
+            return await self.bridge.metric(metric, **labels) >= least
+
+        await self.bridge.until(reached, within=30, what=f"{metric} {labels} at {least:g}")
+
+    async def _events(self) -> None:
+        while True:
+            for user, count in _EVENTS.items():
+                for _ in range(count):
+                    self.web.publish(page.USER_EVENT["channel"], page.USER_EVENT["data"], user=user)
+            await asyncio.sleep(_TICK)
+
+    async def _calls(self) -> None:
+        """Calls one after the other, and looks at what became of them."""
+        async with aiohttp.ClientSession(self.bridge.url) as client:
+            while True:
+                await self.call()
+                for path in ("/sessions", "/operations", "/operations/unknown"):
+                    async with client.get(path) as reply:
+                        await reply.read()
+                await asyncio.sleep(_TICK)
+
+
+@asynccontextmanager
+async def troubled_run(kafka: RealKafka, directory: Path) -> AsyncIterator[TroubledRun]:
+    """Start the simulator and the bridge; two of its three accounts are connected."""
+    async with Simulator(username="agent", password=PASSWORD, users={"care": PASSWORD, "locked": PASSWORD}) as web:
+        accounts: list[dict[str, Any]] = [
+            {"name": "sales", "username": "agent", "password": PASSWORD},
+            {"name": "care", "username": "care", "password": PASSWORD},
+            {"name": "locked", "username": "locked", "password": "wrong"},
+        ]
+        environment = {
+            "BRIDGE_WEB_SERVICES__URL": web.url,
+            "BRIDGE_ACCOUNTS": json.dumps(accounts),
+            "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
+            "BRIDGE_KAFKA__TOPIC_PREFIX": f"d{time.time_ns()}",
+            "BRIDGE_KAFKA__REQUEST_TIMEOUT": "3",
+            "BRIDGE_HTTP__PORT": "0",
+            "BRIDGE_OPERATIONS__ACKNOWLEDGEMENT_TIMEOUT": "2",
+            "BRIDGE_OPERATIONS__FORWARD_DEADLINE": "2",
+        }
+        bridge = BridgeProcess(environment, directory / "bridge.log")
+        run = TroubledRun(kafka, web, bridge)
+        await bridge.start()
+        try:
+            await run._until("bridge_cometd_connected", 2)
+            yield run
+        finally:
+            if not bridge.ended:
+                await bridge.kill()
