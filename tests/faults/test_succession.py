@@ -1,6 +1,8 @@
 """One bridge follows another: by plan, or because two were started."""
 
+from tests.faults.operations import caller
 from tests.faults.site import EXIT_LIMIT, Site
+from tests.waiting import eventually
 
 
 async def test_two_bridges_at_once(site: Site) -> None:
@@ -18,6 +20,22 @@ async def test_two_bridges_at_once(site: Site) -> None:
     assert await site.client_ids() == sessions
     account = await site.settled()
     assert account.changes == ["opened"]
+
+
+async def test_a_lingering_predecessor(site: Site) -> None:
+    """With --linger a bridge that was taken over stays, live, not ready and taking no operation, until it is told."""
+    first = await site.ready_bridge("--linger", "60")
+    async with site.load():
+        await site.arrived(1)
+        second = await site.ready_bridge()
+        await eventually(lambda: first.events("lingering"), within=20)
+    assert await first.live()
+    assert await first.missing()
+    async with caller(first) as rest:
+        assert (await rest.post("123456789")).status == 429
+    assert (await first.terminate()).status == 0
+    assert await second.handshakes() == 0
+    assert (await site.settled()).changes == ["opened"]
 
 
 async def test_rolling_restart_under_load(site: Site) -> None:
