@@ -27,15 +27,17 @@ async def test_a_lingering_predecessor(site: Site) -> None:
     first = await site.ready_bridge("--linger", "60")
     async with site.load():
         await site.arrived(1)
-        second = await site.ready_bridge()
+        second = await site.ready_bridge("--linger", "1")
         await eventually(lambda: first.events("lingering"), within=20)
-    assert await first.live()
-    assert await first.missing()
-    async with caller(first) as rest:
-        assert (await rest.post("123456789")).status == 429
-    assert (await first.terminate()).status == 0
-    assert await second.handshakes() == 0
-    assert (await site.settled()).changes == ["opened"]
+        assert await first.live()
+        assert await first.missing()
+        async with caller(first) as rest:
+            assert (await rest.post("123456789")).status == 429
+        assert (await first.terminate()).status == 0
+        third = await site.ready_bridge()
+        assert await second.exited(within=20) == 0, "nobody told it, so it ends when its time is over"
+    assert second.events("lingering")
+    assert [await third.handshakes(), (await site.settled()).changes] == [0, ["opened"]]
 
 
 async def test_rolling_restart_under_load(site: Site) -> None:
