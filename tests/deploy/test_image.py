@@ -88,6 +88,7 @@ async def test_the_image_relays_and_stops_in_time(container: Container, real_kaf
                 assert record.headers["ce_type"] == b"gws.acknowledgement.v1"
                 break
         assert await container.users() == {10001}
+        assert (await container.run("bridge", "schemas", "show", "acknowledgement"))[0] == 0
         for place in ("/tmp", "/opt/bridge", "/"):  # noqa: S108 -- in the image
             status, output = await container.run("touch", f"{place}/written")
             assert status != 0
