@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -51,6 +51,7 @@ class Bridge:
         stop: asyncio.Event,
         *,
         disconnect_on_exit: bool = False,
+        linger: float = 0.0,
         listening: Callable[[str], None] | None = None,
     ) -> None:
         """Run until `stop` is set, or every account has been taken over by another bridge.
@@ -60,6 +61,8 @@ class Bridge:
         Args:
             stop: set it for a planned stop, which takes less than 10 s.
             disconnect_on_exit: end the CometD sessions on a planned stop.
+            linger: seconds to stay idle once every account has been taken over. What restarts all that ends, as
+                Kubernetes does, would else make this bridge take the accounts back from a successor that just came.
             listening: is told the base URL of the REST side once it takes requests.
 
         Raises:
@@ -80,6 +83,8 @@ class Bridge:
                 log.warning("stop-deadline-passed", effect="the batch under way is left to the successor")
                 relay.cancel()
             await drained
+            if linger and not stop.is_set():
+                await _linger(stop, linger)
             for task in (*servers, *beside):
                 task.cancel()
         log.info("stopped")
@@ -126,6 +131,14 @@ class Bridge:
             setting="BRIDGE_HTTP__MANAGEMENT_PORT",
         )
         return [group.create_task(served)]
+
+
+async def _linger(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for the stop: whoever is taken over on purpose is told to stop soon, and the others may try again."""
+    log.info("lingering", seconds=seconds)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def _first(stop: asyncio.Event, relays: list[asyncio.Task[None]]) -> None:

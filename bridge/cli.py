@@ -104,13 +104,32 @@ def run(
         bool,
         typer.Option("--disconnect-on-exit", help="End the CometD sessions on a planned stop; no successor follows."),
     ] = False,
+    linger: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Stay idle for so long once successors have taken every account over, where what ends is restarted.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Run the bridge."""
     try:
         wanted = _settings(context, config)
     except SettingsError as error:
         raise SettingsError([*error.faults, "To see the bridge at work without any settings: make demo"]) from None
-    commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit)
+    commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
+
+
+@app.command()
+def health(
+    context: typer.Context,
+    *,
+    config: Config = None,
+    ready: Annotated[bool, typer.Option("--ready", help="Also whether everything that it needs is there.")] = False,
+) -> None:
+    """Ask the bridge that runs with these settings whether it is alive; exit code 1 if not."""
+    typer.echo(commands.ask_health(_settings(context, config).http, ready=ready))
 
 
 @app.command()
@@ -127,6 +146,9 @@ def demo(
 @app.command()
 def simulate(
     *,
+    host: Annotated[
+        str, typer.Option(help="Whoever reaches another address than loopback can use it, and steer it.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
     username: Annotated[str, typer.Option(help="The account.")] = "agent",
     password: Annotated[str, typer.Option(help="Its password.")] = "secret",  # noqa: S107 -- the stand-in's
@@ -136,12 +158,12 @@ def simulate(
     ] = None,
     rate: Annotated[float, typer.Option(min=0, help="Events a second that it sends of its own.")] = 0.0,
 ) -> None:
-    """Serve a stand-in Web Services on loopback."""
+    """Serve a stand-in Web Services."""
     try:
         faults = commands.read_faults(fault or [])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fault") from None
-    commands.run_simulator(port=port, username=username, password=password, faults=faults, rate=rate)
+    commands.run_simulator(host=host, port=port, username=username, password=password, faults=faults, rate=rate)
 
 
 @app.command()

@@ -1,16 +1,26 @@
-"""The commands, one module each; `bridge.cli` reads their arguments."""
+"""The commands, one module each; `bridge.cli` reads their arguments.
 
-from bridge.commands.check import run_check
-from bridge.commands.dead_letters import list_dead_letters
-from bridge.commands.demo import run_demo
-from bridge.commands.run import run_bridge
-from bridge.commands.schemas import check_schemas, list_schemas, show_schema, write_models
-from bridge.commands.simulate import read_faults, run_simulator
-from bridge.commands.tail import run_tail
-from bridge.errors import CommandFailed
+A command's module is loaded when the command is asked for: `bridge health` runs every few seconds, and would else spend
+most of its time on loading the whole bridge.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bridge.commands.check import run_check
+    from bridge.commands.dead_letters import list_dead_letters
+    from bridge.commands.demo import run_demo
+    from bridge.commands.health import ask_health
+    from bridge.commands.run import run_bridge
+    from bridge.commands.schemas import check_schemas, list_schemas, show_schema, write_models
+    from bridge.commands.simulate import read_faults, run_simulator
+    from bridge.commands.tail import run_tail
 
 __all__ = [
-    "CommandFailed",
+    "ask_health",
     "check_schemas",
     "list_dead_letters",
     "list_schemas",
@@ -23,3 +33,24 @@ __all__ = [
     "show_schema",
     "write_models",
 ]
+
+_MODULES = {
+    "ask_health": "health",
+    "check_schemas": "schemas",
+    "list_dead_letters": "dead_letters",
+    "list_schemas": "schemas",
+    "read_faults": "simulate",
+    "run_bridge": "run",
+    "run_check": "check",
+    "run_demo": "demo",
+    "run_simulator": "simulate",
+    "run_tail": "tail",
+    "show_schema": "schemas",
+    "write_models": "schemas",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

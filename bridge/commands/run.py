@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def run_bridge(settings: Settings, *, disconnect_on_exit: bool) -> None:
+def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -> None:
     """Run until SIGTERM or SIGINT (a planned stop, under 10 s), or until other bridges have taken every account over.
+
+    In the second case it stays for `linger` seconds more, idle and not ready.
 
     Raises:
         SettingsError: a setting that only the start can judge is wrong (the HTTP address, tracing without its library).
@@ -31,18 +33,18 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool) -> None:
     if settings.tracing.enabled:
         tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)
     try:
-        run_to_end(_run(settings, disconnect_on_exit=disconnect_on_exit))
+        run_to_end(_run(settings, disconnect_on_exit=disconnect_on_exit, linger=linger))
     except Exception as error:  # noqa: BLE001 -- the last resort: a library's own text must not reach standard error
         raise _cause(error) from None
     finally:
         tracing.stop()
 
 
-async def _run(settings: Settings, *, disconnect_on_exit: bool) -> None:
+async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -> None:
     stop = stop_on_signals()
     bridge = Bridge(settings)
     collect_rarely()
-    await bridge.run(stop, disconnect_on_exit=disconnect_on_exit)
+    await bridge.run(stop, disconnect_on_exit=disconnect_on_exit, linger=linger)
 
 
 def _cause(error: BaseException) -> BridgeError:

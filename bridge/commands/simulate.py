@@ -27,14 +27,15 @@ def read_faults(texts: Sequence[str]) -> list[Fault]:
     return [Fault.from_text(text) for text in texts]
 
 
-def run_simulator(*, port: int, username: str, password: str, faults: Sequence[Fault], rate: float) -> None:
+def run_simulator(*, host: str, port: int, username: str, password: str, faults: Sequence[Fault], rate: float) -> None:
     """Serve until SIGTERM or SIGINT; `rate` is how many events a second it sends of its own.
 
     Raises:
-        CommandFailed: the port is taken.
+        CommandFailed: the address can't be had.
     """
     configure("console", "warning")
-    run_to_end(_simulate(Simulator(port=port, username=username, password=password), faults, rate, username, password))
+    simulator = Simulator(host=host, port=port, username=username, password=password)
+    run_to_end(_simulate(simulator, faults, rate, username, password))
 
 
 async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, username: str, password: str) -> None:
@@ -45,7 +46,7 @@ async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, 
         await simulator.start()
     except OSError as error:
         raise CommandFailed(
-            f"the port can't be had: {error.strerror or type(error).__name__}; try another --port"
+            f"the address can't be had: {error.strerror or type(error).__name__}; try another --port or --host"
         ) from None
     try:
         print(_invitation(simulator.url, username, password), flush=True)  # noqa: T201 -- the command's output

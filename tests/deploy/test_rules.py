@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from tests.deploy.prometheus_server import RULES
 from tests.deploy.promtool import run_tool
@@ -18,7 +18,7 @@ RUNBOOK_URL = "https://cometd-kafka-bridge.example/runbook/"
 
 
 def read(path: Path) -> Any:
-    return YAML(typ="safe").load(path)
+    return yaml.safe_load(path.read_text())
 
 
 ALERTS = {rule["alert"]: rule for group in read(RULES)["groups"] for rule in group["rules"] if "alert" in rule}

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +52,14 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BridgeProcess:
-    """One run of `bridge run`, set up by environment variables alone; its output goes to a file.
+    """One run of `bridge run`, set up by environment variables and `options`; its output goes to a file.
 
     It cannot outlive the tests: the kernel kills it when they die (`setpriv --pdeathsig`, where util-linux has it).
     """
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, options: Sequence[str] = ()) -> None:
         self._environment = environment
+        self._options = options
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._url: str | None = None
@@ -71,6 +72,7 @@ class BridgeProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *guard,
                 *COMMAND,
+                *self._options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -67,16 +67,17 @@ class Site:
         }
         return {f"BRIDGE_{name}": value for name, value in variables.items()}
 
-    async def bridge(self, **changes: str) -> BridgeProcess:
-        """Start a bridge; it is not ready yet."""
-        bridge = BridgeProcess(self.environment(**changes), self.directory / f"bridge-{len(self.bridges)}.log")
+    async def bridge(self, *options: str, **changes: str) -> BridgeProcess:
+        """Start a bridge with these options of `bridge run`; it is not ready yet."""
+        log = self.directory / f"bridge-{len(self.bridges)}.log"
+        bridge = BridgeProcess(self.environment(**changes), log, options)
         self.bridges.append(bridge)
         await bridge.start()
         return bridge
 
-    async def ready_bridge(self, **changes: str) -> BridgeProcess:
+    async def ready_bridge(self, *options: str, **changes: str) -> BridgeProcess:
         """Start a bridge, and wait until it is ready."""
-        bridge = await self.bridge(**changes)
+        bridge = await self.bridge(*options, **changes)
         await bridge.ready()
         return bridge
 

@@ -1,6 +1,8 @@
 """One bridge follows another: by plan, or because two were started."""
 
+from tests.faults.operations import caller
 from tests.faults.site import EXIT_LIMIT, Site
+from tests.waiting import eventually
 
 
 async def test_two_bridges_at_once(site: Site) -> None:
@@ -18,6 +20,24 @@ async def test_two_bridges_at_once(site: Site) -> None:
     assert await site.client_ids() == sessions
     account = await site.settled()
     assert account.changes == ["opened"]
+
+
+async def test_a_lingering_predecessor(site: Site) -> None:
+    """With --linger a bridge that was taken over stays, live, not ready and taking no operation, until it is told."""
+    first = await site.ready_bridge("--linger", "60")
+    async with site.load():
+        await site.arrived(1)
+        second = await site.ready_bridge("--linger", "1")
+        await eventually(lambda: first.events("lingering"), within=20)
+        assert await first.live()
+        assert await first.missing()
+        async with caller(first) as rest:
+            assert (await rest.post("123456789")).status == 429
+        assert (await first.terminate()).status == 0
+        third = await site.ready_bridge()
+        assert await second.exited(within=20) == 0, "nobody told it, so it ends when its time is over"
+    assert second.events("lingering")
+    assert [await third.handshakes(), (await site.settled()).changes] == [0, ["opened"]]
 
 
 async def test_rolling_restart_under_load(site: Site) -> None:

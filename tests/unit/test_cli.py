@@ -19,7 +19,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "simulate", "check", "tail", "schemas", "dead-letters"])
+@pytest.mark.parametrize("command", ["run", "health", "demo", "simulate", "check", "tail", "schemas", "dead-letters"])
 def test_commands_explain_themselves(command: str) -> None:
     """Every command of the contract is there and has a help text."""
     result = RUNNER.invoke(app, [command, "--help"])
@@ -46,7 +46,7 @@ def test_run_without_settings_says_what_is_missing() -> None:
     assert len(lines) == len(required) + 1
 
 
-@pytest.mark.parametrize("command", [["check"], ["tail"], ["dead-letters", "list"]])
+@pytest.mark.parametrize("command", [["check"], ["health"], ["tail"], ["dead-letters", "list"]])
 def test_wrong_settings_end_with_2_and_show_no_secret(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong setting is named, and neither its value nor any secret beside it is shown."""
     monkeypatch.setenv("BRIDGE_WEB_SERVICES__PASSWORD", "pa55word")

@@ -15,6 +15,7 @@ from bridge.events import Record, dead_letter
 from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
 from tests.page import REQUEST
+from tests.real.process import free_port
 from tests.unit.cli_process import Command, bridge
 from tests.waiting import eventually
 
@@ -106,6 +107,20 @@ async def test_a_taken_port_is_a_setting(environment: dict[str, str]) -> None:
     assert ended.status == 2
     assert ended.errors.splitlines()[-1].startswith("BRIDGE_HTTP__PORT: ")
     assert "Traceback" not in ended.errors
+
+
+async def test_health_of_a_running_bridge(environment: dict[str, str]) -> None:
+    """`bridge health` ends with code 0 while the bridge of the same settings runs, and with 1 and a reason after it."""
+    environment = {**environment, "BRIDGE_HTTP__PORT": str(free_port())}
+    async with Command("run", environment=environment) as command:
+        await command.url()
+        alive = await bridge("health", environment=environment)
+        assert (alive.status, alive.output, alive.errors) == (0, "live\n", "")
+        command.send(signal.SIGTERM)
+        await command.ended(within=10)
+    over = await bridge("health", environment=environment)
+    assert (over.status, over.output) == (1, "")
+    assert environment["BRIDGE_HTTP__PORT"] in over.errors
 
 
 async def test_check_leaves_a_running_bridge_alone(environment: dict[str, str], upstream: Simulator) -> None:
@@ -205,6 +220,18 @@ async def test_simulate_sends_events_of_its_own(environment: dict[str, str]) -> 
     assert ended.status == 0
     seen = {json.loads(line)["topic"] for line in ended.output.splitlines()}
     assert seen == {"gws.acknowledgements.v1", "gws.user-events.v1"}
+
+
+async def test_simulate_on_another_address() -> None:
+    """`--host` is where the stand-in listens, and nowhere else."""
+    async with Command("simulate", "--host", "127.0.0.2", environment={}) as command:
+        await eventually(lambda: "BRIDGE_WEB_SERVICES__URL=" in command.output)
+        url = command.output.partition("BRIDGE_WEB_SERVICES__URL=")[2].split()[0]
+        assert url.startswith("http://127.0.0.2:")
+        async with aiohttp.ClientSession() as client, client.get(f"{url}/simulator/sessions") as reply:
+            assert reply.status == 200
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5).close()
 
 
 async def test_simulate_on_a_taken_port() -> None:

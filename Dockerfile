@@ -1,0 +1,52 @@
+# The bridge as an image. BASE is any image with Python 3.11 or newer that has `venv`; both stages use the same one.
+ARG BASE=docker.io/library/python:3.11-slim
+
+# hadolint ignore=DL3006 -- the tag is in BASE
+FROM ${BASE} AS build
+# UV_SYSTEM_CERTS: a network with its own certificate authority mounts its bundle at /etc/ssl/certs/ca-certificates.crt.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_PROJECT_ENVIRONMENT=/opt/bridge \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_SYSTEM_CERTS=1
+WORKDIR /build
+COPY deploy/image/tools.txt ./
+RUN python3 -m venv /tools && /tools/bin/pip install --require-hashes --only-binary :all: -r tools.txt
+# uv checks each file against the hash that the lock has for it; wheels only, so nothing is compiled.
+COPY pyproject.toml uv.lock ./
+RUN /tools/bin/uv sync --locked --no-dev --extra otel --extra registry --no-install-project --no-build
+COPY README.md LICENSE ./
+COPY schemas schemas
+COPY bridge bridge
+RUN /tools/bin/hatchling build -t wheel -d dist \
+    && /tools/bin/uv pip install --python /opt/bridge/bin/python --no-deps --no-index dist/*.whl
+
+# hadolint ignore=DL3006 -- the tag is in BASE
+FROM ${BASE}
+ARG REVISION
+ARG VERSION
+LABEL org.opencontainers.image.title="cometd-kafka-bridge" \
+      org.opencontainers.image.description="Exactly-once bridge from Genesys Web Services (REST and CometD) to Apache Kafka" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/bridge /opt/bridge
+# Nothing needs to be written, so the root file system may be read-only; BRIDGE_STATE_DIR, where set, is a volume.
+# BRIDGE_HTTP__HOST is not set here: out of the box the REST side listens inside the container alone. Whoever publishes
+# its port sets BRIDGE_HTTP__HOST=0.0.0.0, and with it how callers prove who they are (BRIDGE_HTTP__AUTHENTICATION__*):
+# the bridge does not start without one of the two.
+ENV HOME=/tmp \
+    PATH=/opt/bridge/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# Numeric, so that Kubernetes can see that it is not root.
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["bridge", "health"]
+ENTRYPOINT ["bridge"]
+CMD ["run"]

@@ -1,0 +1,62 @@
+{{- define "bridge.name" -}}
+{{- $name := printf "%s-%s" .Release.Name .Chart.Name }}
+{{- if contains .Chart.Name .Release.Name }}
+{{- $name = .Release.Name }}
+{{- end }}
+{{- $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "bridge.serviceAccountName" -}}
+{{ .Values.serviceAccount.name | default (include "bridge.name" .) }}
+{{- end }}
+
+{{- define "bridge.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "bridge.labels" -}}
+{{ include "bridge.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "bridge.image" -}}
+{{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* A setting's variable: of kafka.bootstrap_servers it is BRIDGE_KAFKA__BOOTSTRAP_SERVERS. */}}
+{{- define "bridge.variable" -}}
+BRIDGE_{{ . | replace "." "__" | upper }}
+{{- end }}
+
+{{/* The settings of a section, and of those in it, as variables. Takes the section, and its name with a dot behind. */}}
+{{- define "bridge.settings" -}}
+{{- $under := index . 1 }}
+{{- range $name, $value := index . 0 }}
+{{- $setting := printf "%s%s" $under $name }}
+{{- if kindIs "map" $value }}
+{{- include "bridge.settings" (list $value (printf "%s." $setting)) }}
+{{- else if not (kindIs "invalid" $value) }}
+- name: {{ include "bridge.variable" $setting }}
+  value: {{ if kindIs "slice" $value }}{{ toJson $value | quote }}{{ else if and (kindIs "float64" $value) (eq (floor $value) $value) }}{{ int64 $value | quote }}{{ else }}{{ toString $value | quote }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What the values schema can't say. */}}
+{{- define "bridge.check" -}}
+{{- $site := .Values.config.web_services }}
+{{- $password := hasKey .Values.files "web_services.password_file" }}
+{{- if and .Values.accounts (or $site.username $password) }}
+{{- fail "accounts: keep either this list, or config.web_services.username and files.\"web_services.password_file\"" }}
+{{- end }}
+{{- if not (or .Values.accounts (and $site.username $password)) }}
+{{- fail "say who the bridge is: config.web_services.username and files.\"web_services.password_file\", or accounts" }}
+{{- end }}
+{{- $callers := (.Values.config.http.authentication | default dict).method | default "none" }}
+{{- if and (eq $callers "none") (not .Values.config.http.allow_unauthenticated) }}
+{{- fail "say how callers prove who they are: config.http.authentication.method is tokens or jwt, or config.http.allow_unauthenticated is true" }}
+{{- end }}
+{{- end }}

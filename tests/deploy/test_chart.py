@@ -1,0 +1,210 @@
+"""The Helm chart: what it renders is valid, safe, and what the bridge takes."""
+
+import functools
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes_validate.utils import all_versions
+from typer.testing import CliRunner
+
+from bridge import __version__, settings
+from bridge.cli import app
+from tests.tools.required import require_tool
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CHART = DEPLOY / "helm" / "cometd-kafka-bridge"
+VALUES = sorted(path.name.removesuffix("-values.yaml") for path in CHART.glob("ci/*-values.yaml"))
+VERSIONS = sorted({text for text in all_versions() if tuple(map(int, text.split("."))) >= (1, 29)})
+OF_THE_PROMETHEUS_OPERATOR = {"ServiceMonitor", "PrometheusRule"}
+MOUNTED = "/etc/bridge/"
+STOP_LIMIT = 10
+"""Seconds that a planned stop may take."""
+
+every_set_of_values = pytest.mark.parametrize("values", VALUES)
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([require_tool("helm"), *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def template(chart: Path, values: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Render a release named east for the oldest Kubernetes."""
+    return helm(
+        "template", "east", str(chart), "--kube-version", VERSIONS[0], "--values", values_file(values), *arguments
+    )
+
+
+def values_file(values: str) -> str:
+    return str(CHART / "ci" / f"{values}-values.yaml")
+
+
+@functools.cache
+def rendered(values: str) -> dict[str, Any]:
+    """The objects of a release, by kind: each kind comes once."""
+    done = template(CHART, values)
+    assert done.returncode == 0, done.stderr
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    by_kind = {one["kind"]: one for one in objects}
+    assert len(by_kind) == len(objects)
+    return by_kind
+
+
+def pod(values: str) -> Any:
+    return rendered(values)["Deployment"]["spec"]["template"]["spec"]
+
+
+def container(values: str) -> Any:
+    [only] = pod(values)["containers"]
+    return only
+
+
+@every_set_of_values
+def test_lint(values: str) -> None:
+    """The chart has no fault that helm knows of."""
+    done = helm("lint", "--strict", str(CHART), "--values", values_file(values))
+    assert done.returncode == 0, done.stdout
+
+
+@every_set_of_values
+def test_objects_are_valid(values: str) -> None:
+    """Each object is valid in Kubernetes 1.29 and every later version that the schemas know, without unknown fields."""
+    assert len(VERSIONS) > 5
+    for version in VERSIONS:
+        for kind, one in rendered(values).items():
+            if kind not in OF_THE_PROMETHEUS_OPERATOR:
+                kubernetes_validate.validate(one, version, strict=True)
+
+
+@every_set_of_values
+def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
+    """With the files mounted that the pod names, the bridge's settings are whole, and none of them is unknown."""
+    for volume in pod(values)["volumes"]:
+        for source in volume.get("projected", {}).get("sources", []):
+            for item in next(iter(source.values()))["items"]:
+                (tmp_path / item["path"]).write_text(f"the content of {item['key']}")
+    environment = {one["name"]: one["value"] for one in container(values)["env"]}
+    environment = {name: value.replace(MOUNTED, f"{tmp_path}/") for name, value in environment.items()}
+    loaded = settings.load(environment=environment)
+    assert loaded.http.port == port(values, "http")
+    assert loaded.http.management_port == port(values, "management")
+    assert all(account.password.get_secret_value().startswith("the content of") for account in loaded.accounts)
+    if values == "accounts":
+        assert [account.name for account in loaded.accounts] == ["east", "west"]
+    if values == "at-least-once":
+        assert loaded.kafka.delivery is settings.Delivery.AT_LEAST_ONCE
+        assert str(loaded.state_dir) in {mount["mountPath"] for mount in container(values)["volumeMounts"]}
+    if values == "full":
+        assert (loaded.operations.acknowledgement_timeout, loaded.operations.view_limit) == (2.5, 1_000_000)
+        assert loaded.kafka.create_topics is False
+
+
+def port(values: str, name: str) -> Any:
+    """The container's port, to which service, probes and policy come by its name."""
+    [number] = [one["containerPort"] for one in container(values)["ports"] if one["name"] == name]
+    return number
+
+
+@every_set_of_values
+def test_a_rolling_update_hands_over(values: str) -> None:
+    """One bridge, whose successor comes first; the predecessor stays until it is told, and has time for its stop."""
+    spec = rendered(values)["Deployment"]["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert pod(values)["terminationGracePeriodSeconds"] > STOP_LIMIT
+    command, option, seconds = container(values)["args"]
+    assert (command, option) == ("run", "--linger")
+    assert float(seconds) > 0
+    assert CliRunner().invoke(app, [command, option, seconds, "--help"]).exit_code == 0
+
+
+@every_set_of_values
+def test_probes(values: str) -> None:
+    """Start and liveness ask whether the bridge is alive, readiness whether it relays, all on the management port."""
+    probes = {name: container(values)[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert {probe["port"] for probe in probes.values()} == {"management"}
+    assert [probe["path"] for probe in probes.values()] == ["/health/live", "/health/live", "/health/ready"]
+
+
+@every_set_of_values
+def test_restricted_profile(values: str) -> None:
+    """The pod obeys the restricted Pod Security Standard, writes to its volumes alone, and has no token."""
+    assert pod(values)["securityContext"]["runAsNonRoot"] is True
+    assert pod(values)["securityContext"]["runAsUser"] > 0
+    assert pod(values)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(values)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    kinds = {kind for volume in pod(values)["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"emptyDir", "projected", "persistentVolumeClaim"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(values).keys()
+    assert pod(values)["automountServiceAccountToken"] is False
+    assert rendered(values)["ServiceAccount"]["automountServiceAccountToken"] is False
+
+
+@every_set_of_values
+def test_selectors_find_the_pod(values: str) -> None:
+    """Service, disruption budget and network policy choose the pod by labels that it has."""
+    labels = rendered(values)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    chosen = [
+        rendered(values)["Service"]["spec"]["selector"],
+        rendered(values)["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        rendered(values)["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        rendered(values)["Deployment"]["spec"]["selector"]["matchLabels"],
+    ]
+    assert all(one and one.items() <= labels.items() for one in chosen)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("config.kafka.sasl_password=hunter2", "sasl_password"),
+        ("config.web_services.password=hunter2", "password"),
+        ("config.web_services.username=null", "say who the bridge is"),
+        ("config.web_services.url=", "url"),
+        ("config.http.authentication.method=none", "say how callers prove who they are"),
+        ("terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds"),
+        ("replicas=2", "replicas"),
+        ("files.kafka\\.ssl_cafile.secret=kafka", "key"),
+    ],
+)
+def test_wrong_values_are_refused(change: str, reason: str) -> None:
+    """A secret among the values, what is left open, and what is no value at all stop helm, with the reason."""
+    done = template(CHART, "minimal", "--set", change)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert reason in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_versions() -> None:
+    """The chart installs the bridge's own version."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_alerts_are_those_of_the_repository() -> None:
+    """The PrometheusRule has every rule of deploy/prometheus, with the runbook at the site's own address."""
+    rules = (DEPLOY / "prometheus" / "bridge.rules.yaml").read_text()
+    assert "https://cometd-kafka-bridge.example/runbook/" in rules
+    moved = rules.replace("https://cometd-kafka-bridge.example/runbook/", "https://wiki.example.com/bridge/")
+    assert rendered("full")["PrometheusRule"]["spec"] == yaml.safe_load(moved)
+
+
+def test_optional_objects() -> None:
+    """What needs the Prometheus operator is off unless it is asked for."""
+    assert not OF_THE_PROMETHEUS_OPERATOR & rendered("minimal").keys()
+    assert rendered("full").keys() >= OF_THE_PROMETHEUS_OPERATOR
+    [endpoint] = rendered("full")["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["port"] in {one["name"] for one in rendered("full")["Service"]["spec"]["ports"]}
+
+
+def test_packaging_takes_the_alerts_along(tmp_path: Path) -> None:
+    """A packaged chart holds the rules themselves, not a link to them."""
+    assert helm("package", str(CHART), "--destination", str(tmp_path)).returncode == 0
+    [package] = tmp_path.iterdir()
+    assert "BridgeDown" in template(package, "full").stdout
