@@ -59,6 +59,13 @@ def _base_url(text: str) -> str:
     return base
 
 
+def _registry_url(text: str) -> str:
+    url = _HTTP_URL.validate_python(text)
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no user name and no password; they are settings of their own")
+    return str(url).rstrip("/")
+
+
 def _servers(servers: str) -> str:
     names = [name.strip() for name in servers.split(",")]
     if not all(_SERVER.fullmatch(name) for name in names):
@@ -128,13 +135,39 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at-least-once"
 
 
+class Registry(Section):
+    """The schema registry, for `kafka.format` other than json, and to read what was written so before."""
+
+    url: Annotated[str, AfterValidator(_registry_url)] | None = None
+    """Where it serves Confluent's API; required unless `kafka.format` is json."""
+    username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    ssl_cafile: FilePath | None = None
+    """The certificates that sign the registry's; None: the usual public ones."""
+    ssl_certfile: FilePath | None = None
+    ssl_keyfile: FilePath | None = None
+    auto_register: bool = True
+    """Whether the bridge registers its schemas; false: it looks them up, and changes nothing."""
+    subject_naming: Literal["topic", "record"] = "topic"
+    """The subject of a schema: `<topic>-value` (TopicNameStrategy), or the record's own name (RecordNameStrategy)."""
+    request_timeout: Seconds = 10
+    """Deadline of each exchange with the registry, in seconds."""
+
+    @validator(mode="after")
+    def _proof_is_whole(self) -> Self:
+        _refuse(type(self).__name__, _registry_faults(dict(self)))
+        return self
+
+
 class Kafka(Section):
     """The Kafka cluster."""
 
     bootstrap_servers: Annotated[str, AfterValidator(_servers)]
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
     delivery: Delivery = Delivery.EXACTLY_ONCE
-    format: Literal["json"] = "json"
+    format: Literal["json", "json-registry", "avro-registry"] = "json"
+    """Of the values: JSON, or JSON or Avro in the schema registry's wire format."""
+    registry: Registry = Registry()
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
     create_topics: bool = True
     partitions: Annotated[int, Field(ge=1)] = 6
@@ -155,8 +188,8 @@ class Kafka(Section):
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
 
     @validator(mode="after")
-    def _sasl_is_whole(self) -> Self:
-        _refuse(type(self).__name__, _sasl_faults(dict(self)))
+    def _parts_fit(self) -> Self:
+        _refuse(type(self).__name__, _kafka_faults(dict(self) | {"registry": dict(self.registry)}))
         return self
 
 
@@ -306,7 +339,9 @@ def _faults_across(values: Mapping[str, Any]) -> list[Finding]:
     if isinstance(one := values["web_services"], Mapping) and accounts is not settings_source.BROKEN:
         faults += _account_faults(one, accounts)
     if isinstance(kafka := values["kafka"], Mapping):
-        faults += [(("kafka", *location), text) for location, text in _sasl_faults(kafka)]
+        faults += [(("kafka", *location), text) for location, text in _kafka_faults(kafka)]
+        if isinstance(registry := kafka.get("registry"), Mapping):
+            faults += [(("kafka", "registry", *location), text) for location, text in _registry_faults(registry)]
     if isinstance(http := values.get("http"), Mapping):
         faults += [(("http", *location), text) for location, text in _http_faults(http)]
         if isinstance(callers := http.get("authentication"), Mapping):
@@ -341,12 +376,21 @@ def _repeated(accounts: Any) -> Iterable[Finding]:
             seen.add(value if isinstance(value, str) else None)
 
 
-def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+def _kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
     protocol = kafka.get("security_protocol")
     if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
         for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
             if kafka.get(name) is None:
                 yield (name,), f"is required with {protocol}"
+    form, registry = kafka.get("format"), kafka.get("registry") or {}
+    if form in {"json-registry", "avro-registry"} and isinstance(registry, Mapping) and registry.get("url") is None:
+        yield ("registry", "url"), f"is required with {form}"
+
+
+def _registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
+    for one, other in (("username", "password"), ("password", "username"), ("ssl_keyfile", "ssl_certfile")):
+        if registry.get(one) is not None and registry.get(other) is None:
+            yield (other,), f"is required with {one}"
 
 
 def _authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:

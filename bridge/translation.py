@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bridge.events import (
+    JSON,
     Acknowledgement,
     HeaderTemplate,
     Processing,
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.cometd import Event
-
-_encode = msgspec.json.Encoder().encode
+    from bridge.events import Encoding
 
 
 class Translation(msgspec.Struct, frozen=True, gc=False):
@@ -52,8 +52,9 @@ class Translation(msgspec.Struct, frozen=True, gc=False):
 class Translator:
     """Makes the records of one account's events."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, encoding: Encoding = JSON) -> None:
         self._account = account
+        self._encoding = encoding
 
     def translate(
         self, events: Sequence[Event], *, session: str, first_sequence: int, received_at: float
@@ -66,7 +67,7 @@ class Translator:
             first_sequence: the number of the first of these events in its session.
             received_at: when the reply was received, in epoch seconds.
         """
-        batch = _Batch(self._account, rfc3339(received_at))
+        batch = _Batch(self._account, rfc3339(received_at), self._encoding)
         id_prefix = f"{session}-".encode()
         records: list[Record] = []
         parsed: list[messages.Message] = []
@@ -96,15 +97,28 @@ class Translator:
 class _Batch:
     """What all records of one call share."""
 
-    __slots__ = ("_account", "_account_key", "_acknowledgement", "_received_at", "_unrecognized", "_user_event")
+    __slots__ = (
+        "_account",
+        "_account_key",
+        "_acknowledgement",
+        "_encode_acknowledgement",
+        "_encode_unrecognized",
+        "_encode_user_event",
+        "_received_at",
+        "_unrecognized",
+        "_user_event",
+    )
 
-    def __init__(self, account: str, received_at: str) -> None:
+    def __init__(self, account: str, received_at: str, encoding: Encoding) -> None:
         self._account = account
         self._account_key = account.encode()
         self._received_at = received_at
-        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, acknowledgement.SCHEMA, account, received_at)
-        self._user_event = HeaderTemplate(user_event.TYPE, user_event.SCHEMA, account, received_at)
-        self._unrecognized = HeaderTemplate(unrecognized.TYPE, unrecognized.SCHEMA, account, received_at)
+        self._encode_acknowledgement, schema, content = encoding.form(acknowledgement.SCHEMA)
+        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, schema, account, received_at, content)
+        self._encode_user_event, schema, content = encoding.form(user_event.SCHEMA)
+        self._user_event = HeaderTemplate(user_event.TYPE, schema, account, received_at, content)
+        self._encode_unrecognized, schema, content = encoding.form(unrecognized.SCHEMA)
+        self._unrecognized = HeaderTemplate(unrecognized.TYPE, schema, account, received_at, content)
 
     def acknowledgement(self, message: messages.OutboundRecord, id_: bytes, number: bytes) -> Record:
         key = acknowledgement_key(
@@ -125,7 +139,7 @@ class _Batch:
             original=message.original,
         )
         headers = self._acknowledgement.headers(id_, key, sequence=number)
-        return Record(acknowledgement.TOPIC, key, _encode(value), headers)
+        return Record(acknowledgement.TOPIC, key, self._encode_acknowledgement(value), headers)
 
     def user_event(self, message: messages.DeviceUserEvent, id_: bytes, number: bytes) -> Record:
         key = user_event_key(
@@ -154,7 +168,7 @@ class _Batch:
             original=message.original,
         )
         headers = self._user_event.headers(id_, key, sequence=number)
-        return Record(user_event.TOPIC, key, _encode(value), headers)
+        return Record(user_event.TOPIC, key, self._encode_user_event(value), headers)
 
     def unrecognized(self, message: messages.Unknown, channel: str, id_: bytes, number: bytes) -> Record:
         value = Unrecognized(
@@ -166,7 +180,7 @@ class _Batch:
             original=message.original,
         )
         headers = self._unrecognized.headers(id_, self._account_key, sequence=number)
-        return Record(unrecognized.TOPIC, self._account_key, _encode(value), headers)
+        return Record(unrecognized.TOPIC, self._account_key, self._encode_unrecognized(value), headers)
 
 
 def _generated_at(milliseconds: int | None) -> str | None:

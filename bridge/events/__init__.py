@@ -2,9 +2,10 @@
 
 from bridge.events import acknowledgement, operation, session, unrecognized, user_event
 from bridge.events.acknowledgement import Acknowledgement
-from bridge.events.cloudevent import HeaderTemplate, event_id, session_hash
+from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
 from bridge.events.dead_letter import TOPIC as _DEAD_LETTERS
 from bridge.events.dead_letter import DeadLetter, dead_letter
+from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
 from bridge.events.operation import Operation, Status, Upstream, operation_record
 from bridge.events.record import Headers, Record
@@ -25,13 +26,20 @@ TOPICS = (
 """Every topic that events are published to, without the prefix."""
 
 __all__ = [
+    "CONTENT_TYPE",
+    "FRAME_BYTES",
+    "JSON",
     "TOPICS",
     "Acknowledgement",
     "Change",
     "DeadLetter",
+    "Encode",
+    "Encoding",
+    "Form",
     "HeaderTemplate",
     "Headers",
     "Operation",
+    "PlainJson",
     "Processing",
     "Record",
     "Session",
@@ -52,6 +60,7 @@ __all__ = [
     "session",
     "session_hash",
     "session_record",
+    "unframed",
     "unrecognized",
     "user_event",
     "user_event_key",

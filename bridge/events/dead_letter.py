@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from bridge.events.cloudevent import HeaderTemplate, account_of
+from bridge.events.encoding import JSON, Encoding
 from bridge.events.record import Record
 from bridge.events.times import rfc3339
 
@@ -44,13 +45,14 @@ class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=F
     """When Kafka refused it, RFC 3339."""
 
 
-def dead_letter(record: Record, reason: Reason, *, at: float) -> Record:
+def dead_letter(record: Record, reason: Reason, *, at: float, encoding: Encoding = JSON) -> Record:
     """Make the record that stands for a refused one; its id tells the refused record's, so a retry gives the same.
 
     Args:
         record: what Kafka refused.
         reason: `too-large`, or `refused` for anything else that lies in the record.
         at: when it was refused, in epoch seconds.
+        encoding: how the dead letter is written.
     """
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
     digest = hashlib.sha256(record.value).hexdigest()
@@ -70,11 +72,12 @@ def dead_letter(record: Record, reason: Reason, *, at: float) -> Record:
     key = record.key[:MAX_KEY_BYTES].decode(errors="ignore").encode()
     id_ = f"{headers.get('ce_id', digest)}-dead-letter".encode()
     sequence = headers.get("ce_sequence")
-    template = HeaderTemplate(TYPE, SCHEMA, account or "", received_at)
+    form = encoding.form(SCHEMA)
+    template = HeaderTemplate(TYPE, form.schema, account or "", received_at, form.content_type)
     return Record(
         TOPIC,
         key,
-        msgspec.json.encode(value),
+        form.encode(value),
         template.headers(
             id_,
             key,

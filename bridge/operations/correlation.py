@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bridge.events import operation_record, rfc3339
+from bridge.events import rfc3339
 from bridge.observability import metrics
 from bridge.operations.state import event_of, seconds
 from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bridge.events import Operation, Record
     from bridge.operations.journal import Journal
+    from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
     from bridge.operations.view import OperationsView, RecordName
     from bridge.webservices import Message
@@ -74,6 +75,7 @@ class Correlator:
         account: str,
         view: OperationsView,
         journal: Journal,
+        records: OperationRecords,
         *,
         loaded: asyncio.Event,
         clock: Callable[[], float] = time.time,
@@ -81,6 +83,7 @@ class Correlator:
         self._account = account
         self._view = view
         self._journal = journal
+        self._records = records
         self._loaded = loaded
         self._clock = clock
         self._early: dict[str, _Early] = {}
@@ -235,7 +238,7 @@ class Correlator:
     def record(self, event: Operation) -> Record:
         """Make the record of an event."""
         forwarded = self._view.forwarded.get(event.reference_id)
-        return operation_record(event, traceparent=None if forwarded is None else forwarded.traceparent)
+        return self._records.record(event, None if forwarded is None else forwarded.traceparent)
 
     def acknowledged(self, event: Operation) -> None:
         """Let the view and its waiters know."""

@@ -17,12 +17,13 @@ from bridge.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from bridge.events import Operation, acknowledgement, operation
+from bridge.events import JSON, Operation, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.carrier import Carrier
 from bridge.operations.correlation import Correlator
 from bridge.operations.forwarding import Forwarding, Upstream
 from bridge.operations.journal import Journal
+from bridge.operations.records import OperationRecords
 from bridge.operations.recovery import Recovery
 from bridge.operations.state import seconds
 from bridge.operations.submission import referenced
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery import Ledger
-    from bridge.events import Status
+    from bridge.events import Encoding, Status
     from bridge.operations.carrier import Run
     from bridge.operations.limits import Limits
     from bridge.operations.state import OperationView
@@ -57,6 +58,7 @@ class OperationsService:
         clients: Mapping[str, Upstream],
         ledger: Ledger,
         *,
+        encoding: Encoding = JSON,
         on_accepted: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -67,11 +69,14 @@ class OperationsService:
         self._closed = False
         self._view = OperationsView(limit=limits.view_limit, age=limits.view_age, clock=clock)
         self._journal = Journal(ledger)
-        self._tail = Tail(ledger, self._view, self._learnt)
+        self._records = OperationRecords(encoding)
+        self._tail = Tail(ledger, self._records, self._view, self._learnt)
         self._lanes = {account: Forwarding(client, account, limits) for account, client in clients.items()}
-        self._carrier = Carrier(self._view, self._journal, self._lanes, on_accepted, clock)
+        self._carrier = Carrier(self._view, self._journal, self._records, self._lanes, on_accepted=on_accepted, clock=clock)
         self._correlators = {
-            account: Correlator(account, self._view, self._journal, loaded=self._tail.loaded, clock=clock)
+            account: Correlator(
+                account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=clock
+            )
             for account in clients
         }
         self._recoveries = [
@@ -109,7 +114,7 @@ class OperationsService:
         The same request under the same referenceId returns the known outcome, and forwards nothing.
 
         Raises:
-            UnknownAccount, Conflict, Busy: nothing was forwarded.
+            UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing was forwarded.
             UpstreamRejected: Web Services says no, or said no to the same request before.
             UpstreamError: there is no verdict.
         """
@@ -135,7 +140,7 @@ class OperationsService:
         The same request under the same referenceId returns the operation as it stands, and forwards nothing.
 
         Raises:
-            UnknownAccount, Conflict, Busy: nothing is forwarded.
+            UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing is forwarded.
             KafkaUnavailable: it can't be made durable now; nothing is forwarded.
         """
         event = self._event(submission, asynchronous=True)
@@ -265,6 +270,7 @@ class OperationsService:
     def _enter(self, event: Operation) -> Forwarding:
         if self._closed:
             raise Busy("The bridge is stopping; nothing was forwarded.", retry_after=1)
+        self._records.check()
         lane = self._lanes[event.account]
         lane.enter()
         return lane

@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.events import Operation
+from bridge.delivery import Backoff
+from bridge.errors import RegistryUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery import Ledger
+    from bridge.events import Operation
+    from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
     from bridge.operations.view import OperationsView
 
 log = structlog.get_logger(__name__)
 
-_decode: Final = msgspec.json.Decoder(Operation).decode
+PATIENCE: Final = 5.0
+"""Seconds between two attempts to get a schema that the ledger's events need, at the most."""
 
 
 class Tail:
     """`learnt` hears of each operation that was not pending here before and is now."""
 
-    def __init__(self, ledger: Ledger, view: OperationsView, learnt: Callable[[OperationView], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        records: OperationRecords,
+        view: OperationsView,
+        learnt: Callable[[OperationView], None],
+    ) -> None:
         self._ledger = ledger
+        self._records = records
         self._view = view
         self._learnt = learnt
         self.loaded = asyncio.Event()
@@ -36,11 +47,11 @@ class Tail:
         """Follow for ever."""
         await self._ledger.follow(self._take, self._caught_up)
 
-    def _take(self, values: Sequence[bytes]) -> None:
+    async def _take(self, values: Sequence[bytes]) -> None:
         unreadable = 0
         for value in values:
             try:
-                event = _decode(value)
+                event = await self._read(value)
             except msgspec.MsgspecError:
                 unreadable += 1
                 continue
@@ -50,6 +61,21 @@ class Tail:
                 self._learnt(view)
         if unreadable:
             log.warning("operation-events-unreadable", events=unreadable)
+
+    async def _read(self, value: bytes) -> Operation:
+        """Return the event; a schema that can't be had now is waited for.
+
+        Raises:
+            msgspec.MsgspecError: it is none.
+        """
+        backoff = Backoff(cap=PATIENCE)
+        while True:
+            try:
+                return await self._records.read(value)
+            except RegistryUnavailable as error:
+                if backoff.attempts == 0:
+                    log.warning("operation-events-held", reason=str(error))
+            await asyncio.sleep(backoff.next_delay())
 
     def _caught_up(self) -> None:
         self._view.sort()

@@ -23,6 +23,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "events": SHARED,
     "webservices": SHARED | {"cometd", "settings"},
     "delivery": SHARED | {"events", "settings"},
+    "registry": SHARED | {"events", "settings", "delivery"},
     "translation": SHARED | {"cometd", "webservices", "events", "delivery"},
     "numbering": SHARED | {"cometd", "webservices", "events", "delivery"},
     "session_changes": SHARED | {"cometd", "webservices", "events", "delivery"},
