@@ -4,7 +4,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
 
-.PHONY: setup demo test lint bench soak real openapi
+.PHONY: setup demo test lint bench soak real openapi schemas
 
 setup: .venv/.complete
 
@@ -28,3 +28,6 @@ soak: setup
 
 openapi: setup
 	@.venv/bin/python -m bridge.http.document > docs/openapi.json
+
+schemas: setup
+	@.venv/bin/python -m bridge.contract

@@ -167,7 +167,7 @@ class Kafka(Section):
     delivery: Delivery = Delivery.EXACTLY_ONCE
     format: Literal["json", "json-registry", "avro-registry"] = "json"
     """Of the values: JSON, or JSON or Avro in the schema registry's wire format."""
-    registry: Registry = Registry()
+    registry: Registry = Field(default_factory=Registry)
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
     create_topics: bool = True
     partitions: Annotated[int, Field(ge=1)] = 6

@@ -3,32 +3,27 @@
 from bridge.events import acknowledgement, operation, session, unrecognized, user_event
 from bridge.events.acknowledgement import Acknowledgement
 from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
-from bridge.events.dead_letter import TOPIC as _DEAD_LETTERS
 from bridge.events.dead_letter import DeadLetter, dead_letter
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
+from bridge.events.kinds import KINDS, SCHEMA_PREFIX, Kind
 from bridge.events.operation import Operation, Status, Upstream, operation_record
 from bridge.events.record import Headers, Record
-from bridge.events.schemas import schema_files
+from bridge.events.schemas import avro_schema_files, schema_files, schemas_directory
 from bridge.events.session import Change, Session, session_record
 from bridge.events.times import rfc3339, rfc3339_milliseconds
 from bridge.events.unrecognized import Unrecognized
 from bridge.events.user_event import Processing, UserEvent
 
-TOPICS = (
-    acknowledgement.TOPIC,
-    user_event.TOPIC,
-    operation.TOPIC,
-    session.TOPIC,
-    unrecognized.TOPIC,
-    _DEAD_LETTERS,
-)
+TOPICS = tuple(kind.topic for kind in KINDS)
 """Every topic that events are published to, without the prefix."""
 
 __all__ = [
     "CONTENT_TYPE",
     "FRAME_BYTES",
     "JSON",
+    "KINDS",
+    "SCHEMA_PREFIX",
     "TOPICS",
     "Acknowledgement",
     "Change",
@@ -38,6 +33,7 @@ __all__ = [
     "Form",
     "HeaderTemplate",
     "Headers",
+    "Kind",
     "Operation",
     "PlainJson",
     "Processing",
@@ -49,6 +45,7 @@ __all__ = [
     "UserEvent",
     "acknowledgement",
     "acknowledgement_key",
+    "avro_schema_files",
     "dead_letter",
     "event_id",
     "operation",
@@ -57,6 +54,7 @@ __all__ = [
     "rfc3339",
     "rfc3339_milliseconds",
     "schema_files",
+    "schemas_directory",
     "session",
     "session_hash",
     "session_record",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+from bridge.events.fields import Account, Int64, Original, ReplyReceivedAt
 
 TOPIC = "acknowledgements.v1"
 TYPE = "gws.acknowledgement.v1"
@@ -10,20 +15,80 @@ SCHEMA = "urn:cometd-kafka-bridge:schema:acknowledgement:v1"
 
 
 class Acknowledgement(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """The value of an acknowledgement event. What Web Services did not send, or not legibly, is None."""
+    """The outcome of an operation, or word of an outbound record.
 
-    notification_type: str | None
-    reference_id: str | None
-    record_handle: int | None
-    phone_number: str | None
-    application_id: int | None
-    campaign_name: str | None
-    calling_list: str | None
-    device_path: str | None
-    operation: str | None
-    """The `operationName` of the REST call that this kind of notification answers."""
-    account: str
-    received_at: str
-    """When the bridge received it, RFC 3339."""
-    original: msgspec.Raw
-    """The message's `data` as it came."""
+    An OutboundRecordMessage on /v2/me/outbound (Web Services API, Outbound). Null where Web Services sent nothing, or
+    nothing legible: then see `original`.
+    """
+
+    notification_type: Annotated[
+        str | None,
+        Meta(
+            description="What happened, for example `DoNotCallAcknowledge`, `RecordRejectAcknowledge`, "
+            "`PreviewRecord`, `StatusChanged`. Source: data.notificationType."
+        ),
+    ]
+    reference_id: Annotated[
+        str | None,
+        Meta(
+            description="The reference of the REST call that it answers; Web Services' own references, which are "
+            "numbers, as their digits. Null where another desktop asked. Source: data.referenceId."
+        ),
+    ]
+    record_handle: Annotated[
+        Int64 | None,
+        Meta(
+            description="Handle of the record; null where the record is named by phone number. "
+            "Source: data.record.recordHandle, else GSW_RECORD_HANDLE of userData or customFields."
+        ),
+    ]
+    phone_number: Annotated[
+        str | None,
+        Meta(
+            description="Phone number of the record; personal data. "
+            "Source: data.record.phoneNumber, else phone, else GSW_PHONE of userData or customFields.",
+            examples=["3001"],
+        ),
+    ]
+    application_id: Annotated[
+        Int64 | None,
+        Meta(description="Id of the OCS application. Source: data.record.applicationId, else GSW_APPLICATION_ID."),
+    ]
+    campaign_name: Annotated[
+        str | None,
+        Meta(description="Name of the outbound campaign. Source: data.record.campaignName, else GSW_CAMPAIGN_NAME."),
+    ]
+    calling_list: Annotated[
+        str | None,
+        Meta(
+            description="Name of the calling list; may be absent where the record is named by phone number. "
+            "Source: data.record.callingList, else GSW_CALLING_LIST."
+        ),
+    ]
+    device_path: Annotated[
+        str | None,
+        Meta(description="Relative path of the device that was used for the request. Source: data.record.devicePath."),
+    ]
+    operation: Annotated[
+        str | None,
+        Meta(
+            description="The `operationName` of the REST call that this kind of notification answers; null where the "
+            "notification does not tell.",
+            extra_json_schema={
+                "enum": [
+                    "DoNotCallRecord",
+                    "RejectRecord",
+                    "CompleteRecord",
+                    "UpdateRecord",
+                    "RescheduleRecord",
+                    "AddRecord",
+                    "GetPreviewRecord",
+                    "GetChainedRecord",
+                    None,
+                ]
+            },
+        ),
+    ]
+    account: Account
+    received_at: ReplyReceivedAt
+    original: Original

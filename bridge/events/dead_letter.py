@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate, account_of
 from bridge.events.encoding import JSON, Encoding
+from bridge.events.fields import Account, Count, Time
 from bridge.events.record import Record
 from bridge.events.times import rfc3339
 
@@ -25,24 +27,23 @@ _MAX_UTF8_BYTES = 4
 
 
 class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """The value of a dead letter."""
+    """A record that Kafka refused for itself: what is known of it, so that it can be found upstream."""
 
-    reason: Reason
-    topic: str
-    """Where the record should have gone, without the prefix."""
-    size: int
-    """Bytes of the record's key and value."""
-    sha256: str
-    """Digest of the record's value, in hex."""
-    start: str
-    """The first characters of the value."""
-    event_type: str | None
-    """`ce_type` of the record."""
-    event_id: str | None
-    """`ce_id` of the record."""
-    account: str | None
-    received_at: str
-    """When Kafka refused it, RFC 3339."""
+    reason: Annotated[
+        Reason,
+        Meta(
+            description="too-large: larger than the topic or the broker takes; refused: anything else that lies in "
+            "the record."
+        ),
+    ]
+    topic: Annotated[str, Meta(description="Where it should have gone, without the prefix.")]
+    size: Annotated[Count, Meta(description="Bytes of its key and value.")]
+    sha256: Annotated[str, Meta(description="SHA-256 of its value, in hex.", pattern="^[0-9a-f]{64}$")]
+    start: Annotated[str, Meta(description="The first 1,024 characters of its value.", max_length=START_CHARACTERS)]
+    event_type: Annotated[str | None, Meta(description="Its `ce_type`.")]
+    event_id: Annotated[str | None, Meta(description="Its `ce_id`.")]
+    account: Account | None
+    received_at: Annotated[Time, Meta(description="When Kafka refused it, RFC 3339, UTC, milliseconds.")]
 
 
 def dead_letter(record: Record, reason: Reason, *, at: float, encoding: Encoding = JSON) -> Record:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate
 from bridge.events.encoding import JSON, Encoding
+from bridge.events.fields import Account, Count, Int64, JsonObject, Time
 from bridge.events.record import Record
 
 TOPIC = "operations.v1"
@@ -20,45 +22,83 @@ Status: TypeAlias = Literal["requested", "accepted", "rejected", "acknowledged",
 class Upstream(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """What Web Services answered to the REST call."""
 
-    http_status: int | None
-    status_code: int | None
-    status_message: str | None
-    """Web Services' free text: it may quote device numbers."""
+    http_status: Annotated[int | None, Meta(description="HTTP status; null where no answer came.")]
+    status_code: Annotated[
+        int | None, Meta(description="Web Services' statusCode: 0 is accepted; null where the answer had none.")
+    ]
+    status_message: Annotated[
+        str | None,
+        Meta(description="Web Services' free text; may quote device numbers.", examples=["Device is not registered"]),
+    ]
 
 
 class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
-    """The value of an operation event."""
+    """The life of a forwarded operation: one event each time that its status changes.
 
-    reference_id: str
-    operation: str
-    """The `operationName`, for example `DoNotCallRecord`."""
-    status: Status
-    at: str
-    """When the operation came to this status, RFC 3339."""
-    account: str
-    received_at: str
-    """When the bridge received the REST call, RFC 3339: the same in all events of one operation."""
-    requested_by: str | None
-    """Who called the bridge, as its authentication knows the caller."""
-    record_handle: int | None
-    """None where the record is named by phone number."""
-    request: msgspec.Raw
-    """The body that the caller sent, a JSON object."""
-    upstream: Upstream | None = None
-    acknowledgement_id: str | None = None
-    """`ce_id` of the acknowledgement event."""
-    acknowledgement_key: str | None = None
-    """Key of the acknowledgement event, which tells its partition."""
-    late: bool = False
-    """Whether the acknowledgement came after the operation had been given up as timed out."""
-    user_event_id: str | None = None
-    """`ce_id` of the record's user event, where one came before any acknowledgement."""
-    latency_ms: int | None = None
-    """Milliseconds from the forwarding to the acknowledgement."""
-    asynchronous: bool = False
-    """Whether the caller did not wait (`Prefer: respond-async`): then the bridge forwards it again after a crash."""
-    attempt: int = 1
-    """How many times the operation has been, or may have been, sent to Web Services."""
+    The newest event of a key tells where the operation stands.
+    """
+
+    reference_id: Annotated[str, Meta(description="The operation's reference: the caller's, else the bridge's own.")]
+    operation: Annotated[str, Meta(description="The `operationName`, for example `DoNotCallRecord`.")]
+    status: Annotated[
+        Status,
+        Meta(
+            description="requested: about to be forwarded; accepted: Web Services answered statusCode 0, the outcome "
+            "is to come; rejected: it said no, or was never reached (no statusCode); acknowledged: the "
+            "acknowledgement came, late or not; timed-out: none came in time."
+        ),
+    ]
+    at: Annotated[Time, Meta(description="When the operation came to this status, RFC 3339, UTC, milliseconds.")]
+    account: Account
+    received_at: Annotated[
+        Time,
+        Meta(
+            description="When the bridge received the REST call, RFC 3339, UTC: the same in all events of one "
+            "operation."
+        ),
+    ]
+    requested_by: Annotated[
+        str | None,
+        Meta(description="Who called the bridge, as its authentication knows the caller.", examples=["crm"]),
+    ]
+    record_handle: Annotated[
+        Int64 | None,
+        Meta(description="Handle of the record; null where the record is named by phone number."),
+    ]
+    request: Annotated[JsonObject, Meta(description="The body that the caller sent; may hold a phone number.")]
+    upstream: Annotated[
+        Upstream | None,
+        Meta(description="What Web Services answered to the REST call; null before it did."),
+    ] = None
+    acknowledgement_id: Annotated[str | None, Meta(description="`ce_id` of the acknowledgement event.")] = None
+    acknowledgement_key: Annotated[
+        str | None, Meta(description="Key of the acknowledgement event, which tells its partition.")
+    ] = None
+    late: Annotated[
+        bool,
+        Meta(description="Whether the acknowledgement came after the operation had been given up as timed out."),
+    ] = False
+    user_event_id: Annotated[
+        str | None,
+        Meta(
+            description="`ce_id` of the record's user event, where one came before any acknowledgement.",
+            examples=["5f1d7a84db00d2fc-16"],
+        ),
+    ] = None
+    latency_ms: Annotated[
+        Count | None, Meta(description="Milliseconds from the forwarding to the acknowledgement.")
+    ] = None
+    asynchronous: Annotated[
+        bool,
+        Meta(
+            description="Whether the caller did not wait (`Prefer: respond-async`): then the bridge forwards it again "
+            "after a crash."
+        ),
+    ] = False
+    attempt: Annotated[
+        int,
+        Meta(description="How many times the operation has been, or may have been, sent to Web Services.", ge=1),
+    ] = 1
 
 
 def operation_record(operation: Operation, *, traceparent: str | None = None, encoding: Encoding = JSON) -> Record:

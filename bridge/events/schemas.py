@@ -1,4 +1,4 @@
-"""The JSON Schemas of the published values, as packaged: `$id` is what `ce_dataschema` names."""
+"""The schemas of the published values, as packaged; `bridge.contract` generates them from the structs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,38 @@ class _Identified(msgspec.Struct):
 
 @cache
 def schema_files() -> Mapping[str, str]:
-    """Return the text of each schema by its `$id`.
+    """Return the text of each JSON Schema by its `$id`, which `ce_dataschema` names.
 
     Raises:
         FileNotFoundError: the installation has no schemas.
     """
-    texts = [path.read_text(encoding="utf-8") for path in sorted(_directory().glob("*/*.json"))]
-    return MappingProxyType({msgspec.json.decode(text, type=_Identified).id: text for text in texts})
+    return MappingProxyType({id_: path.read_text(encoding="utf-8") for id_, path in _json_schemas()})
 
 
-def _directory() -> Path:
+@cache
+def avro_schema_files() -> Mapping[str, str]:
+    """Return the text of each value's Avro schema, by the `$id` of its JSON Schema.
+
+    Raises:
+        FileNotFoundError: the installation has no schemas.
+    """
+    twins = ((id_, path.with_suffix(".avsc")) for id_, path in _json_schemas())
+    return MappingProxyType({id_: path.read_text(encoding="utf-8") for id_, path in twins})
+
+
+def schemas_directory() -> Path:
+    """Return where the schemas lie: `<kind>/<version>.json` and `.avsc`.
+
+    Raises:
+        FileNotFoundError: the installation has no schemas.
+    """
     package = Path(__file__).resolve().parents[1]
     for directory in (package / "schemas", package.parent / "schemas"):  # installed; in a checkout
         if directory.is_dir():
             return directory
     raise FileNotFoundError("the schemas are not installed")
+
+
+def _json_schemas() -> list[tuple[str, Path]]:
+    paths = sorted(schemas_directory().glob("*/v*.json"))
+    return [(msgspec.json.decode(path.read_bytes(), type=_Identified).id, path) for path in paths]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate
 from bridge.events.encoding import JSON, Encoding
+from bridge.events.fields import Account, Time
 from bridge.events.record import Record
 from bridge.events.times import rfc3339
 
@@ -19,24 +21,40 @@ Change: TypeAlias = Literal["opened", "resumed", "lost", "gap", "closed"]
 
 
 class Session(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """The value of a session event."""
+    """The life of an account's CometD session.
 
-    change: Change
-    account: str
-    session: str
-    """Hash of the session that the change concerns; of the new session for a gap."""
-    previous_session: str | None
-    """Hash of the account's session before this one."""
-    from_: str | None = msgspec.field(name="from")
-    """For a gap: when the last reply was received that is wholly in Kafka, RFC 3339."""
-    to: str | None
-    """For a gap: when the new session was open, RFC 3339."""
-    reason: str | None
-    """A short stable word, for example `unknown-client`."""
-    ack_extension: bool | None
-    """Whether the server acknowledges (exactly once needs it); None where that is not known."""
-    received_at: str
-    """When the bridge learnt of the change, RFC 3339."""
+    A gap says from when to when events may have been lost, before the first event of the new session.
+    """
+
+    change: Annotated[
+        Change,
+        Meta(
+            description="opened: a new session; resumed: a new process goes on with it; lost: the server has dropped "
+            "it, with whatever it had queued; gap: nothing is known of the time between; closed: the bridge ended it."
+        ),
+    ]
+    account: Account
+    session: Annotated[
+        str,
+        Meta(
+            description="The session: first 16 hex digits of SHA-256(account NUL clientId). For a gap the new session."
+        ),
+    ]
+    previous_session: Annotated[str | None, Meta(description="The account's session before this one, hashed alike.")]
+    from_: Annotated[
+        Time | None,
+        Meta(description="For a gap: when the last reply was received whose events are all in Kafka, RFC 3339, UTC."),
+    ] = msgspec.field(name="from")
+    to: Annotated[Time | None, Meta(description="For a gap: when the new session was open, RFC 3339, UTC.")]
+    reason: Annotated[str | None, Meta(description="Why, as a short stable word, for example `unknown-client`.")]
+    ack_extension: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the server acknowledges, which exactly-once delivery needs; null where it is not "
+            "known."
+        ),
+    ]
+    received_at: Annotated[Time, Meta(description="When the bridge learnt of the change, RFC 3339, UTC, milliseconds.")]
 
 
 def session_record(

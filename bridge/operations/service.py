@@ -72,7 +72,9 @@ class OperationsService:
         self._records = OperationRecords(encoding)
         self._tail = Tail(ledger, self._records, self._view, self._learnt)
         self._lanes = {account: Forwarding(client, account, limits) for account, client in clients.items()}
-        self._carrier = Carrier(self._view, self._journal, self._records, self._lanes, on_accepted=on_accepted, clock=clock)
+        self._carrier = Carrier(
+            self._view, self._journal, self._records, self._lanes, on_accepted=on_accepted, clock=clock
+        )
         self._correlators = {
             account: Correlator(
                 account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=clock

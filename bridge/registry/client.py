@@ -131,7 +131,9 @@ def _reason(error: Exception, subject: str, settings: Registry) -> str:
     if isinstance(error, SchemaRegistryError):
         status = error.http_status_code
         if status in {401, 403}:
-            return f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
+            return (
+                f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
+            )
         if status == 409:
             return (
                 f"the schema registry finds the bridge's schema incompatible with what {subject} has (409); another "

@@ -21,6 +21,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "settings": SHARED | {"settings_source"},
     "cometd": SHARED,
     "events": SHARED,
+    "contract": frozenset({"events"}),
     "webservices": SHARED | {"cometd", "settings"},
     "delivery": SHARED | {"events", "settings"},
     "registry": SHARED | {"events", "settings", "delivery"},

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import UnionType
-from typing import Any, TypeAlias, get_args, get_type_hints
+from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import jsonschema_rs
 import msgspec
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from bridge import events
 from bridge.cometd.batch import Event
 from bridge.events import (
+    KINDS,
+    SCHEMA_PREFIX,
     Acknowledgement,
     DeadLetter,
     Operation,
@@ -21,32 +23,26 @@ from bridge.events import (
     Unrecognized,
     Upstream,
     UserEvent,
+    avro_schema_files,
     schema_files,
+    schemas_directory,
 )
-from bridge.events.schemas import _directory
 from bridge.translation import Translator
 from bridge.webservices import NOTIFICATIONS
 from tests.unit import upstream_samples as samples
 from tests.unit.test_messages import MESSAGE
 
-Kind: TypeAlias = type[msgspec.Struct]
+Struct: TypeAlias = type[msgspec.Struct]
 
-PREFIX = "urn:cometd-kafka-bridge:schema:"
-KINDS: dict[str, Kind] = {
-    events.acknowledgement.SCHEMA: Acknowledgement,
-    events.user_event.SCHEMA: UserEvent,
-    events.operation.SCHEMA: Operation,
-    events.session.SCHEMA: Session,
-    events.unrecognized.SCHEMA: Unrecognized,
-    f"{PREFIX}dead-letter:v1": DeadLetter,
-}
+STRUCTS: dict[str, Struct] = {kind.schema: kind.struct for kind in KINDS}
+AVRO_SCHEMAS: dict[str, Any] = {id_: msgspec.json.decode(text) for id_, text in avro_schema_files().items()}
 SCHEMAS: dict[str, dict[str, Any]] = {id_: msgspec.json.decode(text) for id_, text in schema_files().items()}
 VALIDATORS = {id_: jsonschema_rs.validator_for(schema, validate_formats=True) for id_, schema in SCHEMAS.items()}
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIME = st.integers(0, 253_402_300_799_999).map(events.rfc3339_milliseconds)
 RAW_OBJECT = st.just(msgspec.Raw(b'{"GSW_PHONE":"3001"}'))
-SPECIAL: dict[tuple[Kind, str], st.SearchStrategy[Any]] = {
+SPECIAL: dict[tuple[Struct, str], st.SearchStrategy[Any]] = {
     (Acknowledgement, "operation"): st.none() | st.sampled_from(list(NOTIFICATIONS.values())),
     (UserEvent, "generated_at"): st.none() | TIME,
     (Session, "from_"): st.none() | TIME,
@@ -64,18 +60,18 @@ SPECIAL: dict[tuple[Kind, str], st.SearchStrategy[Any]] = {
 }
 
 
-def structs(kind: Kind) -> st.SearchStrategy[msgspec.Struct]:
+def structs(kind: Struct) -> st.SearchStrategy[msgspec.Struct]:
     """Every value that the struct's types allow."""
     hints = get_type_hints(kind)
     return st.builds(kind, **{name: field(kind, name, hints[name]) for name in kind.__struct_fields__})
 
 
-def field(kind: Kind, name: str, type_: Any) -> st.SearchStrategy[Any]:
+def field(kind: Struct, name: str, type_: Any) -> st.SearchStrategy[Any]:
     if name == "received_at":
         return TIME
     if (kind, name) in SPECIAL:
         return SPECIAL[kind, name]
-    options = get_args(type_) if isinstance(type_, UnionType) else (type_,)
+    options = get_args(type_) if get_origin(type_) in {Union, UnionType} else (type_,)
     return st.one_of([one(option) for option in options])
 
 
@@ -96,28 +92,29 @@ def assert_valid(record: Record) -> None:
 
 def test_every_kind_has_its_schema_and_none_is_left_over() -> None:
     """The `$id`s are exactly the ones that `ce_dataschema` names, and tell where the file lies."""
-    assert SCHEMAS.keys() == KINDS.keys()
-    for id_ in SCHEMAS:
-        name, version = id_.removeprefix(PREFIX).split(":")
-        assert (_directory() / name / f"{version}.json").is_file()
+    assert SCHEMAS.keys() == STRUCTS.keys() == AVRO_SCHEMAS.keys()
+    for kind in KINDS:
+        assert kind.schema == f"{SCHEMA_PREFIX}{kind.name}:{kind.version}"
+        assert kind.event_type == f"gws.{kind.name}.{kind.version}"
+        assert (schemas_directory() / kind.name / f"{kind.version}.json").is_file()
 
 
-@pytest.mark.parametrize("id_", KINDS)
+@pytest.mark.parametrize("id_", STRUCTS)
 def test_a_schema_is_one(id_: str) -> None:
-    """Each file is a JSON Schema of 2020-12, closed, with every property required and described."""
+    """Each file is a JSON Schema of 2020-12, closed, each property described, and required unless added later."""
     schema = SCHEMAS[id_]
     jsonschema_rs.meta.validate(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["additionalProperties"] is False
-    assert schema["required"] == list(schema["properties"])
+    assert schema["required"] == [name for name, each in schema["properties"].items() if "default" not in each]
     assert all(each["description"] for each in schema["properties"].values())
 
 
-@pytest.mark.parametrize(("id_", "kind"), KINDS.items())
-def test_struct_and_schema_have_the_same_fields(id_: str, kind: Kind) -> None:
+@pytest.mark.parametrize(("id_", "kind"), STRUCTS.items())
+def test_struct_and_schema_have_the_same_fields(id_: str, kind: Struct) -> None:
     """The properties are the struct's fields as encoded, in the same order."""
     assert list(SCHEMAS[id_]["properties"]) == list(kind.__struct_encode_fields__)
-    nested: dict[Kind, Any] = {
+    nested: dict[Struct, Any] = {
         Processing: SCHEMAS[events.user_event.SCHEMA]["properties"]["processing"],
         Upstream: SCHEMAS[events.operation.SCHEMA]["properties"]["upstream"],
     }
@@ -125,8 +122,8 @@ def test_struct_and_schema_have_the_same_fields(id_: str, kind: Kind) -> None:
         assert list(schema["properties"]) == schema["required"] == list(struct.__struct_encode_fields__)
 
 
-@pytest.mark.parametrize(("id_", "kind"), KINDS.items())
-def test_the_examples_are_valid_and_are_what_the_bridge_publishes(id_: str, kind: Kind) -> None:
+@pytest.mark.parametrize(("id_", "kind"), STRUCTS.items())
+def test_the_examples_are_valid_and_are_what_the_bridge_publishes(id_: str, kind: Struct) -> None:
     """Every example is valid against its own schema, and the struct writes it back unchanged."""
     assert SCHEMAS[id_]["examples"]
     for example in SCHEMAS[id_]["examples"]:
@@ -147,7 +144,7 @@ def test_the_examples_are_the_upstream_pages() -> None:
         assert msgspec.json.decode(record.value) == example
 
 
-@pytest.mark.parametrize("id_", KINDS)
+@pytest.mark.parametrize("id_", STRUCTS)
 def test_a_schema_refuses_what_is_not_its_own(id_: str) -> None:
     """A missing field, a field more, and a field of a wrong type are all refused."""
     (example,) = SCHEMAS[id_]["examples"]
@@ -159,8 +156,8 @@ def test_a_schema_refuses_what_is_not_its_own(id_: str) -> None:
             assert not VALIDATORS[id_].is_valid(example | {name: ["wrong"]})
 
 
-@pytest.mark.parametrize(("id_", "kind"), KINDS.items())
-def test_whatever_a_struct_can_hold_is_valid(id_: str, kind: Kind) -> None:
+@pytest.mark.parametrize(("id_", "kind"), STRUCTS.items())
+def test_whatever_a_struct_can_hold_is_valid(id_: str, kind: Struct) -> None:
     """No value of the struct's types is outside of its schema."""
 
     @given(structs(kind))

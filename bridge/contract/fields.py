@@ -1,0 +1,117 @@
+"""What a struct's annotations tell of its fields, read once for every form of the contract."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec.inspect import (
+    BoolType,
+    IntType,
+    LiteralType,
+    Metadata,
+    NoneType,
+    RawType,
+    StrType,
+    StructType,
+    UnionType,
+    type_info,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Form: TypeAlias = Literal["string", "integer", "boolean", "json", "record"]
+
+_FORMS: Final[dict[type[msgspec.inspect.Type], Form]] = {
+    StrType: "string",
+    LiteralType: "string",
+    IntType: "integer",
+    BoolType: "boolean",
+    RawType: "json",
+    StructType: "record",
+}
+_LIMITS: Final = {
+    "ge": "minimum",
+    "le": "maximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "pattern": "pattern",
+}
+"""The constraints of msgspec that the contract has, and JSON Schema's names for them."""
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a value, as it is written."""
+
+    name: str
+    description: str
+    form: Form
+    """`json` is a JSON value that stays as it came."""
+    nullable: bool
+    keywords: dict[str, Any]
+    """What else JSON Schema says of its values: bounds, pattern, format, examples."""
+    symbols: tuple[str, ...]
+    """The only values that a string may have; none: any."""
+    record: Record | None
+    """The fields of a record."""
+    default: Any
+    """What a reader takes where the record is older than the field; unset where no record is."""
+
+    @property
+    def added(self) -> bool:
+        """Whether it was added after the version's first release: then older records lack it."""
+        return self.default is not msgspec.UNSET
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A struct: its name, what it is, and its fields in the order in which they are written."""
+
+    name: str
+    description: str
+    fields: tuple[Field, ...]
+
+
+def record_of(struct: type[msgspec.Struct]) -> Record:
+    """Read a struct and what its annotations tell."""
+    told = type_info(struct)
+    assert isinstance(told, StructType)
+    return _record(told)
+
+
+def _record(told: StructType) -> Record:
+    description = " ".join((inspect.getdoc(told.cls) or "").split())
+    return Record(name=told.cls.__name__, description=description, fields=tuple(_field(field) for field in told.fields))
+
+
+def _field(field: msgspec.inspect.Field) -> Field:
+    keywords: dict[str, Any] = {}
+    types = list(_types(field.type, keywords))
+    nullable = any(isinstance(each, NoneType) for each in types)
+    (type_,) = [each for each in types if not isinstance(each, NoneType)]
+    form = _FORMS[type(type_)]
+    keywords |= {word: limit for name, word in _LIMITS.items() if (limit := getattr(type_, name, None)) is not None}
+    symbols = type_.values if isinstance(type_, LiteralType) else keywords.pop("enum", ())
+    return Field(
+        name=field.encode_name,
+        description=keywords.pop("description"),
+        form=form,
+        nullable=nullable or "null" in keywords.get("type", ()),
+        symbols=tuple(str(symbol) for symbol in symbols if symbol is not None),
+        record=_record(type_) if isinstance(type_, StructType) else None,
+        default=keywords.pop("default", msgspec.UNSET),
+        keywords=keywords,
+    )
+
+
+def _types(type_: msgspec.inspect.Type, keywords: dict[str, Any]) -> Iterator[msgspec.inspect.Type]:
+    """Give a type, or the types of a union; what annotations tell goes to `keywords`, the outer ones last."""
+    if isinstance(type_, Metadata):
+        yield from _types(type_.type, keywords)
+        keywords |= type_.extra_json_schema or {}
+    elif isinstance(type_, UnionType):
+        for each in type_.types:
+            yield from _types(each, keywords)
+    else:
+        yield type_
