@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from bridge.cometd import SessionStatus
     from bridge.delivery import KafkaProbe
+    from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
     from bridge.settings import Account, Settings
@@ -39,7 +40,7 @@ log = structlog.get_logger(__name__)
 class AccountBridge:
     """One account's parts, put together."""
 
-    def __init__(self, settings: Settings, account: Account, kafka: KafkaProbe) -> None:
+    def __init__(self, settings: Settings, account: Account, kafka: KafkaProbe, encoding: Encoding) -> None:
         site = settings.web_services
         password = account.password.get_secret_value()
         self.name = account.name
@@ -65,7 +66,7 @@ class AccountBridge:
             in_flight=concurrency,
         )
         self._voice = VoiceSession(self.client, account.name)
-        self._publisher = KafkaPublisher(settings.kafka, account.name, account.password)
+        self._publisher = KafkaPublisher(settings.kafka, account.name, account.password, encoding)
         self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
         self._relay = Relay(
             Options(
@@ -78,6 +79,7 @@ class AccountBridge:
             self._http,
             self._login,
             self._publisher,
+            encoding=encoding,
             in_flight=InFlight(settings.state_dir, account.name) if settings.state_dir is not None else None,
             on_acknowledgement=self.watchdog.acknowledged,
             on_open=self._voice.due if site.start_voice_session else lambda: None,

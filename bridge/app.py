@@ -10,14 +10,15 @@ import structlog
 from bridge import __version__
 from bridge.account import AccountBridge
 from bridge.delivery import KafkaLedger, KafkaProbe, topic_names
-from bridge.http import authentication_of, create_app, create_management_app, serve
+from bridge.http import Missing, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationsService
+from bridge.registry import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.http import Missing, SessionView
+    from bridge.http import SessionView
     from bridge.settings import Settings
 
 STOP_DEADLINE: Final = 6.0
@@ -33,12 +34,16 @@ class Bridge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kafka = KafkaProbe(settings.kafka)
-        self._accounts = [AccountBridge(settings, account, self._kafka) for account in settings.accounts]
+        self._encoding = encoding_of(settings.kafka)
+        self._accounts = [
+            AccountBridge(settings, account, self._kafka, self._encoding) for account in settings.accounts
+        ]
         accounts = {account.name: account for account in self._accounts}
         self._operations = OperationsService(
             Limits(**settings.operations.model_dump(exclude={"enabled"})),
             {name: account.client for name, account in accounts.items()},
-            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS),
+            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding),
+            encoding=self._encoding,
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
         )
         for name, account in accounts.items():
@@ -66,7 +71,8 @@ class Bridge:
         """
         async with asyncio.TaskGroup() as group:
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            beside = [group.create_task(self._kafka.run()), group.create_task(self._operations.run())]
+            parts = (self._kafka.run, self._encoding.run, self._operations.run)
+            beside = [group.create_task(run()) for run in parts]
             relays = [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
             await _first(stop, relays)
             for account in self._accounts:
@@ -83,7 +89,10 @@ class Bridge:
 
     def readiness(self) -> list[Missing]:
         """Tell what is missing for operations and events to flow; nothing when ready."""
-        return [missing for account in self._accounts for missing in account.missing()]
+        missing = [one for account in self._accounts for one in account.missing()]
+        if self._encoding.missing is not None:
+            missing.insert(0, Missing(name="schema-registry", reason=self._encoding.missing))
+        return missing
 
     def sessions(self) -> list[SessionView]:
         """Show each account's CometD session."""

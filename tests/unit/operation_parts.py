@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from bridge.cometd import Event
 from bridge.delivery import MemoryKafka, MemoryLedger
-from bridge.events import Operation, Record, Upstream
+from bridge.events import JSON, Encoding, Operation, Record, Upstream
 from bridge.operations import LEDGER_TOPIC, Limits, OperationsService, Submission
 from bridge.translation import Translation, Translator
 from bridge.webservices import DoNotCallByHandle, UpstreamReply
@@ -67,13 +68,23 @@ def submission(reference: str | None = "1", handle: int | None = 13, **changes: 
     return Submission(None, handle, DoNotCallByHandle.model_validate(body), requested_by="crm")
 
 
+def _time(ahead: float) -> float:
+    return time.time() + ahead
+
+
 @asynccontextmanager
 async def running(
-    upstream: ScriptedUpstream, kafka: MemoryKafka | None = None, *, ahead: float = 0.0, **limits: Any
+    upstream: ScriptedUpstream,
+    kafka: MemoryKafka | None = None,
+    *,
+    encoding: Encoding = JSON,
+    ahead: float = 0.0,
+    **limits: Any,
 ) -> AsyncIterator[OperationsService]:
     """A running service, its ledger loaded; its clock goes `ahead` by so many seconds."""
     ledger = MemoryLedger(kafka or MemoryKafka(), LEDGER_TOPIC)
-    service = OperationsService(Limits(**limits), {ACCOUNT: upstream}, ledger, clock=lambda: time.time() + ahead)
+    clock = partial(_time, ahead)
+    service = OperationsService(Limits(**limits), {ACCOUNT: upstream}, ledger, encoding=encoding, clock=clock)
     task = asyncio.create_task(service.run())
     try:
         async with asyncio.timeout(5):

@@ -144,7 +144,7 @@ def test_empty_variable_is_not_set() -> None:
     assert settings.state_dir is None
 
 
-@pytest.mark.parametrize("section", ["web_services", "kafka"])
+@pytest.mark.parametrize("section", ["web_services", "kafka", "registry"])
 def test_secret_from_file(tmp_path: Path, section: str) -> None:
     """A secret is read from the file that `*_FILE` names, without the newline at its end."""
     file = tmp_path / "secret"
@@ -153,6 +153,11 @@ def test_secret_from_file(tmp_path: Path, section: str) -> None:
     if section == "web_services":
         del environment["BRIDGE_WEB_SERVICES__PASSWORD"]
         secret = load(environment=environment | {"BRIDGE_WEB_SERVICES__PASSWORD_FILE": str(file)}).accounts[0].password
+    elif section == "registry":
+        environment["BRIDGE_KAFKA__REGISTRY__USERNAME"] = "bridge"
+        found = load(environment=environment | {"BRIDGE_KAFKA__REGISTRY__PASSWORD_FILE": str(file)})
+        assert found.kafka.registry.password is not None
+        secret = found.kafka.registry.password
     else:
         kafka = load(environment=environment | {"BRIDGE_KAFKA__SASL_PASSWORD_FILE": str(file)}).kafka
         assert kafka.sasl_password is not None
@@ -215,6 +220,16 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         (
             {"BRIDGE_KAFKA__BOOTSTRAP_SERVERS": f"u:{SECRET}@k:1"},
             "BRIDGE_KAFKA__BOOTSTRAP_SERVERS: should be host:port",
+        ),
+        ({"BRIDGE_KAFKA__FORMAT": "avro-registry"}, "BRIDGE_KAFKA__REGISTRY__URL: is required with avro-registry"),
+        ({"BRIDGE_KAFKA__REGISTRY__URL": f"http://u:{SECRET}@h"}, "BRIDGE_KAFKA__REGISTRY__URL: must hold no user"),
+        (
+            {"BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET},
+            "BRIDGE_KAFKA__REGISTRY__USERNAME: is required with password",
+        ),
+        (
+            {"BRIDGE_KAFKA__REGISTRY__SSL_KEYFILE": __file__},
+            "BRIDGE_KAFKA__REGISTRY__SSL_CERTFILE: is required with ssl_keyfile",
         ),
         ({"BRIDGE_ACCOUNTS": f"[{SECRET}"}, "BRIDGE_ACCOUNTS: is not JSON"),
         ({"BRIDGE_ACCOUNTS": "[" * 100_000}, "BRIDGE_ACCOUNTS: is not JSON"),
@@ -296,7 +311,7 @@ def test_faults_of_the_file(config: Path) -> None:
         f"{config}: accounts[0].password: is required",
         f"{config}: http.hots: is no setting; did you mean host?",
         f"{config}: http.port: should be a valid integer, unable to parse string as an integer",
-        "BRIDGE_KAFKA__FORMAT: should be 'json'",
+        "BRIDGE_KAFKA__FORMAT: should be 'json', 'json-registry' or 'avro-registry'",
         "BRIDGE_LOG__LEVEL: should be 'debug', 'info', 'warning' or 'error'",
     ]
 
@@ -325,7 +340,9 @@ def test_unreadable_file(config: Path, content: bytes | None, expected: str) -> 
 def test_secrets_never_show() -> None:
     """Neither repr nor str nor the masked settings show a secret."""
     settings = load(
-        environment=ENVIRONMENT | {"BRIDGE_KAFKA__SASL_PASSWORD": SECRET, "BRIDGE_KAFKA__SSL_PASSWORD": SECRET}
+        environment=ENVIRONMENT
+        | {"BRIDGE_KAFKA__SASL_PASSWORD": SECRET, "BRIDGE_KAFKA__SSL_PASSWORD": SECRET}
+        | {"BRIDGE_KAFKA__REGISTRY__USERNAME": "u", "BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET}
     )
     shown = masked(settings)
     assert shown["kafka"]["sasl_password"] == shown["accounts"][0]["password"] == "***"
