@@ -9,10 +9,11 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import KafkaLedger, KafkaProbe, topic_names
+from bridge.delivery import KafkaLedger, KafkaProbe, Vault, topic_names
 from bridge.http import Missing, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
-from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationsService
+from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
+from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 
 if TYPE_CHECKING:
@@ -35,15 +36,17 @@ class Bridge:
         self._settings = settings
         self._kafka = KafkaProbe(settings.kafka)
         self._encoding = encoding_of(settings.kafka)
+        privacy = concealment_of(settings.privacy)
         self._accounts = [
-            AccountBridge(settings, account, self._kafka, self._encoding) for account in settings.accounts
+            AccountBridge(settings, account, self._kafka, self._encoding, privacy) for account in settings.accounts
         ]
+        vaults = {account.name: Vault(account.name, account.password) for account in settings.accounts}
         accounts = {account.name: account for account in self._accounts}
         self._operations = OperationsService(
             Limits(**settings.operations.model_dump(exclude={"enabled"})),
             {name: account.client for name, account in accounts.items()},
             KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding),
-            encoding=self._encoding,
+            records=OperationRecords(self._encoding, privacy, vaults),
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
         )
         for name, account in accounts.items():

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bridge.cometd import Credentials, HttpSession, Opening, Options
     from bridge.delivery import InFlight, Position, Publisher
     from bridge.events import Encoding, Record
+    from bridge.privacy import Concealment
     from bridge.translation import Translation
     from bridge.webservices import Message
 
@@ -83,6 +84,7 @@ class Relay:
         *,
         in_flight: InFlight | None = None,
         encoding: Encoding = JSON,
+        privacy: Concealment | None = None,
         chunk: int = CHUNK,
         on_open: Callable[[], None] = lambda: None,
         on_acknowledgement: Callable[[], None] = lambda: None,
@@ -97,7 +99,7 @@ class Relay:
         self._on_open = on_open
         self._on_acknowledgement = on_acknowledgement
         self._encoding = encoding
-        self._translator = Translator(options.account, encoding)
+        self._translator = Translator(options.account, encoding, privacy)
         self._position: Position = NOWHERE
         self._noted_at = 0.0
         """The `last_reply_at` that Kafka has."""

@@ -35,6 +35,7 @@ Finding = tuple[settings_source.Location, str]
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_LEAST_SECRET = 16
 _USER_ID = re.compile(r"[^:\x00-\x1f\x7f]+")
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
@@ -64,6 +65,12 @@ def _registry_url(text: str) -> str:
     if url.username is not None or url.password is not None:
         raise ValueError("must hold no user name and no password; they are settings of their own")
     return str(url).rstrip("/")
+
+
+def _hard_to_guess(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and len(secret.get_secret_value()) < _LEAST_SECRET:
+        raise ValueError(f"should have at least {_LEAST_SECRET} characters")
+    return secret
 
 
 def _servers(servers: str) -> str:
@@ -251,6 +258,20 @@ class Operations(Section):
     """Seconds that GET /operations knows an operation for."""
 
 
+class Privacy(Section):
+    """Personal data in what is published."""
+
+    phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
+    """As they are; or as their HMAC-SHA-256, so that equal ones stay equal; or not at all."""
+    secret: Annotated[SecretStr | None, AfterValidator(_hard_to_guess)] = None
+    """The key of the HMAC: who has it can find the number behind one. Another secret makes others of all of them."""
+
+    @validator(mode="after")
+    def _hmac_has_its_secret(self) -> Self:
+        _refuse(type(self).__name__, _privacy_faults(dict(self)))
+        return self
+
+
 class Log(Section):
     """The log, on standard error."""
 
@@ -267,6 +288,7 @@ class Settings(Section):
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
+    privacy: Privacy = Field(default_factory=Privacy)
     log: Log = Log()
     state_dir: Path | None = None
     """Where the in-flight file of a server without the ack extension is kept."""
@@ -342,6 +364,8 @@ def _faults_across(values: Mapping[str, Any]) -> list[Finding]:
         faults += [(("kafka", *location), text) for location, text in _kafka_faults(kafka)]
         if isinstance(registry := kafka.get("registry"), Mapping):
             faults += [(("kafka", "registry", *location), text) for location, text in _registry_faults(registry)]
+    if isinstance(privacy := values.get("privacy"), Mapping):
+        faults += [(("privacy", *location), text) for location, text in _privacy_faults(privacy)]
     if isinstance(http := values.get("http"), Mapping):
         faults += [(("http", *location), text) for location, text in _http_faults(http)]
         if isinstance(callers := http.get("authentication"), Mapping):
@@ -391,6 +415,11 @@ def _registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
     for one, other in (("username", "password"), ("password", "username"), ("ssl_keyfile", "ssl_certfile")):
         if registry.get(one) is not None and registry.get(other) is None:
             yield (other,), f"is required with {one}"
+
+
+def _privacy_faults(privacy: Mapping[str, Any]) -> Iterable[Finding]:
+    if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
+        yield ("secret",), "is required with hmac"
 
 
 def _authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:

@@ -10,8 +10,10 @@ from bridge.delivery.position import Position
 from bridge.delivery.probe import KafkaProbe
 from bridge.delivery.publisher import Publisher
 from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.seal import Unsealable
 from bridge.delivery.state import PublisherState
 from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names
+from bridge.delivery.vault import Vault
 
 __all__ = [
     "EVENT_TOPICS",
@@ -30,6 +32,8 @@ __all__ = [
     "Position",
     "Publisher",
     "PublisherState",
+    "Unsealable",
+    "Vault",
     "connection",
     "create_missing_topics",
     "position_topic",

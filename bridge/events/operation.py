@@ -99,6 +99,13 @@ class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
         int,
         Meta(description="How many times the operation has been, or may have been, sent to Web Services.", ge=1),
     ] = 1
+    sealed_request: Annotated[
+        str | None,
+        Meta(
+            description="The whole request, encrypted, for the bridge itself after a crash; null where `request` is "
+            "whole (privacy.phone_numbers = plain)."
+        ),
+    ] = None
 
 
 def operation_record(operation: Operation, *, traceparent: str | None = None, encoding: Encoding = JSON) -> Record:

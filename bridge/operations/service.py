@@ -17,7 +17,7 @@ from bridge.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from bridge.events import JSON, Operation, acknowledgement, operation
+from bridge.events import Operation, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.carrier import Carrier
 from bridge.operations.correlation import Correlator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery import Ledger
-    from bridge.events import Encoding, Status
+    from bridge.events import Status
     from bridge.operations.carrier import Run
     from bridge.operations.limits import Limits
     from bridge.operations.state import OperationView
@@ -58,7 +58,7 @@ class OperationsService:
         clients: Mapping[str, Upstream],
         ledger: Ledger,
         *,
-        encoding: Encoding = JSON,
+        records: OperationRecords | None = None,
         on_accepted: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -69,7 +69,7 @@ class OperationsService:
         self._closed = False
         self._view = OperationsView(limit=limits.view_limit, age=limits.view_age, clock=clock)
         self._journal = Journal(ledger)
-        self._records = OperationRecords(encoding)
+        self._records = records or OperationRecords()
         self._tail = Tail(ledger, self._records, self._view, self._learnt)
         self._lanes = {account: Forwarding(client, account, limits) for account, client in clients.items()}
         self._carrier = Carrier(
@@ -203,6 +203,7 @@ class OperationsService:
     async def run(self) -> None:
         """Run for ever; nothing can be submitted before."""
         try:
+            await self._records.start()
             async with asyncio.TaskGroup() as group:
                 runs = [part.run for part in self._recoveries]
                 for run in (self._journal.run, self._carrier.run, self._tail.run, self._timeouts.run, *runs):

@@ -12,13 +12,15 @@ import msgspec
 
 from bridge.cometd import Event
 from bridge.delivery import MemoryKafka, MemoryLedger
-from bridge.events import JSON, Encoding, Operation, Record, Upstream
-from bridge.operations import LEDGER_TOPIC, Limits, OperationsService, Submission
+from bridge.events import Operation, Record, Upstream
+from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService, Submission
 from bridge.translation import Translation, Translator
 from bridge.webservices import DoNotCallByHandle, UpstreamReply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from bridge.privacy import Concealment
 
 ACCOUNT = "agent"
 SAMPLE: dict[str, Any] = {
@@ -77,14 +79,14 @@ async def running(
     upstream: ScriptedUpstream,
     kafka: MemoryKafka | None = None,
     *,
-    encoding: Encoding = JSON,
+    records: OperationRecords | None = None,
     ahead: float = 0.0,
     **limits: Any,
 ) -> AsyncIterator[OperationsService]:
     """A running service, its ledger loaded; its clock goes `ahead` by so many seconds."""
     ledger = MemoryLedger(kafka or MemoryKafka(), LEDGER_TOPIC)
     clock = partial(_time, ahead)
-    service = OperationsService(Limits(**limits), {ACCOUNT: upstream}, ledger, encoding=encoding, clock=clock)
+    service = OperationsService(Limits(**limits), {ACCOUNT: upstream}, ledger, records=records, clock=clock)
     task = asyncio.create_task(service.run())
     try:
         async with asyncio.timeout(5):
@@ -97,10 +99,12 @@ async def running(
             task.result()
 
 
-def translated(*bodies: dict[str, Any], first: int = 0) -> Translation:
+def translated(*bodies: dict[str, Any], first: int = 0, privacy: Concealment | None = None) -> Translation:
     """What the relay makes of these messages."""
     events = [Event("/v2/me/outbound", msgspec.Raw(msgspec.json.encode(body))) for body in bodies]
-    return Translator(ACCOUNT).translate(events, session="s", first_sequence=first, received_at=1_767_268_800.0)
+    return Translator(ACCOUNT, privacy=privacy).translate(
+        events, session="s", first_sequence=first, received_at=1_767_268_800.0
+    )
 
 
 def acknowledgement(reference: object = "1", *, handle: int = 13, **changes: Any) -> dict[str, Any]:
@@ -114,11 +118,14 @@ def acknowledgement(reference: object = "1", *, handle: int = 13, **changes: Any
 
 
 async def turn(
-    service: OperationsService, *bodies: dict[str, Any], kafka: MemoryKafka | None = None
+    service: OperationsService,
+    *bodies: dict[str, Any],
+    kafka: MemoryKafka | None = None,
+    privacy: Concealment | None = None,
 ) -> list[Operation]:
     """One turn of the relay with these messages; return the operation events that it would publish."""
     correlator = service.correlator(ACCOUNT)
-    translation = translated(*bodies)
+    translation = translated(*bodies, privacy=privacy)
     match = await correlator.match(translation.parsed, translation.records)
     records = [] if match is None else match.records
     if kafka is not None:

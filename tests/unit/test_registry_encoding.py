@@ -11,6 +11,7 @@ import pytest
 from bridge.delivery import MemoryKafka, MemoryPublisher
 from bridge.errors import RegistryUnavailable, SettingsError
 from bridge.events import JSON, KINDS, PlainJson, dead_letter, session_record
+from bridge.operations import OperationRecords
 from bridge.registry import encoding_of, subjects
 from bridge.registry.encoding import RegistryEncoding
 from bridge.registry.reading import Reader
@@ -118,7 +119,7 @@ async def test_a_bridge_that_can_not_write_takes_no_account() -> None:
 async def test_operations_are_refused_until_they_can_be_told() -> None:
     """Before the registry has answered nothing is forwarded; an operation that nobody could be told of is no good."""
     written, upstream = encoding("avro-registry"), ScriptedUpstream()
-    async with running(upstream, encoding=written) as service:
+    async with running(upstream, records=OperationRecords(written)) as service:
         for submit in (service.submit, service.submit_async):
             with pytest.raises(RegistryUnavailable):
                 await submit(submission())
@@ -133,10 +134,10 @@ async def test_the_ledger_is_read_across_a_change_of_the_format() -> None:
     await asyncio.gather(avro.run(), json.run())
     formats: list[Encoding] = [JSON, json, avro]
     for number, how in enumerate(formats):
-        async with running(ScriptedUpstream(), kafka, encoding=how) as service:
+        async with running(ScriptedUpstream(), kafka, records=OperationRecords(how)) as service:
             await service.submit(submission(str(number)))
     assert {record.value[:1] for record in kafka.records} == {b"{", b"\0"}
-    async with running(ScriptedUpstream(), kafka, encoding=PlainJson(avro.json_of)) as service:
+    async with running(ScriptedUpstream(), kafka, records=OperationRecords(PlainJson(avro.json_of))) as service:
         await turn(service, *(acknowledgement(str(number)) for number in range(3)))
         assert [service.get(str(number)).status for number in range(3)] == ["acknowledged"] * 3
 

@@ -69,6 +69,7 @@ def config(tmp_path: Path) -> Path:
         ("BRIDGE_HTTP__AUTHENTICATION__AUDIENCE", None, "bridge", "bridge"),
         ("BRIDGE_HTTP__AUTHENTICATION__ALGORITHMS", ("RS256", "ES256"), '["EdDSA"]', ("EdDSA",)),
         ("BRIDGE_OPERATIONS__ACKNOWLEDGEMENT_TIMEOUT", 30, "2.5", 2.5),
+        ("BRIDGE_PRIVACY__PHONE_NUMBERS", "plain", "omit", "omit"),
         ("BRIDGE_STATE_DIR", None, "/var/lib/bridge", Path("/var/lib/bridge")),
         ("BRIDGE_LOG__FORMAT", "json", "console", "console"),
         ("BRIDGE_LOG__LEVEL", "info", "debug", "debug"),
@@ -144,7 +145,7 @@ def test_empty_variable_is_not_set() -> None:
     assert settings.state_dir is None
 
 
-@pytest.mark.parametrize("section", ["web_services", "kafka", "registry"])
+@pytest.mark.parametrize("section", ["web_services", "kafka", "registry", "privacy"])
 def test_secret_from_file(tmp_path: Path, section: str) -> None:
     """A secret is read from the file that `*_FILE` names, without the newline at its end."""
     file = tmp_path / "secret"
@@ -153,6 +154,10 @@ def test_secret_from_file(tmp_path: Path, section: str) -> None:
     if section == "web_services":
         del environment["BRIDGE_WEB_SERVICES__PASSWORD"]
         secret = load(environment=environment | {"BRIDGE_WEB_SERVICES__PASSWORD_FILE": str(file)}).accounts[0].password
+    elif section == "privacy":
+        privacy = load(environment=environment | {"BRIDGE_PRIVACY__SECRET_FILE": str(file)}).privacy
+        assert privacy.secret is not None
+        secret = privacy.secret
     elif section == "registry":
         environment["BRIDGE_KAFKA__REGISTRY__USERNAME"] = "bridge"
         found = load(environment=environment | {"BRIDGE_KAFKA__REGISTRY__PASSWORD_FILE": str(file)})
@@ -231,6 +236,8 @@ def test_kubernetes_service_links_are_no_settings() -> None:
             {"BRIDGE_KAFKA__REGISTRY__SSL_KEYFILE": __file__},
             "BRIDGE_KAFKA__REGISTRY__SSL_CERTFILE: is required with ssl_keyfile",
         ),
+        ({"BRIDGE_PRIVACY__PHONE_NUMBERS": "hmac"}, "BRIDGE_PRIVACY__SECRET: is required with hmac"),
+        ({"BRIDGE_PRIVACY__SECRET": SECRET[:7]}, "BRIDGE_PRIVACY__SECRET: should have at least 16 characters"),
         ({"BRIDGE_ACCOUNTS": f"[{SECRET}"}, "BRIDGE_ACCOUNTS: is not JSON"),
         ({"BRIDGE_ACCOUNTS": "[" * 100_000}, "BRIDGE_ACCOUNTS: is not JSON"),
         ({"BRIDGE_ACCOUNTS": f'"{SECRET}"'}, "BRIDGE_ACCOUNTS: is not a JSON array"),
@@ -342,7 +349,11 @@ def test_secrets_never_show() -> None:
     settings = load(
         environment=ENVIRONMENT
         | {"BRIDGE_KAFKA__SASL_PASSWORD": SECRET, "BRIDGE_KAFKA__SSL_PASSWORD": SECRET}
-        | {"BRIDGE_KAFKA__REGISTRY__USERNAME": "u", "BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET}
+        | {
+            "BRIDGE_PRIVACY__SECRET": SECRET * 2,
+            "BRIDGE_KAFKA__REGISTRY__USERNAME": "u",
+            "BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET,
+        }
     )
     shown = masked(settings)
     assert shown["kafka"]["sasl_password"] == shown["accounts"][0]["password"] == "***"
