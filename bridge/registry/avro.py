@@ -2,7 +2,7 @@
 
 It knows the shapes that the bridge's schemas have, and no others: a record of strings, longs, booleans and records,
 each of them nullable or not. Whether what it writes is Avro, fastavro tells in its tests. Why there is a writer of our
-own at all: docs/decisions/0010-avro-writer.md.
+own at all: docs/decisions/0009-avro-writer.md.
 
 Source: Avro 1.12, "Binary encoding".
 """
