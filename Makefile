@@ -29,5 +29,5 @@ soak: setup
 openapi: setup
 	@.venv/bin/python -m bridge.http.document > docs/openapi.json
 
-schemas: setup
+schemas: openapi
 	@.venv/bin/python -m bridge.contract

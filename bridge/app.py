@@ -118,6 +118,7 @@ class Bridge:
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,
+            topic_prefix=self._settings.kafka.topic_prefix,
         )
         await serve(app, host, http.port, ready=ready)
 

@@ -26,6 +26,12 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class Language(StrEnum):
+    """What models can be written in; other languages have generators for the schemas."""
+
+    PYTHON = "python"
+
+
 class Commands(TyperGroup):
     """Ends a command that raises one of the bridge's errors with its text on standard error, and its exit code."""
 
@@ -52,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-schemas = typer.Typer(name="schemas", help="The JSON Schemas of the published values.", no_args_is_help=True)
+schemas = typer.Typer(name="schemas", help="The schemas of the published values.", no_args_is_help=True)
 dead_letters = typer.Typer(name="dead-letters", help="What Kafka refused.", no_args_is_help=True)
 app.add_typer(schemas)
 app.add_typer(dead_letters)
@@ -173,6 +179,22 @@ def schemas_list() -> None:
 def schemas_show(name: Annotated[str, typer.Argument(help="Such as acknowledgement.")]) -> None:
     """Print one schema."""
     typer.echo(commands.show_schema(name))
+
+
+@schemas.command("check")
+def schemas_check() -> None:
+    """Tell whether the schemas keep to their last release; exit code 1 if a change breaks readers."""
+    typer.echo(commands.check_schemas())
+
+
+@schemas.command("models")
+def schemas_models(
+    *,
+    language: Annotated[Language, typer.Option(help="Of the models.")] = Language.PYTHON,  # noqa: ARG001 -- the only one
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="None: standard output.")] = None,
+) -> None:
+    """Write typed models of all events, for those who read them; needs the extra `models`."""
+    typer.echo(commands.write_models(output))
 
 
 @dead_letters.command("list")

@@ -1,9 +1,8 @@
 """`make schemas`: writes the files of the contract anew."""
 
-from bridge.contract.files import schema_texts
+from bridge.contract.files import contract_files
 from bridge.events import schemas_directory
 
-for name, text in schema_texts():
-    path = schemas_directory() / name
+for path, text in contract_files(schemas_directory().parent):
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")

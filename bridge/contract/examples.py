@@ -11,11 +11,9 @@ from bridge.events import (
     DeadLetter,
     HeaderTemplate,
     Operation,
-    Processing,
     Record,
     Session,
     Unrecognized,
-    Upstream,
     UserEvent,
 )
 
@@ -30,11 +28,6 @@ _RECORD_KEY: Final = "134/Campaign1/13"
 _DEVICE: Final = "f32a46c4-8a48-4067-9965-537fc9788790"
 _AT: Final = "2026-01-01T12:00:00.123Z"
 
-
-def _raw(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
-
-
 _USER_DATA: Final = {
     "GSW_CHAIN_ATTR": "AllChain",
     "GSW_APPLICATION_ID": 134,
@@ -44,139 +37,135 @@ _USER_DATA: Final = {
     "GSW_PHONE": "3001",
     "GSW_CAMPAIGN_NAME": "Campaign1",
 }
-_ACKNOWLEDGEMENT: Final = Acknowledgement(
-    notification_type="DoNotCallAcknowledge",
-    reference_id="123456789",
-    record_handle=13,
-    phone_number=None,
-    application_id=134,
-    campaign_name="Campaign1",
-    calling_list="CallingList1",
-    device_path=f"/devices/{_DEVICE}",
-    operation="DoNotCallRecord",
-    account=_ACCOUNT,
-    received_at=_AT,
-    original=_raw(
-        {
-            "record": {
-                "devicePath": f"/devices/{_DEVICE}",
-                "callingList": "CallingList1",
-                "applicationId": 134,
-                "recordHandle": 13,
-                "campaignName": "Campaign1",
-            },
-            "notificationType": "DoNotCallAcknowledge",
-            "messageType": "OutboundRecordMessage",
-            "referenceId": "123456789",
-        }
-    ),
-)
-_USER_EVENT: Final = UserEvent(
-    user_event="DoNotCallAcknowledge",
-    record_handle=13,
-    application_id=134,
-    campaign_name="Campaign1",
-    calling_list="CallingList1",
-    phone_number="3001",
-    chain_id=None,
-    chain_attribute="AllChain",
-    device_id=_DEVICE,
-    generated_at="2015-06-10T05:50:50.788Z",
-    processing=Processing(node_nanos=4352048, server_ms=5),
-    user_data=_raw(_USER_DATA),
-    account=_ACCOUNT,
-    received_at=_AT,
-    original=_raw(
-        {
-            "metrics": {
-                "eventProcessing": {
-                    "serverGenerationTimestamp": 1433915450788,
-                    "nodeProcessingTimeNanos": 4352048,
-                    "serverProcessingTimeTotalMs": 5,
-                }
-            },
-            "userData": _USER_DATA,
-            "deviceId": _DEVICE,
-            "messageType": "DeviceUserEventMessage",
-        }
-    ),
-)
-_OPERATION: Final = Operation(
-    reference_id="123456789",
-    operation="DoNotCallRecord",
-    status="acknowledged",
-    at=_AT,
-    account=_ACCOUNT,
-    received_at="2026-01-01T12:00:00.012Z",
-    requested_by=None,
-    record_handle=13,
-    request=_raw(
-        {
-            "callingList": "CallingList1",
-            "phoneNumber": "3001",
-            "campaignName": "Campaign1",
+_ACKNOWLEDGEMENT: Final = {
+    "notificationType": "DoNotCallAcknowledge",
+    "referenceId": "123456789",
+    "recordHandle": 13,
+    "phoneNumber": None,
+    "applicationId": 134,
+    "campaignName": "Campaign1",
+    "callingList": "CallingList1",
+    "devicePath": f"/devices/{_DEVICE}",
+    "operation": "DoNotCallRecord",
+    "account": _ACCOUNT,
+    "receivedAt": _AT,
+    "original": {
+        "record": {
             "devicePath": f"/devices/{_DEVICE}",
-            "operationName": "DoNotCallRecord",
+            "callingList": "CallingList1",
             "applicationId": 134,
-            "chainAttribute": "AllChain",
-            "referenceId": "123456789",
-        }
-    ),
-    upstream=Upstream(http_status=200, status_code=0, status_message=None),
-    acknowledgement_id=f"{_SESSION}-17",
-    acknowledgement_key=_RECORD_KEY,
-    latency_ms=96,
-)
-_GAP: Final = Session(
-    change="gap",
-    account=_ACCOUNT,
-    session=_SESSION,
-    previous_session="9b2cf535f27731c9",
-    from_="2026-01-01T11:59:40.020Z",
-    to=_AT,
-    reason="unknown-client",
-    ack_extension=True,
-    received_at=_AT,
-)
-_UNRECOGNIZED: Final = Unrecognized(
-    reason="unknown-message-type",
-    channel="/v2/me/outbound",
-    message_type="OutboundCampaignMessage",
-    account=_ACCOUNT,
-    received_at=_AT,
-    original=_raw(
-        {
-            "campaign": {
-                "name": "Campaign1",
-                "dialingMode": "Preview",
-                "groupName": "Group1",
-                "state": "Running",
-                "devicePath": f"/devices/{_DEVICE}",
-                "applicationId": 134,
-                "groupDescription": "",
-                "description": "",
-            },
-            "notificationType": "PreviewSessionStarted",
-            "messageType": "OutboundCampaignMessage",
-            "referenceId": "123456792",
-        }
-    ),
-)
-_DEAD_LETTER: Final = DeadLetter(
-    reason="too-large",
-    topic="user-events.v1",
-    size=1203345,
-    sha256="b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
-    start='{"userEvent":"DoNotCallAcknowledge","recordHandle":13,',
-    event_type="gws.user-event.v1",
-    event_id=f"{_SESSION}-18",
-    account=_ACCOUNT,
-    received_at=_AT,
-)
+            "recordHandle": 13,
+            "campaignName": "Campaign1",
+        },
+        "notificationType": "DoNotCallAcknowledge",
+        "messageType": "OutboundRecordMessage",
+        "referenceId": "123456789",
+    },
+}
+_USER_EVENT: Final = {
+    "userEvent": "DoNotCallAcknowledge",
+    "recordHandle": 13,
+    "applicationId": 134,
+    "campaignName": "Campaign1",
+    "callingList": "CallingList1",
+    "phoneNumber": "3001",
+    "chainId": None,
+    "chainAttribute": "AllChain",
+    "deviceId": _DEVICE,
+    "generatedAt": "2015-06-10T05:50:50.788Z",
+    "processing": {"nodeNanos": 4352048, "serverMs": 5},
+    "userData": _USER_DATA,
+    "account": _ACCOUNT,
+    "receivedAt": _AT,
+    "original": {
+        "metrics": {
+            "eventProcessing": {
+                "serverGenerationTimestamp": 1433915450788,
+                "nodeProcessingTimeNanos": 4352048,
+                "serverProcessingTimeTotalMs": 5,
+            }
+        },
+        "userData": _USER_DATA,
+        "deviceId": _DEVICE,
+        "messageType": "DeviceUserEventMessage",
+    },
+}
+_OPERATION: Final = {
+    "referenceId": "123456789",
+    "operation": "DoNotCallRecord",
+    "status": "acknowledged",
+    "at": _AT,
+    "account": _ACCOUNT,
+    "receivedAt": "2026-01-01T12:00:00.012Z",
+    "requestedBy": None,
+    "recordHandle": 13,
+    "request": {
+        "callingList": "CallingList1",
+        "phoneNumber": "3001",
+        "campaignName": "Campaign1",
+        "devicePath": f"/devices/{_DEVICE}",
+        "operationName": "DoNotCallRecord",
+        "applicationId": 134,
+        "chainAttribute": "AllChain",
+        "referenceId": "123456789",
+    },
+    "upstream": {"httpStatus": 200, "statusCode": 0, "statusMessage": None},
+    "acknowledgementId": f"{_SESSION}-17",
+    "acknowledgementKey": _RECORD_KEY,
+    "late": False,
+    "userEventId": None,
+    "latencyMs": 96,
+    "asynchronous": False,
+    "attempt": 1,
+}
+_GAP: Final = {
+    "change": "gap",
+    "account": _ACCOUNT,
+    "session": _SESSION,
+    "previousSession": "9b2cf535f27731c9",
+    "from": "2026-01-01T11:59:40.020Z",
+    "to": _AT,
+    "reason": "unknown-client",
+    "ackExtension": True,
+    "receivedAt": _AT,
+}
+_UNRECOGNIZED: Final = {
+    "reason": "unknown-message-type",
+    "channel": "/v2/me/outbound",
+    "messageType": "OutboundCampaignMessage",
+    "account": _ACCOUNT,
+    "receivedAt": _AT,
+    "original": {
+        "campaign": {
+            "name": "Campaign1",
+            "dialingMode": "Preview",
+            "groupName": "Group1",
+            "state": "Running",
+            "devicePath": f"/devices/{_DEVICE}",
+            "applicationId": 134,
+            "groupDescription": "",
+            "description": "",
+        },
+        "notificationType": "PreviewSessionStarted",
+        "messageType": "OutboundCampaignMessage",
+        "referenceId": "123456792",
+    },
+}
+_DEAD_LETTER: Final = {
+    "reason": "too-large",
+    "topic": "user-events.v1",
+    "size": 1203345,
+    "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
+    "start": '{"userEvent":"DoNotCallAcknowledge","recordHandle":13,',
+    "eventType": "gws.user-event.v1",
+    "eventId": f"{_SESSION}-18",
+    "account": _ACCOUNT,
+    "receivedAt": _AT,
+}
 
 
 class _Example(NamedTuple):
-    value: msgspec.Struct
+    value: Mapping[str, Any]
     id: str
     key: str
     sequence: int | None = None

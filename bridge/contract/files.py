@@ -1,23 +1,39 @@
-"""The files of the contract, as the repository keeps them."""
+"""The files of the contract, as the repository keeps them; `make schemas` writes them anew."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from bridge.contract.asyncapi import asyncapi
 from bridge.contract.avro import avro_schema
 from bridge.contract.json_schema import json_schema
+from bridge.contract.tables import with_tables
 from bridge.events import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+_PAGE: Final = "docs/events.md"
 
 
 def schema_texts() -> Iterator[tuple[str, str]]:
-    """Give each schema file's path under `schemas/`, and its text."""
+    """Give each schema's file under `schemas/`, and its text."""
     for kind in KINDS:
         yield f"{kind.name}/{kind.version}.json", _as_text(json_schema(kind))
         yield f"{kind.name}/{kind.version}.avsc", _as_text(avro_schema(kind))
+
+
+def contract_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """Give each file that is generated, wholly or in part, in the checkout at `root`, and its text."""
+    for name, text in schema_texts():
+        yield root / "schemas" / name, text
+    yield root / "schemas" / "asyncapi.yaml", msgspec.yaml.encode(asyncapi()).decode()
+    page = root / _PAGE
+    yield page, with_tables(page.read_text(encoding="utf-8"))
 
 
 def _as_text(document: dict[str, Any]) -> str:

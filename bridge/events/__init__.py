@@ -6,7 +6,7 @@ from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, ses
 from bridge.events.dead_letter import DeadLetter, dead_letter
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
-from bridge.events.kinds import KINDS, SCHEMA_PREFIX, Kind
+from bridge.events.kinds import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.operation import Operation, Status, Upstream, operation_record
 from bridge.events.record import Headers, Record
 from bridge.events.schemas import avro_schema_files, schema_files, schemas_directory
@@ -23,6 +23,7 @@ __all__ = [
     "FRAME_BYTES",
     "JSON",
     "KINDS",
+    "RECORD_KEY",
     "SCHEMA_PREFIX",
     "TOPICS",
     "Acknowledgement",

@@ -13,6 +13,10 @@ from bridge.events.dead_letter import TYPE as DEAD_LETTER_TYPE
 from bridge.events.dead_letter import DeadLetter
 
 SCHEMA_PREFIX: Final = "urn:cometd-kafka-bridge:schema:"
+RECORD_KEY: Final = (
+    "`<applicationId>/<campaignName>/<recordHandle>`, without a handle `<applicationId>/<campaignName>/<phoneNumber>`"
+)
+"""What the record key is, for a reader; `keys.record_key` makes it."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,7 +103,8 @@ class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
         str | None,
         Meta(
             description="The whole request, encrypted, for the bridge itself after a crash; null where `request` is "
-            "whole (privacy.phone_numbers = plain)."
+            "whole (privacy.phone_numbers = plain).",
+            extra_json_schema={"default": None},
         ),
     ] = None
 

@@ -10,8 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from bridge import __version__
+from bridge.contract import DEFAULT_PREFIX
 from bridge.errors import BridgeError, SettingsError
 from bridge.http.authentication import Unauthenticated
+from bridge.http.events import events
 from bridge.http.health import Missing, health
 from bridge.http.metrics import RequestMetrics, metrics_page
 from bridge.http.openapi import complete
@@ -43,6 +45,7 @@ def create_app(
     authentication: Authentication | None = None,
     enabled: Collection[str] = DEFAULT_OPERATIONS,
     management: bool = True,
+    topic_prefix: str = DEFAULT_PREFIX,
 ) -> FastAPI:
     """Make the application; it holds no state of its own and needs no start or end.
 
@@ -53,6 +56,7 @@ def create_app(
         authentication: how callers prove who they are; None: not at all.
         enabled: the `operationName`s that are taken.
         management: whether health and metrics are here too, and not only in `create_management_app`.
+        topic_prefix: of the topics that /asyncapi.json names.
 
     Raises:
         SettingsError: an operation is enabled that does not exist.
@@ -65,6 +69,7 @@ def create_app(
     app.include_router(outbound_records(service, authentication, enabled))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, authentication))
+    app.include_router(events(topic_prefix))
     if management:
         app.include_router(health(readiness))
         app.include_router(metrics_page())

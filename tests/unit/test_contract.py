@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
-from bridge.contract import schema_texts
-from bridge.events import schemas_directory
+from bridge.contract import avro_schema, contract_files, json_schema
+from bridge.events import KINDS, SCHEMA_PREFIX
 
-FILES = dict(schema_texts())
+ROOT = Path(__file__).parents[2]
+FILES = {str(path.relative_to(ROOT)): text for path, text in contract_files(ROOT)}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_committed_files_are_the_generated_ones(name: str) -> None:
-    """Each file under schemas/ is what the structs say now; `make schemas` writes it anew."""
-    committed = (schemas_directory() / name).read_text(encoding="utf-8")
-    assert committed == FILES[name], f"schemas/{name} has drifted: run `make schemas` and commit it"
+    """Each file of the contract says what the structs say now; `make schemas` writes it anew."""
+    committed = (ROOT / name).read_text(encoding="utf-8")
+    assert committed == FILES[name], f"{name} has drifted: run `make schemas` and commit it"
+
+
+def test_a_second_version_stands_beside_the_first() -> None:
+    """A version more of a kind has an id, a file and an Avro name of its own: nothing of v1 is in its way."""
+    first = KINDS[0]
+    second = msgspec.structs.replace(first, schema=f"{SCHEMA_PREFIX}{first.name}:v2")
+    assert (second.name, second.version) == (first.name, "v2")
+    assert json_schema(second)["$id"] != json_schema(first)["$id"]
+    assert [avro_schema(kind)["namespace"] for kind in (first, second)] == ["gws.v1", "gws.v2"]
+
+
+def test_a_page_without_its_markers_is_refused(tmp_path: Path) -> None:
+    """Where a kind has no place on the page, nothing is written as if all were there."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "events.md").write_text("# The events\n")
+    with pytest.raises(ValueError, match="<!-- acknowledgement/v1 -->"):
+        list(contract_files(tmp_path))

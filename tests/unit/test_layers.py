@@ -43,7 +43,7 @@ LAYERS: dict[str, frozenset[str]] = {
         "safekeeping",
     },
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
-    "http": SHARED | {"operations", "settings"},
+    "http": SHARED | {"operations", "settings", "contract"},
     "watchdog": SHARED | {"cometd"},
     "account": EVERYTHING,
     "app": EVERYTHING,

@@ -1,0 +1,38 @@
+"""The headers of a kind's records: CloudEvents 1.0 in Kafka's binary mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.events import Kind
+
+
+class Header(msgspec.Struct, frozen=True):
+    """One header; its value is text in UTF-8."""
+
+    name: str
+    description: str
+    value: str | None = None
+    """The only value that it has, where there is but one."""
+    always: bool = True
+
+
+def headers_of(kind: Kind) -> Iterator[Header]:
+    """Give each header of a kind's records, in the order in which they are written."""
+    yield Header("ce_specversion", "Version of CloudEvents.", "1.0")
+    yield Header("ce_id", "Id of the event: the same each time that it is delivered. What deduplicates.")
+    yield Header("ce_source", "`/web-services/<account>`, percent-encoded.")
+    yield Header("ce_type", "Kind and version of the event.", kind.event_type)
+    yield Header("ce_time", "When the event was received or came about, RFC 3339, UTC, milliseconds.")
+    yield Header("ce_subject", "The record's key.")
+    yield Header("ce_dataschema", "`$id` of the JSON Schema of the value.", kind.schema)
+    yield Header("content-type", "Media type of the value.", "application/json")
+    if kind.sequenced is not None:
+        told = f"Number of the event in its CometD session, counted from 0: {kind.sequenced} has it."
+        yield Header("ce_sequence", told, always=kind.sequenced == "each")
+    yield Header("traceparent", "W3C trace context of what caused the event, where there is one.", always=False)

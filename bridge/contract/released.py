@@ -1,0 +1,36 @@
+"""The last release of each schema, kept under schemas/released, and whether what there is now still keeps to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.contract.compatibility import breaking_changes
+from bridge.contract.files import schema_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def broken_promises(schemas: Path) -> Iterator[str]:
+    """Compare each schema, as its file and as its struct say it, with its last release; one that has none is free.
+
+    Args:
+        schemas: the directory of the schemas.
+
+    Returns:
+        A sentence for each change that breaks readers: schema, field and reason.
+    """
+    generated = dict(schema_texts())
+    directory = schemas / "released"
+    for path in sorted(directory.glob("*/*")):
+        name = path.relative_to(directory).as_posix()
+        released = path.read_text(encoding="utf-8")
+        if name not in generated:
+            yield f"{name} is released, and no event has it any more"
+            continue
+        current = [generated[name]]
+        if (schemas / name).is_file():
+            current.append((schemas / name).read_text(encoding="utf-8"))
+        changes = [change for text in current for change in breaking_changes(released, text)]
+        yield from (f"{name}: {change}" for change in dict.fromkeys(changes))
