@@ -29,6 +29,7 @@ PREFIX: Final = "hmac:"
 OMITTED: Final = "omitted"
 """Stands in keys and inside texts for a number that nothing is to tell of."""
 _NULL: Final = msgspec.Raw(b"null")
+_DIGIT: Final = re.compile(r"[0-9]").search
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 
 
@@ -149,6 +150,8 @@ class Concealed:
         return self._number(text) if digits(text) >= FEWEST_INSIDE and text in self._seen else content
 
     def _text(self, text: str) -> str | _Gone:
+        if _DIGIT(text) is None:
+            return text
         if normalised(text) in self._seen:
             return self._number(text)
         if self._inside is not None:

@@ -1,6 +1,6 @@
 """Marks records as done, once each, as their acknowledgements come; and tells of gaps.
 
-Needs: pip install aiokafka pydantic, and models/, which `generate` writes.
+Needs: pip install aiokafka pydantic, and the models: bridge schemas models --output gws_events.py
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import asyncio
 import sqlite3
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from models.acknowledgement import Acknowledgement
-from models.session import Change, Session
+from gws_events import Acknowledgement, Session
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS seen (source TEXT, id TEXT, PRIMARY KEY (source, id)) WITHOUT ROWID;
@@ -36,7 +35,7 @@ def acknowledged(database: sqlite3.Connection, record: ConsumerRecord) -> None:
 def changed(record: ConsumerRecord) -> None:
     """A gap says that acknowledgements may be missing, and no event will ever tell: ask Web Services."""
     event = Session.model_validate_json(value_of(record))
-    if event.change is Change.gap:
+    if event.change == "gap":
         print(f"gap of {event.account}: nothing is known from {event.from_} to {event.to}", flush=True)
 
 

@@ -22,7 +22,6 @@ from tests.unit.upstream_samples import ACKNOWLEDGEMENT, Sample
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BUILD_DEADLINE = 300
-BIN = Path(sys.executable).parent
 
 
 async def produce(kafka: RealKafka, prefix: str, records: list[Record]) -> None:
@@ -70,8 +69,7 @@ async def test_python(settings: Kafka, real_kafka: RealKafka, tmp_path: Path, fo
     gap = session_record("gap", account="agent", session="s", at=2, from_=0, to=1, encoding=encoding)
     records = [*relayed.records, gap]
     await produce(real_kafka, settings.topic_prefix, [*records, *records])
-    path = f"{BIN}:{os.environ['PATH']}"
-    await run(str(EXAMPLES / "python" / "generate"), str(tmp_path / "models"), cwd=tmp_path, PATH=path)
+    await run(sys.executable, "-m", "bridge", "schemas", "models", "--output", "gws_events.py", cwd=tmp_path)
     where = ["--bootstrap", real_kafka.bootstrap, "--prefix", settings.topic_prefix, "--events", str(2 * len(records))]
     program = [sys.executable, str(EXAMPLES / "python" / "acknowledgements.py"), *where]
     lines = await run(*program, cwd=tmp_path, PYTHONPATH=str(tmp_path))
