@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.contract.fields import Field, Record
     from bridge.events import Kind
 
-_TYPES: Final = {"string": "string", "integer": "long", "boolean": "boolean", "json": "string"}
+_TYPES: Final = {"string": "string", "integer": "long", "number": "double", "boolean": "boolean", "json": "string"}
 
 
 def avro_schema(kind: Kind) -> dict[str, Any]:
@@ -34,6 +34,8 @@ def _field(field: Field) -> dict[str, Any]:
         schema |= {"type": ["null", type_], "default": None}
     if field.added:
         schema["default"] = field.default
+        if field.nullable and field.default is not None:
+            schema["type"] = [type_, "null"]  # a default is of a union's first type
     return schema
 
 

@@ -39,7 +39,7 @@ def _facets(schema: dict[str, Any]) -> dict[str, Facets]:
 
 def _json_fields(schema: dict[str, Any], parent: str) -> Iterator[tuple[str, Facets]]:
     for name, field in schema["properties"].items():
-        yield f"{parent}{name}", _bounding(field) | {"required": name in schema["required"]}
+        yield f"{parent}{name}", _bounding(field) | {"required": name in schema.get("required", ())}
         if "properties" in field:
             yield from _json_fields(field, f"{parent}{name}.")
 

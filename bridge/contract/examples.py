@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from bridge.events import (
-    Acknowledgement,
-    DeadLetter,
-    HeaderTemplate,
-    Operation,
-    Record,
-    Session,
-    Unrecognized,
-    UserEvent,
-)
+from bridge.events import HeaderTemplate, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,19 +162,19 @@ class _Example(NamedTuple):
     sequence: int | None = None
 
 
-_EXAMPLES: Final[Mapping[type[msgspec.Struct], _Example]] = {
-    Acknowledgement: _Example(_ACKNOWLEDGEMENT, f"{_SESSION}-17", _RECORD_KEY, 17),
-    UserEvent: _Example(_USER_EVENT, f"{_SESSION}-18", _RECORD_KEY, 18),
-    Operation: _Example(_OPERATION, f"123456789-acknowledged-{_AT}", "123456789"),
-    Session: _Example(_GAP, f"{_SESSION}-gap", _ACCOUNT),
-    Unrecognized: _Example(_UNRECOGNIZED, f"{_SESSION}-19", _ACCOUNT, 19),
-    DeadLetter: _Example(_DEAD_LETTER, f"{_SESSION}-18-dead-letter", _RECORD_KEY, 18),
+_EXAMPLES: Final[Mapping[str, _Example]] = {
+    "acknowledgement/v1": _Example(_ACKNOWLEDGEMENT, f"{_SESSION}-17", _RECORD_KEY, 17),
+    "user-event/v1": _Example(_USER_EVENT, f"{_SESSION}-18", _RECORD_KEY, 18),
+    "operation/v1": _Example(_OPERATION, f"123456789-acknowledged-{_AT}", "123456789"),
+    "session/v1": _Example(_GAP, f"{_SESSION}-gap", _ACCOUNT),
+    "unrecognized/v1": _Example(_UNRECOGNIZED, f"{_SESSION}-19", _ACCOUNT, 19),
+    "dead-letter/v1": _Example(_DEAD_LETTER, f"{_SESSION}-18-dead-letter", _RECORD_KEY, 18),
 }
 
 
 def example_of(kind: Kind) -> Record:
     """Return a record of that kind."""
-    example = _EXAMPLES[kind.struct]
+    example = _EXAMPLES[kind.path]
     key = example.key.encode()
     sequence = None if example.sequence is None else str(example.sequence).encode()
     headers = HeaderTemplate(kind.event_type, kind.schema, _ACCOUNT, _AT).headers(

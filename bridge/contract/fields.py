@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec.inspect import (
     BoolType,
+    FloatType,
     IntType,
     LiteralType,
     Metadata,
@@ -22,12 +23,13 @@ from msgspec.inspect import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Form: TypeAlias = Literal["string", "integer", "boolean", "json", "record"]
+Form: TypeAlias = Literal["string", "integer", "number", "boolean", "json", "record"]
 
 _FORMS: Final[dict[type[msgspec.inspect.Type], Form]] = {
     StrType: "string",
     LiteralType: "string",
     IntType: "integer",
+    FloatType: "number",
     BoolType: "boolean",
     RawType: "json",
     StructType: "record",
@@ -74,7 +76,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_of(struct: type[msgspec.Struct]) -> Record:
-    """Read a struct and what its annotations tell."""
+    """Read a struct and what its annotations tell.
+
+    Raises:
+        TypeError: a field is of a type that the contract has no form for.
+    """
     told = type_info(struct)
     assert isinstance(told, StructType)
     return _record(told)
@@ -89,13 +95,16 @@ def _field(field: msgspec.inspect.Field) -> Field:
     keywords: dict[str, Any] = {}
     types = list(_types(field.type, keywords))
     nullable = any(isinstance(each, NoneType) for each in types)
-    (type_,) = [each for each in types if not isinstance(each, NoneType)]
-    form = _FORMS[type(type_)]
+    others = [each for each in types if not isinstance(each, NoneType)]
+    form = _FORMS.get(type(others[0]))
+    if form is None or len(others) > 1:
+        raise TypeError(f"`{field.encode_name}` is of a type that the contract has no form for")
+    type_ = others[0]
     keywords |= {word: limit for name, word in _LIMITS.items() if (limit := getattr(type_, name, None)) is not None}
     symbols = type_.values if isinstance(type_, LiteralType) else keywords.pop("enum", ())
     return Field(
         name=field.encode_name,
-        description=keywords.pop("description"),
+        description=keywords.pop("description", ""),
         form=form,
         nullable=nullable or "null" in keywords.get("type", ()),
         symbols=tuple(str(symbol) for symbol in symbols if symbol is not None),

@@ -23,8 +23,8 @@ _PAGE: Final = "docs/events.md"
 def schema_texts() -> Iterator[tuple[str, str]]:
     """Give each schema's file under `schemas/`, and its text."""
     for kind in KINDS:
-        yield f"{kind.name}/{kind.version}.json", _as_text(json_schema(kind))
-        yield f"{kind.name}/{kind.version}.avsc", _as_text(avro_schema(kind))
+        yield f"{kind.path}.json", _as_text(json_schema(kind))
+        yield f"{kind.path}.avsc", _as_text(avro_schema(kind))
 
 
 def contract_files(root: Path) -> Iterator[tuple[Path, str]]:

@@ -18,8 +18,11 @@ def broken_promises(schemas: Path) -> Iterator[str]:
     Args:
         schemas: the directory of the schemas.
 
-    Returns:
+    Yields:
         A sentence for each change that breaks readers: schema, field and reason.
+
+    Raises:
+        TypeError: a field is of a type that the contract has no form for.
     """
     generated = dict(schema_texts())
     directory = schemas / "released"

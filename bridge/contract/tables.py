@@ -31,7 +31,7 @@ def with_tables(page: str) -> str:
         ValueError: a kind has no markers on the page.
     """
     for kind in KINDS:
-        marker = f"<!-- {kind.name}/{kind.version} -->"
+        marker = f"<!-- {kind.path} -->"
         before, found, rest = page.partition(marker)
         _, ended, after = rest.partition(_END)
         if not (found and ended):
@@ -48,7 +48,7 @@ def _block(kind: Kind) -> str:
     record = {"topic": topic, "key": example.key.decode(), "headers": headers, "value": value}
     return "\n".join(
         [
-            f"Topic `{topic}`; key: {kind.key}. Schemas: `schemas/{kind.name}/{kind.version}.json` and `.avsc`.",
+            f"Topic `{topic}`; key: {kind.key}. Schemas: `schemas/{kind.path}.json` and `.avsc`.",
             "",
             "| header | meaning | value |",
             "|---|---|---|",

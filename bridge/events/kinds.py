@@ -45,6 +45,11 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         """The version of its contract, as in `v1`."""
         return self.schema.rpartition(":")[2]
 
+    @property
+    def path(self) -> str:
+        """Where its schemas lie, without the suffix: `acknowledgement/v1`."""
+        return f"{self.name}/{self.version}"
+
 
 KINDS: Final = (
     Kind(

@@ -2,9 +2,10 @@
 
 import aiohttp
 
-from bridge.contract import asyncapi
+from bridge.contract import DEFAULT_PREFIX, asyncapi
 from bridge.events import KINDS
 from bridge.http import create_app
+from bridge.settings import Kafka
 from tests.unit.operations_in_memory import InMemoryOperations
 from tests.unit.served import served
 
@@ -17,3 +18,8 @@ async def test_the_document_names_the_bridges_own_topics() -> None:
         document = await reply.json()
     assert document == asyncapi("site-7")
     assert [channel["address"] for channel in document["channels"].values()] == [f"site-7.{one.topic}" for one in KINDS]
+
+
+def test_the_committed_documents_have_the_default_prefix() -> None:
+    """What the repository keeps names the topics as a bridge does whose settings say nothing of them."""
+    assert Kafka(bootstrap_servers="localhost:9092").topic_prefix == DEFAULT_PREFIX

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import fastavro
+import jsonschema_rs
+import msgspec
 import pytest
+from msgspec import Meta
 
-from bridge.contract import breaking_changes, broken_promises
-from bridge.events import avro_schema_files, operation, schema_files
+from bridge.contract import avro_schema, breaking_changes, broken_promises, json_schema
+from bridge.events import KINDS, Operation, avro_schema_files, operation, schema_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +156,31 @@ def test_additions_with_defaults_and_words_are_free(schema: Any, change: Callabl
     assert changed(schema, change) == []
 
 
+class Grown(Operation, kw_only=True, frozen=True, rename="camel"):
+    """An operation with fields that a later release added."""
+
+    queue: Annotated[str | None, Meta(description="Where it waited.", extra_json_schema={"default": None})] = None
+    priority: Annotated[Literal["low", "high"], Meta(description="How.", extra_json_schema={"default": "low"})] = "low"
+    region: Annotated[str | None, Meta(description="Where.", extra_json_schema={"default": "eu"})] = "eu"
+
+
+def test_a_version_grows_by_fields_with_defaults() -> None:
+    """Such fields keep the promise in both forms; a reader with the newer schema fills them into older records."""
+    [old] = [kind for kind in KINDS if kind.struct is Operation]
+    new = msgspec.structs.replace(old, struct=Grown)
+    assert breaking_changes(json.dumps(JSON), json.dumps(json_schema(new))) == []
+    grown = avro_schema(new) | {"name": "Operation"}
+    assert breaking_changes(json.dumps(AVRO), json.dumps(grown)) == []
+    [example] = JSON["examples"]
+    jsonschema_rs.validator_for(json_schema(new)).validate(example)
+    datum = example | {"request": json.dumps(example["request"])}
+    written = io.BytesIO()
+    fastavro.schemaless_writer(written, fastavro.parse_schema(AVRO), datum)
+    written.seek(0)
+    read = fastavro.schemaless_reader(written, fastavro.parse_schema(AVRO), fastavro.parse_schema(grown))
+    assert read == datum | {"queue": None, "priority": "low", "region": "eu"}
+
+
 def test_every_schema_has_a_release_to_keep_to() -> None:
     """No schema that the bridge publishes is free to change, and all keep to their releases."""
     released = {path.relative_to(ROOT / "schemas/released") for path in (ROOT / "schemas/released").glob("*/*")}
@@ -173,6 +203,18 @@ def test_a_schema_that_disappears_is_told(tmp_path: Path) -> None:
             "    campaign_name: Annotated[",
             "    campaign: Annotated[",
             "acknowledgement/v1.avsc: `campaignName` was renamed to `campaign`",
+        ),
+        (
+            "bridge/events/session.py",
+            "    account: Account\n",
+            "    account: Account\n    node: str\n",
+            "session/v1.json: `node` is new and has no default, so records that are older than it can't be read",
+        ),
+        (
+            "bridge/events/session.py",
+            "    account: Account\n",
+            "    account: list[str]\n",
+            "`account` is of a type that the contract has no form for",
         ),
         (
             "schemas/session/v1.json",
