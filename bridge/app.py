@@ -92,10 +92,9 @@ class Bridge:
 
     def readiness(self) -> list[Missing]:
         """Tell what is missing for operations and events to flow; nothing when ready."""
-        missing = [one for account in self._accounts for one in account.missing()]
-        if self._encoding.missing is not None:
-            missing.insert(0, Missing(name="schema-registry", reason=self._encoding.missing))
-        return missing
+        if self._encoding.missing is not None:  # nothing else is tried before
+            return [Missing(name="schema-registry", reason=self._encoding.missing)]
+        return [missing for account in self._accounts for missing in account.missing()]
 
     def sessions(self) -> list[SessionView]:
         """Show each account's CometD session."""
