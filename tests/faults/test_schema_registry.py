@@ -23,7 +23,7 @@ from tests.unit.cli_process import bridge as command
 
 FORMATS = ["json-registry", "avro-registry"]
 ALL_KINDS = {kind.event_type for kind in KINDS}
-TOO_LARGE = "x" * (2 << 20)
+TOO_LARGE = 2 << 20
 JSON_TEXTS = ("original", "request", "userData")
 
 
@@ -41,7 +41,7 @@ async def mixed_run(site: Site, bridge: BridgeProcess) -> list[ConsumedRecord]:
     for message in (page.ACKNOWLEDGEMENT, page.USER_EVENT):
         await site.web.publish(message["channel"], message["data"])
     await site.web.publish("/v2/me/devices", {"messageType": "DeviceStateChangeMessage", "devices": []})
-    await site.web.publish("/v2/me/outbound", {"messageType": "OutboundRecordMessage", "record": TOO_LARGE})
+    await site.web.generate(1, pad=TOO_LARGE)
     async with caller(bridge) as rest:
         assert (await rest.post("1", "wait=20")).body["status"] == "acknowledged"
     found: list[ConsumedRecord] = []
