@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     from bridge.cometd import SessionStatus
     from bridge.delivery import KafkaProbe
+    from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
+    from bridge.privacy import Concealment
     from bridge.settings import Account, Settings
 
 LONG_HOLD: Final = 3.0
@@ -40,7 +42,9 @@ log = structlog.get_logger(__name__)
 class AccountBridge:
     """One account's parts, put together."""
 
-    def __init__(self, settings: Settings, account: Account, kafka: KafkaProbe) -> None:
+    def __init__(
+        self, settings: Settings, account: Account, kafka: KafkaProbe, encoding: Encoding, privacy: Concealment | None
+    ) -> None:
         site = settings.web_services
         password = account.password.get_secret_value()
         self.name = account.name
@@ -69,7 +73,7 @@ class AccountBridge:
             in_flight=concurrency,
         )
         self._voice = VoiceSession(self.client, account.name)
-        self._publisher = KafkaPublisher(settings.kafka, account.name, account.password)
+        self._publisher = KafkaPublisher(settings.kafka, account.name, account.password, encoding)
         self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
         self._relay = Relay(
             Options(
@@ -82,6 +86,8 @@ class AccountBridge:
             self.http,
             self._login,
             self._publisher,
+            encoding=encoding,
+            privacy=privacy,
             in_flight=InFlight(settings.state_dir, account.name) if settings.state_dir is not None else None,
             on_acknowledgement=self.watchdog.acknowledged,
             on_open=self._voice.due if site.start_voice_session else lambda: None,

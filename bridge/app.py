@@ -10,15 +10,17 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import KafkaLedger, KafkaProbe, topic_names
-from bridge.http import authentication_of, create_app, create_management_app, serve
+from bridge.delivery import KafkaLedger, KafkaProbe, Vault, topic_names
+from bridge.http import Missing, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
-from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationsService
+from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
+from bridge.privacy import concealment_of
+from bridge.registry import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.http import Missing, SessionView
+    from bridge.http import SessionView
     from bridge.settings import Settings
 
 STOP_DEADLINE: Final = 6.0
@@ -34,12 +36,18 @@ class Bridge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kafka = KafkaProbe(settings.kafka, [account.name for account in settings.accounts])
-        self._accounts = [AccountBridge(settings, account, self._kafka) for account in settings.accounts]
+        self._encoding = encoding_of(settings.kafka)
+        privacy = concealment_of(settings.privacy)
+        self._accounts = [
+            AccountBridge(settings, account, self._kafka, self._encoding, privacy) for account in settings.accounts
+        ]
+        vaults = {account.name: Vault(account.name, account.password) for account in settings.accounts}
         accounts = {account.name: account for account in self._accounts}
         self._operations = OperationsService(
             Limits(**settings.operations.model_dump(exclude={"enabled"})),
             {name: account.client for name, account in accounts.items()},
-            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS),
+            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding),
+            records=OperationRecords(self._encoding, privacy, vaults),
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
         )
         for name, account in accounts.items():
@@ -72,7 +80,8 @@ class Bridge:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            beside = [group.create_task(self._kafka.run()), group.create_task(self._operations.run())]
+            parts = (self._kafka.run, self._encoding.run, self._operations.run)
+            beside = [group.create_task(run()) for run in parts]
             relays = [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
             await _first(stop, relays)
             for account in self._accounts:
@@ -91,6 +100,8 @@ class Bridge:
 
     def readiness(self) -> list[Missing]:
         """Tell what is missing for operations and events to flow; nothing when ready."""
+        if self._encoding.missing is not None:  # nothing else is tried before
+            return [Missing(name="schema-registry", reason=self._encoding.missing)]
         return [missing for account in self._accounts for missing in account.missing()]
 
     def sessions(self) -> list[SessionView]:

@@ -21,6 +21,7 @@ Each has a stable `code`, used alike in problem+json, logs and metrics, and a me
     │   └── ExchangeFailed          one HTTP exchange with the CometD server failed (network, status, body)
     └── DeliveryError               Kafka
         ├── KafkaUnavailable        not reachable, not authorised, or over its deadline; tried again
+        ├── RegistryUnavailable     the schema registry is not reachable, or refuses; tried again
         ├── Fenced                  another bridge relays this account now; this one leaves
         └── InFlightUnwritable      `state_dir` can't be written (full, read-only)
 """
@@ -179,6 +180,12 @@ class KafkaUnavailable(DeliveryError):
     """Kafka is not reachable, does not authorise the bridge, or passed its deadline. Tried again until it works."""
 
     code = "kafka-unavailable"
+
+
+class RegistryUnavailable(DeliveryError):
+    """The schema registry is not reachable, or refuses what is asked of it. Tried again until it works."""
+
+    code = "registry-unavailable"
 
 
 class Fenced(DeliveryError):

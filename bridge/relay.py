@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from bridge.cometd import Batch, CometdSession, Event, Resume
+from bridge.events import JSON
 from bridge.numbering import NOWHERE, Step, start_of, steps
 from bridge.observability import metrics
 from bridge.safekeeping import Safekeeping
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from bridge.cometd import Credentials, HttpSession, Opening, Options
     from bridge.delivery import InFlight, Position, Publisher
-    from bridge.events import Record
+    from bridge.events import Encoding, Record
+    from bridge.privacy import Concealment
     from bridge.translation import Translation
     from bridge.webservices import Message
 
@@ -81,6 +83,8 @@ class Relay:
         publisher: Publisher,
         *,
         in_flight: InFlight | None = None,
+        encoding: Encoding = JSON,
+        privacy: Concealment | None = None,
         chunk: int = CHUNK,
         on_open: Callable[[], None] = lambda: None,
         on_acknowledgement: Callable[[], None] = lambda: None,
@@ -94,11 +98,12 @@ class Relay:
         self._chunk = chunk
         self._on_open = on_open
         self._on_acknowledgement = on_acknowledgement
-        self._translator = Translator(options.account)
+        self._encoding = encoding
+        self._translator = Translator(options.account, encoding, privacy)
         self._position: Position = NOWHERE
         self._noted_at = 0.0
         """The `last_reply_at` that Kafka has."""
-        self._changes = SessionChanges(options.account)
+        self._changes = SessionChanges(options.account, encoding)
         self._stopping = False
         self._starting: asyncio.Timeout | None = None
         self._delivery = metrics.event_delivery.labels(self._account)
@@ -120,7 +125,7 @@ class Relay:
             async with asyncio.timeout(None) as self._starting:
                 resume = await self.begin()
         except TimeoutError:
-            return  # stopped before Kafka was there: nothing is under way
+            return  # stopped before all was there: nothing is under way
         self.session = CometdSession(self._http, self._credentials, self._options, self, resume=resume)
         try:
             await self.session.run()
@@ -134,6 +139,7 @@ class Relay:
         Raises:
             Fenced: another bridge relays this account now.
         """
+        await self._encoding.ready()  # first: who can't write must not take the account from one who can
         self._position = await self._publisher.start() or NOWHERE
         if self.correlator is not None:
             await self.correlator.start()

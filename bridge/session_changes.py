@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.events import session_hash, session_record
+from bridge.events import JSON, session_hash, session_record
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
     from bridge.cometd import Opening
     from bridge.delivery import Position
-    from bridge.events import Record
+    from bridge.events import Encoding, Record
 
 
 class SessionChanges:
     """Collects them in `records`, in the order in which consumers must see them: before the events that follow."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, encoding: Encoding = JSON) -> None:
         self._account = account
+        self._record = partial(session_record, account=account, encoding=encoding)
         self.records: list[Record] = []
 
     def hash(self, client_id: str) -> str:
@@ -32,22 +34,17 @@ class SessionChanges:
         queued in it: `lost` and `gap` come before `opened`.
         """
         now, session = time.time(), self.hash(opening.client_id)
-        account, reason, acks = self._account, opening.reason, opening.ack_extension
+        reason, acks = opening.reason, opening.ack_extension
         if opening.resumed:
-            self.records.append(
-                session_record("resumed", account=account, session=session, at=now, reason=reason, ack_extension=acks)
-            )
+            self.records.append(self._record("resumed", session=session, at=now, reason=reason, ack_extension=acks))
             return
         previous, since = self.hash(before.client_id) if before.client_id else None, before.last_reply_at
         if since:
             if previous:
-                self.records.append(
-                    session_record("lost", account=account, session=previous, at=now, from_=since, reason=reason)
-                )
+                self.records.append(self._record("lost", session=previous, at=now, from_=since, reason=reason))
             self.records.append(
-                session_record(
+                self._record(
                     "gap",
-                    account=account,
                     session=session,
                     at=now,
                     previous_session=previous,
@@ -56,11 +53,10 @@ class SessionChanges:
                     reason=reason,
                 )
             )
-            metrics.cometd_gaps.labels(account).inc()
+            metrics.cometd_gaps.labels(self._account).inc()
         self.records.append(
-            session_record(
+            self._record(
                 "opened",
-                account=account,
                 session=session,
                 at=now,
                 previous_session=previous,
@@ -72,6 +68,4 @@ class SessionChanges:
     def closed(self, client_id: str, reason: str) -> None:
         """Tell of a session that was ended on purpose."""
         session = self.hash(client_id)
-        self.records.append(
-            session_record("closed", account=self._account, session=session, at=time.time(), reason=reason)
-        )
+        self.records.append(self._record("closed", session=session, at=time.time(), reason=reason))

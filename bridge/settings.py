@@ -35,6 +35,7 @@ Finding = tuple[settings_source.Location, str]
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_LEAST_SECRET = 16
 _USER_ID = re.compile(r"[^:\x00-\x1f\x7f]+")
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
@@ -57,6 +58,19 @@ def _base_url(text: str) -> str:
     if base.endswith("/api/v2"):
         raise ValueError("is the base URL: leave /api/v2 out")
     return base
+
+
+def _registry_url(text: str) -> str:
+    url = _HTTP_URL.validate_python(text)
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no user name and no password; they are settings of their own")
+    return str(url).rstrip("/")
+
+
+def _hard_to_guess(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and len(secret.get_secret_value()) < _LEAST_SECRET:
+        raise ValueError(f"should have at least {_LEAST_SECRET} characters")
+    return secret
 
 
 def _servers(servers: str) -> str:
@@ -164,6 +178,34 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at-least-once"
 
 
+class Registry(Section):
+    """The schema registry, for `kafka.format` other than json, and to read what was written so before."""
+
+    url: Annotated[str, AfterValidator(_registry_url)] | None = None
+    """Where it serves Confluent's API; required unless `kafka.format` is json."""
+    username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    """Who the bridge is at the registry."""
+    password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """Its password there."""
+    ssl_cafile: FilePath | None = None
+    """The certificates that sign the registry's; None: the usual public ones."""
+    ssl_certfile: FilePath | None = None
+    """PEM file of the client certificate, where the registry asks for one."""
+    ssl_keyfile: FilePath | None = None
+    """PEM file of its key."""
+    auto_register: bool = True
+    """Whether the bridge registers its schemas; false: it looks them up, and changes nothing."""
+    subject_naming: Literal["topic", "record"] = "topic"
+    """The subject of a schema: `<topic>-value` (TopicNameStrategy), or the record's own name (RecordNameStrategy)."""
+    request_timeout: Seconds = 10
+    """Deadline of each exchange with the registry, in seconds."""
+
+    @validator(mode="after")
+    def _proof_is_whole(self) -> Self:
+        _refuse(type(self).__name__, _registry_faults(dict(self)))
+        return self
+
+
 class Kafka(Section):
     """The Kafka cluster."""
 
@@ -173,8 +215,9 @@ class Kafka(Section):
     """What the names of all topics and transactional ids begin with."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """at-least-once does without transactions: after a failure events may come twice, with the same `ce_id`."""
-    format: Literal["json"] = "json"
-    """How values are written."""
+    format: Literal["json", "json-registry", "avro-registry"] = "json"
+    """Of the values: JSON, or JSON or Avro in the schema registry's wire format."""
+    registry: Registry = Field(default_factory=Registry)
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
     """Of what is sent to Kafka."""
     create_topics: bool = True
@@ -205,8 +248,8 @@ class Kafka(Section):
     """Of the key."""
 
     @validator(mode="after")
-    def _sasl_is_whole(self) -> Self:
-        _refuse(type(self).__name__, _kafka_faults(dict(self)))
+    def _parts_fit(self) -> Self:
+        _refuse(type(self).__name__, _kafka_faults(dict(self) | {"registry": dict(self.registry)}))
         return self
 
 
@@ -275,6 +318,20 @@ class Operations(Section):
     """Seconds that GET /operations knows an operation for."""
 
 
+class Privacy(Section):
+    """Personal data in what is published."""
+
+    phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
+    """As they are; or as their HMAC-SHA-256, so that equal ones stay equal; or not at all."""
+    secret: Annotated[SecretStr | None, AfterValidator(_hard_to_guess)] = None
+    """The key of the HMAC: who has it can find the number behind one. Another secret makes others of all of them."""
+
+    @validator(mode="after")
+    def _hmac_has_its_secret(self) -> Self:
+        _refuse(type(self).__name__, _privacy_faults(dict(self)))
+        return self
+
+
 class Log(Section):
     """The log, on standard error."""
 
@@ -304,6 +361,7 @@ class Settings(Section):
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
+    privacy: Privacy = Field(default_factory=Privacy)
     log: Log = Log()
     tracing: Tracing = Field(default_factory=Tracing)
     state_dir: Path | None = None
@@ -380,6 +438,10 @@ def _faults_across(values: Mapping[str, Any]) -> list[Finding]:
         faults += [(("web_services", *location), text) for location, text in _way_faults(one)]
     if isinstance(kafka := values["kafka"], Mapping):
         faults += [(("kafka", *location), text) for location, text in _kafka_faults(kafka)]
+        if isinstance(registry := kafka.get("registry"), Mapping):
+            faults += [(("kafka", "registry", *location), text) for location, text in _registry_faults(registry)]
+    if isinstance(privacy := values.get("privacy"), Mapping):
+        faults += [(("privacy", *location), text) for location, text in _privacy_faults(privacy)]
     if isinstance(http := values.get("http"), Mapping):
         faults += [(("http", *location), text) for location, text in _http_faults(http)]
         if isinstance(callers := http.get("authentication"), Mapping):
@@ -426,6 +488,9 @@ def _kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
     yield from _sasl_faults(kafka)
     if str(kafka.get("security_protocol")).endswith("SSL"):
         yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
+    form, registry = kafka.get("format"), kafka.get("registry") or {}
+    if form in {"json-registry", "avro-registry"} and isinstance(registry, Mapping) and registry.get("url") is None:
+        yield ("registry", "url"), f"is required with {form}"
 
 
 def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) -> Iterable[Finding]:
@@ -450,6 +515,17 @@ def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
         for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
             if kafka.get(name) is None:
                 yield (name,), f"is required with {protocol}"
+
+
+def _registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
+    for one, other in (("username", "password"), ("password", "username"), ("ssl_keyfile", "ssl_certfile")):
+        if registry.get(one) is not None and registry.get(other) is None:
+            yield (other,), f"is required with {one}"
+
+
+def _privacy_faults(privacy: Mapping[str, Any]) -> Iterable[Finding]:
+    if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
+        yield ("secret",), "is required with hmac"
 
 
 def _authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:

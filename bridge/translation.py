@@ -5,11 +5,12 @@ What is the same for a whole batch is made once; an event is parsed once and enc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from bridge.events import (
+    JSON,
     Acknowledgement,
     HeaderTemplate,
     Processing,
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.cometd import Event
+    from bridge.events import Encoding
+    from bridge.privacy import Concealed, Concealment
 
-_encode = msgspec.json.Encoder().encode
+
+_NULL: Final = msgspec.Raw(b"null")
 
 
 class Translation(msgspec.Struct, frozen=True, gc=False):
@@ -52,8 +56,10 @@ class Translation(msgspec.Struct, frozen=True, gc=False):
 class Translator:
     """Makes the records of one account's events."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, encoding: Encoding = JSON, privacy: Concealment | None = None) -> None:
         self._account = account
+        self._encoding = encoding
+        self._privacy = privacy
 
     def translate(
         self, events: Sequence[Event], *, session: str, first_sequence: int, received_at: float
@@ -66,7 +72,10 @@ class Translator:
             first_sequence: the number of the first of these events in its session.
             received_at: when the reply was received, in epoch seconds.
         """
-        batch = _Batch(self._account, rfc3339(received_at))
+        if self._privacy is None:
+            batch = _Batch(self._account, rfc3339(received_at), self._encoding)
+        else:
+            batch = _PrivateBatch(self._account, rfc3339(received_at), self._encoding, self._privacy)
         id_prefix = f"{session}-".encode()
         records: list[Record] = []
         parsed: list[messages.Message] = []
@@ -96,20 +105,40 @@ class Translator:
 class _Batch:
     """What all records of one call share."""
 
-    __slots__ = ("_account", "_account_key", "_acknowledgement", "_received_at", "_unrecognized", "_user_event")
+    __slots__ = (
+        "_account",
+        "_account_key",
+        "_acknowledgement",
+        "_encode_acknowledgement",
+        "_encode_unrecognized",
+        "_encode_user_event",
+        "_received_at",
+        "_unrecognized",
+        "_user_event",
+    )
 
-    def __init__(self, account: str, received_at: str) -> None:
+    def __init__(self, account: str, received_at: str, encoding: Encoding) -> None:
         self._account = account
         self._account_key = account.encode()
         self._received_at = received_at
-        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, acknowledgement.SCHEMA, account, received_at)
-        self._user_event = HeaderTemplate(user_event.TYPE, user_event.SCHEMA, account, received_at)
-        self._unrecognized = HeaderTemplate(unrecognized.TYPE, unrecognized.SCHEMA, account, received_at)
+        self._encode_acknowledgement, schema, content = encoding.form(acknowledgement.SCHEMA)
+        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, schema, account, received_at, content)
+        self._encode_user_event, schema, content = encoding.form(user_event.SCHEMA)
+        self._user_event = HeaderTemplate(user_event.TYPE, schema, account, received_at, content)
+        self._encode_unrecognized, schema, content = encoding.form(unrecognized.SCHEMA)
+        self._unrecognized = HeaderTemplate(unrecognized.TYPE, schema, account, received_at, content)
 
-    def acknowledgement(self, message: messages.OutboundRecord, id_: bytes, number: bytes) -> Record:
-        key = acknowledgement_key(
-            message.application_id, message.campaign_name, message.record_handle, message.phone_number, self._account
-        ).encode()
+    def acknowledgement(
+        self, message: messages.OutboundRecord, id_: bytes, number: bytes, key: bytes | None = None
+    ) -> Record:
+        if key is None:
+            key = acknowledgement_key(
+                message.application_id,
+                message.campaign_name,
+                message.record_handle,
+                message.phone_number,
+                self._account,
+            ).encode()
         value = Acknowledgement(
             notification_type=message.notification_type,
             reference_id=message.reference_id,
@@ -125,17 +154,20 @@ class _Batch:
             original=message.original,
         )
         headers = self._acknowledgement.headers(id_, key, sequence=number)
-        return Record(acknowledgement.TOPIC, key, _encode(value), headers)
+        return Record(acknowledgement.TOPIC, key, self._encode_acknowledgement(value), headers)
 
-    def user_event(self, message: messages.DeviceUserEvent, id_: bytes, number: bytes) -> Record:
-        key = user_event_key(
-            message.application_id,
-            message.campaign_name,
-            message.record_handle,
-            message.phone_number,
-            message.device_id,
-            self._account,
-        ).encode()
+    def user_event(
+        self, message: messages.DeviceUserEvent, id_: bytes, number: bytes, key: bytes | None = None
+    ) -> Record:
+        if key is None:
+            key = user_event_key(
+                message.application_id,
+                message.campaign_name,
+                message.record_handle,
+                message.phone_number,
+                message.device_id,
+                self._account,
+            ).encode()
         value = UserEvent(
             user_event=message.user_event,
             record_handle=message.record_handle,
@@ -154,7 +186,7 @@ class _Batch:
             original=message.original,
         )
         headers = self._user_event.headers(id_, key, sequence=number)
-        return Record(user_event.TOPIC, key, _encode(value), headers)
+        return Record(user_event.TOPIC, key, self._encode_user_event(value), headers)
 
     def unrecognized(self, message: messages.Unknown, channel: str, id_: bytes, number: bytes) -> Record:
         value = Unrecognized(
@@ -166,7 +198,68 @@ class _Batch:
             original=message.original,
         )
         headers = self._unrecognized.headers(id_, self._account_key, sequence=number)
-        return Record(unrecognized.TOPIC, self._account_key, _encode(value), headers)
+        return Record(unrecognized.TOPIC, self._account_key, self._encode_unrecognized(value), headers)
+
+
+class _PrivateBatch(_Batch):
+    """The same without phone numbers. What stands for one in the key may be more than in the value: never nothing."""
+
+    __slots__ = ("_privacy",)
+
+    def __init__(self, account: str, received_at: str, encoding: Encoding, privacy: Concealment) -> None:
+        super().__init__(account, received_at, encoding)
+        self._privacy = privacy
+
+    def acknowledgement(
+        self, message: messages.OutboundRecord, id_: bytes, number: bytes, key: bytes | None = None
+    ) -> Record:
+        phone_number = message.phone_number
+        message = _without(message, self._privacy.of(message.original, phone_number))
+        if key is None:
+            key = acknowledgement_key(
+                message.application_id,
+                message.campaign_name,
+                message.record_handle,
+                self._privacy.key(phone_number),
+                self._account,
+            ).encode()
+        return super().acknowledgement(message, id_, number, key)
+
+    def user_event(
+        self, message: messages.DeviceUserEvent, id_: bytes, number: bytes, key: bytes | None = None
+    ) -> Record:
+        phone_number = message.phone_number
+        concealed = self._privacy.of(message.original, phone_number)
+        message = msgspec.structs.replace(_without(message, concealed), user_data=concealed.part(message.user_data))
+        if key is None:
+            key = user_event_key(
+                message.application_id,
+                message.campaign_name,
+                message.record_handle,
+                self._privacy.key(phone_number),
+                message.device_id,
+                self._account,
+            ).encode()
+        return super().user_event(message, id_, number, key)
+
+    def unrecognized(self, message: messages.Unknown, channel: str, id_: bytes, number: bytes) -> Record:
+        if message.reason == "invalid-json":  # its text can't be looked through
+            message = msgspec.structs.replace(message, original=_NULL)
+        concealed = self._privacy.of(message.original)
+        return super().unrecognized(_without(message, concealed), channel, id_, number)
+
+
+M = TypeVar("M", messages.OutboundRecord, messages.DeviceUserEvent, messages.Unknown)
+
+
+def _without(message: M, concealed: Concealed) -> M:
+    """Return the message with every text, and its original, as `concealed` has them."""
+    changes: dict[str, Any] = {
+        name: concealed.number(value) if name == "phone_number" else concealed.text(value)
+        for name, value in zip(message.__struct_fields__, msgspec.structs.astuple(message), strict=True)
+        if isinstance(value, str)
+    }
+    return msgspec.structs.replace(message, **changes, original=concealed.content)
 
 
 def _generated_at(milliseconds: int | None) -> str | None:

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.process import run_to_end
+from bridge.commands.reading import read_json
 from bridge.commands.shown import json_line, value_of
 from bridge.commands.tail import unreadable, whole_name
-from bridge.delivery import read
 from bridge.observability import configure
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def list_dead_letters(settings: Settings, *, as_json: bool) -> None:
 async def _letters(settings: Kafka) -> list[ConsumedRecord]:
     topics = [whole_name(settings, TOPIC)]
     try:
-        async with aclosing(read(settings, topics, from_beginning=True, until_end=True)) as records:
+        async with aclosing(read_json(settings, topics, from_beginning=True, until_end=True)) as records:
             return [record async for record in records]
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError
         raise unreadable(settings, error) from None

@@ -12,8 +12,8 @@ from rich.console import Console
 from bridge.app import Bridge
 from bridge.commands.demo_calls import curl, keep_calling
 from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.commands.reading import read_json
 from bridge.commands.shown import Lines, LiveTable
-from bridge.delivery import read
 from bridge.errors import CommandFailed
 from bridge.observability import configure
 from bridge.settings import Http, Kafka, Settings, WebServices
@@ -114,7 +114,7 @@ async def _show(settings: Settings, listening: asyncio.Future[str], events: int 
     )
     shown = 0
     with view:
-        async with aclosing(read(settings.kafka, from_beginning=True)) as records:
+        async with aclosing(read_json(settings.kafka, from_beginning=True)) as records:
             while events is None or shown < events:
                 try:
                     async with asyncio.timeout(SILENCE):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 
 from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.commands.reading import read_json
 from bridge.commands.shown import Lines
-from bridge.delivery import EVENT_TOPICS, read
+from bridge.delivery import EVENT_TOPICS
 from bridge.errors import CommandFailed
 from bridge.observability import configure
 
@@ -71,7 +72,7 @@ async def _print(
     lines = Lines(as_json=as_json)
     left = events
     try:
-        async with aclosing(read(settings, topics or None, from_beginning=from_beginning)) as records:
+        async with aclosing(read_json(settings, topics or None, from_beginning=from_beginning)) as records:
             async for record in records:
                 lines.show(record)
                 if left is not None:

@@ -108,6 +108,7 @@ _OPERATION: Final = {
     "latencyMs": 96,
     "asynchronous": False,
     "attempt": 1,
+    "sealedRequest": None,
 }
 _GAP: Final = {
     "change": "gap",

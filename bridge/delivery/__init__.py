@@ -13,8 +13,10 @@ from bridge.delivery.probe import KafkaProbe
 from bridge.delivery.publisher import Publisher
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.rights import ClusterView, creation_refusals, may_use, view_cluster
+from bridge.delivery.seal import Unsealable
 from bridge.delivery.state import PublisherState
 from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names, transactional_id_of
+from bridge.delivery.vault import Vault
 
 __all__ = [
     "EVENT_TOPICS",
@@ -35,6 +37,8 @@ __all__ = [
     "Position",
     "Publisher",
     "PublisherState",
+    "Unsealable",
+    "Vault",
     "connection",
     "connection_trouble",
     "create_missing_topics",

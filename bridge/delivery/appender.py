@@ -13,14 +13,14 @@ from bridge.delivery.failures import FAILURES, TOO_LARGE, reason
 from bridge.delivery.producer import BatchRefused, Producer, answered
 from bridge.delivery.topics import create_missing_topics, topic_name
 from bridge.errors import KafkaUnavailable
-from bridge.events import dead_letter
+from bridge.events import JSON, dead_letter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery.batches import Batch
     from bridge.delivery.failures import Refusal
-    from bridge.events import Record
+    from bridge.events import Encoding, Record
     from bridge.settings import Kafka
 
     Bury: TypeAlias = Callable[[Record, Refusal], Record]
@@ -31,8 +31,9 @@ log = structlog.get_logger(__name__)
 class Appender:
     """An idempotent producer of its own; a new one after each failure. Used by one task at a time."""
 
-    def __init__(self, settings: Kafka) -> None:
+    def __init__(self, settings: Kafka, encoding: Encoding = JSON) -> None:
         self._settings = settings
+        self._encoding = encoding
         self._producer: Producer | None = None
         self._partitions: dict[str, int] = {}
 
@@ -77,7 +78,7 @@ class Appender:
 
         def bury(record: Record, why: Refusal) -> Record:
             log.warning("dead-lettered", reason=why, records=1)
-            return dead_letter(record, why, at=timestamp / 1000)
+            return dead_letter(record, why, at=timestamp / 1000, encoding=self._encoding)
 
         due = await self._placed([bury(one, TOO_LARGE) if len(one.value) > MAX_VALUE else one for one in records])
         while due:

@@ -14,7 +14,7 @@ from bridge.delivery.failures import FAILURES, reason
 from bridge.delivery.topics import create_missing_topics, topic_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -42,7 +42,7 @@ class Follower:
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
 
-    async def run(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+    async def run(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """Hand over the values, in order within each partition; call `caught_up` at what was the end at the start.
 
         Never returns. After an outage it goes on where it was, so no value comes twice. A topic that doesn't exist, or
@@ -64,7 +64,7 @@ class Follower:
                     caught_up()
             await asyncio.sleep(backoff.next_delay())
 
-    async def _follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+    async def _follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         if self._settings.create_topics and not self._next:
             # Before any consumer asks for it: a broker that creates topics by itself makes them with its own settings.
             await create_missing_topics(self._settings)
@@ -87,7 +87,7 @@ class Follower:
                     caught_up()
                 fetched = await client.getmany(timeout_ms=POLL_MS)
                 for place, records in fetched.items():
-                    take([record.value for record in records if record.value is not None])
+                    await take([record.value for record in records if record.value is not None])
                     self._next[place] = records[-1].offset + 1
                     moved_at = loop.time()
 

@@ -51,6 +51,7 @@ from bridge.delivery.stored_position import (
 from bridge.delivery.topics import create_missing_topics, position_topic, topic_name, transactional_id_of
 from bridge.delivery.turn import Turn
 from bridge.errors import Fenced
+from bridge.events import JSON
 from bridge.observability import metrics
 from bridge.settings import Delivery
 
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from bridge.delivery.batches import Batch
     from bridge.delivery.failures import Refusal
     from bridge.delivery.position import Position
-    from bridge.events import Record
+    from bridge.events import Encoding, Record
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -82,10 +83,11 @@ that is slow, but works, must be able to finish a transaction."""
 class KafkaPublisher:
     """The `Publisher` of the real thing. One account, used by one task at a time."""
 
-    def __init__(self, settings: Kafka, account: str, password: SecretStr) -> None:
+    def __init__(self, settings: Kafka, account: str, password: SecretStr, encoding: Encoding = JSON) -> None:
         self._settings = settings
         self._account = account
         self._password = password
+        self._encoding = encoding
         self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
         self._owner = secrets.token_hex(8)
         self._turns = 0
@@ -120,7 +122,7 @@ class KafkaPublisher:
             raise RuntimeError("publish() before start()")
         self._turns += 1
         stored = seal_position(position, self._seal, owner=self._owner, turn=self._turns)
-        turn = Turn(self._account, records, stored, self._position_partition)
+        turn = Turn(self._account, records, stored, self._position_partition, self._encoding)
         backoff = Backoff()
         while True:
             try:

@@ -10,12 +10,13 @@ from bridge.delivery.follower import Follower
 from bridge.delivery.partition import partition_of
 from bridge.delivery.topics import topic_name
 from bridge.errors import KafkaUnavailable
+from bridge.events import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bridge.delivery.memory import MemoryKafka
-    from bridge.events import Record
+    from bridge.events import Encoding, Record
     from bridge.settings import Kafka
 
 MEMORY_POLL: Final = 0.01
@@ -38,7 +39,7 @@ class Ledger(Protocol):
             KafkaUnavailable: not within a deadline; some may be there nevertheless.
         """
 
-    async def follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """Hand over the topic's values from the beginning on, for ever; call `caught_up` at what is now the end."""
 
     def place(self, topic: str, key: str) -> Place:
@@ -52,9 +53,9 @@ class Ledger(Protocol):
 class KafkaLedger:
     """The `Ledger` of the real thing; `topic` is the one to follow, `placed` those that `place` can tell of."""
 
-    def __init__(self, settings: Kafka, topic: str, placed: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Kafka, topic: str, placed: Sequence[str] = (), encoding: Encoding = JSON) -> None:
         self._settings = settings
-        self._appender = Appender(settings)
+        self._appender = Appender(settings, encoding)
         self._follower = Follower(settings, topic)
         self._partitions: dict[str, int] = {}
         self._unplaced = list(placed)
@@ -66,7 +67,7 @@ class KafkaLedger:
             self._partitions[self._unplaced[-1]] = await self._appender.partitions(self._unplaced[-1])
             self._unplaced.pop()
 
-    async def follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """See `Ledger.follow`."""
         await self._follower.run(take, caught_up)
 
@@ -93,7 +94,7 @@ class MemoryLedger:
             raise KafkaUnavailable("kafka unreachable")
         self._kafka.records.extend(records)
 
-    async def follow(self, take: Callable[[Sequence[bytes]], None], caught_up: Callable[[], None]) -> None:
+    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """See `Ledger.follow`."""
         await self._kafka.available.wait()
         read = 0
@@ -101,7 +102,7 @@ class MemoryLedger:
         while True:
             fresh = self._kafka.records[read:]
             read += len(fresh)
-            take([record.value for record in fresh if record.topic == self._topic])
+            await take([record.value for record in fresh if record.topic == self._topic])
             if behind:
                 behind = False
                 caught_up()

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from bridge.delivery.failures import TOO_LARGE
 from bridge.delivery.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
 from bridge.errors import Fenced
-from bridge.events import Record, dead_letter
+from bridge.events import JSON, Record, dead_letter
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.delivery.position import Position
+    from bridge.events import Encoding
 
 UNAVAILABLE = PublisherState(connected=False, reason="kafka unreachable")
 
@@ -40,10 +41,11 @@ class MemoryKafka:
 class MemoryPublisher:
     """A `Publisher` that keeps the records in `kafka.records`. The later of two publishers of an account fences."""
 
-    def __init__(self, kafka: MemoryKafka, account: str) -> None:
+    def __init__(self, kafka: MemoryKafka, account: str, encoding: Encoding = JSON) -> None:
         self.kafka = kafka
         self.state: PublisherState = NOT_STARTED
         self._account = account
+        self._encoding = encoding
         self._epoch = 0
 
     @property
@@ -88,4 +90,4 @@ class MemoryPublisher:
         if len(record.value) <= self.kafka.max_record_bytes:
             return record
         metrics.events_dead_lettered.labels(self._account, TOO_LARGE).inc()
-        return dead_letter(record, TOO_LARGE, at=at)
+        return dead_letter(record, TOO_LARGE, at=at, encoding=self._encoding)

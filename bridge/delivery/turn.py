@@ -11,18 +11,27 @@ from bridge.delivery.failures import TOO_LARGE
 from bridge.delivery.stored_position import StoredPosition, encode
 from bridge.delivery.topics import POSITION_TOPIC
 from bridge.errors import KafkaUnavailable
-from bridge.events import Record, dead_letter
+from bridge.events import JSON, Record, dead_letter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bridge.delivery.failures import Refusal
+    from bridge.events import Encoding
 
 
 class Turn:
     """The records of one call, with dead letters in the place of what Kafka refused, and the position beside them."""
 
-    def __init__(self, account: str, records: Sequence[Record], stored: StoredPosition, partition: int) -> None:
+    def __init__(
+        self,
+        account: str,
+        records: Sequence[Record],
+        stored: StoredPosition,
+        partition: int,
+        encoding: Encoding = JSON,
+    ) -> None:
+        self._encoding = encoding
         self.number = stored.turn
         self.position = Batch(POSITION_TOPIC, partition, [Record(POSITION_TOPIC, account.encode(), encode(stored), [])])
         self.timestamp = time.time_ns() // 1_000_000
@@ -86,4 +95,4 @@ class Turn:
 
     def _bury(self, record: Record, reason: Refusal) -> Record:
         self.buried[reason] += 1
-        return dead_letter(record, reason, at=self.timestamp / 1000)
+        return dead_letter(record, reason, at=self.timestamp / 1000, encoding=self._encoding)

@@ -2,8 +2,9 @@
 
 from bridge.events import acknowledgement, operation, session, unrecognized, user_event
 from bridge.events.acknowledgement import Acknowledgement
-from bridge.events.cloudevent import HeaderTemplate, event_id, session_hash
+from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
 from bridge.events.dead_letter import DeadLetter, dead_letter
+from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
 from bridge.events.kinds import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.operation import Operation, Status, Upstream, operation_record
@@ -18,6 +19,9 @@ TOPICS = tuple(kind.topic for kind in KINDS)
 """Every topic that events are published to, without the prefix."""
 
 __all__ = [
+    "CONTENT_TYPE",
+    "FRAME_BYTES",
+    "JSON",
     "KINDS",
     "RECORD_KEY",
     "SCHEMA_PREFIX",
@@ -25,10 +29,14 @@ __all__ = [
     "Acknowledgement",
     "Change",
     "DeadLetter",
+    "Encode",
+    "Encoding",
+    "Form",
     "HeaderTemplate",
     "Headers",
     "Kind",
     "Operation",
+    "PlainJson",
     "Processing",
     "Record",
     "Session",
@@ -51,6 +59,7 @@ __all__ = [
     "session",
     "session_hash",
     "session_record",
+    "unframed",
     "unrecognized",
     "user_event",
     "user_event_key",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 SOURCE_PREFIX = "/web-services/"
 CONTENT_TYPE = "application/json"
 _SPEC_VERSION = ("ce_specversion", b"1.0")
-_CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
 
 
 def source(account: str) -> str:
@@ -48,15 +47,17 @@ class HeaderTemplate:
         schema: `ce_dataschema`, the `$id` of the value's schema.
         account: the account, for `ce_source`.
         time: `ce_time`, RFC 3339.
+        content_type: the value's media type.
     """
 
-    __slots__ = ("_schema", "_source", "_time", "_type")
+    __slots__ = ("_content_type", "_schema", "_source", "_time", "_type")
 
-    def __init__(self, type_: str, schema: str, account: str, time: str) -> None:
+    def __init__(self, type_: str, schema: str, account: str, time: str, content_type: str = CONTENT_TYPE) -> None:
         self._source = ("ce_source", source(account).encode())
         self._type = ("ce_type", type_.encode())
         self._time = ("ce_time", time.encode())
         self._schema = ("ce_dataschema", schema.encode())
+        self._content_type = ("content-type", content_type.encode())
 
     def headers(
         self, id_: bytes, subject: bytes, *, sequence: bytes | None = None, traceparent: str | None = None
@@ -77,7 +78,7 @@ class HeaderTemplate:
             self._time,
             ("ce_subject", subject),
             self._schema,
-            _CONTENT_TYPE,
+            self._content_type,
         ]
         if sequence is not None:
             headers.append(("ce_sequence", sequence))

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate, account_of
+from bridge.events.encoding import JSON, Encoding
 from bridge.events.fields import Account, Count, Time
 from bridge.events.record import Record
 from bridge.events.times import rfc3339
@@ -45,13 +46,14 @@ class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=F
     received_at: Annotated[Time, Meta(description="When Kafka refused it, RFC 3339, UTC, milliseconds.")]
 
 
-def dead_letter(record: Record, reason: Reason, *, at: float) -> Record:
+def dead_letter(record: Record, reason: Reason, *, at: float, encoding: Encoding = JSON) -> Record:
     """Make the record that stands for a refused one; its id tells the refused record's, so a retry gives the same.
 
     Args:
         record: what Kafka refused.
         reason: `too-large`, or `refused` for anything else that lies in the record.
         at: when it was refused, in epoch seconds.
+        encoding: how the dead letter is written.
     """
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
     digest = hashlib.sha256(record.value).hexdigest()
@@ -71,11 +73,12 @@ def dead_letter(record: Record, reason: Reason, *, at: float) -> Record:
     key = record.key[:MAX_KEY_BYTES].decode(errors="ignore").encode()
     id_ = f"{headers.get('ce_id', digest)}-dead-letter".encode()
     sequence = headers.get("ce_sequence")
-    template = HeaderTemplate(TYPE, SCHEMA, account or "", received_at)
+    form = encoding.form(SCHEMA)
+    template = HeaderTemplate(TYPE, form.schema, account or "", received_at, form.content_type)
     return Record(
         TOPIC,
         key,
-        msgspec.json.encode(value),
+        form.encode(value),
         template.headers(
             id_,
             key,

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate
+from bridge.events.encoding import JSON, Encoding
 from bridge.events.fields import Account, Count, Int64, JsonObject, Time
 from bridge.events.record import Record
 
@@ -98,11 +99,20 @@ class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
         int,
         Meta(description="How many times the operation has been, or may have been, sent to Web Services.", ge=1),
     ] = 1
+    sealed_request: Annotated[
+        str | None,
+        Meta(
+            description="The whole request, encrypted, for the bridge itself after a crash; null where `request` is "
+            "whole (privacy.phone_numbers = plain).",
+            extra_json_schema={"default": None},
+        ),
+    ] = None
 
 
-def operation_record(operation: Operation, *, traceparent: str | None = None) -> Record:
+def operation_record(operation: Operation, *, traceparent: str | None = None, encoding: Encoding = JSON) -> Record:
     """Make the record of an operation's event; a second try of the same event has the same id."""
     key = operation.reference_id.encode()
-    template = HeaderTemplate(TYPE, SCHEMA, operation.account, operation.at)
+    form = encoding.form(SCHEMA)
+    template = HeaderTemplate(TYPE, form.schema, operation.account, operation.at, form.content_type)
     id_ = f"{operation.reference_id}-{operation.status}-{operation.at}".encode()
-    return Record(TOPIC, key, msgspec.json.encode(operation), template.headers(id_, key, traceparent=traceparent))
+    return Record(TOPIC, key, form.encode(operation), template.headers(id_, key, traceparent=traceparent))

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate
+from bridge.events.encoding import JSON, Encoding
 from bridge.events.fields import Account, Time
 from bridge.events.record import Record
 from bridge.events.times import rfc3339
@@ -68,6 +69,7 @@ def session_record(
     reason: str | None = None,
     ack_extension: bool | None = None,
     traceparent: str | None = None,
+    encoding: Encoding = JSON,
 ) -> Record:
     """Make the record of a session event. Times are epoch seconds, sessions are their hashes.
 
@@ -88,5 +90,6 @@ def session_record(
     )
     id_ = f"{session}-{change}-{received_at}" if change == "resumed" else f"{session}-{change}"
     key = account.encode()
-    headers = HeaderTemplate(TYPE, SCHEMA, account, received_at).headers(id_.encode(), key, traceparent=traceparent)
-    return Record(TOPIC, key, msgspec.json.encode(value), headers)
+    form = encoding.form(SCHEMA)
+    template = HeaderTemplate(TYPE, form.schema, account, received_at, form.content_type)
+    return Record(TOPIC, key, form.encode(value), template.headers(id_.encode(), key, traceparent=traceparent))

@@ -2,6 +2,7 @@
 
 from bridge.operations.correlation import Correlator
 from bridge.operations.limits import Limits
+from bridge.operations.records import OperationRecords
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.state import PENDING, Evidence, OperationView, Times
 from bridge.operations.submission import Submission, referenced
@@ -17,6 +18,7 @@ __all__ = [
     "Correlator",
     "Evidence",
     "Limits",
+    "OperationRecords",
     "OperationView",
     "OperationsService",
     "OutboundRecordRequest",

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from bridge.errors import UpstreamRejected, UpstreamTimeout
-from bridge.events import Upstream, operation, operation_record, rfc3339
+from bridge.events import Upstream, operation, rfc3339
 from bridge.observability import metrics, tracing
 from bridge.operations.state import event_of
 from bridge.operations.view import Forwarded
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bridge.events import Operation, Record
     from bridge.operations.forwarding import Forwarding, Verdict
     from bridge.operations.journal import Journal
+    from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
     from bridge.operations.view import OperationsView
 
@@ -47,12 +48,15 @@ class Carrier:
         self,
         view: OperationsView,
         journal: Journal,
+        records: OperationRecords,
         lanes: Mapping[str, Forwarding],
+        *,
         on_accepted: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._view = view
         self._journal = journal
+        self._records = records
         self._lanes = lanes
         self._on_accepted = on_accepted
         self._clock = clock
@@ -107,7 +111,7 @@ class Carrier:
         forwarded = self._view.forwarded.get(event.reference_id)
         if traceparent is None and forwarded is not None:
             traceparent = forwarded.traceparent
-        return operation_record(event, traceparent=tracing.publishing(operation.TOPIC, traceparent))
+        return self._records.record(event, tracing.publishing(operation.TOPIC, traceparent))
 
     def end(self, view: OperationView) -> None:
         """Give a pending operation up: its acknowledgement did not come in time."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from bridge.events import operation, operation_record, rfc3339
+from bridge.events import operation, rfc3339
 from bridge.observability import metrics, tracing
 from bridge.operations.state import event_of, seconds
 from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bridge.events import Operation, Record
     from bridge.operations.journal import Journal
+    from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
     from bridge.operations.view import OperationsView, RecordName
     from bridge.webservices import Message
@@ -63,7 +64,7 @@ class Correlation:
         self.records: list[Record] = []
         """To be published in the same transaction as the acknowledgements."""
         for (event, record), cause in zip(matches, causes, strict=True):
-            self.records.append(operation_record(event, traceparent=self._trace(record, cause)))
+            self.records.append(correlator.records.record(event, self._trace(record, cause)))
 
     def _trace(self, record: Record, cause: str | None) -> str | None:
         """Let an acknowledgement's record carry the trace of its operation, where there is one; return the same."""
@@ -92,6 +93,7 @@ class Correlator:
         account: str,
         view: OperationsView,
         journal: Journal,
+        records: OperationRecords,
         *,
         loaded: asyncio.Event,
         clock: Callable[[], float] = time.time,
@@ -99,6 +101,8 @@ class Correlator:
         self._account = account
         self._view = view
         self._journal = journal
+        self.records = records
+        """How the operations' events are written."""
         self._loaded = loaded
         self._clock = clock
         self._early: dict[str, _Early] = {}
@@ -254,7 +258,7 @@ class Correlator:
 
     def record(self, event: Operation) -> Record:
         """Make the record of an event."""
-        return operation_record(event, traceparent=tracing.publishing(operation.TOPIC, self.traceparent(event)))
+        return self.records.record(event, tracing.publishing(operation.TOPIC, self.traceparent(event)))
 
     def traceparent(self, event: Operation) -> str | None:
         """Return the trace context of an operation that this process forwards, where it has one."""

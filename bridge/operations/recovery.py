@@ -74,7 +74,7 @@ class Recovery:
         if view is None or not self._promised(view):
             return  # acknowledged meanwhile
         too_old = self._clock() - seconds(view.received_at) > self._limits.async_max_age
-        if too_old or not repeatable(view.operation):
+        if too_old or view.sealed_request is not None or not repeatable(view.operation):
             self._carrier.end(view)
             return
         event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)

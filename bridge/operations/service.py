@@ -25,6 +25,7 @@ from bridge.operations.carrier import Carrier
 from bridge.operations.correlation import Correlator
 from bridge.operations.forwarding import Forwarding, Upstream
 from bridge.operations.journal import Journal
+from bridge.operations.records import OperationRecords
 from bridge.operations.recovery import Recovery
 from bridge.operations.state import seconds
 from bridge.operations.submission import referenced
@@ -62,6 +63,7 @@ class OperationsService:
         clients: Mapping[str, Upstream],
         ledger: Ledger,
         *,
+        records: OperationRecords | None = None,
         on_accepted: Callable[[str], None] = lambda _: None,
         load_patience: float = LOAD_PATIENCE,
         clock: Callable[[], float] = time.time,
@@ -75,11 +77,16 @@ class OperationsService:
         self._closed = False
         self._view = OperationsView(limit=limits.view_limit, age=limits.view_age, clock=clock)
         self._journal = Journal(ledger)
-        self._tail = Tail(ledger, self._view, self._learnt)
+        self._records = records or OperationRecords()
+        self._tail = Tail(ledger, self._records, self._view, self._learnt)
         self._lanes = {account: Forwarding(client, account, limits) for account, client in clients.items()}
-        self._carrier = Carrier(self._view, self._journal, self._lanes, on_accepted, clock)
+        self._carrier = Carrier(
+            self._view, self._journal, self._records, self._lanes, on_accepted=on_accepted, clock=clock
+        )
         self._correlators = {
-            account: Correlator(account, self._view, self._journal, loaded=self._tail.loaded, clock=clock)
+            account: Correlator(
+                account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=clock
+            )
             for account in clients
         }
         self._recoveries = [
@@ -117,7 +124,7 @@ class OperationsService:
         The same request under the same referenceId returns the known outcome, and forwards nothing.
 
         Raises:
-            UnknownAccount, Conflict, Busy: nothing was forwarded.
+            UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing was forwarded.
             UpstreamRejected: Web Services says no, or said no to the same request before.
             UpstreamError: there is no verdict.
         """
@@ -144,7 +151,7 @@ class OperationsService:
         The same request under the same referenceId returns the operation as it stands, and forwards nothing.
 
         Raises:
-            UnknownAccount, Conflict, Busy: nothing is forwarded.
+            UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing is forwarded.
             KafkaUnavailable: it can't be made durable now; nothing is forwarded.
         """
         event = self._event(submission, asynchronous=True)
@@ -217,6 +224,7 @@ class OperationsService:
         """Run for ever; nothing can be submitted before."""
         self._patient_until = asyncio.get_running_loop().time() + self._load_patience
         try:
+            await self._records.start()
             async with asyncio.TaskGroup() as group:
                 runs = [part.run for part in self._recoveries]
                 for run in (self._journal.run, self._carrier.run, self._tail.run, self._timeouts.run, *runs):
@@ -301,6 +309,7 @@ class OperationsService:
     def _enter(self, event: Operation) -> Forwarding:
         if self._closed:
             raise Busy("The bridge is stopping; nothing was forwarded.", retry_after=1)
+        self._records.check()
         lane = self._lanes[event.account]
         lane.enter()
         return lane

@@ -58,6 +58,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     record_handle: int | None
     request_json: bytes
     """The body that the caller sent, as JSON."""
+    sealed_request: str | None = None
+    """Where this process can't open it, and `request_json` lacks the phone numbers: then it must not be forwarded."""
     asynchronous: bool = False
     attempt: int = 1
     """How many times it has been, or may have been, sent to Web Services."""
@@ -129,6 +131,7 @@ def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Op
         "requested_by": view.requested_by,
         "record_handle": view.record_handle,
         "request": msgspec.Raw(view.request_json),
+        "sealed_request": view.sealed_request,
         "asynchronous": view.asynchronous,
         "attempt": view.attempt,
         "upstream": view.upstream,
@@ -160,6 +163,7 @@ def _first(event: Operation) -> OperationView:
         requested_by=event.requested_by,
         record_handle=event.record_handle,
         request_json=bytes(event.request),
+        sealed_request=event.sealed_request,
         asynchronous=event.asynchronous,
         attempt=event.attempt,
         times=_earliest(Times(), event),

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.events import Operation
+from bridge.delivery import Backoff
+from bridge.errors import RegistryUnavailable
 from bridge.operations.state import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery import Ledger
+    from bridge.events import Operation
+    from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
     from bridge.operations.view import OperationsView
 
 log = structlog.get_logger(__name__)
 
-_decode: Final = msgspec.json.Decoder(Operation).decode
+PATIENCE: Final = 5.0
+"""Seconds between two attempts to get a schema that the ledger's events need, at the most."""
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -36,24 +40,18 @@ UNREADABLE: Final = (ValueError, RecursionError)
 """What reading may raise: not of its types (msgspec's errors are ValueErrors), not UTF-8, no time; nested too deep."""
 
 
-def _read(value: bytes) -> Operation:
-    """Read an event, whoever wrote it.
-
-    Raises:
-        ValueError, RecursionError: it is none that the bridge could have written.
-    """
-    event = _decode(value)
-    _decode_request(event.request)
-    seconds(event.at)
-    seconds(event.received_at)
-    return event
-
-
 class Tail:
     """`learnt` hears of each operation that was not pending here before and is now."""
 
-    def __init__(self, ledger: Ledger, view: OperationsView, learnt: Callable[[OperationView], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        records: OperationRecords,
+        view: OperationsView,
+        learnt: Callable[[OperationView], None],
+    ) -> None:
         self._ledger = ledger
+        self._records = records
         self._view = view
         self._learnt = learnt
         self.loaded = asyncio.Event()
@@ -64,11 +62,11 @@ class Tail:
         self._view.loading = True
         await self._ledger.follow(self._take, self._caught_up)
 
-    def _take(self, values: Sequence[bytes]) -> None:
+    async def _take(self, values: Sequence[bytes]) -> None:
         unreadable = 0
         for value in values:
             try:
-                event = _read(value)
+                event = await self._read(value)
             except UNREADABLE:
                 unreadable += 1
                 continue
@@ -78,6 +76,26 @@ class Tail:
                 self._learnt(view)
         if unreadable:
             log.warning("operation-events-unreadable", events=unreadable)
+
+    async def _read(self, value: bytes) -> Operation:
+        """Return the event, whoever wrote it; a schema that can't be had now is waited for.
+
+        Raises:
+            ValueError, RecursionError: it is none that the bridge could have written.
+        """
+        backoff = Backoff(cap=PATIENCE)
+        while True:
+            try:
+                event = await self._records.read(value)
+            except RegistryUnavailable as error:
+                if backoff.attempts == 0:
+                    log.warning("operation-events-held", reason=str(error))
+                await asyncio.sleep(backoff.next_delay())
+            else:
+                _decode_request(event.request)
+                seconds(event.at)
+                seconds(event.received_at)
+                return event
 
     def _caught_up(self) -> None:
         self._view.sort()

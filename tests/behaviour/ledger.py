@@ -23,7 +23,7 @@ class Reader:
         self.at_the_end: list[str] | None = None
         """What it had when it was told that it is at the end."""
 
-    def take(self, values: Sequence[bytes]) -> None:
+    async def take(self, values: Sequence[bytes]) -> None:
         self.values += [value.decode() for value in values]
 
     def caught_up(self) -> None:

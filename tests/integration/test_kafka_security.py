@@ -5,7 +5,7 @@ import itertools
 import re
 import shlex
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +112,11 @@ async def publish_everything(settings: Kafka) -> None:
     publisher = KafkaPublisher(settings, ACCOUNT, SecretStr("secret"))
     ledger = KafkaLedger(settings, "operations.v1", ("acknowledgements.v1",))
     caught_up = asyncio.Event()
-    following = asyncio.create_task(ledger.follow(lambda _: None, caught_up.set))
+
+    async def take(_: Sequence[bytes]) -> None:
+        pass  # what is read does not matter here
+
+    following = asyncio.create_task(ledger.follow(take, caught_up.set))
     key = uuid.uuid4().bytes
     position = Position(
         client_id="c", acknowledgement=1, base_sequence=0, next_sequence=1, cookies={}, last_reply_at=1.0

@@ -1,8 +1,9 @@
-"""The real parts of integration tests and benchmarks: Apache Kafka, and Web Services around a CometD 3 server."""
+"""The real parts of tests and benchmarks: Kafka, Web Services around a CometD 3 server, and a schema registry."""
 
 from tests.real.cometd import RealWebServices
 from tests.real.kafka import RealKafka
 from tests.real.process import StartFailed
+from tests.real.registry import RealRegistry
 from tests.real.required import real_parts, require_real_parts
 
-__all__ = ["RealKafka", "RealWebServices", "StartFailed", "real_parts", "require_real_parts"]
+__all__ = ["RealKafka", "RealRegistry", "RealWebServices", "StartFailed", "real_parts", "require_real_parts"]

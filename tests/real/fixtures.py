@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from tests.real.cometd import RealWebServices
 from tests.real.kafka import RealKafka
+from tests.real.registry import RealRegistry
 from tests.real.required import require_real_parts
 
 
@@ -16,6 +17,14 @@ async def real_kafka() -> AsyncIterator[RealKafka]:
     require_real_parts()
     async with RealKafka() as kafka:
         yield kafka
+
+
+@pytest_asyncio.fixture(scope="session")
+async def real_registry() -> AsyncIterator[RealRegistry]:
+    """One schema registry for the whole run: a test uses topics, and so subjects, of its own."""
+    require_real_parts()
+    async with RealRegistry() as registry:
+        yield registry
 
 
 @pytest_asyncio.fixture

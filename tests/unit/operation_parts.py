@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from bridge.cometd import Event
 from bridge.delivery import MemoryKafka, MemoryLedger
 from bridge.events import Operation, Record, Upstream
-from bridge.operations import LEDGER_TOPIC, Limits, OperationsService, Submission
+from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService, Submission
 from bridge.translation import Translation, Translator
 from bridge.webservices import DoNotCallByHandle, UpstreamReply
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from bridge.delivery import Ledger
+    from bridge.privacy import Concealment
 
 ACCOUNT = "agent"
 SAMPLE: dict[str, Any] = {
@@ -69,12 +71,17 @@ def submission(reference: str | None = "1", handle: int | None = 13, **changes: 
     return Submission(None, handle, DoNotCallByHandle.model_validate(body), requested_by="crm")
 
 
+def _time(ahead: float) -> float:
+    return time.time() + ahead
+
+
 @asynccontextmanager
 async def running(
     upstream: ScriptedUpstream,
     kafka: MemoryKafka | None = None,
     *,
     ledger: Ledger | None = None,
+    records: OperationRecords | None = None,
     load_patience: float = 5.0,
     ahead: float = 0.0,
     **limits: Any,
@@ -85,8 +92,9 @@ async def running(
         Limits(**limits),
         {ACCOUNT: upstream},
         ledger or MemoryLedger(kafka, LEDGER_TOPIC),
+        records=records,
         load_patience=load_patience,
-        clock=lambda: time.time() + ahead,
+        clock=partial(_time, ahead),
     )
     task = asyncio.create_task(service.run())
     try:
@@ -101,10 +109,12 @@ async def running(
             task.result()
 
 
-def translated(*bodies: dict[str, Any], first: int = 0) -> Translation:
+def translated(*bodies: dict[str, Any], first: int = 0, privacy: Concealment | None = None) -> Translation:
     """What the relay makes of these messages."""
     events = [Event("/v2/me/outbound", msgspec.Raw(msgspec.json.encode(body))) for body in bodies]
-    return Translator(ACCOUNT).translate(events, session="s", first_sequence=first, received_at=1_767_268_800.0)
+    return Translator(ACCOUNT, privacy=privacy).translate(
+        events, session="s", first_sequence=first, received_at=1_767_268_800.0
+    )
 
 
 def acknowledgement(reference: object = "1", *, handle: int = 13, **changes: Any) -> dict[str, Any]:
@@ -118,11 +128,14 @@ def acknowledgement(reference: object = "1", *, handle: int = 13, **changes: Any
 
 
 async def turn(
-    service: OperationsService, *bodies: dict[str, Any], kafka: MemoryKafka | None = None
+    service: OperationsService,
+    *bodies: dict[str, Any],
+    kafka: MemoryKafka | None = None,
+    privacy: Concealment | None = None,
 ) -> list[Operation]:
     """One turn of the relay with these messages; return the operation events that it would publish."""
     correlator = service.correlator(ACCOUNT)
-    translation = translated(*bodies)
+    translation = translated(*bodies, privacy=privacy)
     match = await correlator.match(translation.parsed, translation.records)
     records = [] if match is None else match.records
     if kafka is not None:

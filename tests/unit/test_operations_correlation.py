@@ -12,6 +12,7 @@ from bridge.delivery import MemoryKafka
 from bridge.errors import UpstreamUnreachable
 from bridge.operations.correlation import Correlator
 from bridge.operations.journal import Journal
+from bridge.operations.records import OperationRecords
 from bridge.operations.view import OperationsView
 from tests.unit.operation_parts import (
     ACCOUNT,
@@ -212,11 +213,16 @@ async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
         await eventually(lambda: [one.status for one in told(kafka, "7")] == ["accepted", "acknowledged"])
 
 
+def unconnected(loaded: asyncio.Event) -> Correlator:
+    view, journal = OperationsView(limit=10, age=60), Journal(None)  # type: ignore[arg-type]
+    return Correlator(ACCOUNT, view, journal, OperationRecords(), loaded=loaded)
+
+
 async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """A relay goes on with its session though the ledger is not loaded, and until then ends no operation."""
     monkeypatch.setattr("bridge.operations.correlation.LOAD_PATIENCE", 0.01)
     loaded = asyncio.Event()
-    correlator = Correlator(ACCOUNT, OperationsView(limit=10, age=60), Journal(None), loaded=loaded)  # type: ignore[arg-type]
+    correlator = unconnected(loaded)
     async with asyncio.timeout(5):
         await correlator.start()
     correlator.turned()
@@ -227,12 +233,7 @@ async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.Monke
 
 async def test_early_acknowledgements_are_bounded() -> None:
     """Acknowledgements of other systems' operations take a bounded room."""
-    correlator = Correlator(
-        ACCOUNT,
-        OperationsView(limit=10, age=60),
-        Journal(None),  # type: ignore[arg-type]
-        loaded=asyncio.Event(),
-    )
+    correlator = unconnected(asyncio.Event())
     for start in range(0, 10_000, 500):
         translation = translated(*(acknowledgement(str(start + number)) for number in range(500)))
         assert await correlator.match(translation.parsed, translation.records) is None

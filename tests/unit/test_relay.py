@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options
 from bridge.delivery import InFlight, MemoryKafka, MemoryPublisher, Position
 from bridge.errors import Fenced
+from bridge.events import JSON
 from bridge.numbering import NOWHERE
 from bridge.relay import Relay
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bridge.events import Record
+    from bridge.events import Encoding, Record
 
 ACCOUNT = "agent"
 OPTIONS = Options(account=ACCOUNT, path="/cometd", channels=("/v2/me/*",))
@@ -92,11 +93,10 @@ class Server:
 class Process:
     """One life of the bridge: polls as `bridge.cometd` does, until it crashes."""
 
-    def __init__(self, server: Server, publisher: MemoryPublisher) -> None:
+    def __init__(self, server: Server, publisher: MemoryPublisher, encoding: Encoding = JSON) -> None:
         self._server = server
-        self.relay = Relay(
-            OPTIONS, HttpSession("http://127.0.0.1:9", request_timeout=1), NoCredentials(), publisher, chunk=3
-        )
+        http = HttpSession("http://127.0.0.1:9", request_timeout=1)
+        self.relay = Relay(OPTIONS, http, NoCredentials(), publisher, encoding=encoding, chunk=3)
         self._relay_http = self.relay._http
         self._acknowledged = 0
 

@@ -53,6 +53,12 @@ def config(tmp_path: Path) -> Path:
         ("BRIDGE_KAFKA__TOPIC_PREFIX", "gws", "site-1", "site-1"),
         ("BRIDGE_KAFKA__DELIVERY", Delivery.EXACTLY_ONCE, "at-least-once", Delivery.AT_LEAST_ONCE),
         ("BRIDGE_KAFKA__FORMAT", "json", "json", "json"),
+        ("BRIDGE_KAFKA__REGISTRY__URL", None, "http://registry:8081/", "http://registry:8081"),
+        ("BRIDGE_KAFKA__REGISTRY__SSL_CAFILE", None, __file__, Path(__file__)),
+        ("BRIDGE_KAFKA__REGISTRY__SSL_CERTFILE", None, __file__, Path(__file__)),
+        ("BRIDGE_KAFKA__REGISTRY__AUTO_REGISTER", True, "false", False),
+        ("BRIDGE_KAFKA__REGISTRY__SUBJECT_NAMING", "topic", "record", "record"),
+        ("BRIDGE_KAFKA__REGISTRY__REQUEST_TIMEOUT", 10, "2.5", 2.5),
         ("BRIDGE_KAFKA__SECURITY_PROTOCOL", "PLAINTEXT", "SSL", "SSL"),
         ("BRIDGE_KAFKA__SASL_MECHANISM", None, "SCRAM-SHA-512", "SCRAM-SHA-512"),
         ("BRIDGE_KAFKA__SASL_USERNAME", None, "relay", "relay"),
@@ -70,6 +76,7 @@ def config(tmp_path: Path) -> Path:
         ("BRIDGE_HTTP__AUTHENTICATION__AUDIENCE", None, "bridge", "bridge"),
         ("BRIDGE_HTTP__AUTHENTICATION__ALGORITHMS", ("RS256", "ES256"), '["EdDSA"]', ("EdDSA",)),
         ("BRIDGE_OPERATIONS__ACKNOWLEDGEMENT_TIMEOUT", 30, "2.5", 2.5),
+        ("BRIDGE_PRIVACY__PHONE_NUMBERS", "plain", "omit", "omit"),
         ("BRIDGE_STATE_DIR", None, "/var/lib/bridge", Path("/var/lib/bridge")),
         ("BRIDGE_LOG__FORMAT", "json", "console", "console"),
         ("BRIDGE_LOG__LEVEL", "info", "debug", "debug"),
@@ -145,7 +152,7 @@ def test_empty_variable_is_not_set() -> None:
     assert settings.state_dir is None
 
 
-@pytest.mark.parametrize("section", ["web_services", "kafka"])
+@pytest.mark.parametrize("section", ["web_services", "kafka", "registry", "privacy"])
 def test_secret_from_file(tmp_path: Path, section: str) -> None:
     """A secret is read from the file that `*_FILE` names, without the newline at its end."""
     file = tmp_path / "secret"
@@ -154,6 +161,15 @@ def test_secret_from_file(tmp_path: Path, section: str) -> None:
     if section == "web_services":
         del environment["BRIDGE_WEB_SERVICES__PASSWORD"]
         secret = load(environment=environment | {"BRIDGE_WEB_SERVICES__PASSWORD_FILE": str(file)}).accounts[0].password
+    elif section == "privacy":
+        privacy = load(environment=environment | {"BRIDGE_PRIVACY__SECRET_FILE": str(file)}).privacy
+        assert privacy.secret is not None
+        secret = privacy.secret
+    elif section == "registry":
+        environment["BRIDGE_KAFKA__REGISTRY__USERNAME"] = "bridge"
+        found = load(environment=environment | {"BRIDGE_KAFKA__REGISTRY__PASSWORD_FILE": str(file)})
+        assert found.kafka.registry.password is not None
+        secret = found.kafka.registry.password
     else:
         kafka = load(environment=environment | {"BRIDGE_KAFKA__SASL_PASSWORD_FILE": str(file)}).kafka
         assert kafka.sasl_password is not None
@@ -232,6 +248,18 @@ def test_kubernetes_service_links_are_no_settings() -> None:
             {"BRIDGE_KAFKA__BOOTSTRAP_SERVERS": f"u:{SECRET}@k:1"},
             "BRIDGE_KAFKA__BOOTSTRAP_SERVERS: should be host:port",
         ),
+        ({"BRIDGE_KAFKA__FORMAT": "avro-registry"}, "BRIDGE_KAFKA__REGISTRY__URL: is required with avro-registry"),
+        ({"BRIDGE_KAFKA__REGISTRY__URL": f"http://u:{SECRET}@h"}, "BRIDGE_KAFKA__REGISTRY__URL: must hold no user"),
+        (
+            {"BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET},
+            "BRIDGE_KAFKA__REGISTRY__USERNAME: is required with password",
+        ),
+        (
+            {"BRIDGE_KAFKA__REGISTRY__SSL_KEYFILE": __file__},
+            "BRIDGE_KAFKA__REGISTRY__SSL_CERTFILE: is required with ssl_keyfile",
+        ),
+        ({"BRIDGE_PRIVACY__PHONE_NUMBERS": "hmac"}, "BRIDGE_PRIVACY__SECRET: is required with hmac"),
+        ({"BRIDGE_PRIVACY__SECRET": SECRET[:7]}, "BRIDGE_PRIVACY__SECRET: should have at least 16 characters"),
         ({"BRIDGE_ACCOUNTS": f"[{SECRET}"}, "BRIDGE_ACCOUNTS: is not JSON"),
         ({"BRIDGE_ACCOUNTS": "[" * 100_000}, "BRIDGE_ACCOUNTS: is not JSON"),
         ({"BRIDGE_ACCOUNTS": f'"{SECRET}"'}, "BRIDGE_ACCOUNTS: is not a JSON array"),
@@ -312,7 +340,7 @@ def test_faults_of_the_file(config: Path) -> None:
         f"{config}: accounts[0].password: is required",
         f"{config}: http.hots: is no setting; did you mean host?",
         f"{config}: http.port: should be a valid integer, unable to parse string as an integer",
-        "BRIDGE_KAFKA__FORMAT: should be 'json'",
+        "BRIDGE_KAFKA__FORMAT: should be 'json', 'json-registry' or 'avro-registry'",
         "BRIDGE_LOG__LEVEL: should be 'debug', 'info', 'warning' or 'error'",
     ]
 
@@ -341,7 +369,13 @@ def test_unreadable_file(config: Path, content: bytes | None, expected: str) -> 
 def test_secrets_never_show() -> None:
     """Neither repr nor str nor the masked settings show a secret."""
     settings = load(
-        environment=ENVIRONMENT | {"BRIDGE_KAFKA__SASL_PASSWORD": SECRET, "BRIDGE_KAFKA__SSL_PASSWORD": SECRET}
+        environment=ENVIRONMENT
+        | {"BRIDGE_KAFKA__SASL_PASSWORD": SECRET, "BRIDGE_KAFKA__SSL_PASSWORD": SECRET}
+        | {
+            "BRIDGE_PRIVACY__SECRET": SECRET * 2,
+            "BRIDGE_KAFKA__REGISTRY__USERNAME": "u",
+            "BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET,
+        }
     )
     shown = masked(settings)
     assert shown["kafka"]["sasl_password"] == shown["accounts"][0]["password"] == "***"

@@ -1,0 +1,33 @@
+"""The published events as commands read them: their values in JSON, whatever format they are in."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bridge.delivery import read
+from bridge.registry import encoding_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from bridge.delivery import ConsumedRecord
+    from bridge.settings import Kafka
+
+
+async def read_json(
+    settings: Kafka, topics: Sequence[str] | None = None, *, from_beginning: bool = False, until_end: bool = False
+) -> AsyncGenerator[ConsumedRecord, None]:
+    """Do as `bridge.delivery.read` does; a value whose schema is not known comes as it is.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read.
+        RegistryUnavailable: a value's schema can't be had from the registry.
+        SettingsError: what talks to the registry is not installed.
+    """
+    encoding = encoding_of(settings)
+    async with aclosing(read(settings, topics, from_beginning=from_beginning, until_end=until_end)) as records:
+        async for record in records:
+            value = record.value
+            yield record if value is None else replace(record, value=await encoding.json_of(value))

@@ -1,0 +1,174 @@
+"""Takes phone numbers out of what is published: a keyed hash stands for each, or nothing does."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bridge.privacy.numbers import (
+    FEWEST_INSIDE,
+    FEWEST_SEEN,
+    INTERNATIONAL,
+    Holds,
+    digits,
+    holds,
+    is_number,
+    normalised,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bridge.settings import Privacy
+
+PREFIX: Final = "hmac:"
+OMITTED: Final = "omitted"
+"""Stands in keys and inside texts for a number that nothing is to tell of."""
+_NULL: Final = msgspec.Raw(b"null")
+_DIGIT: Final = re.compile(r"[0-9]").search
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
+
+
+class _Gone:
+    """Stands for what is left out."""
+
+
+_GONE: Final = _Gone()
+
+
+def concealment_of(settings: Privacy) -> Concealment | None:
+    """Return what the settings ask for, None where numbers are published as they are."""
+    if settings.phone_numbers == "plain":
+        return None
+    if settings.phone_numbers == "omit" or settings.secret is None:
+        return Concealment(None)
+    return Concealment(settings.secret.get_secret_value().encode())
+
+
+class Concealment:
+    """With a secret a number becomes `hmac:` and HMAC-SHA-256 in base64url: equal ones stay equal. Without, nothing."""
+
+    def __init__(self, secret: bytes | None) -> None:
+        self._secret = secret
+
+    def number(self, number: str) -> str | None:
+        """Return what stands for a number in a value."""
+        if self._secret is None:
+            return None
+        digest = hmac.digest(self._secret, normalised(number).encode(errors="replace"), "sha256")
+        return PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def key(self, number: str | None) -> str | None:
+        """Return what stands for a number in a key, which must not be without."""
+        return number and (self.number(number) or OMITTED)
+
+    def of(self, content: msgspec.Raw, number: str | None = None) -> Concealed:
+        """Look through one message, of which `number` is known already."""
+        return Concealed(self, content, [] if number is None else [number])
+
+
+class Concealed:
+    """One message without its phone numbers: where they are told by name, and wherever else the same ones stand."""
+
+    def __init__(self, rule: Concealment, content: msgspec.Raw, numbers: Iterable[str]) -> None:
+        self._rule = rule
+        self._seen = {normalised(number): number for number in numbers if digits(number) >= FEWEST_SEEN}
+        try:
+            self._content: Any = msgspec.json.decode(content)
+            self._collect(self._content, None)
+        except _UNREADABLE:
+            self._content = _GONE
+        self._inside = self._pattern()
+
+    @property
+    def content(self) -> msgspec.Raw:
+        """The message; `null` where it can't be looked through."""
+        return self._raw(self._content)
+
+    def part(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """Return a part of the message."""
+        try:
+            return self._raw(msgspec.json.decode(raw))
+        except _UNREADABLE:
+            return _NULL
+
+    def number(self, number: str | None) -> str | None:
+        """Return what stands for a text that is a number in any case."""
+        return number and self._rule.number(number)
+
+    def text(self, text: str | None) -> str | None:
+        """Return a text of the message; None where it is a number that nothing stands for."""
+        if text is None:
+            return None
+        found = self._text(text)
+        return found if isinstance(found, str) else None
+
+    def _raw(self, content: Any) -> msgspec.Raw:
+        try:
+            found = self._without(content, None)
+            return _NULL if isinstance(found, _Gone) else msgspec.Raw(msgspec.json.encode(found))
+        except _UNREADABLE:
+            return _NULL
+
+    def _collect(self, content: Any, name: str | None) -> None:
+        if isinstance(content, dict):
+            for key, value in content.items():
+                self._collect(value, key)
+        elif isinstance(content, list):
+            for value in content:
+                self._collect(value, name)
+        elif (text := _scalar(content)) is not None:
+            what = Holds.PERHAPS if name is None else holds(name)
+            certain = what is Holds.NUMBERS and digits(text) >= FEWEST_SEEN
+            if certain or (what is Holds.PERHAPS and is_number(text)):
+                self._seen[normalised(text)] = text
+
+    def _pattern(self) -> re.Pattern[str] | None:
+        forms = {form for pair in self._seen.items() for form in pair if digits(form) >= FEWEST_INSIDE}
+        if not forms:
+            return None
+        longest_first = sorted(forms, key=len, reverse=True)
+        return re.compile(f"(?<![0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![0-9])")
+
+    def _without(self, content: Any, name: str | None) -> Any:
+        if isinstance(content, dict):
+            members = ((key, self._without(value, key)) for key, value in content.items())
+            return {self.text(key) or OMITTED: value for key, value in members if value is not _GONE}
+        if isinstance(content, list):
+            return [one for value in content if (one := self._without(value, name)) is not _GONE]
+        text = _scalar(content)
+        if text is None:
+            return content
+        if name is not None and holds(name) is Holds.NUMBERS and text:
+            return self._number(text)
+        if isinstance(content, str):
+            return self._text(content)
+        return self._number(text) if digits(text) >= FEWEST_INSIDE and text in self._seen else content
+
+    def _text(self, text: str) -> str | _Gone:
+        if _DIGIT(text) is None:
+            return text
+        if normalised(text) in self._seen:
+            return self._number(text)
+        if self._inside is not None:
+            text = self._inside.sub(self._found, text)
+        return INTERNATIONAL.sub(self._found, text) if "+" in text else text
+
+    def _found(self, match: re.Match[str]) -> str:
+        return self._rule.number(match[0]) or OMITTED
+
+    def _number(self, number: str) -> str | _Gone:
+        return self._rule.number(number) or _GONE
+
+
+def _scalar(content: Any) -> str | None:
+    """Return a text, or the digits of a number; None for anything else."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        return None
+    return str(int(content)) if isinstance(content, float) and content.is_integer() else str(content)

@@ -1,0 +1,147 @@
+"""What the bridge asks of a schema registry with Confluent's API; each call has a deadline.
+
+Each conversation has a client of its own: there is one at the start, and hardly ever another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from bridge.errors import RegistryUnavailable
+from bridge.registry.subjects import Found
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bridge.registry.subjects import Subject
+    from bridge.settings import Registry
+
+
+class SchemaRegistry:
+    """The registry of the settings, which name its URL."""
+
+    def __init__(self, settings: Registry) -> None:
+        self._settings = settings
+
+    async def id_of(self, subject: Subject) -> int:
+        """Return the id of a subject's schema; register it where it is missing and that is wanted.
+
+        What is there stays as it is: the compatibility level is set only together with a registration.
+
+        Raises:
+            RegistryUnavailable: the registry can't be reached, or refuses; or the schema is missing, and may not be
+                registered.
+        """
+        async with self._talk(subject.name) as client:
+            known = await _find(client, subject)
+            if known is not None:
+                return known
+            if not self._settings.auto_register:
+                raise RegistryUnavailable(
+                    f"{subject.name} lacks the bridge's schema ({subject.kind.name}); register it, or set "
+                    "BRIDGE_KAFKA__REGISTRY__AUTO_REGISTER=true"
+                )
+            await client.set_compatibility(subject.name, subject.compatibility)
+            registered: int = await client.register_schema(subject.name, _schema(subject))
+            return registered
+
+    async def look(self, subject: Subject) -> Found:
+        """Tell how a subject's schema stands there; changes nothing.
+
+        Raises:
+            RegistryUnavailable: the registry can't be reached, or refuses.
+        """
+        async with self._talk(subject.name) as client:
+            if await _find(client, subject) is not None:
+                return Found.THERE
+            try:
+                fits = await client.test_compatibility(subject.name, _schema(subject))
+            except SchemaRegistryError as error:
+                if error.http_status_code == 404:
+                    return Found.MISSING  # there is no earlier version to break with
+                raise
+            return Found.MISSING if fits else Found.INCOMPATIBLE
+
+    async def avro_schema(self, id_: int) -> str | None:
+        """Return the Avro schema of that id, None where there is none.
+
+        Raises:
+            RegistryUnavailable: the registry can't be reached, or refuses.
+        """
+        async with self._talk(f"schema {id_}") as client:
+            try:
+                schema = await client.get_schema(id_)
+            except SchemaRegistryError as error:
+                if error.http_status_code == 404:
+                    return None
+                raise
+            text: str | None = schema.schema_str
+            return text if schema.schema_type == "AVRO" else None
+
+    @asynccontextmanager
+    async def _talk(self, subject: str) -> AsyncIterator[Any]:
+        """One conversation about `subject`, within the deadline."""
+        try:
+            async with asyncio.timeout(self._settings.request_timeout), self._client() as client:
+                yield client
+        except RegistryUnavailable:
+            raise
+        except Exception as error:
+            # Whatever it is, it is the registry's: which HTTP library is under the client is the client's own affair.
+            raise RegistryUnavailable(_reason(error, subject, self._settings)) from error
+
+    def _client(self) -> Any:
+        settings = self._settings
+        properties = {
+            "url": settings.url,
+            "timeout": settings.request_timeout,
+            "max.retries": 0,  # the whole conversation is tried again, and readiness tells why
+            "ssl.ca.location": settings.ssl_cafile and str(settings.ssl_cafile),
+            "ssl.certificate.location": settings.ssl_certfile and str(settings.ssl_certfile),
+            "ssl.key.location": settings.ssl_keyfile and str(settings.ssl_keyfile),
+        }
+        if settings.username is not None and settings.password is not None:
+            properties["basic.auth.user.info"] = f"{settings.username}:{settings.password.get_secret_value()}"
+        return AsyncSchemaRegistryClient({name: value for name, value in properties.items() if value is not None})
+
+
+async def _find(client: Any, subject: Subject) -> int | None:
+    try:
+        found = await client.lookup_schema(subject.name, _schema(subject))
+    except SchemaRegistryError as error:
+        if error.http_status_code == 404:  # neither the subject nor the schema in it
+            return None
+        raise
+    id_: int = found.schema_id
+    return id_
+
+
+def _schema(subject: Subject) -> Any:
+    return Schema(subject.schema, subject.schema_type)
+
+
+def _reason(error: Exception, subject: str, settings: Registry) -> str:
+    """One short sentence. The registry's own words are left out: they are long, and quote the schema."""
+    if isinstance(error, SchemaRegistryError):
+        status = error.http_status_code
+        if status in {401, 403}:
+            return (
+                f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
+            )
+        if status == 409:
+            return (
+                f"the schema registry finds the bridge's schema incompatible with what {subject} has (409); another "
+                "application uses the subject, or it was registered by a newer bridge"
+            )
+        return f"the schema registry answers {status} (error {error.error_code}) for {subject}"
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return "the schema registry does not answer in time"
+    if isinstance(error, ssl.SSLError | FileNotFoundError):
+        return "a certificate or key of the schema registry can't be used; check BRIDGE_KAFKA__REGISTRY__SSL_*"
+    return f"the schema registry at {settings.url} can't be used ({type(error).__name__})"

@@ -1,0 +1,129 @@
+"""Values in the registry's wire format: a frame with the schema's id, and JSON or Avro behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from bridge.delivery import Backoff
+from bridge.errors import RegistryUnavailable, SettingsError
+from bridge.events import CONTENT_TYPE, FRAME_BYTES, JSON, Form, PlainJson
+from bridge.registry.avro import avro_writer
+from bridge.registry.subjects import subjects
+
+if TYPE_CHECKING:
+    from bridge.events import Encode, Encoding
+    from bridge.registry.client import SchemaRegistry
+    from bridge.registry.reading import Reader
+    from bridge.registry.subjects import Subject
+    from bridge.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+AVRO: Final = "application/avro"
+PATIENCE: Final = 5.0
+"""Seconds between two attempts to reach the registry, at the most."""
+_NOT_INSTALLED: Final = (
+    "BRIDGE_KAFKA__REGISTRY__URL: needs more to be installed: pip install 'cometd-kafka-bridge[registry]'"
+)
+
+
+def encoding_of(settings: Kafka) -> Encoding:
+    """Return the encoding that the settings ask for. It reads every format, as far as a registry is named.
+
+    Raises:
+        SettingsError: what talks to a registry is not installed.
+    """
+    if settings.registry.url is None:
+        return JSON
+    registry, reader = parts(settings)
+    return PlainJson(reader.json_of) if settings.format == "json" else RegistryEncoding(settings, registry, reader)
+
+
+def parts(settings: Kafka) -> tuple[SchemaRegistry, Reader]:
+    """Return what talks to the registry.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    try:
+        from bridge.registry.client import SchemaRegistry  # noqa: PLC0415 -- there only with the extra
+        from bridge.registry.reading import Reader  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise SettingsError([_NOT_INSTALLED]) from None
+    registry = SchemaRegistry(settings.registry)
+    return registry, Reader(registry)
+
+
+class RegistryEncoding:
+    """Writes with the ids that the registry gives the bridge's schemas; it is not asked again."""
+
+    def __init__(self, settings: Kafka, registry: SchemaRegistry, reader: Reader) -> None:
+        self._subjects = subjects(settings)
+        self._registry = registry
+        self._reader = reader
+        self._forms: dict[str, Form] = {}
+        self._complete = asyncio.Event()
+        self.missing: str | None = "the schema registry has not answered yet"
+
+    async def run(self) -> None:
+        """See `Encoding.run`."""
+        backoff = Backoff(first=0.2, cap=PATIENCE)
+        told: str | None = None
+        while not self._complete.is_set():
+            try:
+                ids = {subject.name: await self._take(subject) for subject in self._subjects}
+            except RegistryUnavailable as error:
+                self.missing = str(error)
+                if self.missing != told:
+                    told = self.missing
+                    log.warning("schema-registry-unavailable", reason=told)
+                await asyncio.sleep(backoff.next_delay())
+            else:
+                self.missing = None
+                self._complete.set()
+                log.info("schemas-known", ids=ids)
+
+    async def ready(self) -> None:
+        """See `Encoding.ready`."""
+        await self._complete.wait()
+
+    def form(self, schema: str) -> Form:
+        """See `Encoding.form`."""
+        if self.missing is not None:
+            raise RegistryUnavailable(f"Values can't be written yet: {self.missing}")
+        return self._forms[schema]
+
+    async def json_of(self, value: bytes) -> bytes:
+        """See `Encoding.json_of`."""
+        return await self._reader.json_of(value)
+
+    async def _take(self, subject: Subject) -> int:
+        """Learn how values of one kind are written."""
+        id_ = await self._registry.id_of(subject)
+        frame = b"\0" + id_.to_bytes(FRAME_BYTES - 1, "big")
+        json_schema = subject.kind.schema
+        if subject.schema_type == "AVRO":
+            self._reader.learn(id_, subject.schema)
+            encode = avro_writer(msgspec.json.decode(subject.schema), subject.kind.struct, frame)
+            self._forms[json_schema] = Form(encode, avro_schema_id(json_schema), AVRO)
+        else:
+            self._forms[json_schema] = Form(_framed(frame), json_schema, CONTENT_TYPE)
+        return id_
+
+
+def avro_schema_id(json_schema: str) -> str:
+    """Return what `ce_dataschema` names for Avro: the `.avsc` file beside the JSON Schema of that `$id`."""
+    return json_schema.replace(":schema:", ":avro:")
+
+
+def _framed(frame: bytes) -> Encode:
+    encode = msgspec.json.Encoder().encode
+
+    def write(value: msgspec.Struct) -> bytes:
+        return frame + encode(value)
+
+    return write

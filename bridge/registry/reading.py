@@ -1,0 +1,61 @@
+"""Reads values of every format: those that were written before the format was changed, too."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
+
+import fastavro
+import msgspec
+
+from bridge.events import FRAME_BYTES, KINDS, unframed
+
+if TYPE_CHECKING:
+    from bridge.registry.client import SchemaRegistry
+
+_FRAME_START: Final = 0
+
+
+class Reader:
+    """Knows the schemas that it has needed once."""
+
+    def __init__(self, registry: SchemaRegistry) -> None:
+        self._registry = registry
+        self._schemas: dict[int, Any] = {}
+        """Parsed, by id; None where the registry has no Avro schema of that id."""
+
+    def learn(self, id_: int, schema: str) -> None:
+        """Take note of a schema, which is then not asked for."""
+        self._schemas[id_] = fastavro.parse_schema(msgspec.json.decode(schema))
+
+    async def json_of(self, value: bytes) -> bytes:
+        """See `Encoding.json_of`."""
+        plain = await unframed(value)
+        if plain is not value or len(value) < FRAME_BYTES or value[0] != _FRAME_START:
+            return plain
+        id_ = int.from_bytes(value[1:FRAME_BYTES], "big")
+        if id_ not in self._schemas:
+            schema = await self._registry.avro_schema(id_)
+            if schema is None:
+                self._schemas[id_] = None
+            else:
+                self.learn(id_, schema)
+        schema = self._schemas[id_]
+        if schema is None:
+            return value
+        try:
+            content: Any = fastavro.schemaless_reader(io.BytesIO(value[FRAME_BYTES:]), schema, None)
+        except (EOFError, ValueError, IndexError):  # not what its frame says
+            return value
+        for name in _JSON_TEXTS & content.keys():
+            content[name] = msgspec.Raw(content[name].encode())
+        return msgspec.json.encode(content)
+
+
+_JSON_TEXTS: Final = frozenset(
+    encoded
+    for kind in KINDS
+    for name, encoded in zip(kind.struct.__struct_fields__, kind.struct.__struct_encode_fields__, strict=True)
+    if get_type_hints(kind.struct)[name] is msgspec.Raw
+)
+"""What Avro has as a string that holds JSON."""
