@@ -19,6 +19,8 @@ from tests.real.process import free_port
 from tests.unit.cli_process import Command, bridge
 from tests.waiting import eventually
 
+PASSWORD = "correct-horse-battery"
+
 
 @pytest.fixture
 def broker() -> Iterator[EmbeddedBroker]:
@@ -30,7 +32,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 @pytest_asyncio.fixture
 async def upstream() -> AsyncIterator[Simulator]:
-    async with Simulator() as simulator:
+    async with Simulator(users={"agent": PASSWORD}) as simulator:
         yield simulator
 
 
@@ -39,7 +41,7 @@ def environment(broker: EmbeddedBroker, upstream: Simulator) -> dict[str, str]:
     return {
         "BRIDGE_WEB_SERVICES__URL": upstream.url,
         "BRIDGE_WEB_SERVICES__USERNAME": "agent",
-        "BRIDGE_WEB_SERVICES__PASSWORD": "secret",
+        "BRIDGE_WEB_SERVICES__PASSWORD": PASSWORD,
         "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
         "BRIDGE_KAFKA__CHECK_CRCS": "false",
         "BRIDGE_KAFKA__REQUEST_TIMEOUT": "5",
@@ -62,7 +64,7 @@ async def test_a_signal_ends_run_and_leaves_the_session(
         ended = await command.ended(within=10)
     assert ended.status == 0
     assert len(upstream.sessions) == 1
-    assert "secret" not in ended.errors + ended.output
+    assert PASSWORD not in ended.errors + ended.output
 
 
 @pytest.mark.parametrize(
