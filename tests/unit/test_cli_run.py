@@ -209,7 +209,7 @@ async def test_simulate() -> None:
 
 async def test_simulate_sends_events_of_its_own(environment: dict[str, str]) -> None:
     """With --rate a subscribed bridge gets acknowledgements and user events without any call."""
-    async with Command("simulate", "--rate", "50", environment={}) as simulator:
+    async with Command("simulate", "--rate", "50", "--password", PASSWORD, environment={}) as simulator:
         await eventually(lambda: "BRIDGE_WEB_SERVICES__URL=" in simulator.output)
         url = simulator.output.partition("BRIDGE_WEB_SERVICES__URL=")[2].split()[0]
         environment = {**environment, "BRIDGE_WEB_SERVICES__URL": url}
