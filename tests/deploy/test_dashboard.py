@@ -26,7 +26,7 @@ from tests.real import RealKafka
 COMMITTED = Path(dashboard.__file__).parent / "bridge.json"
 SECONDS = float(os.environ.get("BRIDGE_DASHBOARD_SECONDS", "0"))
 QUIET = 30.0
-"""Seconds without trouble between two rounds of it: after each lost session the bridge waits longer for the next one."""
+"""Seconds between two rounds of trouble: after each session that is soon lost the bridge waits longer for the next."""
 VARIABLES = {"$__rate_interval": "5s", "$account": ".*", "$instance": ".*"}
 BOARD: dict[str, Any] = json.loads(dashboard.text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
