@@ -4,7 +4,9 @@ import asyncio
 import json
 import shutil
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,8 +54,7 @@ class PrometheusServer:
                 stderr=log,
             )
         try:
-            async with asyncio.timeout(DEADLINE):
-                await self._until("up == 1")
+            await self._until(lambda: self._scraped_since(0))
         except BaseException:
             await self._end()
             raise
@@ -66,9 +67,10 @@ class PrometheusServer:
 
     async def caught_up(self) -> None:
         """Return once it has scraped what has happened until now, and its rules have seen that."""
-        async with asyncio.timeout(DEADLINE):
-            await self._until(f"timestamp(up) > {time.time()}")
-            await self._until(f'min(timestamp({{__name__=~"(account|job):.+"}})) > {time.time()}')
+        now = time.time()
+        await self._until(lambda: self._scraped_since(now))
+        scraped = time.time()
+        await self._until(lambda: self._evaluated_since(scraped))
 
     async def range(self, expression: str, start: float, end: float) -> list[dict[str, Any]]:
         """The series of an expression, second by second; AssertionError where Prometheus can't evaluate it."""
@@ -92,16 +94,23 @@ class PrometheusServer:
         assert answer["status"] == "success", f"{query}: {answer.get('error')}"
         return answer["data"]
 
-    async def _until(self, expression: str) -> None:
-        """Wait until it answers, and the expression has a result."""
-        while True:
-            if self._process is not None and self._process.returncode is not None:
-                log = (self._directory / "prometheus.log").read_text(errors="replace")
-                raise AssertionError(f"Prometheus ended with status {self._process.returncode}\n{log[-2000:]}")
-            with suppress(aiohttp.ClientError):
-                if (await self._get("query", {"query": expression}))["result"]:
-                    return
-            await asyncio.sleep(_POLL)
+    async def _scraped_since(self, at: float) -> bool:
+        return bool((await self._get("query", {"query": f"up == 1 and timestamp(up) > {at}"}))["result"])
+
+    async def _evaluated_since(self, at: float) -> bool:
+        return all(datetime.fromisoformat(rule["lastEvaluation"]).timestamp() > at for rule in await self.rules())
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until it answers, and the condition holds."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                if self._process is not None and self._process.returncode is not None:
+                    log = (self._directory / "prometheus.log").read_text(errors="replace")
+                    raise AssertionError(f"Prometheus ended with status {self._process.returncode}\n{log[-2000:]}")
+                with suppress(aiohttp.ClientError):
+                    if await condition():
+                        return
+                await asyncio.sleep(_POLL)
 
     async def _end(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -3,6 +3,7 @@
 The bridge goes through its troubles once, or with BRIDGE_DASHBOARD_SECONDS=180 again and again for three minutes.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -24,6 +25,8 @@ from tests.real import RealKafka
 
 COMMITTED = Path(dashboard.__file__).parent / "bridge.json"
 SECONDS = float(os.environ.get("BRIDGE_DASHBOARD_SECONDS", "0"))
+QUIET = 30.0
+"""Seconds between two rounds of trouble: after each session that is soon lost the bridge waits longer for the next."""
 VARIABLES = {"$__rate_interval": "5s", "$account": ".*", "$instance": ".*"}
 BOARD: dict[str, Any] = json.loads(dashboard.text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
@@ -72,6 +75,7 @@ async def watched(real_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactor
         async with run.traffic():
             await run.go()
             while time.time() < start + SECONDS:
+                await asyncio.sleep(QUIET)
                 await run.go()
             _, page = await run.bridge.get("/metrics")
         await prometheus.caught_up()

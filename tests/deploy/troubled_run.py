@@ -21,6 +21,8 @@ PASSWORD = "correct-horse-battery"
 RECORDS = "/api/v2/me/outbound-records"
 TOO_LARGE = 1_200_000
 """Bytes: more than Kafka takes."""
+DEADLINE = 60.0
+"""Seconds that the bridge may take to show or to leave a trouble; between two handshakes it may wait for 30."""
 _TICK = 0.1
 _EVENTS = {"agent": 5, "care": 1}
 """How many events each user gets in a tick."""
@@ -103,7 +105,7 @@ class TroubledRun:
         async def reached() -> bool:
             return await self.bridge.metric(metric, **labels) >= least
 
-        await self.bridge.until(reached, within=30, what=f"{metric} {labels} at {least:g}")
+        await self.bridge.until(reached, within=DEADLINE, what=f"{metric} {labels} at {least:g}")
 
     async def _events(self) -> None:
         while True:
