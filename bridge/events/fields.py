@@ -38,6 +38,6 @@ Original: TypeAlias = Annotated[
     JsonObject,
     Meta(
         description="`data` of the CometD message as it came, byte for byte (only what is no UTF-8 or no text is "
-        "replaced)."
+        "replaced, and phone numbers where `privacy.phone_numbers` hides them)."
     ),
 ]
