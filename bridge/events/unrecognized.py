@@ -36,6 +36,7 @@ class Unrecognized(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc
         msgspec.Raw,
         Meta(
             description="`data` of the CometD message as it came, byte for byte (only what is no UTF-8 or no text is "
-            "replaced, and phone numbers where `privacy.phone_numbers` hides them). Null where there was none; its text, as a string, where it is no JSON."
+            "replaced, and phone numbers where `privacy.phone_numbers` hides them). Null where there was none; its "
+            "text, as a string, where it is no JSON."
         ),
     ]
