@@ -1,8 +1,10 @@
 """deploy/compose.yaml: valid, and its commands work together, here as plain processes."""
 
+import asyncio
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,15 +56,17 @@ class Loopback:
         return self._command(command, self.environment(service))
 
     async def healthy(self, service: str) -> None:
-        """Run the service's health check until it ends with 0, at most as often as compose does."""
-        kind, *check = SERVICES[service]["healthcheck"]["test"]
+        """Run the service's health check until it ends with 0, for as long as compose would."""
+        health = SERVICES[service]["healthcheck"]
+        kind, *check = health["test"]
         assert kind == "CMD"
-        for _ in range(SERVICES[service]["healthcheck"]["retries"]):
+        deadline = time.monotonic() + health["retries"] * float(health["interval"].removesuffix("s"))
+        while True:
             async with self._command(check, self.environment(service)) as command:
                 ended = await command.ended()
             if ended.status == 0:
                 return
-        raise AssertionError(f"{service} is not healthy: {ended.output}{ended.errors}")
+            assert time.monotonic() < deadline, f"{service} is not healthy: {ended.output}{ended.errors}"
 
     def _command(self, command: list[str], environment: Mapping[str, str]) -> Command:
         mounted = {target: str(DEPLOY / source) for source, target in mounts("traffic").items()}
@@ -147,7 +151,8 @@ async def test_the_services_flow() -> None:
 async def until_acknowledged(url: str, count: int) -> Mapping[tuple[str, str], float]:
     """Wait until so many operations are acknowledged; return every sample by its name and its topic or outcome."""
     async with aiohttp.ClientSession() as client:
-        for _ in range(300):
+        deadline = time.monotonic() + 30
+        while True:
             async with client.get(url) as reply:
                 families = list(text_string_to_metric_families(await reply.text()))
             samples = {
@@ -157,4 +162,5 @@ async def until_acknowledged(url: str, count: int) -> Mapping[tuple[str, str], f
             }
             if samples["bridge_operations_total", "acknowledged"] >= count:
                 return samples
-    raise AssertionError(f"{count} operations were not acknowledged: {samples}")
+            assert time.monotonic() < deadline, f"{count} operations were not acknowledged: {samples}"
+            await asyncio.sleep(0.1)
