@@ -214,8 +214,10 @@ class IngressBehaviour:
         assert {(status, answer["status"]) for status, answer in answers} == {(200, "acknowledged")}
         assert [answer["referenceId"] for _, answer in answers] == [body["referenceId"] for body in bodies]
         assert len({answer["acknowledgement"]["id"] for _, answer in answers}) == len(bodies)
-        for body in bodies:
-            assert relaying.statuses(body["referenceId"]) == ["requested", "accepted", "acknowledged"]
+        for body in bodies:  # an acknowledgement that overtakes the reply leaves no room for `accepted`
+            told = relaying.statuses(body["referenceId"])
+            assert [status for status in told if status != "accepted"] == ["requested", "acknowledged"]
+            assert told[-1] == "acknowledged"
 
     @pytest.mark.parametrize("fault", ["numeric-reference", "no-reference", "acknowledgement-doubled"])
     async def test_odd_acknowledgement_is_understood(self, upstream: Upstream, relaying: Ingress, fault: str) -> None:
