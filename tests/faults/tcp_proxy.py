@@ -13,6 +13,8 @@ from tests.real.process import free_port
 
 END_TXN = 26
 """API key of the request that commits a transaction."""
+COMMIT = 1
+"""The last byte of such a request; an abort has 0, and so has the bridge's question whether it may end one."""
 _SIZE_BYTES = 4
 _API_KEY_BYTES = 2
 _CONNECT_TIMEOUT = 5.0
@@ -33,9 +35,11 @@ class Trap:
         """Set once the connection stands still: with `forward` when the broker has answered."""
         self._cut = asyncio.Event()
 
-    def catches(self, api_key: int) -> bool:
+    def catches(self, request: bytes) -> bool:
         """Whether it is this request."""
-        if api_key != self._api_key:
+        if int.from_bytes(request[:_API_KEY_BYTES], "big") != self._api_key:
+            return False
+        if self._api_key == END_TXN and request[-1] != COMMIT:
             return False
         self._pass_over -= 1
         return self._pass_over < 0
@@ -126,9 +130,9 @@ class TcpProxy:
             if error is not None and not isinstance(error, OSError | asyncio.IncompleteReadError):
                 raise error
 
-    def take_trap(self, api_key: int) -> Trap | None:
+    def take_trap(self, request: bytes) -> Trap | None:
         """The trap, if it catches this request; it is then no longer set."""
-        if self._trap is None or not self._trap.catches(api_key):
+        if self._trap is None or not self._trap.catches(request):
             return None
         taken, self._trap = self._trap, None
         return taken
@@ -146,7 +150,7 @@ class _Connection:
         while True:
             size = await client.readexactly(_SIZE_BYTES)
             request = await client.readexactly(int.from_bytes(size, "big"))
-            trap = self._proxy.take_trap(int.from_bytes(request[:_API_KEY_BYTES], "big"))
+            trap = self._proxy.take_trap(request)
             if trap is not None and not trap.forward:
                 await trap.hold()
                 return
