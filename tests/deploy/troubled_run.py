@@ -72,7 +72,7 @@ class TroubledRun:
             self.web.expire_sessions()
         async with killed(self.kafka):
             await self._until("bridge_cometd_hold_seconds", 4, account="sales")
-        await self._until("bridge_kafka_connected", 2)
+        await self._until("bridge_kafka_connected", 3)  # of no account a batch is held any more
         await self._until("bridge_cometd_connected", 2)
 
     async def call(self, *, account: str = "sales") -> None:
