@@ -74,7 +74,8 @@ class PrometheusServer:
 
     async def range(self, expression: str, start: float, end: float) -> list[dict[str, Any]]:
         """The series of an expression, second by second; AssertionError where Prometheus can't evaluate it."""
-        query = {"query": expression, "start": str(start), "end": str(end), "step": "1"}
+        # Steps count from the start: the last one before the end may miss what was evaluated last.
+        query = {"query": expression, "start": str(start), "end": str(end + 1), "step": "1"}
         return list((await self._get("query_range", query))["result"])
 
     async def label_values(self, metric: str, label: str) -> list[str]:
