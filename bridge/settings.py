@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -16,28 +15,19 @@ from pydantic import (
     ConfigDict,
     Field,
     FilePath,
-    HttpUrl,
     SecretStr,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic import model_validator as validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bridge import settings_source, tls
+from bridge import settings_rules as rules
+from bridge import settings_source
 from bridge.errors import SettingsError
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-Finding = tuple[settings_source.Location, str]
-"""A place, and what is wrong there."""
-
-_HTTP_URL = TypeAdapter(HttpUrl)
-_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_LEAST_SECRET = 16
-_USER_ID = re.compile(r"[^:\x00-\x1f\x7f]+")
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
 class Section(BaseModel):
@@ -48,80 +38,12 @@ class Section(BaseModel):
     )
 
 
-def _base_url(text: str) -> str:
-    url = _HTTP_URL.validate_python(text)
-    if url.username is not None or url.password is not None:
-        raise ValueError("must hold no user name and no password; they are settings of their own")
-    if url.query is not None or url.fragment is not None:
-        raise ValueError("must end with the path, without ? and #")
-    base = str(url).rstrip("/")
-    if base.endswith("/api/v2"):
-        raise ValueError("is the base URL: leave /api/v2 out")
-    return base
-
-
-def _registry_url(text: str) -> str:
-    url = _HTTP_URL.validate_python(text)
-    if url.username is not None or url.password is not None:
-        raise ValueError("must hold no user name and no password; they are settings of their own")
-    return str(url).rstrip("/")
-
-
-def _hard_to_guess(secret: SecretStr | None) -> SecretStr | None:
-    if secret is not None and len(secret.get_secret_value()) < _LEAST_SECRET:
-        raise ValueError(f"should have at least {_LEAST_SECRET} characters")
-    return secret
-
-
-def _servers(servers: str) -> str:
-    names = [name.strip() for name in servers.split(",")]
-    if not all(_SERVER.fullmatch(name) for name in names):
-        raise ValueError("should be host:port, or several of them with commas between")
-    return ",".join(names)
-
-
-def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not items:
-        raise ValueError("is empty")
-    return items
-
-
-def _keys_url(text: str) -> str:
-    url = _HTTP_URL.validate_python(text)
-    if url.scheme != "https" and not _is_loopback(url.host or ""):
-        raise ValueError("should be https: who changes the keys on their way can let anybody in")
-    return str(url)
-
-
-def _proxy_url(text: str) -> str:
-    url = _HTTP_URL.validate_python(text)
-    if url.scheme != "http" or url.path not in {None, "/"} or url.query is not None or url.fragment is not None:
-        raise ValueError("should be http://host:port; a proxy for https is asked by plain HTTP too, for a tunnel")
-    if url.username is not None or url.password is not None:
-        raise ValueError("must hold no user name and no password; they are settings of their own")
-    return str(url)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _basic_user(username: str) -> str:
-    """RFC 7617, section 2: a user-id holds neither a colon nor a control character."""
-    if not _USER_ID.fullmatch(username):
-        raise ValueError("should be a user name: not empty, no colon, no control character")
-    return username
-
-
 class Account(Section):
     """One Web Services account: one CometD session and one relay."""
 
-    name: Annotated[str, Field(pattern=f"^{_ACCOUNT_NAME.pattern}$")]
+    name: Annotated[str, Field(pattern=f"^{rules.ACCOUNT_NAME.pattern}$")]
     """What `X-Account`, metrics, the log and the position call it: letters, digits and `._@-`, up to 64."""
-    username: Annotated[str, AfterValidator(_basic_user)]
+    username: Annotated[str, AfterValidator(rules.basic_user)]
     """As Web Services knows it."""
     password: Annotated[SecretStr, Field(min_length=1)]
     """Its password there; it also encrypts the account's position in Kafka."""
@@ -130,9 +52,9 @@ class Account(Section):
 class WebServices(Section):
     """Where Web Services is, and who the bridge is there."""
 
-    url: Annotated[str, AfterValidator(_base_url)]
+    url: Annotated[str, AfterValidator(rules.base_url)]
     """Base URL, without /api/v2."""
-    username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
     """The account's user name, which is its name here too; required unless `accounts` lists some."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """The account's password, which also encrypts its position in Kafka; required unless `accounts` lists some."""
@@ -158,16 +80,16 @@ class WebServices(Section):
     """Its key, where that is not in the same file."""
     client_key_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """What opens an encrypted key."""
-    proxy: Annotated[str, AfterValidator(_proxy_url)] | None = None
+    proxy: Annotated[str, AfterValidator(rules.proxy_url)] | None = None
     """An HTTP proxy on the way to Web Services, as http://host:port."""
-    proxy_username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    proxy_username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
     """Who the bridge is to the proxy."""
     proxy_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Its password there."""
 
     @validator(mode="after")
     def _way_is_whole(self) -> Self:
-        _refuse(type(self).__name__, _way_faults(dict(self)))
+        _refuse(type(self).__name__, rules.way_faults(dict(self)))
         return self
 
 
@@ -181,9 +103,9 @@ class Delivery(StrEnum):
 class Registry(Section):
     """The schema registry, for `kafka.format` other than json, and to read what was written so before."""
 
-    url: Annotated[str, AfterValidator(_registry_url)] | None = None
+    url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
     """Where it serves Confluent's API; required unless `kafka.format` is json."""
-    username: Annotated[str, AfterValidator(_basic_user)] | None = None
+    username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
     """Who the bridge is at the registry."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Its password there."""
@@ -202,14 +124,14 @@ class Registry(Section):
 
     @validator(mode="after")
     def _proof_is_whole(self) -> Self:
-        _refuse(type(self).__name__, _registry_faults(dict(self)))
+        _refuse(type(self).__name__, rules.registry_faults(dict(self)))
         return self
 
 
 class Kafka(Section):
     """The Kafka cluster."""
 
-    bootstrap_servers: Annotated[str, AfterValidator(_servers)]
+    bootstrap_servers: Annotated[str, AfterValidator(rules.servers)]
     """host:port, several with commas."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
     """What the names of all topics and transactional ids begin with."""
@@ -249,7 +171,7 @@ class Kafka(Section):
 
     @validator(mode="after")
     def _parts_fit(self) -> Self:
-        _refuse(type(self).__name__, _kafka_faults(dict(self) | {"registry": dict(self.registry)}))
+        _refuse(type(self).__name__, rules.kafka_faults(dict(self) | {"registry": dict(self.registry)}))
         return self
 
 
@@ -260,7 +182,7 @@ class Authentication(Section):
     """tokens needs `tokens_file`; jwt needs `jwks_url`, `issuer` and `audience`."""
     tokens_file: FilePath | None = None
     """Static tokens, one a line: `name:sha256-hex[:scopes]`; read again when it changes."""
-    jwks_url: Annotated[str, AfterValidator(_keys_url)] | None = None
+    jwks_url: Annotated[str, AfterValidator(rules.keys_url)] | None = None
     """Where the keys are that sign the callers' JSON Web Tokens."""
     jwks_cafile: FilePath | None = None
     """PEM file of the authorities that are trusted there; without it those of the system."""
@@ -268,12 +190,12 @@ class Authentication(Section):
     """Whose tokens count: their `iss`."""
     audience: Annotated[str, Field(min_length=1)] | None = None
     """For whom they must be: their `aud`."""
-    algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(_some)] = ("RS256", "ES256")
+    algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(rules.some)] = ("RS256", "ES256")
     """Asymmetric ones only: a public key must never do as a shared secret."""
 
     @validator(mode="after")
     def _method_is_whole(self) -> Self:
-        _refuse(type(self).__name__, _authentication_faults(dict(self)))
+        _refuse(type(self).__name__, rules.authentication_faults(dict(self)))
         return self
 
 
@@ -293,7 +215,7 @@ class Http(Section):
 
     @validator(mode="after")
     def _strangers_prove_who_they_are(self) -> Self:
-        _refuse(type(self).__name__, _http_faults(dict(self) | {"authentication": dict(self.authentication)}))
+        _refuse(type(self).__name__, rules.http_faults(dict(self) | {"authentication": dict(self.authentication)}))
         return self
 
 
@@ -323,12 +245,12 @@ class Privacy(Section):
 
     phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
     """As they are; or as their HMAC-SHA-256, so that equal ones stay equal; or not at all."""
-    secret: Annotated[SecretStr | None, AfterValidator(_hard_to_guess)] = None
+    secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """The key of the HMAC: who has it can find the number behind one. Another secret makes others of all of them."""
 
     @validator(mode="after")
     def _hmac_has_its_secret(self) -> Self:
-        _refuse(type(self).__name__, _privacy_faults(dict(self)))
+        _refuse(type(self).__name__, rules.privacy_faults(dict(self)))
         return self
 
 
@@ -346,7 +268,7 @@ class Tracing(Section):
 
     enabled: bool = False
     """Whether spans are made and sent to the collector."""
-    endpoint: Annotated[str, AfterValidator(_base_url)] = "http://127.0.0.1:4318"
+    endpoint: Annotated[str, AfterValidator(rules.base_url)] = "http://127.0.0.1:4318"
     """Base URL of the collector that takes OTLP over HTTP, without /v1/traces."""
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The share of traces that is kept, of those that no caller has decided on already."""
@@ -370,7 +292,7 @@ class Settings(Section):
     @validator(mode="after")
     def _accounts_are_whole(self) -> Self:
         one = self.web_services
-        _refuse(type(self).__name__, _account_faults(dict(one), self.accounts))
+        _refuse(type(self).__name__, rules.account_faults(dict(one), self.accounts))
         if one.username is not None and one.password is not None:
             account = Account(name=one.username, username=one.username, password=one.password)
             object.__setattr__(self, "accounts", (account,))
@@ -391,7 +313,7 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     )
     values = settings_source.merge(file.values, variables.values)
     values = {"web_services": {}, "kafka": {}} | values  # so that each missing variable is named, not its section
-    found: list[Finding] = []
+    found: list[rules.Finding] = []
     settings = None
     try:
         settings = Settings.model_validate(values)
@@ -428,127 +350,29 @@ def _masked(value: Any) -> Any:
     return value
 
 
-def _faults_across(values: Mapping[str, Any]) -> list[Finding]:
+def _faults_across(values: Mapping[str, Any]) -> list[rules.Finding]:
     """Apply the rules across fields to what was read: pydantic comes to them only once every field is right."""
-    faults: list[Finding] = []
+    faults: list[rules.Finding] = []
     accounts = values.get("accounts")
     if isinstance(one := values["web_services"], Mapping) and accounts is not settings_source.BROKEN:
-        faults += _account_faults(one, accounts)
+        faults += rules.account_faults(one, accounts)
     if isinstance(one, Mapping):
-        faults += [(("web_services", *location), text) for location, text in _way_faults(one)]
+        faults += [(("web_services", *location), text) for location, text in rules.way_faults(one)]
     if isinstance(kafka := values["kafka"], Mapping):
-        faults += [(("kafka", *location), text) for location, text in _kafka_faults(kafka)]
+        faults += [(("kafka", *location), text) for location, text in rules.kafka_faults(kafka)]
         if isinstance(registry := kafka.get("registry"), Mapping):
-            faults += [(("kafka", "registry", *location), text) for location, text in _registry_faults(registry)]
+            faults += [(("kafka", "registry", *location), text) for location, text in rules.registry_faults(registry)]
     if isinstance(privacy := values.get("privacy"), Mapping):
-        faults += [(("privacy", *location), text) for location, text in _privacy_faults(privacy)]
+        faults += [(("privacy", *location), text) for location, text in rules.privacy_faults(privacy)]
     if isinstance(http := values.get("http"), Mapping):
-        faults += [(("http", *location), text) for location, text in _http_faults(http)]
+        faults += [(("http", *location), text) for location, text in rules.http_faults(http)]
         if isinstance(callers := http.get("authentication"), Mapping):
             place = ("http", "authentication")
-            faults += [((*place, *location), text) for location, text in _authentication_faults(callers)]
+            faults += [((*place, *location), text) for location, text in rules.authentication_faults(callers)]
     return faults
 
 
-def _account_faults(one: Mapping[str, Any], accounts: Any) -> Iterable[Finding]:
-    given = [name for name in ("username", "password") if one.get(name) is not None]
-    if accounts:
-        yield from ((("web_services", name), "is set beside accounts; keep one of them") for name in given)
-        yield from _repeated(accounts)
-        return
-    yield from ((("web_services", name), "is required") for name in ("username", "password") if name not in given)
-    username = one.get("username")
-    if isinstance(username, str) and _USER_ID.fullmatch(username) and not _ACCOUNT_NAME.fullmatch(username):
-        text = "can't serve as the account's name too (letters, digits and ._@- up to 64); list it in accounts"
-        yield ("web_services", "username"), text
-
-
-def _repeated(accounts: Any) -> Iterable[Finding]:
-    """Two relays of one account would take the session from each other, for ever."""
-    if not isinstance(accounts, tuple | list):
-        return
-    for name in ("name", "username"):
-        seen = set()
-        for index, account in enumerate(accounts):
-            value = account.get(name) if isinstance(account, Mapping) else getattr(account, name, None)
-            if isinstance(value, str) and value in seen:
-                yield ("accounts", index, name), f"is the {name} of another account too"
-            seen.add(value if isinstance(value, str) else None)
-
-
-def _way_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
-    if str(site.get("url")).startswith("https"):
-        yield from _tls_faults(site, ("ca_file", "client_cert_file", "client_key_file", "client_key_password"))
-    given = [name for name in ("proxy", "proxy_username", "proxy_password") if site.get(name) is not None]
-    if given not in ([], ["proxy"], ["proxy", "proxy_username", "proxy_password"]):
-        yield ("proxy",), "goes without a login, or with proxy_username and proxy_password; neither of them goes alone"
-
-
-def _kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
-    yield from _sasl_faults(kafka)
-    if str(kafka.get("security_protocol")).endswith("SSL"):
-        yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
-    form, registry = kafka.get("format"), kafka.get("registry") or {}
-    if form in {"json-registry", "avro-registry"} and isinstance(registry, Mapping) and registry.get("url") is None:
-        yield ("registry", "url"), f"is required with {form}"
-
-
-def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) -> Iterable[Finding]:
-    """Try the files: a certificate without its key should stop the start, not the first connection."""
-    *files, password = (section.get(name) for name in names)
-    if files[1] is None and files[2] is not None:
-        yield (names[1],), f"is required with {names[2]}"
-        return
-    ca, certificate, key = (Path(file) if isinstance(file, str | Path) else None for file in files)
-    if not all(file is None or file.is_file() for file in (ca, certificate, key)):
-        return  # said already
-    secret = password.get_secret_value() if isinstance(password, SecretStr) else password
-    try:
-        tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
-    except tls.UnusableFiles as error:
-        yield (names[0] if error.authorities else names[1],), str(error)
-
-
-def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
-    protocol = kafka.get("security_protocol")
-    if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
-        for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
-            if kafka.get(name) is None:
-                yield (name,), f"is required with {protocol}"
-
-
-def _registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
-    for one, other in (("username", "password"), ("password", "username"), ("ssl_keyfile", "ssl_certfile")):
-        if registry.get(one) is not None and registry.get(other) is None:
-            yield (other,), f"is required with {one}"
-
-
-def _privacy_faults(privacy: Mapping[str, Any]) -> Iterable[Finding]:
-    if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
-        yield ("secret",), "is required with hmac"
-
-
-def _authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:
-    method = callers.get("method")
-    needed = {"tokens": ("tokens_file",), "jwt": ("jwks_url", "issuer", "audience")}.get(str(method), ())
-    yield from (((name,), f"is required with {method}") for name in needed if callers.get(name) is None)
-
-
-def _http_faults(http: Mapping[str, Any]) -> Iterable[Finding]:
-    host, callers = http.get("host"), http.get("authentication") or {}
-    known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"
-    allowed = str(http.get("allow_unauthenticated", False)).lower() not in {"false", "0", "no", "off", "f", "n"}
-    if isinstance(host, str) and host and not _is_loopback(host) and not known and not allowed:
-        yield (
-            ("host",),
-            "lets other machines in, so set authentication.method to tokens or jwt, or allow_unauthenticated to true",
-        )
-    port = http.get("port")
-    if port is not None and str(port) != "0" and str(port) == str(http.get("management_port")):
-        yield ("management_port",), "is the port of the REST side too"
-
-
-def _refuse(title: str, faults: Iterable[Finding]) -> None:
+def _refuse(title: str, faults: Iterable[rules.Finding]) -> None:
     lines = [
         InitErrorDetails(type=PydanticCustomError("across_fields", "{text}", {"text": text}), loc=location, input=None)
         for location, text in faults
