@@ -1,18 +1,16 @@
 """Web Services as a real CometD 3 server: cometd/src, compiled by `tests/real/install`."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 
-from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
+from tests.real.process import BUILD, JavaProcess, free_port
+from tests.real.server import RealServer
 
 _CLASSPATH = f"{BUILD / 'classes'}:{BUILD / 'cometd' / '*'}"
 _CONTROL_TIMEOUT = 30.0
@@ -61,35 +59,21 @@ class RealFaults:
         await self._server.control("DELETE", "/faults", None, object)
 
 
-class RealWebServices:
+class RealWebServices(RealServer):
     """The server as a process, steered by its /simulator paths; `restart` keeps its port and options."""
 
+    name = "the Web Services server"
+    prefix = "bridge-web-services-"
+
     def __init__(self) -> None:
+        super().__init__()
         self.faults = RealFaults(self)
-        self._port = 0
         self._arguments: list[str] = []
-        self._directory: Path | None = None
-        self._process: JavaProcess | None = None
-
-    async def __aenter__(self) -> Self:
-        if self._process is None:
-            await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def url(self) -> str:
         """The base URL, without /api/v2; valid after `start`."""
         return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server; another one after each `restart`."""
-        return self._running().pid
 
     async def start(
         self,
@@ -118,12 +102,7 @@ class RealWebServices:
             "acknowledgement-delay": str(round(acknowledgement_delay * 1000)),
         }
         self._arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._directory = Path(tempfile.mkdtemp(prefix="bridge-web-services-"))
-        try:
-            await self._launch(self._directory)
-        except BaseException:
-            await self.stop()
-            raise
+        await self._begin()
 
     async def publish(self, channel: str, data: object, *, user: str | None = None) -> None:
         """Queue an event for every subscribed session of the user (None: of any)."""
@@ -169,29 +148,6 @@ class RealWebServices:
         """The operations posted since the server started, oldest first."""
         return await self.control("GET", "/operations", None, list[ForwardedOperation])
 
-    async def kill(self) -> None:
-        """End the server with SIGKILL; its sessions and logins are gone."""
-        await self._running().kill()
-
-    async def restart(self) -> None:
-        """Start it again with the same port and options; one that still runs is killed first."""
-        process = self._running()
-        if process.running:
-            await process.kill()
-        if self._directory is None:
-            raise StartFailed("the server was never started: start() comes before restart()")
-        await self._launch(self._directory)
-
-    async def stop(self) -> None:
-        """End the server. Calling it again does nothing."""
-        if self._process is not None:
-            # It keeps nothing, so an orderly end would only cost time.
-            await self._process.kill()
-            self._process = None
-        if self._directory is not None:
-            shutil.rmtree(self._directory)
-            self._directory = None
-
     async def control(
         self, method: str, path: str, body: object, reply: type[_T], *, deadline: float = _CONTROL_TIMEOUT
     ) -> _T:
@@ -209,16 +165,11 @@ class RealWebServices:
         ):
             return msgspec.json.decode(await response.read(), type=reply)
 
-    def _running(self) -> JavaProcess:
-        if self._process is None:
-            raise StartFailed("the Web Services server is not started")
-        return self._process
-
     async def _launch(self, directory: Path) -> None:
         self._process = JavaProcess(
             ["-Xmx1g", "-cp", _CLASSPATH, "webservices.WebServicesServer", *self._arguments],
             log=directory / "output.log",
-            name="the Web Services server",
+            name=self.name,
         )
         await self._process.ready(self._listens, deadline=30)
 

@@ -2,28 +2,27 @@
 
 import asyncio
 import base64
-import shutil
-import signal
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
+from tests.real.server import RealServer
 
 _CLASSPATH = str(BUILD / "kafka" / "*")
 
 
-class RealKafka:
+class RealKafka(RealServer):
     """A single-node Kafka cluster with a data directory of its own.
 
     Its data and ports stay the same over `kill` and `restart`; `stop` removes the data.
     """
+
+    name = "Kafka"
+    prefix = "bridge-kafka-"
 
     def __init__(
         self,
@@ -38,22 +37,11 @@ class RealKafka:
         `partitions`: of a topic created on first use. `properties`: server properties that replace the defaults.
         `listeners`: further ones, the name to its security protocol. `scram`: credentials, as StorageTool takes them.
         """
+        super().__init__()
         self._partitions = partitions
         self._overrides = dict(properties or {})
         self._listeners = {name: (protocol, free_port()) for name, protocol in (listeners or {}).items()}
         self._scram = scram
-        self._port = 0
-        self._directory: Path | None = None
-        self._process: JavaProcess | None = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def bootstrap(self) -> str:
@@ -65,16 +53,9 @@ class RealKafka:
         return f"127.0.0.1:{self._listeners[listener][1]}"
 
     @property
-    def pid(self) -> int:
-        """The process id of the broker; another one after each `restart`."""
-        return self._running().pid
-
-    @property
     def data(self) -> Path:
         """The directory with the segments of every partition; valid between `start` and `stop`."""
-        if self._directory is None:
-            raise StartFailed("Kafka has no data directory: start() comes first")
-        return self._directory / "log"
+        return self._place() / "log"
 
     async def start(self) -> None:
         """Format a new data directory and start the broker; returns when it serves clients.
@@ -83,50 +64,7 @@ class RealKafka:
             StartFailed: with the end of its output.
         """
         self._port = free_port()
-        self._directory = Path(tempfile.mkdtemp(prefix="bridge-kafka-"))
-        try:
-            self._write_properties(self._directory, free_port())
-            await self._format(self._directory)
-            await self._launch(self._directory)
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def kill(self) -> None:
-        """End the broker with SIGKILL."""
-        await self._running().kill()
-
-    async def restart(self) -> None:
-        """Start the broker again, on the same data and ports; one that still runs is killed first."""
-        process = self._running()
-        if process.running:
-            await process.kill()
-        if self._directory is None:
-            raise StartFailed("Kafka has no data directory: start() comes before restart()")
-        await self._launch(self._directory)
-
-    async def pause(self) -> None:
-        """Hang the broker (SIGSTOP): connections stay open, and nothing is answered."""
-        self._running().send(signal.SIGSTOP)
-
-    async def resume(self) -> None:
-        """Let a paused broker go on."""
-        self._running().send(signal.SIGCONT)
-
-    async def stop(self) -> None:
-        """End the broker and remove its data. Calling it again does nothing."""
-        if self._process is not None:
-            # Nothing reads the data again, so an orderly end would only cost time.
-            await self._process.kill()
-            self._process = None
-        if self._directory is not None:
-            shutil.rmtree(self._directory)
-            self._directory = None
-
-    def _running(self) -> JavaProcess:
-        if self._process is None:
-            raise StartFailed("Kafka is not started")
-        return self._process
+        await self._begin()
 
     def _write_properties(self, directory: Path, controller_port: int) -> None:
         clients = [
@@ -183,6 +121,9 @@ class RealKafka:
             raise StartFailed(f"Kafka's StorageTool ended with status {status}\n{process.output()}")
 
     async def _launch(self, directory: Path) -> None:
+        if not (directory / "server.properties").exists():
+            self._write_properties(directory, free_port())
+            await self._format(directory)
         self._process = JavaProcess(
             ["-Xmx512m", "-cp", _CLASSPATH, "kafka.Kafka", str(directory / "server.properties")],
             log=directory / "output.log",

@@ -1,33 +1,24 @@
 """Apicurio Registry, which serves Confluent's API: on loopback, its schemas in memory."""
 
-import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import aiohttp
 
 from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
+from tests.real.server import RealServer
 
 _READY_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
-class RealRegistry:
-    """The registry as a process; its address is known before it is started."""
+class RealRegistry(RealServer):
+    """The registry as a process; its address is known before it is started. With its process its schemas are gone."""
+
+    name = "the schema registry"
+    prefix = "bridge-registry-"
 
     def __init__(self) -> None:
+        super().__init__()
         self._port = free_port()
-        self._directory = tempfile.TemporaryDirectory(prefix="bridge-registry-")
-        self._process: JavaProcess | None = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def url(self) -> str:
@@ -40,6 +31,9 @@ class RealRegistry:
         Raises:
             StartFailed: with the end of its output.
         """
+        await self._begin()
+
+    async def _launch(self, directory: Path) -> None:
         properties = {
             "quarkus.http.host": "127.0.0.1",
             "quarkus.http.port": str(self._port),
@@ -50,21 +44,10 @@ class RealRegistry:
         }
         self._process = JavaProcess(
             ["-Xmx256m", *(f"-D{name}={value}" for name, value in properties.items()), "-jar", _application()],
-            log=Path(self._directory.name) / "output.log",
-            name="the schema registry",
+            log=directory / "output.log",
+            name=self.name,
         )
         await self._process.ready(self._serves, deadline=60)
-
-    async def kill(self) -> None:
-        """End it with SIGKILL; its schemas are gone."""
-        if self._process is not None:
-            await self._process.kill()
-            self._process = None
-
-    async def stop(self) -> None:
-        """End it and remove its log. Calling it again does nothing."""
-        await self.kill()
-        self._directory.cleanup()
 
     async def _serves(self) -> bool:
         try:

@@ -1,0 +1,102 @@
+"""A real server of the tests: one Java process with a directory and a port of its own, on loopback."""
+
+import shutil
+import signal
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from tests.real.process import JavaProcess, StartFailed
+
+
+class RealServer(ABC):
+    """Its port, its directory and what it was started with stay over `kill` and `restart`, not over `stop`.
+
+    Entered as a context manager, it is started unless it was before, and stopped at the end.
+    """
+
+    name: ClassVar[str]
+    """What messages call it; the directory is named after `prefix`."""
+    prefix: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._port = 0
+        self._directory: Path | None = None
+        self._process: JavaProcess | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._process is None:
+            await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start it anew; returns when it serves clients.
+
+        Raises:
+            StartFailed: with the end of its output.
+        """
+
+    @abstractmethod
+    async def _launch(self, directory: Path) -> None:
+        """Start the process, as `_process`, and wait until it serves."""
+
+    @property
+    def pid(self) -> int:
+        """The process id; another one after each `restart`."""
+        return self._running().pid
+
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        await self._running().kill()
+
+    async def restart(self) -> None:
+        """Start it again, as it was; one that still runs is killed first."""
+        process = self._running()
+        if process.running:
+            await process.kill()
+        await self._launch(self._place())
+
+    async def pause(self) -> None:
+        """Hang it (SIGSTOP): connections stay open, and nothing is answered."""
+        self._running().send(signal.SIGSTOP)
+
+    async def resume(self) -> None:
+        """Let it go on."""
+        self._running().send(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """End it and remove its directory. Calling it again does nothing."""
+        if self._process is not None:
+            # Nothing reads its data again, so an orderly end would only cost time.
+            await self._process.kill()
+            self._process = None
+        if self._directory is not None:
+            shutil.rmtree(self._directory)
+            self._directory = None
+
+    async def _begin(self) -> None:
+        """Make the directory and launch; nothing is left behind where that fails."""
+        self._directory = Path(tempfile.mkdtemp(prefix=self.prefix))
+        try:
+            await self._launch(self._directory)
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _place(self) -> Path:
+        if self._directory is None:
+            raise StartFailed(f"{self.name} has no directory: start() comes first")
+        return self._directory
+
+    def _running(self) -> JavaProcess:
+        if self._process is None:
+            raise StartFailed(f"{self.name} is not started")
+        return self._process
