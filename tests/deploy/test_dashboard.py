@@ -73,10 +73,10 @@ async def watched(real_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactor
     ):
         start = time.time()
         async with run.traffic():
-            await run.go()
+            await run.go(prometheus.caught_up)
             while time.time() < start + SECONDS:
                 await asyncio.sleep(QUIET)
-                await run.go()
+                await run.go(prometheus.caught_up)
             _, page = await run.bridge.get("/metrics")
         await prometheus.caught_up()
         yield Watched(prometheus, start, time.time(), page)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,11 @@ class TroubledRun:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def go(self) -> None:
-        """Everything once, for about 25 s."""
+    async def go(self, scraped: Callable[[], Awaitable[None]]) -> None:
+        """Everything once, for about 25 s. `scraped` returns once the state of now can be seen in Prometheus.
+
+        A counter keeps what has happened; a gauge shows a trouble only while it lasts.
+        """
         await self._struck(Fault("forbidden-5", on="rest", times=1), "bridge_operations_total", outcome="rejected")
         await self._struck(Fault("html-503", on="rest", times=1), "bridge_operation_retries_total")
         await self._struck(Fault("html-503", on="rest"), "bridge_operations_total", outcome="failed")
@@ -68,8 +71,11 @@ class TroubledRun:
             large = page.USER_EVENT["data"] | {"userData": {"GSW_PHONE": "3001", "note": "x" * TOO_LARGE}}
             self.web.publish(page.USER_EVENT["channel"], large, user="agent")
         async with self._grows("bridge_cometd_gaps_total", account="sales"):
-            self.web.faults.add(Fault("refuse-subscription", on="subscribe", times=2))
+            self.web.faults.add(Fault("refuse-subscription", on="subscribe"))
             self.web.expire_sessions()
+            await self._until("bridge_cometd_subscriptions_refused", 1, account="sales")
+            await scraped()
+            self.web.faults.clear()
         async with killed(self.kafka):
             await self._until("bridge_cometd_hold_seconds", 4, account="sales")
         await self._until("bridge_kafka_connected", 3)  # of no account a batch is held any more
