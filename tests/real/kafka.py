@@ -94,6 +94,9 @@ class RealKafka(RealServer):
             # A restarted broker may register only when the session of its killed predecessor is over (default 9 s).
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
+            # It reads every partition of a whole test run again: small indexes, and more than one at a time.
+            "log.index.size.max.bytes": "65536",
+            "num.recovery.threads.per.data.dir": "8",
             **self._overrides,
         }
         text = "".join(f"{name}={value}\n" for name, value in properties.items())
