@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.faults.site import USERS, Site
 from tests.faults.tcp_proxy import TcpProxy
@@ -48,3 +49,34 @@ async def proxied(
     kafka, proxy = kafka_behind_proxy
     async with Site(kafka, web, tmp_path) as place:
         yield place, proxy
+
+
+@pytest_asyncio.fixture
+async def two_brokers(web: RealWebServices, tmp_path: Path) -> AsyncIterator[tuple[Site, RealKafka]]:
+    """One scenario's place on a Kafka of two brokers, and the second of them.
+
+    The second one leads every partition that it can: it is the coordinator of all transactions while it is there.
+    """
+    properties = {"default.replication.factor": "2", "leader.imbalance.check.interval.seconds": "1"}
+    async with (
+        RealKafka(properties=properties) as first,
+        RealKafka(properties=properties, joins=first) as second,
+        Site(first, web, tmp_path) as place,
+    ):
+        admin = AIOKafkaAdminClient(bootstrap_servers=first.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics(
+                [
+                    NewTopic(
+                        "__transaction_state",
+                        -1,
+                        -1,
+                        replica_assignments={partition: [2, 1] for partition in range(4)},
+                        topic_configs={"cleanup.policy": "compact"},
+                    )
+                ]
+            )
+        finally:
+            await admin.close()
+        yield place, second

@@ -1,14 +1,18 @@
-"""Kafka down, hanging, slow, or without its topics."""
+"""Kafka down, hanging, slow, without its topics, or with another coordinator."""
 
 import asyncio
 import time
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError
 
+from bridge.delivery import transactional_id_of
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import Site, killed, paused
 from tests.faults.tcp_proxy import TcpProxy
+from tests.real import RealKafka
 
 MAX_INTERVAL = 4.0
 SHORT = pytest.mark.parametrize("web", [{"max_interval": MAX_INTERVAL}], indirect=True)
@@ -133,3 +137,42 @@ async def test_a_topic_is_deleted(site: Site, topics: list[str]) -> None:
     assert await bridge.handshakes() == 1
     account = await site.settled()
     assert len(account.seen) >= sum(publication.count for publication in rest)
+
+
+async def coordinator(site: Site) -> int | None:
+    """The id of the broker that coordinates the transactions of the site's only account, if one can be asked."""
+    client = AIOKafkaClient(bootstrap_servers=site.kafka.bootstrap)
+    await client.bootstrap()
+    try:
+        identity = transactional_id_of(site.settings, "agent")
+        return int(await client.coordinator_lookup(CoordinationType.TRANSACTION, identity))
+    except KafkaError:
+        return None
+    finally:
+        await client.close()
+
+
+async def test_the_transaction_coordinator_moves(two_brokers: tuple[Site, RealKafka]) -> None:
+    """Its broker dies and another one takes over; then it is back, and is made the coordinator again."""
+    site, second = two_brokers
+    bridge = await site.ready_bridge()
+    sessions = await site.client_ids()
+    assert await coordinator(site) == 2
+
+    async def moved_to(broker: int) -> None:
+        async with asyncio.timeout(30):
+            while await coordinator(site) != broker:  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.1)
+        await site.arrived(site.ledger.publications[-1].first)
+
+    async with site.load():
+        await site.arrived(1)
+        await second.kill()
+        await moved_to(1)
+        await second.restart()
+        await moved_to(2)
+        await bridge.ready()
+    assert await bridge.handshakes() == 1
+    assert await site.client_ids() == sessions
+    account = await site.settled()
+    assert account.changes == ["opened"]

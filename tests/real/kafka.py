@@ -1,4 +1,4 @@
-"""Apache Kafka: one broker that is its own controller, on loopback."""
+"""Apache Kafka on loopback: a broker that is its own controller, and where wanted a second one beside it."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ _CLASSPATH = str(BUILD / "kafka" / "*")
 
 
 class RealKafka(RealServer):
-    """A single-node Kafka cluster with a data directory of its own.
+    """A broker of Kafka with a data directory of its own: a cluster for itself, or the second of one.
 
     Its data and ports stay the same over `kill` and `restart`; `stop` removes the data.
     """
@@ -31,13 +31,18 @@ class RealKafka(RealServer):
         properties: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
+        joins: "RealKafka | None" = None,
     ) -> None:
         """Nothing is started yet.
 
         `partitions`: of a topic created on first use. `properties`: server properties that replace the defaults.
         `listeners`: further ones, the name to its security protocol. `scram`: credentials, as StorageTool takes them.
+        `joins`: the broker whose cluster this one belongs to, which is started first.
         """
         super().__init__()
+        self._controls = joins is None
+        self._cluster: str = joins._cluster if joins else _cluster_id()
+        self._controller: str = joins._controller if joins else f"127.0.0.1:{free_port()}"
         self._partitions = partitions
         self._overrides = dict(properties or {})
         self._listeners = {name: (protocol, free_port()) for name, protocol in (listeners or {}).items()}
@@ -66,17 +71,18 @@ class RealKafka(RealServer):
         self._port = free_port()
         await self._begin()
 
-    def _write_properties(self, directory: Path, controller_port: int) -> None:
+    def _write_properties(self, directory: Path) -> None:
         clients = [
             f"PLAINTEXT://{self.bootstrap}",
             *(f"{name}://{self.address(name)}" for name in self._listeners),
         ]
         protocols = [f"{name}:{protocol}" for name, (protocol, _) in self._listeners.items()]
+        controller = [f"CONTROLLER://{self._controller}"] if self._controls else []
         properties = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "listeners": ",".join([*clients, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+            "process.roles": "broker,controller" if self._controls else "broker",
+            "node.id": "1" if self._controls else "2",
+            "controller.quorum.voters": f"1@{self._controller}",
+            "listeners": ",".join(clients + controller),
             "advertised.listeners": ",".join(clients),
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT", *protocols]),
@@ -103,14 +109,11 @@ class RealKafka(RealServer):
         (directory / "server.properties").write_text(text)
 
     async def _format(self, directory: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # A cluster id that starts with a dash would be read as an option.
-        cluster = "A" + cluster[1:]
         arguments = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", _CLASSPATH, "kafka.tools.StorageTool", "format"]
         process = JavaProcess(
             [
                 *arguments,
-                *("-t", cluster, "-c", str(directory / "server.properties")),
+                *("-t", self._cluster, "-c", str(directory / "server.properties")),
                 *(part for credential in self._scram for part in ("--add-scram", credential)),
             ],
             log=directory / "output.log",
@@ -125,7 +128,7 @@ class RealKafka(RealServer):
 
     async def _launch(self, directory: Path) -> None:
         if not (directory / "server.properties").exists():
-            self._write_properties(directory, free_port())
+            self._write_properties(directory)
             await self._format(directory)
         self._process = JavaProcess(
             ["-Xmx512m", "-cp", _CLASSPATH, "kafka.Kafka", str(directory / "server.properties")],
@@ -149,3 +152,8 @@ class RealKafka(RealServer):
             return False
         finally:
             await client.close()
+
+
+def _cluster_id() -> str:
+    # One that starts with a dash would be read as an option.
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
