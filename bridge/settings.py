@@ -115,6 +115,8 @@ class Registry(Section):
     """PEM file of the client certificate, where the registry asks for one."""
     ssl_keyfile: FilePath | None = None
     """PEM file of its key."""
+    ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
+    """Of the key."""
     auto_register: bool = True
     """Whether the bridge registers its schemas; false: it looks them up, and changes nothing."""
     subject_naming: Literal["topic", "record"] = "topic"

@@ -169,9 +169,11 @@ def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
 
 def registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
     """What is wrong between the settings of the registry."""
-    for one, other in (("username", "password"), ("password", "username"), ("ssl_keyfile", "ssl_certfile")):
+    for one, other in (("username", "password"), ("password", "username")):
         if registry.get(one) is not None and registry.get(other) is None:
             yield (other,), f"is required with {one}"
+    if str(registry.get("url")).startswith("https"):
+        yield from _tls_faults(registry, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
 
 
 def privacy_faults(privacy: Mapping[str, Any]) -> Iterable[Finding]:

@@ -6,13 +6,13 @@ Each conversation has a client of its own: there is one at the start, and hardly
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from bridge import tls
 from bridge.errors import RegistryUnavailable
 from bridge.registry.subjects import Found
 
@@ -105,6 +105,7 @@ class SchemaRegistry:
             "ssl.ca.location": settings.ssl_cafile and str(settings.ssl_cafile),
             "ssl.certificate.location": settings.ssl_certfile and str(settings.ssl_certfile),
             "ssl.key.location": settings.ssl_keyfile and str(settings.ssl_keyfile),
+            "ssl.key.password": settings.ssl_password and settings.ssl_password.get_secret_value(),
         }
         if settings.username is not None and settings.password is not None:
             properties["basic.auth.user.info"] = f"{settings.username}:{settings.password.get_secret_value()}"
@@ -142,6 +143,7 @@ def _reason(error: Exception, subject: str, settings: Registry) -> str:
         return f"the schema registry answers {status} (error {error.error_code}) for {subject}"
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return "the schema registry does not answer in time"
-    if isinstance(error, ssl.SSLError | FileNotFoundError):
-        return "a certificate or key of the schema registry can't be used; check BRIDGE_KAFKA__REGISTRY__SSL_*"
+    fault = tls.fault(error, settings.ssl_certfile)
+    if fault is not None:
+        return f"no TLS with the schema registry: {tls.TEXTS[fault]}"
     return f"the schema registry at {settings.url} can't be used ({type(error).__name__})"

@@ -255,8 +255,12 @@ def test_kubernetes_service_links_are_no_settings() -> None:
             "BRIDGE_KAFKA__REGISTRY__USERNAME: is required with password",
         ),
         (
-            {"BRIDGE_KAFKA__REGISTRY__SSL_KEYFILE": __file__},
+            {"BRIDGE_KAFKA__REGISTRY__URL": "https://r", "BRIDGE_KAFKA__REGISTRY__SSL_KEYFILE": __file__},
             "BRIDGE_KAFKA__REGISTRY__SSL_CERTFILE: is required with ssl_keyfile",
+        ),
+        (
+            {"BRIDGE_KAFKA__REGISTRY__URL": "https://r", "BRIDGE_KAFKA__REGISTRY__SSL_CAFILE": __file__},
+            "BRIDGE_KAFKA__REGISTRY__SSL_CAFILE: holds no certificate that can be read",
         ),
         ({"BRIDGE_PRIVACY__PHONE_NUMBERS": "hmac"}, "BRIDGE_PRIVACY__SECRET: is required with hmac"),
         ({"BRIDGE_PRIVACY__SECRET": SECRET[:7]}, "BRIDGE_PRIVACY__SECRET: should have at least 16 characters"),
