@@ -1,8 +1,9 @@
-"""Reads a topic from its beginning and goes on for ever, across every outage of Kafka."""
+"""Reads what is in a topic and goes on for ever, across every outage of Kafka."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -34,10 +35,14 @@ is gone, which the coordinator aborts only after a minute."""
 
 
 class Follower:
-    """One topic, named without the prefix; consumers that read committed records see the same."""
+    """One topic, named without the prefix; consumers that read committed records see the same.
 
-    def __init__(self, settings: Kafka, topic: str) -> None:
+    With `age` (s) it may leave out what is older than that when it starts.
+    """
+
+    def __init__(self, settings: Kafka, topic: str, age: float | None = None) -> None:
         self._settings = settings
+        self._age = age
         self._topic = topic_name(settings, topic)
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
@@ -74,11 +79,8 @@ class Follower:
         ) as client:
             if not client.assignment():
                 raise UnknownTopicOrPartitionError(self._topic)  # it would be looked for only every five minutes
-            for place in client.assignment():
-                if place in self._next:
-                    client.seek(place, self._next[place])
-                else:
-                    await client.seek_to_beginning(place)
+            for place, offset in ((await self._starts(client, ends)) | self._next).items():
+                client.seek(place, offset)
             loop = asyncio.get_running_loop()
             moved_at = loop.time()
             while True:
@@ -90,6 +92,21 @@ class Follower:
                     await take([record.value for record in records if record.value is not None])
                     self._next[place] = records[-1].offset + 1
                     moved_at = loop.time()
+
+    async def _starts(self, client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """The offset to start from in each partition that has not been read yet."""
+        places = [place for place in client.assignment() if place not in self._next]
+        if not places:
+            return {}
+        starts: dict[TopicPartition, int] = await client.beginning_offsets(places)
+        if self._age is not None:
+            oldest = int((time.time() - self._age) * 1000)
+            found = await client.offsets_for_times(dict.fromkeys(places, oldest))
+            # None: at the moment of the question nothing was that young; what was there before it ends at `ends`.
+            starts |= {
+                place: found[place].offset if found[place] else ends.get(place, starts[place]) for place in places
+            }
+        return starts
 
 
 async def _remaining(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

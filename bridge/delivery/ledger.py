@@ -40,7 +40,7 @@ class Ledger(Protocol):
         """
 
     async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
-        """Hand over the topic's values from the beginning on, for ever; call `caught_up` at what is now the end."""
+        """Hand over the topic's values, old and new, for ever; call `caught_up` at what is now the end."""
 
     def place(self, topic: str, key: str) -> Place:
         """Tell where the record of a topic (without the prefix) with that key lies."""
@@ -51,12 +51,23 @@ class Ledger(Protocol):
 
 
 class KafkaLedger:
-    """The `Ledger` of the real thing; `topic` is the one to follow, `placed` those that `place` can tell of."""
+    """The `Ledger` of the real thing; `topic` is the one to follow, `placed` those that `place` can tell of.
 
-    def __init__(self, settings: Kafka, topic: str, placed: Sequence[str] = (), encoding: Encoding = JSON) -> None:
+    With `age` (s) it need not hand over what was older than that at the start.
+    """
+
+    def __init__(
+        self,
+        settings: Kafka,
+        topic: str,
+        placed: Sequence[str] = (),
+        encoding: Encoding = JSON,
+        *,
+        age: float | None = None,
+    ) -> None:
         self._settings = settings
         self._appender = Appender(settings, encoding)
-        self._follower = Follower(settings, topic)
+        self._follower = Follower(settings, topic, age)
         self._partitions: dict[str, int] = {}
         self._unplaced = list(placed)
 

@@ -1,12 +1,14 @@
 """The ledger keeps its promises on a real Kafka, and through its outages."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
 
-from bridge.delivery import KafkaLedger, Ledger
+from bridge.delivery import KafkaLedger, Ledger, create_missing_topics
 from bridge.errors import KafkaUnavailable
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.ledger import TOPIC, LedgerBehaviour, following, record
@@ -58,6 +60,24 @@ class TestLedgerOnRealKafka(LedgerBehaviour):
             await writer.append([record("a", topic="appears-late")])
             await eventually(lambda: reader.values == ["a"], within=20)
             await writer.stop()
+
+    async def test_what_is_too_old_is_left_out(self, cluster: KafkaCluster) -> None:
+        """With an age a start costs no more than what is that young; partitions of old records alone are followed."""
+        await create_missing_topics(cluster.settings)
+        name = f"{cluster.settings.topic_prefix}.{TOPIC}"
+        now = time.time_ns() // 1_000_000
+        async with AIOKafkaProducer(bootstrap_servers=cluster.settings.bootstrap_servers) as producer:
+            for number in range(10):
+                key, old = b"%d" % number, now - 3_600_000
+                await producer.send_and_wait(name, b"old", key, partition=number % 2, timestamp_ms=old)
+            await producer.send_and_wait(name, b"young", b"k", partition=0, timestamp_ms=now - 1000)
+            ledger = KafkaLedger(cluster.settings, TOPIC, age=60)
+            async with following(ledger) as reader:
+                assert reader.at_the_end == ["young"]
+                for partition in range(3):
+                    await producer.send_and_wait(name, b"new", b"k", partition=partition)
+                await eventually(lambda: reader.values == ["young", "new", "new", "new"])
+            await ledger.stop()
 
     async def test_oversized_record_becomes_a_dead_letter(self, ledgers: list[Ledger], cluster: KafkaCluster) -> None:
         """A record that Kafka refuses for itself does not hold the others up: its dead letter takes its place."""
