@@ -23,6 +23,7 @@ async def cluster(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
     cluster = KafkaCluster(real_kafka.bootstrap, partitions=3)
     yield cluster
     await cluster.stop()
+    await real_kafka.delete_topics(cluster.settings.topic_prefix)
 
 
 class TestLedgerOnRealKafka(LedgerBehaviour):

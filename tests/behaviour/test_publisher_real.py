@@ -35,6 +35,7 @@ async def cluster(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
     cluster.too_large = 2 << 20  # the broker's own limit is 1 MiB
     yield cluster
     await cluster.stop()
+    await real_kafka.delete_topics(cluster.settings.topic_prefix)
 
 
 async def publish_turns(publisher: KafkaPublisher, turns: int, done: list[int], *, size: int = 200) -> None:

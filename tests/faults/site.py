@@ -25,7 +25,7 @@ _PRIVATE = re.compile(f"{re.escape(PHONE)}|{PASSWORD}|JSESSIONID|BAYEUX_BROWSER"
 
 
 class Site:
-    """An asynchronous context manager; at its end no bridge is left, and none has logged anything private."""
+    """An asynchronous context manager; at its end no bridge and no topic is left, and nothing private was logged."""
 
     def __init__(self, kafka: RealKafka, web: RealWebServices, directory: Path) -> None:
         self.kafka = kafka
@@ -51,6 +51,7 @@ class Site:
             for bridge in self.bridges:
                 found = _PRIVATE.search(bridge.output())
                 assert found is None, f"{found} in the log of the bridge"
+            await self.kafka.delete_topics(self.prefix)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """The variables of one bridge; `changes` by their names without BRIDGE_."""

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
@@ -70,6 +71,17 @@ class RealKafka(RealServer):
         """
         self._port = free_port()
         await self._begin()
+
+    async def delete_topics(self, prefix: str) -> None:
+        """Delete the topics whose names begin so: a restart reads each partition that there is again."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            names = [name for name in await admin.list_topics() if name.startswith(prefix)]
+            if names:
+                await admin.delete_topics(names)
+        finally:
+            await admin.close()
 
     def _write_properties(self, directory: Path) -> None:
         clients = [
