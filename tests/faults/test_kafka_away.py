@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,37 +31,34 @@ async def hold(bridge: BridgeProcess, seconds: float) -> None:
         await asyncio.sleep(0.2)  # how often is of no matter: the outage is a time
 
 
-@SHORT
-async def test_kafka_killed_and_restarted(site: Site) -> None:
-    """Kafka away for 3.5 times maxInterval: not ready, live, the batch held; afterwards all arrives, in the session."""
+@asynccontextmanager
+async def undisturbed(site: Site) -> AsyncIterator[BridgeProcess]:
+    """A bridge under load. After the block it gets ready, has all events in Kafka, and still its first session."""
     bridge = await site.ready_bridge()
     sessions = await site.client_ids()
     async with site.load():
         await site.arrived(1)
-        async with killed(site.kafka):
-            await hold(bridge, 3.5 * MAX_INTERVAL)
-            assert (await bridge.session()).held_events > 0
+        yield bridge
         await bridge.ready()
     assert await bridge.handshakes() == 1
     assert await site.client_ids() == sessions
     account = await site.settled()
     assert account.changes == ["opened"]
+
+
+@SHORT
+async def test_kafka_killed_and_restarted(site: Site) -> None:
+    """Kafka away for 3.5 times maxInterval: not ready, live, the batch held; afterwards all arrives, in the session."""
+    async with undisturbed(site) as bridge, killed(site.kafka):
+        await hold(bridge, 3.5 * MAX_INTERVAL)
+        assert (await bridge.session()).held_events > 0
 
 
 @SHORT
 async def test_kafka_hangs(site: Site) -> None:
     """Kafka suspended for 3 times maxInterval, its connections open: the same."""
-    bridge = await site.ready_bridge()
-    sessions = await site.client_ids()
-    async with site.load():
-        await site.arrived(1)
-        async with paused(site.kafka):
-            await hold(bridge, 3 * MAX_INTERVAL)
-        await bridge.ready()
-    assert await bridge.handshakes() == 1
-    assert await site.client_ids() == sessions
-    account = await site.settled()
-    assert account.changes == ["opened"]
+    async with undisturbed(site) as bridge, paused(site.kafka):
+        await hold(bridge, 3 * MAX_INTERVAL)
 
 
 @SHORT
@@ -92,24 +91,18 @@ async def test_bridge_crashes_while_kafka_is_away(site: Site) -> None:
 async def test_kafka_is_slow(proxied: tuple[Site, TcpProxy]) -> None:
     """A Kafka that takes seconds for each transaction delays the events, and costs nothing else."""
     site, proxy = proxied
-    bridge = await site.ready_bridge()
-    sessions = await site.client_ids()
-    proxy.delay = 0.25
-    try:
-        async with site.load():
-            before = await bridge.metric("bridge_kafka_transactions_total", result="committed")
+    async with undisturbed(site) as bridge:
+        before = await bridge.metric("bridge_kafka_transactions_total", result="committed")
 
-            async def three_committed() -> bool:
-                return await bridge.metric("bridge_kafka_transactions_total", result="committed") >= before + 3
+        async def three_committed() -> bool:
+            return await bridge.metric("bridge_kafka_transactions_total", result="committed") >= before + 3
 
+        proxy.delay = 0.25
+        try:
             await bridge.until(three_committed, within=45, what="three slow transactions further")
-    finally:
-        proxy.delay = 0.0
-    assert await bridge.metric("bridge_event_delivery_seconds_sum") > 1
-    assert await bridge.handshakes() == 1
-    assert await site.client_ids() == sessions
-    account = await site.settled()
-    assert account.changes == ["opened"]
+            assert await bridge.metric("bridge_event_delivery_seconds_sum") > 1
+        finally:
+            proxy.delay = 0.0
 
 
 @pytest.mark.parametrize("topics", [["acknowledgements.v1", "sessions.v1"], ["bridge-state"]], ids=["events", "state"])
@@ -155,9 +148,6 @@ async def coordinator(site: Site) -> int | None:
 async def test_the_transaction_coordinator_moves(two_brokers: tuple[Site, RealKafka]) -> None:
     """Its broker dies and another one takes over; then it is back, and is made the coordinator again."""
     site, second = two_brokers
-    bridge = await site.ready_bridge()
-    sessions = await site.client_ids()
-    assert await coordinator(site) == 2
 
     async def moved_to(broker: int) -> None:
         async with asyncio.timeout(30):
@@ -165,14 +155,9 @@ async def test_the_transaction_coordinator_moves(two_brokers: tuple[Site, RealKa
                 await asyncio.sleep(0.1)
         await site.arrived(site.ledger.publications[-1].first)
 
-    async with site.load():
-        await site.arrived(1)
+    async with undisturbed(site):
+        await moved_to(2)
         await second.kill()
         await moved_to(1)
         await second.restart()
         await moved_to(2)
-        await bridge.ready()
-    assert await bridge.handshakes() == 1
-    assert await site.client_ids() == sessions
-    account = await site.settled()
-    assert account.changes == ["opened"]
