@@ -43,11 +43,10 @@ class Bridge:
         ]
         vaults = {account.name: Vault(account.name, account.password) for account in settings.accounts}
         accounts = {account.name: account for account in self._accounts}
-        limits = Limits(**settings.operations.model_dump(exclude={"enabled"}))
         self._operations = OperationsService(
-            limits,
+            Limits(**settings.operations.model_dump(exclude={"enabled"})),
             {name: account.client for name, account in accounts.items()},
-            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=limits.view_age),
+            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=settings.operations.view_age),
             records=OperationRecords(self._encoding, privacy, vaults),
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -37,10 +38,10 @@ is gone, which the coordinator aborts only after a minute."""
 class Follower:
     """One topic, named without the prefix; consumers that read committed records see the same.
 
-    With `age` (s) it may leave out what is older than that when it starts.
+    What is older than `age` (s) when it starts it may leave out.
     """
 
-    def __init__(self, settings: Kafka, topic: str, age: float | None = None) -> None:
+    def __init__(self, settings: Kafka, topic: str, age: float = math.inf) -> None:
         self._settings = settings
         self._age = age
         self._topic = topic_name(settings, topic)
@@ -79,8 +80,7 @@ class Follower:
         ) as client:
             if not client.assignment():
                 raise UnknownTopicOrPartitionError(self._topic)  # it would be looked for only every five minutes
-            for place, offset in ((await self._starts(client, ends)) | self._next).items():
-                client.seek(place, offset)
+            await self._seek(client)
             loop = asyncio.get_running_loop()
             moved_at = loop.time()
             while True:
@@ -93,20 +93,18 @@ class Follower:
                     self._next[place] = records[-1].offset + 1
                     moved_at = loop.time()
 
-    async def _starts(self, client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """The offset to start from in each partition that has not been read yet."""
-        places = [place for place in client.assignment() if place not in self._next]
-        if not places:
-            return {}
-        starts: dict[TopicPartition, int] = await client.beginning_offsets(places)
-        if self._age is not None:
-            oldest = int((time.time() - self._age) * 1000)
-            found = await client.offsets_for_times(dict.fromkeys(places, oldest))
-            # None: at the moment of the question nothing was that young; what was there before it ends at `ends`.
-            starts |= {
-                place: found[place].offset if found[place] else ends.get(place, starts[place]) for place in places
-            }
-        return starts
+    async def _seek(self, client: AIOKafkaConsumer) -> None:
+        """Go on where it was, or begin with the first record that is young enough."""
+        oldest = int(max(0.0, time.time() - self._age) * 1000)
+        fresh = [place for place in client.assignment() if place not in self._next]
+        young = await client.offsets_for_times(dict.fromkeys(fresh, oldest)) if fresh else {}
+        for place in client.assignment():
+            if place in self._next:
+                client.seek(place, self._next[place])
+            elif young[place] is not None:
+                client.seek(place, young[place].offset)
+            else:  # nothing is that young, or the broker can't tell: librdkafka's mock cluster never can
+                await client.seek_to_beginning(place)
 
 
 async def _remaining(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bridge.delivery.appender import Appender
@@ -53,7 +54,7 @@ class Ledger(Protocol):
 class KafkaLedger:
     """The `Ledger` of the real thing; `topic` is the one to follow, `placed` those that `place` can tell of.
 
-    With `age` (s) it need not hand over what was older than that at the start.
+    What is older than `age` (s) at the start it need not hand over.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class KafkaLedger:
         placed: Sequence[str] = (),
         encoding: Encoding = JSON,
         *,
-        age: float | None = None,
+        age: float = math.inf,
     ) -> None:
         self._settings = settings
         self._appender = Appender(settings, encoding)

@@ -11,6 +11,7 @@ from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.ledger import TOPIC, LedgerBehaviour
 
 PLACED = ("acknowledgements.v1",)
+DAY = 86_400.0
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ class TestLedgerOnTheEmbeddedBroker(LedgerBehaviour):
     @pytest_asyncio.fixture
     async def ledgers(self, broker: EmbeddedBroker) -> AsyncIterator[list[KafkaLedger]]:
         settings = KafkaCluster(broker.bootstrap, check_crcs=False).settings
-        ledgers = [KafkaLedger(settings, TOPIC, PLACED) for _ in range(2)]
+        ledgers = [KafkaLedger(settings, TOPIC, PLACED, age=DAY) for _ in range(2)]
         yield ledgers
         for one in ledgers:
             await one.stop()
