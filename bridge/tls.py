@@ -125,7 +125,7 @@ def _expired(certificate_file: Path) -> bool:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__  # httpcore hides what it wraps: `from None`
+        error = error.__cause__ or error.__context__  # httpcore names no cause of a failed handshake
 
 
 def _plain(error: Exception) -> str:
