@@ -16,6 +16,7 @@ from bridge.registry.subjects import Found, Subject, subjects
 from bridge.settings import Kafka, Registry
 from tests.certificates import Authority
 from tests.real import RealRegistry
+from tests.serving import serving
 from tests.tls_terminator import TlsTerminator
 
 USER, PASSWORD = "bridge", "ledger-of-schemas"
@@ -38,15 +39,9 @@ async def guarded(registry: RealRegistry, authority: Authority) -> AsyncIterator
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", forward)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            with TlsTerminator(f"http://127.0.0.1:{runner.addresses[0][1]}", context) as terminator:
+        async with serving(app) as plain:
+            with TlsTerminator(plain, context) as terminator:
                 yield terminator.url
-        finally:
-            await runner.cleanup()
 
 
 async def test_the_right_proof(real_registry: RealRegistry, tmp_path: Path) -> None:

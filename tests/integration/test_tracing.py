@@ -24,6 +24,7 @@ from bridge.observability.spans import OpenTelemetrySpans
 from bridge.settings import load
 from bridge.simulator import Simulator
 from bridge.simulator.broker import EmbeddedBroker
+from tests.serving import serving
 from tests.unit.cli_process import Command
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -177,13 +178,8 @@ async def collector() -> AsyncIterator[tuple[str, list[Any]]]:
 
     app = web.Application()
     app.add_routes([web.post("/v1/traces", take)])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", spans
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url, spans
 
 
 async def test_spans_reach_a_collector(broker: EmbeddedBroker) -> None:

@@ -8,6 +8,8 @@ from typing import Self
 
 from aiohttp import web
 
+from tests.serving import serving
+
 
 @dataclass(frozen=True)
 class Scripted:
@@ -49,16 +51,14 @@ class ScriptedUpstream:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._serving = serving(app)
+        self.url = await self._serving.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._runner.cleanup()
+        await self._serving.__aexit__(kind, error, trace)
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.seen.append(Seen(request.method, request.raw_path, dict(request.headers), await request.text()))
