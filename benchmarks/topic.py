@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
+
+from tests.real import kafka_admin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -56,13 +58,8 @@ class Watch:
 
 async def create_topic(bootstrap: str, topic: str) -> None:
     """Create the topic as the bridge would."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        async with asyncio.timeout(10):
-            await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
-    finally:
-        await admin.close()
+    async with kafka_admin(bootstrap) as admin, asyncio.timeout(10):
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from bridge.delivery import KafkaPublisher
 from bridge.delivery.batches import Batch
@@ -23,7 +23,7 @@ from tests.behaviour.publisher import (
     values,
 )
 from tests.behaviour.publisher_on_kafka import KafkaPublisherBehaviour
-from tests.real import RealKafka
+from tests.real import RealKafka, kafka_admin
 from tests.waiting import eventually
 
 OUTAGE_DEADLINE = 90
@@ -171,12 +171,8 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         publisher = cluster.publisher()
         await publisher.start()
         await publisher.publish([record(b"1")], position(1))
-        admin = AIOKafkaAdminClient(bootstrap_servers=cluster.settings.bootstrap_servers)
-        await admin.start()
-        try:
+        async with kafka_admin(cluster.settings.bootstrap_servers) as admin:
             await admin.delete_topics([f"{cluster.settings.topic_prefix}.{ACKNOWLEDGEMENTS}"])
-        finally:
-            await admin.close()
         async with asyncio.timeout(OUTAGE_DEADLINE):
             await publisher.publish([record(b"2")], position(2))
         assert values(await cluster.published(), ACKNOWLEDGEMENTS) == [b"2"]
@@ -184,12 +180,8 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
     async def test_a_topic_that_takes_less_gets_smaller_batches(self, cluster: KafkaCluster) -> None:
         """Many records that are too large together are all published; the one too large alone is a dead letter."""
         name = f"{cluster.settings.topic_prefix}.{ACKNOWLEDGEMENTS}"
-        admin = AIOKafkaAdminClient(bootstrap_servers=cluster.settings.bootstrap_servers)
-        await admin.start()
-        try:
+        async with kafka_admin(cluster.settings.bootstrap_servers) as admin:
             await admin.create_topics([NewTopic(name, 2, 1, topic_configs={"max.message.bytes": "100000"})])
-        finally:
-            await admin.close()
         publisher = cluster.publisher()
         await publisher.start()
         pad = b"0" * 4000

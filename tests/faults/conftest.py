@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from tests.faults.site import USERS, Site
 from tests.faults.tcp_proxy import TcpProxy
-from tests.real import RealKafka, RealWebServices, require_real_parts
+from tests.real import RealKafka, RealWebServices, kafka_admin, require_real_parts
 
 
 @pytest_asyncio.fixture
@@ -63,20 +63,9 @@ async def two_brokers(web: RealWebServices, tmp_path: Path) -> AsyncIterator[tup
         RealKafka(properties=properties, joins=first) as second,
         Site(first, web, tmp_path) as place,
     ):
-        admin = AIOKafkaAdminClient(bootstrap_servers=first.bootstrap)
-        await admin.start()
-        try:
-            await admin.create_topics(
-                [
-                    NewTopic(
-                        "__transaction_state",
-                        -1,
-                        -1,
-                        replica_assignments={partition: [2, 1] for partition in range(4)},
-                        topic_configs={"cleanup.policy": "compact"},
-                    )
-                ]
-            )
-        finally:
-            await admin.close()
+        leaders = {partition: [2, 1] for partition in range(4)}
+        compacted = {"cleanup.policy": "compact"}
+        log = NewTopic("__transaction_state", -1, -1, replica_assignments=leaders, topic_configs=compacted)
+        async with kafka_admin(first.bootstrap) as admin:
+            await admin.create_topics([log])
         yield place, second

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaError
 
@@ -14,7 +13,7 @@ from bridge.delivery import transactional_id_of
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import Site, killed, paused
 from tests.faults.tcp_proxy import TcpProxy
-from tests.real import RealKafka
+from tests.real import RealKafka, kafka_admin
 
 MAX_INTERVAL = 4.0
 SHORT = pytest.mark.parametrize("web", [{"max_interval": MAX_INTERVAL}], indirect=True)
@@ -111,13 +110,8 @@ async def test_a_topic_is_deleted(site: Site, topics: list[str]) -> None:
     bridge = await site.ready_bridge()
     first = await site.ledger.publish(10)
     await site.arrived(10)
-    admin = AIOKafkaAdminClient(bootstrap_servers=site.kafka.bootstrap)
-    async with asyncio.timeout(15):
-        await admin.start()
-        try:
-            await admin.delete_topics([f"{site.prefix}.{topic}" for topic in topics])
-        finally:
-            await admin.close()
+    async with asyncio.timeout(15), kafka_admin(site.kafka.bootstrap) as admin:
+        await admin.delete_topics([f"{site.prefix}.{topic}" for topic in topics])
     if "bridge-state" not in topics:
         site.ledger.publications.remove(first)  # it went with its topic
     rest = [await site.ledger.publish(10) for _ in range(3)]

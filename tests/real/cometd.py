@@ -102,7 +102,7 @@ class RealWebServices(RealServer):
             "acknowledgement-delay": str(round(acknowledgement_delay * 1000)),
         }
         self._arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        await self._begin()
+        await super().start()
 
     async def publish(self, channel: str, data: object, *, user: str | None = None) -> None:
         """Queue an event for every subscribed session of the user (None: of any)."""

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -14,6 +15,17 @@ from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
 from tests.real.server import RealServer
 
 _CLASSPATH = str(BUILD / "kafka" / "*")
+
+
+@asynccontextmanager
+async def kafka_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 class RealKafka(RealServer):
@@ -70,18 +82,14 @@ class RealKafka(RealServer):
             StartFailed: with the end of its output.
         """
         self._port = free_port()
-        await self._begin()
+        await super().start()
 
     async def delete_topics(self, prefix: str) -> None:
         """Delete the topics whose names begin so: a restart reads each partition that there is again."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        try:
+        async with kafka_admin(self.bootstrap) as admin:
             names = [name for name in await admin.list_topics() if name.startswith(prefix)]
             if names:
                 await admin.delete_topics(names)
-        finally:
-            await admin.close()
 
     def _write_properties(self, directory: Path) -> None:
         clients = [

@@ -25,14 +25,6 @@ class RealRegistry(RealServer):
         """Where it serves Confluent's API."""
         return f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
 
-    async def start(self) -> None:
-        """Start the registry, without any schema; returns when it serves clients.
-
-        Raises:
-            StartFailed: with the end of its output.
-        """
-        await self._begin()
-
     async def _launch(self, directory: Path) -> None:
         properties = {
             "quarkus.http.host": "127.0.0.1",

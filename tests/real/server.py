@@ -36,13 +36,18 @@ class RealServer(ABC):
     ) -> None:
         await self.stop()
 
-    @abstractmethod
     async def start(self) -> None:
-        """Start it anew; returns when it serves clients.
+        """Start it anew, in a new directory; returns when it serves clients. Where that fails nothing is left behind.
 
         Raises:
             StartFailed: with the end of its output.
         """
+        self._directory = Path(tempfile.mkdtemp(prefix=self.prefix))
+        try:
+            await self._launch(self._directory)
+        except BaseException:
+            await self.stop()
+            raise
 
     @abstractmethod
     async def _launch(self, directory: Path) -> None:
@@ -81,15 +86,6 @@ class RealServer(ABC):
         if self._directory is not None:
             shutil.rmtree(self._directory)
             self._directory = None
-
-    async def _begin(self) -> None:
-        """Make the directory and launch; nothing is left behind where that fails."""
-        self._directory = Path(tempfile.mkdtemp(prefix=self.prefix))
-        try:
-            await self._launch(self._directory)
-        except BaseException:
-            await self.stop()
-            raise
 
     def _place(self) -> Path:
         if self._directory is None:

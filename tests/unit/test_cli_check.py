@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from bridge.delivery import EVENT_TOPICS
 from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
-from tests.real import RealKafka
+from tests.real import RealKafka, kafka_admin
 from tests.unit.cli_process import Ended, bridge
 
 PASSWORD = "pa55word"
@@ -188,12 +188,9 @@ async def test_missing_topics_on_a_real_kafka(site: Site, real_kafka: RealKafka)
 async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real_kafka: RealKafka) -> None:
     """Where acknowledgements and user events have different numbers of partitions, that is a warning with both."""
     prefix = f"check-{uuid.uuid4().hex}"
-    async with asyncio.timeout(30):
-        admin = AIOKafkaAdminClient(bootstrap_servers=real_kafka.bootstrap)
-        await admin.start()
+    async with asyncio.timeout(30), kafka_admin(real_kafka.bootstrap) as admin:
         names = [f"{prefix}.{topic}" for topic in (*EVENT_TOPICS, "bridge-state")]
         await admin.create_topics([NewTopic(name, 3 if "user-events" in name else 2, 1) for name in names])
-        await admin.close()
     ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=real_kafka.bootstrap, KAFKA__TOPIC_PREFIX=prefix)
     assert (ended.status, ended.findings()["topics"]) == (0, "warning")
     assert "acknowledgements.v1 2, user-events.v1 3" in line_of(ended, "topics")
