@@ -125,7 +125,8 @@ class Ledger:
     def __init__(self, kafka: Kafka, web: RealWebServices) -> None:
         self._kafka = kafka
         self._web = web
-        self._next = 0
+        self.taken = 0
+        """How many references were given out, those of a publication that is still running too."""
         self.publications: list[Publication] = []
 
     async def generate(self, count: int, *, keys: int = 50, rate: float = 0.0, pad: int = 0) -> Publication:
@@ -157,8 +158,8 @@ class Ledger:
         return publication
 
     def _take(self, count: int) -> int:
-        first = self._next
-        self._next += count
+        first = self.taken
+        self.taken += count
         return first
 
     async def account(self) -> Account:

@@ -92,6 +92,10 @@ class Site:
             while len(await self.ledger.references()) < count:  # noqa: ASYNC110 - Kafka tells nobody
                 await asyncio.sleep(0.1)
 
+    async def caught_up(self) -> None:
+        """Wait until every event of the load up to this moment, its running round included, is in Kafka."""
+        await self.arrived(self.ledger.taken)
+
     async def settled(self, *, within: float = 45, doubles: bool = False) -> Account:
         """Wait until nothing is missing, end the bridge as planned, and return the account, which must be right.
 
@@ -113,7 +117,10 @@ class Site:
 
     @asynccontextmanager
     async def load(self, *, rate: int = 300, keys: int = 50) -> AsyncIterator[None]:
-        """A steady load of `rate` events/s (a multiple of twice `keys`) beside the block; waits for a dead server."""
+        """A steady load of `rate` events/s (a multiple of twice `keys`) beside the block; waits for a dead server.
+
+        The block begins when the first of them is in Kafka.
+        """
         stop = asyncio.Event()
 
         async def publish() -> None:
@@ -125,6 +132,7 @@ class Site:
 
         publishing = asyncio.create_task(publish())  # no TaskGroup: a failed assertion should come out as it is
         try:
+            await self.arrived(1)
             yield
         finally:
             stop.set()

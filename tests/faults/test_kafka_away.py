@@ -36,7 +36,6 @@ async def undisturbed(site: Site) -> AsyncIterator[BridgeProcess]:
     bridge = await site.ready_bridge()
     sessions = await site.client_ids()
     async with site.load():
-        await site.arrived(1)
         yield bridge
         await bridge.ready()
     assert await bridge.handshakes() == 1
@@ -147,7 +146,7 @@ async def test_the_transaction_coordinator_moves(two_brokers: tuple[Site, RealKa
         async with asyncio.timeout(30):
             while await coordinator(site) != broker:  # noqa: ASYNC110 - Kafka tells nobody
                 await asyncio.sleep(0.1)
-        await site.arrived(site.ledger.publications[-1].first)
+        await site.caught_up()
 
     async with undisturbed(site):
         await moved_to(2)

@@ -10,10 +10,9 @@ async def test_two_bridges_at_once(site: Site) -> None:
     first = await site.ready_bridge()
     sessions = await site.client_ids()
     async with site.load():
-        await site.arrived(1)
         second = await site.ready_bridge()
         assert await first.exited(within=20) == 0
-        await site.arrived(site.ledger.publications[-1].first)
+        await site.caught_up()
     assert len(first.events("fenced")) == 1
     assert not second.events("fenced")
     assert await second.handshakes() == 0
@@ -26,7 +25,6 @@ async def test_a_lingering_predecessor(site: Site) -> None:
     """With --linger a bridge that was taken over stays, live, not ready and taking no operation, until it is told."""
     first = await site.ready_bridge("--linger", "60")
     async with site.load():
-        await site.arrived(1)
         second = await site.ready_bridge("--linger", "1")
         await eventually(lambda: first.events("lingering"), within=20)
         assert await first.live()
@@ -46,7 +44,7 @@ async def test_rolling_restart_under_load(site: Site) -> None:
     sessions = await site.client_ids()
     async with site.load():
         for _ in range(5):
-            await site.arrived(site.ledger.publications[-1].first if site.ledger.publications else 1)
+            await site.caught_up()
             exit_ = await bridge.terminate()
             assert exit_.status == 0, bridge.output()[-2000:]
             assert exit_.seconds < EXIT_LIMIT
@@ -62,7 +60,6 @@ async def test_successor_before_the_end(site: Site) -> None:
     first = await site.ready_bridge()
     sessions = await site.client_ids()
     async with site.load():
-        await site.arrived(1)
         second = await site.bridge()
         exit_ = await first.terminate()
         assert exit_.status == 0
