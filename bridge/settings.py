@@ -239,7 +239,7 @@ class Operations(Section):
     view_limit: Annotated[int, Field(ge=1)] = 100_000
     """Operations that GET /operations knows; the oldest make room."""
     view_age: Seconds = 86_400
-    """Seconds that GET /operations knows an operation for."""
+    """Seconds that GET /operations knows an operation for, once it has ended."""
 
 
 class Privacy(Section):

@@ -14,6 +14,7 @@ from bridge.delivery.backoff import Backoff
 from bridge.delivery.consumer import consumer, last_offsets
 from bridge.delivery.failures import FAILURES, reason
 from bridge.delivery.topics import create_missing_topics, topic_name
+from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,6 +48,9 @@ class Follower:
         self._topic = topic_name(settings, topic)
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
+        self._client: AIOKafkaConsumer | None = None
+        self._handed_over = asyncio.Event()
+        """Set each time that all which was fetched is handed over."""
 
     async def run(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """Hand over the values, in order within each partition; call `caught_up` at what was the end at the start.
@@ -61,6 +65,7 @@ class Follower:
             try:
                 await self._follow(take, caught_up)
             except FAILURES as error:
+                self._client = None
                 if reason(error) != failing:
                     failing = reason(error)
                     log.warning("topic-unreadable", topic=self._topic, reason=failing)
@@ -69,6 +74,23 @@ class Follower:
                     self._caught_up = True
                     caught_up()
             await asyncio.sleep(backoff.next_delay())
+
+    async def catch_up(self) -> None:
+        """Return once all that the topic has at this moment is handed over, while `run` runs.
+
+        Raises:
+            KafkaUnavailable: not within a deadline.
+        """
+        try:
+            async with asyncio.timeout(self._settings.request_timeout):
+                ends = await last_offsets(self._settings, [self._topic])
+                behind = True
+                while behind:
+                    behind = self._client is None or await _remaining(self._client, ends)
+                    self._handed_over.clear()  # the position moves before the last records are handed over
+                    await self._handed_over.wait()
+        except FAILURES as error:
+            raise KafkaUnavailable(reason(error)) from None
 
     async def _follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         if self._settings.create_topics and not self._next:
@@ -81,6 +103,7 @@ class Follower:
             if not client.assignment():
                 raise UnknownTopicOrPartitionError(self._topic)  # it would be looked for only every five minutes
             await self._seek(client)
+            self._client = client
             loop = asyncio.get_running_loop()
             moved_at = loop.time()
             while True:
@@ -92,6 +115,7 @@ class Follower:
                     await take([record.value for record in records if record.value is not None])
                     self._next[place] = records[-1].offset + 1
                     moved_at = loop.time()
+                self._handed_over.set()
 
     async def _seek(self, client: AIOKafkaConsumer) -> None:
         """Go on where it was, or begin with the first record that is young enough."""

@@ -43,6 +43,13 @@ class Ledger(Protocol):
     async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """Hand over the topic's values, old and new, for ever; call `caught_up` at what is now the end."""
 
+    async def catch_up(self) -> None:
+        """Return once `follow` has handed over all that the topic has at this moment.
+
+        Raises:
+            KafkaUnavailable: not within a deadline.
+        """
+
     def place(self, topic: str, key: str) -> Place:
         """Tell where the record of a topic (without the prefix) with that key lies."""
         ...
@@ -83,6 +90,10 @@ class KafkaLedger:
         """See `Ledger.follow`."""
         await self._follower.run(take, caught_up)
 
+    async def catch_up(self) -> None:
+        """See `Ledger.catch_up`."""
+        await self._follower.catch_up()
+
     def place(self, topic: str, key: str) -> Place:
         """See `Ledger.place`."""
         count = self._partitions.get(topic)
@@ -99,6 +110,7 @@ class MemoryLedger:
     def __init__(self, kafka: MemoryKafka, topic: str) -> None:
         self._kafka = kafka
         self._topic = topic
+        self._read = 0
 
     async def append(self, records: Sequence[Record]) -> None:
         """See `Ledger.append`."""
@@ -109,15 +121,23 @@ class MemoryLedger:
     async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
         """See `Ledger.follow`."""
         await self._kafka.available.wait()
-        read = 0
+        self._read = 0
         behind = True
         while True:
-            fresh = self._kafka.records[read:]
-            read += len(fresh)
+            fresh = self._kafka.records[self._read :]
             await take([record.value for record in fresh if record.topic == self._topic])
+            self._read += len(fresh)
             if behind:
                 behind = False
                 caught_up()
+            await asyncio.sleep(MEMORY_POLL)
+
+    async def catch_up(self) -> None:
+        """See `Ledger.catch_up`."""
+        if not self._kafka.available.is_set():
+            raise KafkaUnavailable("kafka unreachable")
+        end = len(self._kafka.records)
+        while self._read < end:  # noqa: ASYNC110 -- `follow` polls as well
             await asyncio.sleep(MEMORY_POLL)
 
     def place(self, topic: str, key: str) -> Place:  # noqa: ARG002 -- one partition

@@ -113,12 +113,12 @@ class Carrier:
             traceparent = forwarded.traceparent
         return self._records.record(event, tracing.publishing(operation.TOPIC, traceparent))
 
-    def end(self, view: OperationView) -> None:
-        """Give a pending operation up: its acknowledgement did not come in time."""
-        event = event_of(view, "timed-out", self.now())
+    def end(self, view: OperationView, at: str | None = None) -> None:
+        """Give a pending operation up, `at` that moment or now: its acknowledgement did not come in time."""
+        event = event_of(view, "timed-out", at or self.now())
         self._journal.note(self.record(event))
         self._view.apply(event)
-        self._outcomes[view.account, "timed-out"].inc()
+        metrics.operations.labels(view.account, "timed-out").inc()
 
     async def _carry(self, run: Run, *, persistent: bool) -> None:
         event = run.event

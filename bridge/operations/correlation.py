@@ -15,7 +15,7 @@ import structlog
 
 from bridge.events import operation, rfc3339
 from bridge.observability import metrics, tracing
-from bridge.operations.state import event_of, seconds
+from bridge.operations.state import event_of
 from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ class Correlator:
             late: metrics.operations.labels(account, "acknowledged-late" if late else "acknowledged")
             for late in (False, True)
         }
-        self.relaying = False
-        """Whether this process is the one that relays the account."""
+        self.relaying_since: float | None = None
+        """When this process took the relay of the account over (monotonic), None where it does not relay it."""
         self.caught_up = asyncio.Event()
         """Set once the first reply of the CometD server is in Kafka: what came while no bridge ran is known."""
 
@@ -123,7 +123,7 @@ class Correlator:
 
         What is acknowledged before the view is loaded is kept, and matched as the view learns of its operation.
         """
-        self.relaying = True
+        self.relaying_since = time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(LOAD_PATIENCE):
                 await self._loaded.wait()
@@ -133,10 +133,14 @@ class Correlator:
         await self._loaded.wait()
         await self.caught_up.wait()
 
-    @property
-    def decides(self) -> bool:
-        """Whether this process relays the account, and knows all that came before."""
-        return self.relaying and self._loaded.is_set() and self.caught_up.is_set()
+    def decides(self, *, after: float) -> bool:
+        """Tell whether this process relays the account, and knows all that came before.
+
+        What a CometD server has not told `after` seconds after the relay's start can't be waited for.
+        """
+        if self.relaying_since is None or not self._loaded.is_set():
+            return False
+        return self.caught_up.is_set() or time.monotonic() - self.relaying_since >= after
 
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
         """Find the operations that these messages acknowledge, None where there are none; `records` are theirs."""
@@ -158,7 +162,7 @@ class Correlator:
 
     def stop(self) -> None:
         """Take note that the relay has ended."""
-        self.relaying = False
+        self.relaying_since = None
 
     # -- called by the tail -------------------------------------------------------------------------------------------
 
@@ -230,10 +234,7 @@ class Correlator:
     def _acknowledged(self, view: OperationView, record: Record) -> Operation:
         now = self._clock()
         forwarded = self._view.forwarded.get(view.reference_id)
-        if forwarded is None:
-            began = seconds(view.times.accepted or view.times.requested or view.received_at)
-        else:
-            began = forwarded.at
+        began = view.began if forwarded is None else forwarded.at
         return event_of(
             view,
             "acknowledged",

@@ -79,11 +79,12 @@ class OperationRecords:
 
     def _without_numbers(self, event: Operation, privacy: Concealment) -> Operation:
         request = privacy.of(event.request)
+        vault = self._vaults.get(event.account)  # none: the account is another process's
         return msgspec.structs.replace(
             event,
             request=request.content,
             upstream=None if event.upstream is None else _without_message(event.upstream),
-            sealed_request=self._vaults[event.account].seal(bytes(event.request)),
+            sealed_request=None if vault is None else vault.seal(bytes(event.request)),
         )
 
 

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """For one account. `left` has the references of what is still to be done, none of which times out meanwhile."""
+    """For one account."""
 
     def __init__(
         self,
@@ -47,34 +47,41 @@ class Recovery:
         self._correlator = correlator
         self._limits = limits
         self._clock = clock
-        self.left: set[str] = set()
+        self._left: set[str] | None = None
+        """What is still to be done; None until that is known."""
 
     async def run(self) -> None:
         """Wait for the CometD server's first reply, which has the acknowledgements of the meantime; then forward."""
         await self._correlator.up_to_date()
         views = [one for one in self._view.pending(self._account) if self._promised(one)]
+        self._left = {view.reference_id for view in views}
         if not views:
             return
-        self.left = {view.reference_id for view in views}
         log.info("operations-left-behind", account=self._account, operations=len(views))
         queue = iter(views)
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._limits.concurrency, len(views))):
                 workers.create_task(self._work_through(queue))
 
+    def spares(self, view: OperationView) -> bool:
+        """Tell whether the operation is still to be forwarded: then it must not time out."""
+        if self._left is None:
+            return view.account == self._account and self._promised(view) and not self._too_old(view)
+        return view.reference_id in self._left
+
     async def _work_through(self, queue: Iterator[OperationView]) -> None:
+        assert self._left is not None
         for view in queue:
             try:
                 await self._forward(view.reference_id)
             finally:
-                self.left.discard(view.reference_id)
+                self._left.discard(view.reference_id)
 
     async def _forward(self, reference: str) -> None:
         view = self._view.get(reference)
         if view is None or not self._promised(view):
             return  # acknowledged meanwhile
-        too_old = self._clock() - seconds(view.received_at) > self._limits.async_max_age
-        if too_old or view.sealed_request is not None or not repeatable(view.operation):
+        if self._too_old(view) or view.sealed_request is not None or not repeatable(view.operation):
             self._carrier.end(view)
             return
         event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
@@ -97,6 +104,9 @@ class Recovery:
         if failure is not None:
             name = failure.code if isinstance(failure, BridgeError) else type(failure).__name__
             log.info("operation-not-recovered", account=self._account, error=name)
+
+    def _too_old(self, view: OperationView) -> bool:
+        return self._clock() - seconds(view.received_at) > self._limits.async_max_age
 
     def _promised(self, view: OperationView) -> bool:
         return view.asynchronous and view.status == "requested" and view.reference_id not in self._carrier.running

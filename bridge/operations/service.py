@@ -23,6 +23,7 @@ from bridge.events import Operation, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.carrier import Carrier
 from bridge.operations.correlation import Correlator
+from bridge.operations.forsaken import Forsaken
 from bridge.operations.forwarding import Forwarding, Upstream
 from bridge.operations.journal import Journal
 from bridge.operations.records import OperationRecords
@@ -105,6 +106,15 @@ class OperationsService:
             self._view,
             self._correlators,
             timeout=limits.acknowledgement_timeout,
+            spared=self._under_way,
+            end=self._carrier.end,
+            clock=clock,
+        )
+        self._forsaken = Forsaken(
+            self._view,
+            ledger,
+            limit=limits.async_max_age + limits.acknowledgement_timeout,
+            loaded=self._tail.loaded,
             spared=self._under_way,
             end=self._carrier.end,
             clock=clock,
@@ -226,8 +236,14 @@ class OperationsService:
         try:
             await self._records.start()
             async with asyncio.TaskGroup() as group:
-                runs = [part.run for part in self._recoveries]
-                for run in (self._journal.run, self._carrier.run, self._tail.run, self._timeouts.run, *runs):
+                for run in (
+                    self._journal.run,
+                    self._carrier.run,
+                    self._tail.run,
+                    self._timeouts.run,
+                    self._forsaken.run,
+                    *(part.run for part in self._recoveries),
+                ):
                     group.create_task(run())
         finally:
             await self._ledger.stop()
@@ -314,8 +330,8 @@ class OperationsService:
         lane.enter()
         return lane
 
-    def _under_way(self, reference_id: str) -> bool:
-        return reference_id in self._carrier.running or any(reference_id in one.left for one in self._recoveries)
+    def _under_way(self, view: OperationView) -> bool:
+        return view.reference_id in self._carrier.running or any(one.spares(view) for one in self._recoveries)
 
     def _existing(self, reference_id: str) -> OperationView:
         view = self._view.get(reference_id)

@@ -84,6 +84,11 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in PENDING
 
     @property
+    def began(self) -> float:
+        """When it was last on its way to Web Services, as far as the ledger tells it; epoch seconds."""
+        return seconds(self.times.accepted or self.times.requested or self.received_at)
+
+    @property
     def undelivered(self) -> bool:
         """Whether it ended without Web Services ever judging it: then, and only then, it may be requested anew."""
         if self.status != "rejected":

@@ -6,8 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from bridge.operations.state import seconds
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -28,7 +26,7 @@ class Timeouts:
         correlators: Mapping[str, Correlator],
         *,
         timeout: float,
-        spared: Callable[[str], bool],
+        spared: Callable[[OperationView], bool],
         end: Callable[[OperationView], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -45,18 +43,16 @@ class Timeouts:
             await asyncio.sleep(min(1.0, self._timeout / 4))
             self._view.evict()
             for account, correlator in self._correlators.items():
-                if correlator.decides:
+                if correlator.decides(after=self._timeout):
                     self._look(account)
 
     def _look(self, account: str) -> None:
         now = self._clock()
         for view in self._view.pending(account):
             reference = view.reference_id
-            if reference in self._view.settling or self._spared(reference):
+            if reference in self._view.settling or self._spared(view):
                 continue
-            began = seconds(view.times.accepted or view.times.requested or view.received_at)
             forwarded = self._view.forwarded.get(reference)
-            if forwarded is not None:
-                began = max(began, forwarded.at)
+            began = view.began if forwarded is None else max(view.began, forwarded.at)
             if now - began >= self._timeout:
                 self._end(view)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import msgspec
 
 from bridge.events import rfc3339
-from bridge.operations.state import OperationView, merge
+from bridge.operations.state import PENDING, OperationView, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ class Page(NamedTuple):
 
 
 class OperationsView:
-    """Bounded by number and by age (s); the oldest make room. Not durable: the ledger is."""
+    """Bounded by number and, for what has ended, by age (s); the oldest make room. Not durable: the ledger is."""
 
     def __init__(self, *, limit: int, age: float, clock: Callable[[], float] = time.time) -> None:
         self._limit = limit
@@ -70,13 +70,16 @@ class OperationsView:
     def apply(self, event: Operation) -> OperationView | None:
         """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
         before = self._operations.get(event.reference_id)
-        if before is None and event.received_at < self._oldest():
+        if before is None and event.status not in PENDING and event.received_at < self._oldest():
             return None
         after = merge(before, event)
         if before is None:
             after = _interned(after)
         if after is not before:
             self._put(before, after)
+        if self.loading and not after.pending and after.received_at < self._oldest():
+            self._forget(after)
+            return None
         if before is None:
             self.evict()
         return after
@@ -90,6 +93,10 @@ class OperationsView:
     def get(self, reference_id: str) -> OperationView | None:
         """Return one operation, None where it is not known."""
         return self._operations.get(reference_id)
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that have pending operations, those of other processes too."""
+        return [account for account, references in self._pending.items() if references]
 
     def pending(self, account: str) -> list[OperationView]:
         """Return the account's pending operations, the oldest first."""
@@ -140,13 +147,16 @@ class OperationsView:
             self._in_order()
         oldest = self._oldest()
         while self._operations:
-            reference, view = next(iter(self._operations.items()))
-            if len(self._operations) <= self._limit and view.received_at >= oldest:
+            view = next(iter(self._operations.values()))
+            if len(self._operations) <= self._limit and (view.pending or view.received_at >= oldest):
                 return
-            del self._operations[reference]
-            self._unindex(view)
-            self._timed_out.get(view.account, set()).discard(reference)
-            self._tell(reference)
+            self._forget(view)
+
+    def _forget(self, view: OperationView) -> None:
+        del self._operations[view.reference_id]
+        self._unindex(view)
+        self._timed_out.get(view.account, set()).discard(view.reference_id)
+        self._tell(view.reference_id)
 
     def _in_order(self) -> None:
         self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))

@@ -66,6 +66,17 @@ class LedgerBehaviour:
                 for key in "ab":
                     assert [one for one in reader.values if one[0] == key] == [f"{key}{n}" for n in range(5)]
 
+    async def test_catch_up_waits_for_what_is_there(self, ledgers: list[Ledger]) -> None:
+        """When it returns, the follower has been handed over all that was in the topic at the call."""
+        writer, other = ledgers
+        await writer.append([record("first")])
+        async with following(other) as reader:
+            await other.catch_up()
+            for turn in range(3):
+                await writer.append([record(f"{turn}-{number}", str(number)) for number in range(50)])
+                await other.catch_up()
+                assert len(reader.values) == 1 + 50 * (turn + 1)
+
     async def test_place_is_where_the_record_lies(self, ledgers: list[Ledger]) -> None:
         """Once something was appended, the place of a key's record can be told."""
         writer, _ = ledgers

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.operations import Answer, Caller, caller, events_of, forwarded, ledger, statuses
 from tests.faults.site import Site, killed
+from tests.real.process import free_port
 
 MANY = 600
 AT_ONCE = 32
@@ -174,3 +175,24 @@ async def test_acknowledgement_doubled(site: Site) -> None:
         assert (await rest.post("2", "wait=5")).body["status"] == "acknowledged"
     assert await statuses(site, "1", "acknowledged") == ["requested", "accepted", "acknowledged"]
     assert len(await events_of(site, "acknowledgements.v1")) == 3
+
+
+@pytest.mark.parametrize("successor", ["agent", "another"])
+async def test_nobody_is_left_who_could_tell(site: Site, successor: str) -> None:
+    """An operation ends though its bridge is dead, and the next one finds no Web Services, or has another account."""
+    bridge = await site.ready_bridge()
+    await site.web.faults.add("acknowledgement-missing:rest:1")
+    async with caller(bridge) as rest:
+        assert (await rest.post("1")).status == 200
+    await statuses(site, "1", "accepted")
+    await bridge.kill()
+    bridge = await site.bridge(
+        WEB_SERVICES__URL=f"http://127.0.0.1:{free_port()}",
+        WEB_SERVICES__USERNAME=successor,
+        OPERATIONS__ASYNC_MAX_AGE="2" if successor == "another" else "3600",
+        **SHORT_TIMEOUT,
+    )
+    async with caller(bridge) as rest:
+        await rest.until("1", "timed-out")
+    assert await statuses(site, "1", "timed-out") == ["requested", "accepted", "timed-out"]
+    assert len(bridge.events("operations-forsaken")) == (1 if successor == "another" else 0)

@@ -226,9 +226,22 @@ async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.Monke
     async with asyncio.timeout(5):
         await correlator.start()
     correlator.turned()
-    assert not correlator.decides
+    assert not correlator.decides(after=0)
     loaded.set()
-    assert correlator.decides
+    assert correlator.decides(after=60)
+
+
+async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
+    """Only the server's first reply tells of the meantime; where it does not come, the relay decides without it."""
+    loaded = asyncio.Event()
+    loaded.set()
+    correlator = unconnected(loaded)
+    assert not correlator.decides(after=0)
+    await correlator.start()
+    assert not correlator.decides(after=60)
+    assert correlator.decides(after=0)
+    correlator.stop()
+    assert not correlator.decides(after=0)
 
 
 async def test_early_acknowledgements_are_bounded() -> None:

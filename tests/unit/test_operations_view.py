@@ -92,14 +92,31 @@ def test_number_is_bounded() -> None:
 
 
 def test_age_is_bounded() -> None:
-    """What is too old goes, and does not come back by a late event."""
+    """What has ended and is too old goes, and does not come back by a late event; what is pending stays until then."""
     clock = Clock()
     operations = view(age=10, clock=clock)
     operations.apply(event("requested", received_at=rfc3339(NOON)))
     clock.time += 11
     operations.evict()
+    assert operations.pending_count(ACCOUNT) == 1
+    operations.apply(event("timed-out", received_at=rfc3339(NOON)))
+    operations.evict()
     assert len(operations) == 0
-    assert operations.apply(event("accepted", received_at=rfc3339(NOON))) is None
+    assert operations.apply(event("acknowledged", received_at=rfc3339(NOON))) is None
+
+
+def test_of_an_old_ledger_only_what_is_pending_is_kept() -> None:
+    """While the ledger is read, an old operation takes room from its first event to the one that ends it."""
+    clock = Clock()
+    operations = view(age=10, clock=clock)
+    operations.loading = True
+    clock.time += 11
+    for number in range(3):
+        operations.apply(event("requested", reference=str(number), received_at=rfc3339(NOON)))
+    assert operations.apply(event("acknowledged", reference="1", received_at=rfc3339(NOON))) is None
+    assert len(operations) == 2
+    operations.sort()
+    assert references(operations) == ["2", "0"]
 
 
 def test_sort_brings_the_callers_order() -> None:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bridge.cometd import Event
 from bridge.delivery import MemoryKafka, Vault
 from bridge.errors import Conflict, UpstreamRejected
-from bridge.events import dead_letter
+from bridge.events import dead_letter, operation_record
 from bridge.operations import OperationRecords, Submission
 from bridge.privacy import OMITTED, PREFIX, Concealment
 from bridge.translation import Translator
@@ -27,6 +27,7 @@ from tests.unit.operation_parts import (
     SAMPLE,
     ScriptedUpstream,
     acknowledgement,
+    event,
     running,
     told,
     turn,
@@ -249,6 +250,17 @@ async def test_what_can_not_be_opened_is_not_forwarded(privacy: Concealment) -> 
         await turn(service, privacy=privacy)
         await eventually(lambda: service.get("1").status == "timed-out")
     assert upstream.requests == []
+
+
+async def test_another_process_operation_is_ended_without_the_number(privacy: Concealment) -> None:
+    """An operation of an account that this process has no key for, told when numbers were plain, ends without them."""
+    kafka = MemoryKafka()
+    request = msgspec.Raw(msgspec.json.encode(SAMPLE | {"phoneNumber": NUMBER}))
+    kafka.records.append(operation_record(event("accepted", account="gone", request=request)))
+    async with running(ScriptedUpstream(), kafka, records=records(privacy)):
+        await eventually(lambda: [one.status for one in told(kafka)][-1:] == ["timed-out"])
+    assert told(kafka)[-1].sealed_request is None
+    assert NUMBER.encode() not in whole(kafka.records[-1])
 
 
 async def test_nothing_is_sealed_where_numbers_are_plain() -> None:

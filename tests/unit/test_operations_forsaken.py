@@ -1,0 +1,122 @@
+"""Operations that nobody decides on: they end all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from bridge.delivery import MemoryKafka, MemoryLedger
+from bridge.events import operation_record, rfc3339
+from bridge.operations import LEDGER_TOPIC
+from tests.unit.operation_parts import ACCEPTED, ScriptedUpstream, event, running, submission, told
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from bridge.events import Status
+
+NOON = 1_767_268_800.0
+LIMIT: dict[str, Any] = {"async_max_age": 60.0, "acknowledgement_timeout": 0.2}
+DUE = rfc3339(NOON + 60.2)
+
+
+def left_behind(*statuses: Status, account: str = "gone") -> MemoryKafka:
+    """A Kafka with the events of an operation that nobody relays."""
+    kafka = MemoryKafka()
+    kafka.records += [
+        operation_record(event(status, account=account, at=rfc3339(NOON), received_at=rfc3339(NOON - 1)))
+        for status in statuses
+    ]
+    return kafka
+
+
+def ends(kafka: MemoryKafka) -> list[tuple[str, str]]:
+    return [(one.status, one.at) for one in told(kafka) if one.status not in {"requested", "accepted"}]
+
+
+async def test_operation_of_an_unknown_account_ends() -> None:
+    """Long after its own process must have ended it, any other one does, though the view keeps nothing that old."""
+    kafka = left_behind("requested", "accepted")
+    async with running(ScriptedUpstream(), kafka, **LIMIT):
+        await eventually(lambda: ends(kafka) == [("timed-out", DUE)])
+        await asyncio.sleep(0.1)  # the time for a second one
+    assert len(ends(kafka)) == 1
+
+
+async def test_several_tell_the_same() -> None:
+    """Two processes that end it at once write one and the same event: consumers know it by its id."""
+    kafka = left_behind("accepted")
+    other = MemoryKafka()
+    other.records += kafka.records
+    async with running(ScriptedUpstream(), kafka, **LIMIT), running(ScriptedUpstream(), other, **LIMIT):
+        await eventually(lambda: ends(kafka) and ends(other))
+    assert [(one.value, one.headers) for one in kafka.records] == [(one.value, one.headers) for one in other.records]
+
+
+async def test_nobody_is_hurried() -> None:
+    """As long as another process may still end it, or forward it again, it is left alone."""
+    kafka = left_behind("accepted")
+    async with running(ScriptedUpstream(), kafka, async_max_age=1e9, acknowledgement_timeout=0.1) as service:
+        await asyncio.sleep(0.3)  # the time for a wrong end
+        assert service.get("1").status == "accepted"
+
+
+class LaggingLedger(MemoryLedger):
+    """Hands nothing over that is new while `gate` is closed, once it was at the end."""
+
+    def __init__(self, kafka: MemoryKafka) -> None:
+        super().__init__(kafka, LEDGER_TOPIC)
+        self.gate = asyncio.Event()
+
+    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
+        async def late(values: Sequence[bytes]) -> None:
+            if not values:
+                return
+            await take(values[:1])
+            if values[1:]:
+                caught_up()
+                await self.gate.wait()
+                await take(values[1:])
+
+        await super().follow(late, lambda: None)
+
+
+async def test_what_is_not_read_yet_may_have_ended_it() -> None:
+    """A process that lags behind the ledger reads on before it ends anything of others."""
+    kafka = left_behind("accepted", "acknowledged")
+    ledger = LaggingLedger(kafka)
+    async with running(ScriptedUpstream(), kafka, ledger=ledger, view_age=1e9, **LIMIT) as service:
+        await eventually(lambda: len(service._view) == 1)
+        await asyncio.sleep(0.1)  # the time for a wrong end
+        ledger.gate.set()
+        await eventually(lambda: service.get("1").status == "acknowledged")
+    assert [status for status, _ in ends(kafka)] == ["acknowledged"]
+
+
+async def test_nothing_is_ended_without_kafka() -> None:
+    """Where the ledger can't be read, nobody knows whether it has ended."""
+    kafka = left_behind("accepted")
+    limits: dict[str, Any] = {"async_max_age": 1.0, "acknowledgement_timeout": 0.1}
+    async with running(ScriptedUpstream(), kafka, ahead=NOON - time.time(), **limits) as service:
+        kafka.available.clear()
+        assert (await service.wait("1", 2)).status == "accepted"
+        kafka.available.set()
+        assert (await service.wait("1", 5)).status == "timed-out"
+
+
+async def test_bridge_without_its_server_ends_what_was_left() -> None:
+    """A bridge that starts while Web Services is down ends what it finds; a promise only once it is too old for it."""
+    kafka, never = MemoryKafka(), asyncio.Event()
+    age: dict[str, Any] = {"acknowledgement_timeout": 0.2, "async_max_age": 60}
+    async with running(ScriptedUpstream(ACCEPTED, never), kafka) as service:
+        await service.submit(submission("accepted"))
+        await service.submit_async(submission("promised"))
+    async with running(ScriptedUpstream(), kafka, **age) as service:
+        assert (await service.wait("accepted", 5)).status == "timed-out"
+        assert service.get("promised").status == "requested"
+    async with running(ScriptedUpstream(), kafka, ahead=59, **age) as service:
+        assert (await service.wait("promised", 0.5)).status == "requested"
+    async with running(ScriptedUpstream(), kafka, ahead=61, **age) as service:
+        assert (await service.wait("promised", 5)).status == "timed-out"
