@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from bridge import __version__
@@ -68,7 +69,8 @@ def create_app(
     known = [name for name, operation in OUTBOUND_OPERATIONS.items() if operation.forwarded]
     if not enabled or not set(enabled) <= set(known):
         raise SettingsError([f"BRIDGE_OPERATIONS__ENABLED: there are only {', '.join(known)}"])
-    app = _bare_app(summary="One dependable call that marks an outbound record as DoNotCall.")
+    summary = "One dependable call that marks an outbound record as DoNotCall."
+    app = _bare_app(FastAPIOffline, summary=summary, redoc_url=None)  # whoever opens /docs may have no internet
     app.include_router(outbound_records(service, authentication, enabled))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, authentication))
@@ -82,14 +84,14 @@ def create_app(
 
 def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI:
     """Make the application of the management port: health and metrics, open to whoever reaches it."""
-    app = _bare_app(openapi_url=None)
+    app = _bare_app(FastAPI, openapi_url=None)
     app.include_router(health(readiness))
     app.include_router(metrics_page())
     return app
 
 
-def _bare_app(**options: Any) -> FastAPI:
-    app = FastAPI(title=_TITLE, version=__version__, redoc_url=None, redirect_slashes=False, **options)
+def _bare_app(kind: Callable[..., FastAPI], **options: Any) -> FastAPI:
+    app = kind(title=_TITLE, version=__version__, redirect_slashes=False, **options)
     app.state.ending = asyncio.Event()  # set by `serve`, for requests that wait
     app.add_middleware(RequestMetrics)
     if tracing.on():

@@ -12,7 +12,7 @@ from bridge.http.document import as_text, document
 from bridge.http.problem_types import EXAMPLES
 from bridge.http.problems import Problem
 from bridge.http.replies import OperationReply, OperationReport, OperationsPage
-from tests.unit.api import RECORDS
+from tests.unit.api import RECORDS, rest_side
 from tests.unit.operations_in_memory import InMemoryOperations
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +24,18 @@ def test_committed_document_is_this_ones() -> None:
     """docs/openapi.json is what the bridge serves with everything on; `make openapi` writes it anew."""
     committed = (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
     assert committed == as_text(), "docs/openapi.json has drifted: run `make openapi` and commit it"
+
+
+async def test_the_page_needs_no_other_server() -> None:
+    """/docs names nothing outside, and all that it names is there: whoever opens it may have no internet."""
+    async with rest_side() as api:
+        page = (await api.get("/docs")).body.decode()
+        named = re.findall(r"""(?:src|href|url)(?:=|: )["']([^"']+)""", page)
+        assert "/openapi.json" in named
+        assert len(named) == 4
+        for path in named:
+            assert (await api.get(path)).status == 200, path
+        assert "//" not in page
 
 
 def test_submitting_is_documented() -> None:
