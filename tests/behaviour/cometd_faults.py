@@ -117,7 +117,8 @@ class HandshakeRules(OnAnUpstream):
             await eventually(lambda: listener.handshakes == 4)  # the next comes at least a second later
             assert listener.session.status.reason == "http-503"
             listener.session.stop()
-            await asyncio.wait_for(listener.run, 0.5)
+            await asyncio.wait_for(listener.run, 5)
+        assert listener.handshakes == 4
         assert listener.sink.openings == []
 
 

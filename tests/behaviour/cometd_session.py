@@ -18,6 +18,10 @@ OUTBOUND: Final = "/v2/me/outbound"
 INTERNAL: Final = "/me/internal"
 MAX_INTERVAL: Final = 2.0
 """Seconds, of the server and of the listener: short, so that the tests are."""
+PARKED: Final = 5.0
+"""Seconds that the server holds a poll."""
+STOP_LIMIT: Final = 3.0
+"""Seconds that a stop may take, far fewer than a parked poll."""
 
 
 class OnAnUpstream:
@@ -29,7 +33,7 @@ class OnAnUpstream:
     @pytest.fixture
     def options(self, request: pytest.FixtureRequest) -> dict[str, Any]:
         """The server's options; parametrize it indirectly with those that differ."""
-        return {"max_interval": MAX_INTERVAL, "timeout": 5.0, **getattr(request, "param", {})}
+        return {"max_interval": MAX_INTERVAL, "timeout": PARKED, **getattr(request, "param", {})}
 
     @pytest_asyncio.fixture
     async def upstream(self, options: dict[str, Any]) -> AsyncIterator[Upstream]:
@@ -140,7 +144,7 @@ class SuccessionRules(OnAnUpstream):
     async def test_stop_while_a_poll_is_parked(self, upstream: Upstream, listener: Listener) -> None:
         """A stop does not wait for the parked poll, and leaves the session alive on the server."""
         listener.session.stop()
-        await asyncio.wait_for(listener.run, 1)
+        await asyncio.wait_for(listener.run, STOP_LIMIT)
         assert listener.session.status.state is State.STOPPED
         assert list(await upstream.client_ids()) == [listener.session.status.client_id]
 
@@ -154,14 +158,14 @@ class SuccessionRules(OnAnUpstream):
         _, waiting = await asyncio.wait({listener.run}, timeout=0.3)
         assert waiting
         listener.sink.open()
-        await asyncio.wait_for(listener.run, 1)
+        await asyncio.wait_for(listener.run, STOP_LIMIT)
         assert listener.sink.events == [1]
 
     async def test_stop_before_the_start(self, proxy: FaultProxy) -> None:
         """A stop that comes before `run` lets it do nothing, instead of being forgotten."""
         listener = Listener(proxy.url)
         listener.session.stop()
-        await asyncio.wait_for(listener.session.run(), 1)
+        await asyncio.wait_for(listener.session.run(), STOP_LIMIT)
         assert listener.handshakes == 0
 
     async def test_resume_after_a_cancellation(self, upstream: Upstream, proxy: FaultProxy, listener: Listener) -> None:
@@ -212,7 +216,7 @@ class SuccessionRules(OnAnUpstream):
     async def test_the_end_of_a_session(self, upstream: Upstream, listener: Listener) -> None:
         """`end` tells the server, which forgets the session at once."""
         listener.session.stop()
-        await asyncio.wait_for(listener.run, 1)
+        await asyncio.wait_for(listener.run, STOP_LIMIT)
         await listener.session.end()
         assert list(await upstream.client_ids()) == []
 

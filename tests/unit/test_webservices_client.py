@@ -19,7 +19,7 @@ TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-CSRF-TOKEN", "X-CSRF-TOKEN": "t1"}
 
 @contextlib.asynccontextmanager
 async def client_to(
-    *posts: Scripted, request_timeout: float = 5
+    *posts: Scripted, request_timeout: float = 5, in_flight: int = IN_FLIGHT
 ) -> AsyncIterator[tuple[WebServicesClient, ScriptedUpstream]]:
     async with (
         ScriptedUpstream(gets=[TOKEN], posts=posts) as upstream,
@@ -33,7 +33,8 @@ async def client_to(
             request_timeout=request_timeout,
             retry_interval=60,
         )
-        yield WebServicesClient(http, login, account="a", request_timeout=request_timeout), upstream
+        client = WebServicesClient(http, login, account="a", request_timeout=request_timeout, in_flight=in_flight)
+        yield client, upstream
 
 
 async def test_operation_is_posted_as_json() -> None:
@@ -97,20 +98,18 @@ async def test_refusal_is_final(status: int, code: int) -> None:
 
 async def test_slow_upstream_is_a_timeout() -> None:
     """No answer in time is a timeout, and the request is not repeated."""
-    async with client_to(Scripted(gate=asyncio.Event()), request_timeout=0.2) as (client, upstream):
+    async with client_to(Scripted(gate=asyncio.Event()), request_timeout=1) as (client, upstream):
         with pytest.raises(UpstreamTimeout):
             await client.forward(PATH, {})
         assert upstream.methods.count("POST") == 1
 
 
 async def test_requests_leave_room_for_the_poll() -> None:
-    """At most half of the account's connections serve requests; one more is told that it was not sent."""
-    gate = asyncio.Event()
-    async with client_to(Scripted(gate=gate), request_timeout=0.5) as (client, upstream):
-        results = await asyncio.gather(
-            *(client.forward(PATH, {}) for _ in range(IN_FLIGHT + 1)), return_exceptions=True
-        )
-        assert upstream.methods.count("POST") == IN_FLIGHT
+    """Only so many requests run at a time; one more waits for its turn, and is told that it was not sent."""
+    slow = Scripted(gate=asyncio.Event())
+    async with client_to(slow, request_timeout=2, in_flight=3) as (client, upstream):
+        results = await asyncio.gather(*(client.forward(PATH, {}) for _ in range(4)), return_exceptions=True)
+        assert upstream.methods.count("POST") == 3
     refused = [one for one in results if isinstance(one, UpstreamUnreachable)]
     assert [one.sent for one in refused] == [False]
 
