@@ -64,7 +64,7 @@ class Carrier:
         self._outcomes = {
             (account, outcome): metrics.operations.labels(account, outcome)
             for account in lanes
-            for outcome in ("accepted", "rejected", "failed", "timed-out")
+            for outcome in ("accepted", "rejected", "failed")
         }
         self.running: dict[str, Run] = {}
         """By reference."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,8 +28,8 @@ INTERVAL: Final = 60.0
 class Forsaken:
     """Whoever relays an account ends its operations long before `limit` (s). What is left then, anybody may end.
 
-    Several processes may do it at once: they tell the same moment, so their events have one id. `loaded` is set once
-    the view holds what the ledger knew at the start.
+    Several processes may do it at once: they tell the same moment, so their events have one id. `spared` tells of
+    operations that are about to end otherwise; `loaded` is set once the view holds what the ledger knew at the start.
     """
 
     def __init__(
@@ -63,16 +64,15 @@ class Forsaken:
             await self._ledger.catch_up()  # somebody may have ended them, and this process not know it yet
         except KafkaUnavailable:
             return
-        ended: dict[str, int] = {}
-        for view in list(self._overdue()):
+        overdue = list(self._overdue())
+        for view in overdue:
             self._end(view, rfc3339(view.began + self._limit))
-            ended[view.account] = ended.get(view.account, 0) + 1
-        for account, operations in ended.items():
+        for account, operations in Counter(view.account for view in overdue).items():
             log.warning("operations-forsaken", account=account, operations=operations)
 
     def _overdue(self) -> Iterator[OperationView]:
         due = self._clock() - self._limit
         for account in self._view.accounts():
             for view in self._view.pending(account):
-                if view.began <= due and view.reference_id not in self._view.settling and not self._spared(view):
+                if view.began <= due and not self._spared(view):
                     yield view

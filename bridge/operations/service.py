@@ -331,7 +331,11 @@ class OperationsService:
         return lane
 
     def _under_way(self, view: OperationView) -> bool:
-        return view.reference_id in self._carrier.running or any(one.spares(view) for one in self._recoveries)
+        """Whether its forwarding is not over, or its acknowledgement is being committed."""
+        reference = view.reference_id
+        if reference in self._carrier.running or reference in self._view.settling:
+            return True
+        return any(one.spares(view) for one in self._recoveries)
 
     def _existing(self, reference_id: str) -> OperationView:
         view = self._view.get(reference_id)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Timeouts:
     """Of each account only the process that relays it decides: no other one sees its acknowledgements.
 
-    `spared` tells of operations whose forwarding is not over.
+    `spared` tells of operations whose forwarding is not over, or that are about to end otherwise.
     """
 
     def __init__(
@@ -49,10 +49,9 @@ class Timeouts:
     def _look(self, account: str) -> None:
         now = self._clock()
         for view in self._view.pending(account):
-            reference = view.reference_id
-            if reference in self._view.settling or self._spared(view):
+            if self._spared(view):
                 continue
-            forwarded = self._view.forwarded.get(reference)
+            forwarded = self._view.forwarded.get(view.reference_id)
             began = view.began if forwarded is None else max(view.began, forwarded.at)
             if now - began >= self._timeout:
                 self._end(view)
