@@ -70,7 +70,8 @@ class OperationsView:
     def apply(self, event: Operation) -> OperationView | None:
         """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
         before = self._operations.get(event.reference_id)
-        if before is None and event.status not in PENDING and event.received_at < self._oldest():
+        kept = self.loading and event.status in PENDING  # however old: the ledger may not tell how it ended
+        if before is None and not kept and event.received_at < self._oldest():
             return None
         after = merge(before, event)
         if before is None:

@@ -102,6 +102,7 @@ def test_age_is_bounded() -> None:
     operations.apply(event("timed-out", received_at=rfc3339(NOON)))
     operations.evict()
     assert len(operations) == 0
+    assert operations.apply(event("accepted", received_at=rfc3339(NOON))) is None
     assert operations.apply(event("acknowledged", received_at=rfc3339(NOON))) is None
 
 

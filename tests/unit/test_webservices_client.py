@@ -19,7 +19,7 @@ TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-CSRF-TOKEN", "X-CSRF-TOKEN": "t1"}
 
 @contextlib.asynccontextmanager
 async def client_to(
-    *posts: Scripted, request_timeout: float = 5, in_flight: int = IN_FLIGHT
+    *posts: Scripted, request_timeout: float = 5
 ) -> AsyncIterator[tuple[WebServicesClient, ScriptedUpstream]]:
     async with (
         ScriptedUpstream(gets=[TOKEN], posts=posts) as upstream,
@@ -33,8 +33,7 @@ async def client_to(
             request_timeout=request_timeout,
             retry_interval=60,
         )
-        client = WebServicesClient(http, login, account="a", request_timeout=request_timeout, in_flight=in_flight)
-        yield client, upstream
+        yield WebServicesClient(http, login, account="a", request_timeout=request_timeout), upstream
 
 
 async def test_operation_is_posted_as_json() -> None:
@@ -105,11 +104,13 @@ async def test_slow_upstream_is_a_timeout() -> None:
 
 
 async def test_requests_leave_room_for_the_poll() -> None:
-    """Only so many requests run at a time; one more waits for its turn, and is told that it was not sent."""
-    slow = Scripted(gate=asyncio.Event())
-    async with client_to(slow, request_timeout=2, in_flight=3) as (client, upstream):
-        results = await asyncio.gather(*(client.forward(PATH, {}) for _ in range(4)), return_exceptions=True)
-        assert upstream.methods.count("POST") == 3
+    """At most half of the account's connections serve requests; one more is told that it was not sent."""
+    gate = asyncio.Event()
+    async with client_to(Scripted(gate=gate), request_timeout=3) as (client, upstream):
+        results = await asyncio.gather(
+            *(client.forward(PATH, {}) for _ in range(IN_FLIGHT + 1)), return_exceptions=True
+        )
+        assert upstream.methods.count("POST") == IN_FLIGHT
     refused = [one for one in results if isinstance(one, UpstreamUnreachable)]
     assert [one.sent for one in refused] == [False]
 
