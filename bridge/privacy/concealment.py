@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from bridge.privacy.inside import NumbersInside
 from bridge.privacy.numbers import (
     FEWEST_INSIDE,
     FEWEST_SEEN,
@@ -82,7 +83,7 @@ class Concealed:
             self._collect(self._content, None)
         except _UNREADABLE:
             self._content = _GONE
-        self._inside = self._pattern()
+        self._inside = NumbersInside((form for pair in self._seen.items() for form in pair), OMITTED)
 
     @property
     def content(self) -> msgspec.Raw:
@@ -127,13 +128,6 @@ class Concealed:
             if certain or (what is Holds.PERHAPS and is_number(text)):
                 self._seen[normalised(text)] = text
 
-    def _pattern(self) -> re.Pattern[str] | None:
-        forms = {form for pair in self._seen.items() for form in pair if digits(form) >= FEWEST_INSIDE}
-        if not forms:
-            return None
-        longest_first = sorted(forms, key=len, reverse=True)
-        return re.compile(f"(?<![0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![0-9])")
-
     def _without(self, content: Any, name: str | None) -> Any:
         if isinstance(content, dict):
             members = ((key, self._without(value, key)) for key, value in content.items())
@@ -154,12 +148,11 @@ class Concealed:
             return text
         if normalised(text) in self._seen:
             return self._number(text)
-        if self._inside is not None:
-            text = self._inside.sub(self._found, text)
-        return INTERNATIONAL.sub(self._found, text) if "+" in text else text
+        text = self._inside.replace(text, self._stand_in)
+        return INTERNATIONAL.sub(lambda match: self._stand_in(match[0]), text) if "+" in text else text
 
-    def _found(self, match: re.Match[str]) -> str:
-        return self._rule.number(match[0]) or OMITTED
+    def _stand_in(self, number: str) -> str:
+        return self._rule.number(number) or OMITTED
 
     def _number(self, number: str) -> str | _Gone:
         return self._rule.number(number) or _GONE

@@ -31,6 +31,8 @@ FEWEST_SEEN: Final = 3
 """Digits of a number that is looked for elsewhere in its message."""
 FEWEST_INSIDE: Final = 7
 """Digits of a number that is looked for inside longer texts and among integers."""
+LONGEST_KEPT: Final = 128
+"""Characters of a member's name that is remembered: names come from outside and may have any length."""
 
 
 class Holds(Enum):
@@ -43,9 +45,13 @@ class Holds(Enum):
     OTHER = "other"
 
 
-@lru_cache(maxsize=4096)
 def holds(name: str) -> Holds:
     """Tell what a member holds by its name, in whatever spelling."""
+    return _holds(name) if len(name) <= LONGEST_KEPT else _holds.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _holds(name: str) -> Holds:
     plain = _NOT_NAMES.sub("", name.lower())
     if _ALWAYS.fullmatch(plain):
         return Holds.NUMBERS
@@ -64,4 +70,4 @@ def is_number(text: str) -> bool:
 
 def digits(text: str) -> int:
     """Count the digits of a text."""
-    return sum("0" <= character <= "9" for character in text)
+    return sum(map(text.count, "0123456789"))

@@ -1,0 +1,65 @@
+"""Finds known numbers inside longer texts, in time linear in the text, however many numbers a message has."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bridge.privacy.numbers import FEWEST_INSIDE, digits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+FEW: Final = 8
+"""Numbers up to which a plain search for each is the fastest way to see that a text holds none."""
+LONGEST: Final = 64
+"""Characters of a form that is looked up by its length; hardly any number is written longer."""
+MOST_LONG: Final = 4096
+"""Characters of all longer forms together; a message with more of them is hostile."""
+_USUAL_FIRST: Final = frozenset("0123456789+(")
+_USUAL_STARTS: Final = re.compile(r"(?<![0-9])[0-9+(]")
+_ALL_STARTS: Final = re.compile(r"(?<![0-9]).", re.DOTALL)
+_DIGIT: Final = frozenset("0123456789")
+
+
+class NumbersInside:
+    """The written forms of a message's numbers, each found where no further digit stands before or after it.
+
+    The longest form wins where several begin at one place. A regular expression of all forms would find the same, but
+    compiling one for each message costs more than everything else that the bridge does with the message.
+    """
+
+    def __init__(self, forms: Iterable[str], hidden: str) -> None:
+        """Prepare the search; `hidden` stands for a whole text where the long forms are too many to look for."""
+        self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
+        self._hidden = hidden
+        # A form has at least so many characters as digits, so each has a prefix of FEWEST_INSIDE characters.
+        self._lengths: dict[str, list[int]] = {}
+        for length, prefix in sorted({(len(form), form[:FEWEST_INSIDE]) for form in self._forms}, reverse=True):
+            self._lengths.setdefault(prefix, []).append(length)
+        self._starts = _USUAL_STARTS if {form[0] for form in self._forms} <= _USUAL_FIRST else _ALL_STARTS
+        self._too_long = sum(len(form) for form in self._forms if len(form) > LONGEST) > MOST_LONG
+
+    def replace(self, text: str, replacement: Callable[[str], str]) -> str:
+        """Return the text with `replacement(form)` in the place of each form."""
+        if not self._forms:
+            return text
+        if self._too_long:
+            return self._hidden if digits(text) >= FEWEST_INSIDE else text
+        if len(self._forms) <= FEW and not any(form in text for form in self._forms):
+            return text
+        parts: list[str] = []
+        end = 0
+        for start in self._starts.finditer(text):
+            place = start.start()
+            if place >= end and (form := self._form_at(text, place)) is not None:
+                parts += (text[end:place], replacement(form))
+                end = place + len(form)
+        return "".join((*parts, text[end:])) if parts else text
+
+    def _form_at(self, text: str, place: int) -> str | None:
+        for length in self._lengths.get(text[place : place + FEWEST_INSIDE], ()):
+            end = place + length
+            if text[end : end + 1] not in _DIGIT and (form := text[place:end]) in self._forms:
+                return form
+        return None
