@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +17,13 @@ from bridge.errors import SettingsError
 from bridge.http.authentication import SCOPES, Caller, InvalidToken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks at the file: a change counts at the latest after so long."""
+LOOK_DEADLINE: Final = 1.0
+"""Seconds that a request waits for such a look; a file system that hangs must not hold callers up."""
 SETTING: Final = "BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE"
 _LINE: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63}):(?P<digest>[0-9A-Fa-f]{64})(:(?P<scopes>.*))?")
 log = structlog.get_logger(__name__)
@@ -41,8 +47,9 @@ class StaticTokens:
     """The tokens of a file: lines `name:sha256-hex[:scopes]`, scopes apart by spaces or commas; none given means all.
 
     A name may have several lines, so that a token can be replaced without a moment in which neither works. Empty lines
-    and those that start with # count for nothing. A changed file is read again at the next request; when it is wrong,
-    what was read before goes on to count, and the log says so.
+    and those that start with # count for nothing. A request reads a changed file again, in a thread, where the last look
+    at it is older than LOOK_INTERVAL. When the file is wrong, the tokens read before go on to count, and the log says so.
+    `clock` is in seconds, and only goes forward.
 
     SHA-256 without salt or work factor is enough for random tokens of 128 bits and more, and for nothing weaker.
 
@@ -52,8 +59,11 @@ class StaticTokens:
 
     scheme: Mapping[str, Any] | None = {"type": "http", "scheme": "bearer", "description": "A token from the operator."}
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
+        self._looked = clock()
+        self._look: asyncio.Future[None] | None = None
         try:
             self._version: _Version | None = _Version.of(path)
             self._callers = _read(path)
@@ -64,7 +74,7 @@ class StaticTokens:
 
     async def caller(self, token: str) -> Caller:
         """Tell whose token it is, comparing it with every one, each in constant time."""
-        self._renew()
+        await self._renew()
         digest = hashlib.sha256(token.encode()).digest()
         found = None
         for known, caller in self._callers:
@@ -74,7 +84,18 @@ class StaticTokens:
             raise InvalidToken
         return found
 
-    def _renew(self) -> None:
+    async def _renew(self) -> None:
+        """Look at the file where that is due; one look at a time, so that a hanging one holds only one request up."""
+        if self._clock() - self._looked < LOOK_INTERVAL or not (self._look is None or self._look.done()):
+            return
+        self._looked = self._clock()
+        self._look = asyncio.ensure_future(asyncio.to_thread(self._read_changed))
+        finished, _ = await asyncio.wait({self._look}, timeout=LOOK_DEADLINE)
+        for look in finished:
+            look.result()
+
+    def _read_changed(self) -> None:
+        """Read the file where it is another one than before. Runs in a thread."""
         try:
             version = _Version.of(self._path)
         except OSError:

@@ -1,15 +1,19 @@
 """Who may call: bearer tokens, scopes, and what stays open."""
 
 import hashlib
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog.testing
 
 from bridge.errors import SettingsError
-from bridge.http import authentication_of
-from bridge.http.static_tokens import StaticTokens
+from bridge.http import authentication_of, static_tokens
+from bridge.http.authentication import InvalidToken
+from bridge.http.static_tokens import LOOK_INTERVAL, StaticTokens
 from bridge.settings import Authentication
 from tests.unit.api import BODY, RECORD, Api, rest_side
 
@@ -129,22 +133,74 @@ async def test_no_authentication_lets_everybody_in() -> None:
         assert (await api.get("/operations/r1", **bearer("any"))).body.get("requestedBy") is None
 
 
-async def test_changed_file_counts_at_once(api: Api, tokens_file: Path) -> None:
-    """A file that was replaced or written anew counts from the next request on."""
-    assert (await api.post(**bearer("new"))).status == 401
-    replace(tokens_file, f"new:{digest('new')}\n")
-    assert (await api.post(**bearer("new"))).status == 200
-    assert (await api.post(**bearer("crm-1"))).status == 401
+@dataclass
+class Watched:
+    """The tokens of a file, and what the clock of the looks at it says, in seconds."""
+
+    path: Path
+    now: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.tokens = StaticTokens(self.path, clock=lambda: self.now)
+
+    async def knows(self, token: str) -> bool:
+        try:
+            await self.tokens.caller(token)
+        except InvalidToken:
+            return False
+        return True
 
 
-@pytest.mark.parametrize("content", [None, "", "crm:123\n", f"crm:{digest('x')}:admin\n"])
-async def test_broken_file_changes_nothing(api: Api, tokens_file: Path, content: str | None) -> None:
+@pytest.fixture
+def watched(tokens_file: Path) -> Watched:
+    return Watched(tokens_file)
+
+
+async def test_changed_file_counts_within_a_second(watched: Watched) -> None:
+    """A file that was replaced counts for the first request after LOOK_INTERVAL, and not before: no look for each."""
+    assert not await watched.knows("new")
+    replace(watched.path, f"new:{digest('new')}\n")
+    assert not await watched.knows("new")
+    watched.now += LOOK_INTERVAL
+    assert await watched.knows("new")
+    assert not await watched.knows("crm-1")
+
+
+@pytest.mark.parametrize("content", [None, "", "crm:123\n", f"crm:{digest('x')}:admin\n", "\ud800"])
+async def test_broken_file_changes_nothing(watched: Watched, content: str | None) -> None:
     """A file that has become wrong or has gone leaves the tokens read before; once it is right again, it counts."""
-    replace(tokens_file, content)
-    for _ in range(2):
-        assert (await api.post(**bearer("crm-1"))).status == 200
-    replace(tokens_file, f"crm:{digest('crm-3')}\n")
-    assert (await api.post(**bearer("crm-3"))).status == 200
+    if content == "\ud800":
+        watched.path.write_bytes(b"\xff\xfe")
+    else:
+        replace(watched.path, content)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            watched.now += LOOK_INTERVAL
+            assert await watched.knows("crm-1")
+    assert [line["event"] for line in lines] == ["tokens-file-unusable"]
+    replace(watched.path, f"crm:{digest('crm-3')}\n")
+    watched.now += LOOK_INTERVAL
+    assert await watched.knows("crm-3")
+
+
+async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a look at the file hangs, requests go on with the tokens read before, and the loop is not blocked."""
+    monkeypatch.setattr(static_tokens, "LOOK_DEADLINE", 0.01)
+    on, started = threading.Event(), threading.Event()
+
+    def hang(_: Path) -> None:
+        started.set()
+        on.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(static_tokens._Version, "of", hang)
+    try:
+        for _ in range(3):
+            watched.now += LOOK_INTERVAL
+            assert await watched.knows("crm-1")
+        assert started.is_set()
+    finally:
+        on.set()
 
 
 @pytest.mark.parametrize(
