@@ -69,6 +69,7 @@ def some(items: tuple[Any, ...]) -> tuple[Any, ...]:
 def keys_url(text: str) -> str:
     """Where signing keys are: https, or this machine."""
     url = _HTTP_URL.validate_python(text)
+    _refuse_login(url)
     if url.scheme != "https" and not _is_loopback(url.host or ""):
         raise ValueError("should be https: who changes the keys on their way can let anybody in")
     return str(url)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LEEWAY: Final = 30
 """Seconds that the provider's clock may be apart from this one."""
 LONGEST_NAME: Final = 256
+_NO_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+"""What the library raises for a token that is none; its own errors leave out deep nesting and infinite times."""
 
 
 class JsonWebTokens:
@@ -53,7 +55,7 @@ class JsonWebTokens:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
             )
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except _NO_TOKEN:
             raise InvalidToken from None
         return Caller(_name(claims), _scopes(claims))
 
@@ -61,7 +63,8 @@ class JsonWebTokens:
 def _name(claims: Mapping[str, Any]) -> str:
     for claim in ("sub", "client_id", "azp"):
         name = claims.get(claim)
-        if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME:
+        # Not printable are lone surrogates too, which no event can hold.
+        if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable():
             return name
     raise InvalidToken
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -30,6 +31,10 @@ DEADLINE: Final = 5.0
 """Seconds for one fetch."""
 LARGEST: Final = 256 * 1024
 """Bytes of a document of keys."""
+DEEPEST: Final = 8
+"""Levels of nesting that are read; RFC 7517 needs three. What lies deeper counts as null."""
+_KINDS: Final = ("RSA", "EC", "OKP")
+_NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{\]}]', re.DOTALL)
 Key: TypeAlias = "jwt.PyJWK | AllowedPublicKeys"
 """A key of one algorithm, or, where the provider names none, of every algorithm of its kind."""
 log = structlog.get_logger(__name__)
@@ -89,7 +94,13 @@ class SigningKeys:
     async def _fetch(self) -> Any:
         timeout = aiohttp.ClientTimeout(total=DEADLINE)
         async with (
-            aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as client,
+            aiohttp.ClientSession(
+                timeout=timeout,
+                raise_for_status=True,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # a few compressed bytes could fill the memory
+                headers={"Accept-Encoding": "identity"},
+            ) as client,
             client.get(self._url, ssl=self._ssl, allow_redirects=False) as reply,
         ):
             body = await reply.content.read(LARGEST + 1)
@@ -97,7 +108,23 @@ class SigningKeys:
                 body += more
             if len(body) > LARGEST:
                 raise ValueError("too large")
-            return json.loads(body)
+            return json.loads(_shallow(body.decode("utf-8-sig")))
+
+
+def _shallow(text: str) -> str:
+    """Put null in the place of what is nested deeper than any key needs: Python's parser gives up on deep nesting."""
+    parts: list[str] = []
+    depth = kept = 0
+    for token in _NESTING.finditer(text):
+        if token[0] in {"[", "{"}:
+            depth += 1
+            if depth == DEEPEST + 1:
+                parts += (text[kept : token.start()], "null")
+        elif token[0] in {"]", "}"}:
+            depth -= 1
+            if depth == DEEPEST:
+                kept = token.end()
+    return "".join((*parts, text[kept:] if depth <= DEEPEST else ""))
 
 
 def _keys(document: Any) -> dict[str | None, Key]:
@@ -108,14 +135,18 @@ def _keys(document: Any) -> dict[str | None, Key]:
     """
     entries = document.get("keys") if isinstance(document, dict) else None
     keys: dict[str | None, Key] = {}
+    unusable = 0
     for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and entry.get("kty") in {"RSA", "EC", "OKP"} and entry.get("use", "sig") == "sig":
+        if isinstance(entry, dict) and entry.get("kty") in _KINDS and entry.get("use", "sig") == "sig":
             kid = entry.get("kid")
             try:
                 key = jwt.PyJWK(entry)
+            except Exception:  # noqa: BLE001 -- whatever is wrong in one key, the others count
+                unusable += 1
+            else:
                 keys[kid if isinstance(kid, str) else None] = key if entry.get("alg") else key.key
-            except jwt.PyJWTError:
-                log.info("signing-key-unusable", kind=entry["kty"])
+    if unusable:
+        log.info("signing-keys-unusable", count=unusable)
     if not keys:
         raise ValueError("no key")
     return keys

@@ -47,9 +47,9 @@ class StaticTokens:
     """The tokens of a file: lines `name:sha256-hex[:scopes]`, scopes apart by spaces or commas; none given means all.
 
     A name may have several lines, so that a token can be replaced without a moment in which neither works. Empty lines
-    and those that start with # count for nothing. A request reads a changed file again, in a thread, where the last look
-    at it is older than LOOK_INTERVAL. When the file is wrong, the tokens read before go on to count, and the log says so.
-    `clock` is in seconds, and only goes forward.
+    and those that start with # count for nothing. A request reads a changed file again, in a thread, where the last
+    look at it is older than LOOK_INTERVAL. When the file is wrong, the tokens read before go on to count, and the log
+    says so. `clock` is in seconds, and only goes forward.
 
     SHA-256 without salt or work factor is enough for random tokens of 128 bits and more, and for nothing weaker.
 

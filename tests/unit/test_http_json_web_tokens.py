@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI, Response
 
-from bridge.http import Unauthenticated, authentication_of
+from bridge.http import Unauthenticated, authentication_of, signing_keys
 from bridge.http.authentication import InvalidToken
 from bridge.http.json_web_tokens import JsonWebTokens
 from bridge.http.problems import Refused
@@ -82,6 +84,18 @@ def forged(header: dict[str, Any]) -> str:
     return ".".join([base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts] + [""])
 
 
+def encoded(header: bytes) -> str:
+    """Return a token of this header, with claims and signature that nobody comes to."""
+    return f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.e30.AAAA"
+
+
+def signed(members: bytes, whole: bytes | None = None) -> str:
+    """Return a token that the provider's own key signed, whose claims no JSON library would write."""
+    told = json.dumps({"iss": ISSUER, "aud": AUDIENCE}).encode()[:-1]
+    payload = whole if whole is not None else told + b"," + members + b"}"
+    return jwt.api_jws.encode(payload, RSA, "RS256", headers={"kid": "k1"})
+
+
 async def test_good_token_names_its_caller(tokens: JsonWebTokens) -> None:
     """A token of the right issuer, audience, time and key tells the caller and its scopes."""
     for one in (token(), token(EC, "ES256", "k2"), token(aud=["other", AUDIENCE])):
@@ -123,6 +137,22 @@ BAD: dict[str, Callable[[], str]] = {
     "algorithm not allowed": lambda: token(algorithm="RS512"),
     "no algorithm": lambda: forged({"alg": "none", "kid": "k1"}),
     "odd key id": lambda: forged({"alg": "RS256", "kid": ["k1"]}),
+    "algorithm of an odd type": lambda: forged({"alg": ["RS256"], "kid": "k1"}),
+    "huge key id": lambda: forged({"alg": "RS256", "kid": "k" * 1_000_000}),
+    "key id with a lone surrogate": lambda: forged({"alg": "RS256", "kid": "\ud800"}),
+    "critical header": lambda: forged({"alg": "RS256", "kid": "k1", "crit": [{}]}),
+    "header that is no object": lambda: encoded(b'["RS256"]'),
+    "header nested deep": lambda: encoded(b'{"alg":' + b"[" * 100_000),
+    "header with a huge number": lambda: encoded(b'{"alg":' + b"9" * 100_000 + b"}"),
+    "endless expiry": lambda: signed(b'"exp":1e999'),
+    "endless start": lambda: signed(b'"exp":99999999999,"nbf":-1e999'),
+    "expiry of an odd type": lambda: token(exp={"at": 1}),
+    "issuer of an odd type": lambda: signed(b'"exp":99999999999,"iss":[]'),
+    "audience of an odd type": lambda: token(aud={"aud": AUDIENCE}),
+    "claims nested deep": lambda: signed(b'"exp":99999999999,"x":' + b"[" * 50_000 + b"]" * 50_000),
+    "claims that are no object": lambda: signed(b"", b"[]"),
+    "name with a lone surrogate": lambda: signed(b'"exp":99999999999,"sub":"\\ud800"'),
+    "name with a control character": lambda: token(sub="crm\x1b[2J"),
     "no token": lambda: "a.b.c",
     "changed": lambda: token()[:-8] + "AAAAAAAA",
 }
@@ -193,9 +223,51 @@ async def test_withdrawn_key_ends(tokens: JsonWebTokens, provider: Provider) -> 
         await tokens.caller(token())
 
 
+ODD: list[Any] = [
+    None,
+    7,
+    [],
+    {},
+    {"kty": ["RSA"], "kid": "x"},
+    {"kty": {"RSA": 1}, "kid": "x"},
+    {"kty": "RSA", "kid": {"x": 1}, "n": "AQAB", "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": 7, "e": [], "alg": "RS256"},
+    {"kty": "RSA", "kid": "x", "n": "", "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": "A" * 30_000, "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": "\ud800", "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": "AQAB", "e": "AQAB", "alg": ["RS256"]},
+    {"kty": "RSA", "kid": "x", "n": "AQAB", "e": "AQAB", "d": 1, "oth": [1]},
+    {"kty": "EC", "kid": "x", "crv": ["P-256"], "x": None, "y": 1},
+    {"kty": "EC", "kid": "x", "crv": "P-256", "x": "AAAA", "y": "AAAA"},
+    {"kty": "OKP", "kid": "x", "crv": "Ed25519", "x": "AA", "d": {}},
+    {"kty": "RSA", "use": ["sig"], "kid": "x"},
+    {"kty": "RSA", "use": {"sig": 1}, "key_ops": 7, "x5c": [[[]]]},
+]
+
+
+@pytest.mark.parametrize(
+    "odd", [*(json.dumps(one) for one in ODD), "[" * 20_000 + "]" * 20_000, '{"a":' * 8_000 + "1" + "}" * 8_000]
+)
+async def test_one_odd_key_takes_no_other_away(tokens: JsonWebTokens, provider: Provider, odd: str) -> None:
+    """A key of odd types, or one with deep nesting, in whatever place, leaves the other keys usable."""
+    good = [json.dumps(one) for one in provider.keys]
+    nested = '{"kty": "RSA", "kid": "y", "x\\"5c": ' + odd + "}"
+    provider.answer = Response(f'{{"x": {odd}, "keys": [{odd}, {good[0]}, {nested}, {good[1]}, {odd}]}}')
+    for one in (token(), token(EC, "ES256", "k2")):
+        assert (await tokens.caller(one)).name == "crm"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
+        Response("[" * 100_000),
+        Response('"' + '\\"' * 100_000),
+        Response("{" + '"keys":[{' * 20_000),
+        Response("]" * 100_000),
+        Response('{"keys": [' + "9" * 100_000 + "]}"),
+        Response(gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"}),
+        Response(b"\xff\xfe\x00"),
+        Response('{"keys": []}', headers={"Set-Cookie": "a{b}=c"}),
         Response(status_code=500),
         Response("<html>"),
         Response("[]"),
@@ -219,6 +291,30 @@ async def test_provider_that_is_away(tokens: JsonWebTokens, provider: Provider, 
     provider.answer = None
     provider.now += SOONEST
     assert (await tokens.caller(token())).name == "crm"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"HTTP/1.1 200 OK\r\n\r\n{", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 500_000, b"\x00" * 500]
+)
+async def test_provider_that_hangs_or_talks_nonsense(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """A provider that never ends its answer, or answers no HTTP, costs a caller the deadline and gives a 503."""
+    monkeypatch.setattr(signing_keys, "DEADLINE", 0.2)
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        await ended.wait()
+        writer.transport.abort()
+
+    ended = asyncio.Event()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        keys = SigningKeys(f"http://127.0.0.1:{port}/jwks")
+        with pytest.raises(Refused) as refused:
+            await keys.get("k1")
+        ended.set()
+    assert (refused.value.status, refused.value.code) == (503, "signing-keys-unavailable")
 
 
 async def test_token_opens_the_rest_side(provider: Provider) -> None:

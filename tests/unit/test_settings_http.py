@@ -61,6 +61,8 @@ def test_each_method_needs_its_settings(method: str, missing: list[str]) -> None
     [
         ("JWKS_URL", "http://id.example/jwks"),
         ("JWKS_URL", "ftp://id.example"),
+        ("JWKS_URL", "https://user:pass@id.example/jwks"),
+        ("JWKS_URL", "https://user@id.example/jwks"),
         ("ALGORITHMS", '["HS256"]'),
         ("ALGORITHMS", '["none"]'),
         ("ALGORITHMS", "[]"),
