@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from bridge import __version__, commands, settings
 from bridge.errors import BridgeError, SettingsError
+from bridge.observability import printable
 
 FAILED = 1
 WRONG_SETTINGS = 2
@@ -41,11 +42,16 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except SettingsError as error:
             for fault in error.faults:
-                typer.echo(fault, err=True)
+                typer.echo(_lines(fault), err=True)
             raise typer.Exit(WRONG_SETTINGS) from None
         except BridgeError as error:
-            typer.echo(str(error), err=True)
+            typer.echo(_lines(str(error)), err=True)
             raise typer.Exit(FAILED) from None
+
+
+def _lines(text: str) -> str:
+    """Return a text of several lines without what would steer a terminal: an error may repeat what a server said."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 # No pretty exceptions: they would show local variables, and with them secrets.

@@ -14,6 +14,7 @@ from bridge.commands.checks.kafka import check_kafka
 from bridge.commands.checks.registry import check_registry
 from bridge.commands.checks.web_services import check_web_services
 from bridge.commands.process import run_to_end
+from bridge.commands.shown import in_cell, visible
 from bridge.observability import configure
 
 if TYPE_CHECKING:
@@ -57,11 +58,14 @@ async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
 def _print(console: Console, findings: Iterable[Finding]) -> None:
     if not console.is_terminal:
         for finding in findings:
-            print(f"{finding.outcome:8} {finding.subject:18} {finding.text}")  # noqa: T201 -- the command's output
+            text = visible(finding.text, longest=None)
+            print(f"{finding.outcome:8} {visible(finding.subject):18} {text}")  # noqa: T201 -- the command's output
         return
     table = Table()
     for name in ("", "check", "found"):
         table.add_column(name, overflow="fold")
     for finding in findings:
-        table.add_row(finding.outcome.value, finding.subject, finding.text, style=STYLES[finding.outcome])
+        table.add_row(
+            finding.outcome.value, in_cell(finding.subject), in_cell(finding.text), style=STYLES[finding.outcome]
+        )
     console.print(table)

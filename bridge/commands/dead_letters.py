@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bridge.commands.process import run_to_end
 from bridge.commands.reading import read_json
-from bridge.commands.shown import json_line, value_of
+from bridge.commands.shown import in_cell, json_line, value_of
 from bridge.commands.tail import unreadable, whole_name
 from bridge.observability import configure
 
@@ -39,7 +39,7 @@ def list_dead_letters(settings: Settings, *, as_json: bool) -> None:
     if letters:
         console.print(_table(letters))
     else:
-        console.print(f"No dead letters on {whole_name(settings.kafka, TOPIC)}.")
+        console.print(f"No dead letters on {whole_name(settings.kafka, TOPIC)}.", markup=False)
 
 
 async def _letters(settings: Kafka) -> list[ConsumedRecord]:
@@ -58,5 +58,5 @@ def _table(letters: list[ConsumedRecord]) -> Table:
     for letter in letters:
         value: Any = value_of(letter)
         told = value if isinstance(value, dict) else {}
-        table.add_row(*(str(told.get(name, "")) for name in _COLUMNS))
+        table.add_row(*(in_cell(told.get(name, "")) for name in _COLUMNS))
     return table

@@ -108,7 +108,7 @@ async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
 async def _show(settings: Settings, listening: asyncio.Future[str], events: int | None, *, as_json: bool) -> None:
     """Read the events back from Kafka as any consumer would, and show `events` of them (None: all)."""
     console = Console(stderr=as_json)
-    console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False)
+    console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False, markup=False)
     view: View = (
         LiveTable(console, "read back from Kafka") if console.is_terminal and not as_json else Lines(as_json=as_json)
     )

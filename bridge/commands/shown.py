@@ -1,4 +1,8 @@
-"""How commands show records: as JSON lines for programs, as plain lines, or as a table that grows."""
+"""How commands show what they have: as JSON lines for programs, as plain lines, or as a table.
+
+Records hold what callers and Web Services sent. Everything that a command shows goes through `visible`, `in_cell` or
+`json_line`, so that nothing of it steers the terminal or counts as rich's markup.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import msgspec
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
+
+from bridge.observability import printable, printable_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,8 +27,20 @@ if TYPE_CHECKING:
 
 ROWS: Final = 16
 """Of the table that grows: the newest."""
+LONGEST: Final = 256
+"""Characters of a value that lines and tables show."""
 _TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
 """Which attribute of a value says in a word what happened; the first that is there."""
+
+
+def visible(value: object, longest: int | None = LONGEST) -> str:
+    """Return a value as a person sees it in a line: without control characters, and not longer than `longest`."""
+    return printable(str(value), longest)
+
+
+def in_cell(value: object, longest: int | None = LONGEST) -> Text:
+    """Return a value as it stands in a table: as `visible`, and never as markup."""
+    return Text(visible(value, longest))
 
 
 def json_line(record: ConsumedRecord) -> str:
@@ -34,16 +53,21 @@ def json_line(record: ConsumedRecord) -> str:
         "headers": {name: value.decode(errors="replace") for name, value in record.headers.items()},
         "value": value_of(record),
     }
-    return msgspec.json.encode(shown).decode()
+    try:
+        line = msgspec.json.encode(shown)
+    except RecursionError:
+        shown["value"] = None if record.value is None else record.value.decode(errors="replace")
+        line = msgspec.json.encode(shown)
+    return printable_json(line.decode())
 
 
 def value_of(record: ConsumedRecord) -> Any:
-    """Return the value as plain Python values."""
+    """Return the value as plain Python values; one that is not JSON, or is nested too deeply, as text."""
     if record.value is None:
         return None
     try:
         return msgspec.json.decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return record.value.decode(errors="replace")
 
 
@@ -51,10 +75,18 @@ def cells(record: ConsumedRecord) -> tuple[str, str, str, str, str]:
     """Return the record in a row: time, topic with partition and offset, key, what happened, reference."""
     value = value_of(record)
     told = value if isinstance(value, dict) else {}
-    time = datetime.fromtimestamp(record.timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
-    what = next((str(told[name]) for name in _TELLING if told.get(name) is not None), "")
+    what = next((told[name] for name in _TELLING if told.get(name) is not None), "")
     key = "" if record.key is None else record.key.decode(errors="replace")
-    return time, f"{record.topic}/{record.partition}@{record.offset}", key, what, str(told.get("referenceId") or "")
+    place = f"{record.topic}/{record.partition}@{record.offset}"
+    reference = told.get("referenceId") or ""
+    return _time(record.timestamp), visible(place), visible(key), visible(what), visible(reference)
+
+
+def _time(timestamp: int) -> str:
+    try:
+        return datetime.fromtimestamp(timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+    except (ValueError, OverflowError, OSError):  # a producer may write any number
+        return str(timestamp)
 
 
 class View(Protocol):
@@ -121,5 +153,5 @@ class LiveTable:
         for name in ("topic/partition@offset", "key", "what", "reference"):
             table.add_column(name, no_wrap=True, overflow="ellipsis")
         for row in tuple(self._newest):
-            table.add_row(*row)
+            table.add_row(*map(in_cell, row))
         return table

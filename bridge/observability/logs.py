@@ -1,12 +1,14 @@
 """The log: one line an event on standard error, as JSON or for a console, with nothing private in it.
 
-Two rules hold for every line, whoever wrote it:
+Three rules hold for every line, whoever wrote it:
 
 - A field whose name says that it is private (password, cookie, phone number...) shows as `***`.
 - An exception shows as its classes and the places in the code; its text shows only if the bridge raised it on purpose,
   because other libraries quote what they were given.
+- A character that can't be seen, such as the start of a terminal's control sequence, shows as its escape.
 
-Libraries speak at warning and above, and of their lines only the template shows, never what was put into it.
+Libraries speak at warning and above, and of their lines only the template shows, never what was put into it. The same
+line of a library shows once in REPEAT_INTERVAL: callers can cause some of them thousands of times a second.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import copy
 import logging
 import re
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.observability.printable import printable
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -35,6 +39,9 @@ _PRIVATE = re.compile(
     re.IGNORECASE,
 )
 _FRAMES = 8
+REPEAT_INTERVAL = 10.0
+"""Seconds in which the same line of a library shows once; the next one says how many were left out (`left_out`)."""
+_MOST_KINDS = 1000
 # Lines that libraries put together before they log them: what follows these openings may hold anything.
 _OPENINGS = (
     "Task exception was never retrieved",
@@ -80,11 +87,11 @@ def configure(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(output)
-    handler.addFilter(_is_wanted)
+    handler.addFilter(_Wanted())
     handler.setFormatter(
         _Formatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=("arguments",)), *shared],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=("arguments", "left_out")), *shared],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(own_level, logging.WARNING), force=True)
@@ -141,26 +148,48 @@ def _words(error: BaseException) -> str:
 
 def _plain(value: Any) -> Any:
     """Return what can be shown of a value: numbers and texts as they are, of unknown objects no more than the class."""
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(name): MASK if _PRIVATE.search(str(name)) else _plain(inner) for name, inner in value.items()}
+        return {
+            printable(str(name)): MASK if _PRIVATE.search(str(name)) else _plain(inner) for name, inner in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(inner) for inner in value]
     if isinstance(value, BaseException):
-        return _words(value)
-    if isinstance(value, Path | datetime):
-        return str(value)
-    return f"<{type(value).__name__}>"
+        return printable(_words(value))
+    return printable(str(value)) if isinstance(value, str | Path | datetime) else f"<{type(value).__name__}>"
 
 
 def _is_own(record: logging.LogRecord) -> bool:
     return hasattr(record, "_logger")  # structlog's mark
 
 
-def _is_wanted(record: logging.LogRecord) -> bool:
-    """Keep libraries quiet even where one lowers its own logger's level."""
-    return _is_own(record) or record.levelno >= logging.WARNING
+class _Wanted(logging.Filter):
+    """Keeps libraries quiet, even where one lowers its own logger's level, and lets none of them repeat itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[tuple[object, ...], tuple[float, int]] = {}
+        """When each line was shown last, and how many like it were left out since."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record shows."""
+        if _is_own(record):
+            return True
+        if record.levelno < logging.WARNING:
+            return False
+        now = time.monotonic()
+        raised = record.exc_info[0] if isinstance(record.exc_info, tuple) else None
+        line = (record.name, record.levelno, without_text(record).msg, raised)
+        before, left_out = self._shown.get(line, (float("-inf"), 0))
+        shows = now - before >= REPEAT_INTERVAL
+        if len(self._shown) >= _MOST_KINDS:
+            self._shown.clear()
+        self._shown[line] = (now, 0) if shows else (before, left_out + 1)
+        if shows and left_out:
+            record.left_out = left_out
+        return shows
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):

@@ -5,11 +5,18 @@ import itertools
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from bridge import cli
+from bridge.commands import check, dead_letters
+from bridge.commands.checks.finding import failed
 from bridge.commands.demo_calls import calls, curl
-from bridge.commands.shown import ROWS, LiveTable, json_line
+from bridge.commands.shown import ROWS, Lines, LiveTable, cells, json_line
 from bridge.delivery import ConsumedRecord
+from bridge.errors import CommandFailed
 from tests.page import REQUEST
 
 
@@ -58,6 +65,97 @@ def test_live_table_shows_the_newest_records_in_80_columns() -> None:
     for offset in range(3, ROWS + 3):
         assert f"acknowledgements.v1/2@{offset} " in last
     assert last.count("134/Campaign1/13 ") == last.count("DoNotCallAcknowledge ") == last.count("123456789") == ROWS
+
+
+HOSTILE = [
+    "\x1b[2J\x1b]0;owned\x07",
+    "\x9b31m",
+    "[/b]",
+    "[bold red]x[/]",
+    "a\r\nb",
+    "\u202ecod.exe",
+    "\x7f\x00",
+    "\u2028",
+    "x" * 5000,
+]
+
+
+def hostile_record(text: str) -> ConsumedRecord:
+    """A record in which everything that a caller can write is this text."""
+    told = {"status": text, "referenceId": text, "reason": text, "sha256": {text: [text]}}
+    return record(json.dumps(told).encode(), key=text.encode())
+
+
+def is_harmless(output: str) -> bool:
+    """Tell whether nothing but lines of visible text was written."""
+    return all(line.isprintable() for line in output.split("\n"))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_lines_show_no_control_characters(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a caller wrote, a record is one line of visible text, bounded, and as JSON the same value again."""
+    for as_json in (False, True):
+        with Lines(as_json=as_json) as lines:
+            lines.show(hostile_record(hostile))
+    plain, as_line, rest = capsys.readouterr().out.split("\n")
+    assert is_harmless(plain + as_line)
+    assert rest == ""
+    assert len(plain) < 2000
+    assert json.loads(as_line)["value"]["referenceId"] == json.loads(as_line)["key"] == hostile
+
+
+@given(st.text() | st.binary(), st.integers(min_value=-(2**63), max_value=2**63 - 1))
+def test_no_record_breaks_the_output(content: str | bytes, timestamp: int) -> None:
+    """No value, key or time of a record keeps it from being shown, and JSON output is JSON always."""
+    raw = content.encode(errors="surrogatepass") if isinstance(content, str) else content
+    shown = ConsumedRecord("t", 0, 0, timestamp, raw, {"h\x1b": raw}, raw)
+    assert all(map(str.isprintable, cells(shown)))
+    line = json_line(shown)
+    assert line.isprintable()
+    assert json.loads(line)["headers"]["h\x1b"] == raw.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"[" * 100_000, b"[" * 900 + b"]" * 900, b"9" * 5000, b"1e999", b'"\\ud800"', b"\xff", b'{"referenceId": NaN}'],
+)
+def test_odd_values_are_shown(value: bytes) -> None:
+    """A value that no parser takes, nested too deeply or with impossible numbers, is shown as text."""
+    assert json.loads(json_line(record(value)))["offset"] == 7
+    assert all(map(str.isprintable, cells(record(value))))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_tables_show_no_control_characters_and_no_markup(
+    hostile: str, *, terminal: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tables of dead letters, findings and the demo show what was written, not what it would do to a terminal."""
+    output = io.StringIO()
+    console = Console(file=output, width=300, force_terminal=terminal, color_system=None)
+    console.print(dead_letters._table([hostile_record(hostile)]))
+    check._print(console, [failed(hostile, hostile)])
+    live = Console(file=output, width=300, color_system=None)
+    with LiveTable(live, "read") as table:
+        table.show(hostile_record(hostile))
+    written = output.getvalue() + capsys.readouterr().out
+    assert is_harmless(written)
+    if hostile.startswith("["):
+        assert written.count(hostile) >= 4
+
+
+def test_errors_show_no_control_characters() -> None:
+    """The text of an error that ends a command is shown without control characters, line by line."""
+
+    @cli.app.command("fail-for-a-test", hidden=True)
+    def fail() -> None:
+        raise CommandFailed("first \x1b[2J\nsecond \u202e")
+
+    try:
+        result = CliRunner().invoke(cli.app, ["fail-for-a-test"])
+    finally:
+        cli.app.registered_commands.pop()
+    assert (result.exit_code, result.stderr) == (1, "first \\x1b[2J\nsecond \\u202e\n")
 
 
 def test_the_first_call_is_the_documentations_example() -> None:

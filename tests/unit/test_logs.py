@@ -4,7 +4,8 @@ import io
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import structlog
@@ -74,6 +75,42 @@ def test_console(log: Log) -> None:
     assert "session opened" in log.text
     assert "account=sales" in log.text
     assert "cookies=***" in log.text
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+@pytest.mark.parametrize(
+    "hostile", ["\x1b]0;x\x07", "\x9b2J", "a\rb", "a\nb", "\u202egnp", "\ud800", "\u2028", "\x7f", "\0"]
+)
+def test_nothing_steers_the_terminal(log: Log, format_: Literal["json", "console"], hostile: str) -> None:
+    """A control character, a bidi control or a lone surrogate shows as its escape, wherever in a line it stands."""
+    logs.configure(format_, "info", log.stream)
+    error = ExchangeFailed("status", hostile)
+    own().warning(f"x{hostile}", one=hostile, many=[{hostile: hostile}], path=Path(f"/a{hostile}"), error=error)
+    assert log.text.count("\n") == 1
+    assert log.text.rstrip("\n").isprintable()
+
+
+def test_library_that_repeats_itself_is_told_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same line of a library shows once in REPEAT_INTERVAL, and the next one says how many were left out."""
+    logger = logging.getLogger("uvicorn.error")
+    for _ in range(3000):
+        logger.warning("Invalid HTTP request received.")
+        logger.warning("%s refused", PHONE)
+    logger.error("Exception in ASGI application", exc_info=ValueError(PHONE))
+    logger.error("Exception in ASGI application", exc_info=KeyError(PHONE))
+    assert len(log.lines) == 4
+    assert all("left_out" not in line for line in log.lines)
+    monkeypatch.setattr(logs, "REPEAT_INTERVAL", 0.0)
+    logger.warning("%s refused", PHONE)
+    logger.warning("%s refused", PHONE)
+    assert [line.get("left_out") for line in log.lines[4:]] == [2999, None]
+
+
+def test_own_lines_are_all_shown(log: Log) -> None:
+    """The bridge's own lines are changes of state: two of one kind are both shown."""
+    own().warning("kafka-unavailable")
+    own().warning("kafka-unavailable")
+    assert len(log.lines) == 2
 
 
 def test_level(log: Log) -> None:
