@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from bridge.errors import SettingsError
-from bridge.http.connection import Connection
+from bridge.http.connection import Connection, Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ async def serve(
     try:
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=functools.partial(Connection, Room()),  # type: ignore[arg-type] -- uvicorn calls it, no more
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.exceptions import RequestValidationError
+from starlette.requests import ClientDisconnect
 
 from bridge.http.problems import INVALID, Refused
 
@@ -49,6 +50,8 @@ async def _read(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise Refused(413, "body-too-large", f"The body has more than {LARGEST_BODY} bytes.")
+    except ClientDisconnect:  # nobody reads the answer; without it the server's log would tell of a failure
+        raise Refused(400, "malformed-request", "The body did not come whole.") from None
     except TimeoutError:
         raise Refused(408, "body-too-slow", f"The body did not come within {BODY_DEADLINE:g} s.") from None
     return bytes(body)
