@@ -38,14 +38,16 @@ COPY --from=build /opt/bridge /opt/bridge
 # BRIDGE_HTTP__HOST is not set here: out of the box the REST side listens inside the container alone. Whoever publishes
 # its port sets BRIDGE_HTTP__HOST=0.0.0.0, and with it how callers prove who they are (BRIDGE_HTTP__AUTHENTICATION__*):
 # the bridge does not start without one of the two.
+# Health and metrics have a port of their own, so that they answer also while callers fill the other one.
 ENV HOME=/tmp \
+    BRIDGE_HTTP__MANAGEMENT_PORT=8081 \
     PATH=/opt/bridge/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 # Numeric, so that Kubernetes can see that it is not root.
 USER 10001:10001
 WORKDIR /tmp
-EXPOSE 8080
+EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["bridge", "health"]
 ENTRYPOINT ["bridge"]

@@ -11,7 +11,7 @@ import structlog
 from bridge import __version__
 from bridge.account import AccountBridge
 from bridge.delivery import KafkaLedger, KafkaProbe, Vault, topic_names
-from bridge.http import Missing, authentication_of, create_app, create_management_app, serve
+from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
 from bridge.privacy import concealment_of
@@ -126,6 +126,7 @@ class Bridge:
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,
             topic_prefix=self._settings.kafka.topic_prefix,
+            hosts=allowed_hosts(http),
         )
         await serve(app, host, http.port, ready=ready)
 

@@ -210,6 +210,10 @@ class Http(Section):
     """0: any free one, told by the log."""
     management_port: Port | None = None
     """Where health and metrics move to, without authentication; without it they stay beside the rest."""
+    allowed_hosts: Annotated[tuple[str, ...], AfterValidator(rules.host_names)] = ()
+    """Host names, without ports, under which callers may address the REST side, as a JSON array; `["*"]`: any name.
+    `localhost`, `http.host` and IP addresses are always allowed, and health and metrics answer under any name. Empty:
+    no further name with authentication.method none, and any name with tokens or jwt."""
     authentication: Authentication = Field(default_factory=Authentication)
     """How REST callers prove who they are."""
     allow_unauthenticated: bool = False

@@ -22,6 +22,7 @@ _HTTP_URL = TypeAdapter(HttpUrl)
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LEAST_SECRET = 16
 _USER_ID = re.compile(r"[^:\x00-\x1f\x7f]+")
+_HOST_NAME = re.compile(r"\*|[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?")
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
@@ -64,6 +65,13 @@ def some(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if not items:
         raise ValueError("is empty")
     return items
+
+
+def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as the header Host has them, in lower case; `*` stands for any."""
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError("should hold host names without ports, or *; IP addresses need not be named")
+    return tuple(name.lower().removesuffix(".") for name in names)
 
 
 def keys_url(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from bridge.http.app import create_app, create_management_app
 from bridge.http.authentication import Authentication, Caller, Unauthenticated
+from bridge.http.browsers import allowed_hosts
 from bridge.http.callers import authentication_of
 from bridge.http.health import Missing
 from bridge.http.server import serve
@@ -14,6 +15,7 @@ __all__ = [
     "Missing",
     "SessionView",
     "Unauthenticated",
+    "allowed_hosts",
     "authentication_of",
     "create_app",
     "create_management_app",

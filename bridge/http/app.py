@@ -9,11 +9,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from bridge import __version__
 from bridge.contract import DEFAULT_PREFIX
 from bridge.errors import BridgeError, SettingsError
 from bridge.http.authentication import Unauthenticated
+from bridge.http.browsers import BrowserGuard
+from bridge.http.connection import MOST_CONNECTIONS
 from bridge.http.events import events
 from bridge.http.health import Missing, health
 from bridge.http.metrics import RequestMetrics, metrics_page
@@ -23,6 +26,7 @@ from bridge.http.outbound_records import Door, outbound_records
 from bridge.http.problem_types import OTHER
 from bridge.http.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.sessions import SessionView, sessions
+from bridge.http.shares import RequestShares
 from bridge.http.tracing import RequestTracing
 from bridge.observability import tracing
 from bridge.operations import OUTBOUND_OPERATIONS
@@ -50,6 +54,7 @@ def create_app(
     enabled: Collection[str] = DEFAULT_OPERATIONS,
     management: bool = True,
     topic_prefix: str = DEFAULT_PREFIX,
+    hosts: Collection[str] | None = None,
 ) -> FastAPI:
     """Make the application; it holds no state of its own and needs no start or end.
 
@@ -61,6 +66,7 @@ def create_app(
         enabled: the `operationName`s that are taken.
         management: whether health and metrics are here too, and not only in `create_management_app`.
         topic_prefix: of the topics that /asyncapi.json names.
+        hosts: the names that requests may be sent to, beside IP addresses (`allowed_hosts`); None: any.
 
     Raises:
         SettingsError: an operation is enabled that does not exist.
@@ -70,7 +76,10 @@ def create_app(
     if not enabled or not set(enabled) <= set(known):
         raise SettingsError([f"BRIDGE_OPERATIONS__ENABLED: there are only {', '.join(known)}"])
     summary = "One dependable call that marks an outbound record as DoNotCall."
-    app = _bare_app(FastAPIOffline, summary=summary, redoc_url=None)  # whoever opens /docs may have no internet
+    guard = Middleware(BrowserGuard, hosts=hosts)
+    # FastAPIOffline, because whoever opens /docs may have no internet.
+    app = _bare_app(FastAPIOffline, summary=summary, redoc_url=None, middleware=[guard])
+    app.state.shares = RequestShares(MOST_CONNECTIONS)
     app.include_router(outbound_records(service, authentication, enabled))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, authentication))

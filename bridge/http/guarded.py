@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.routing import APIRoute
 
 from bridge.http.authentication import Authentication, Scope, admit
-from bridge.http.problem_types import GUARD
+from bridge.http.problem_types import ADMISSION, GUARD
 from bridge.http.problems import also_documented
 
 if TYPE_CHECKING:
@@ -22,15 +22,17 @@ SCHEME: Final = "bearer"
 def guarded(authentication: Authentication, scope: Scope) -> type[APIRoute]:
     """Make the class of the routes that need `scope`; who calls is `request.state.caller` there.
 
-    It asks before the body is read: strangers get no work done.
+    It asks before the body is read: strangers get no work done. Each caller, by its name or else its address, has a
+    share of the places (`RequestShares`).
     """
 
     class Guarded(APIRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+            options["responses"] = also_documented(options.get("responses") or {}, *ADMISSION)
             if authentication.scheme is not None:
                 security = {"security": [{SCHEME: [scope]}]}
                 options["openapi_extra"] = (options.get("openapi_extra") or {}) | security
-                options["responses"] = also_documented(options.get("responses") or {}, *GUARD)
+                options["responses"] = also_documented(options["responses"], *GUARD)
             super().__init__(path, endpoint, **options)
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -38,8 +40,10 @@ def guarded(authentication: Authentication, scope: Scope) -> type[APIRoute]:
 
             async def admitted(request: Request) -> Response:
                 headers = request.headers.getlist("Authorization")
-                request.state.caller = await admit(authentication, headers, scope)
-                return await handle(request)
+                request.state.caller = caller = await admit(authentication, headers, scope)
+                peer = "" if request.client is None else request.client.host
+                with request.app.state.shares.place(peer if caller.name is None else caller.name):
+                    return await handle(request)
 
             return admitted
 

@@ -26,6 +26,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (400, "malformed-json", "The body is not JSON: A name stands twice in one object.", {"statusCode": 10}),
     (400, "malformed-request", "The request is not valid HTTP.", {}),
     (401, "unauthenticated", "Send a bearer token: `Authorization: Bearer …`.", {}),
+    (403, "foreign-origin", "A web page of another origin may not use the bridge.", {}),
     (403, "insufficient-scope", "The token lacks the scope operations:write: it may not hand operations in.", {}),
     (
         404,
@@ -39,6 +40,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (408, "body-too-slow", "The body did not come within 10 s.", {}),
     (413, "body-too-large", "The body has more than 65536 bytes.", {}),
     (415, "unsupported-media-type", "The body must be application/json.", {}),
+    (421, "foreign-host", "The bridge does not answer under the name in the header Host.", {}),
     (
         422,
         "invalid-request",
@@ -57,6 +59,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         "The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.",
         _REFERENCE,
     ),
+    (429, "too-many-requests", "Too many requests of this caller are under way; nothing was forwarded.", {}),
     (429, "busy", "Too many operations are under way; nothing was forwarded.", _REFERENCE),
     (500, "internal", "The bridge failed; its log says where.", _REFERENCE),
     (
@@ -101,6 +104,8 @@ EXAMPLES: Final[tuple[Example, ...]] = (
 )
 """One problem of each code under each of its statuses."""
 CODES: Final = sorted({*(example["code"] for example in EXAMPLES), OTHER})
+ADMISSION: Final = ("foreign-origin", "foreign-host", "too-many-requests")
+"""What every route for callers may answer, whoever they are."""
 GUARD: Final = ("unauthenticated", "insufficient-scope", "signing-keys-unavailable")
 """What every route that asks for a token may answer."""
 SUBMISSION: Final = (

@@ -213,15 +213,17 @@ _HEADERS: Final = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}
 DESCRIPTIONS: Final = {
     400: "The body is not JSON.",
     401: "The caller does not prove who it is.",
-    403: "Web Services forbids it to the account (statusCode 3, 5), or the caller's token lacks the scope.",
+    403: "Web Services forbids it to the account (statusCode 3, 5), the caller's token lacks the scope, or a web page "
+    "of another origin asks.",
     404: "The bridge does not know the account or the operation, or Web Services not the resource (statusCode 6).",
     408: "The body did not come in time.",
     409: "Web Services can't do it in its present state (statusCode 4 and others): no blind retry.",
     413: "The body is too large.",
-    415: "The body's media type is not JSON.",
+    415: "The body's media type is not JSON, or is missing.",
+    421: "The bridge does not answer under the name in the header Host.",
     422: "The request is not valid (statusCode 1 missing, 10 invalid): nothing was forwarded, or Web Services says so; "
     "or its referenceId belongs to another request.",
-    429: "Too many operations are under way; nothing was forwarded.",
+    429: "Too many operations, or too many requests of this caller, are under way; nothing was forwarded.",
     502: "Web Services answered nonsense.",
     503: "Web Services, or what the answer needs of Kafka, can't be reached; or the bridge's login is not accepted.",
     504: "Web Services is too slow.",

@@ -42,7 +42,7 @@ async def serve(
     try:
         config = uvicorn.Config(
             app,
-            http=functools.partial(Connection, Room()),  # type: ignore[arg-type] -- uvicorn calls it, no more
+            http=functools.partial(Connection, Room()),  # type: ignore[arg-type]  # uvicorn only calls it
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -108,9 +108,7 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _check_media_type(content_type: str | None) -> None:
-    """Take a body without a media type as JSON, as Web Services does."""
-    if content_type is None:
-        return
-    essence = content_type.partition(";")[0].strip().lower()
+    """Take JSON alone: any other type, or none, a browser sends for a page of another site without asking first."""
+    essence = (content_type or "").partition(";")[0].strip().lower()
     if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
         raise Refused(415, "unsupported-media-type", "The body must be application/json.")

@@ -100,13 +100,23 @@ async def test_missing_reference_is_made(api: Api) -> None:
     assert len(references) == 2
 
 
-async def test_body_without_media_type_is_json(api: Api) -> None:
-    """A body without Content-Type is read as JSON, and one with `+json` too; any other type is a 415."""
-    for media_type, expected in (("application/json", 200), ("application/x+json", 200), ("text/plain", 415)):
+async def test_body_says_that_it_is_json(api: Api) -> None:
+    """A body is application/json or `+json`, with parameters or without; any other type, or none, is a 415."""
+    for media_type, expected in (
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ("Application/X+JSON", 200),
+        ("text/plain", 415),
+        ("text/plain; a=application/json", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("text/x+json", 415),
+        ("", 415),
+    ):
         options = {"data": json.dumps(BODY).encode(), "headers": {"Content-Type": media_type}}
         assert (await api.call("POST", f"{RECORDS}/13", **options))[0] == expected
     options = {"data": json.dumps(BODY).encode(), "skip_auto_headers": ["Content-Type"]}
-    assert (await api.call("POST", f"{RECORDS}/13", **options))[0] == 200
+    assert (await api.call("POST", f"{RECORDS}/13", **options))[0] == 415
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,13 @@ BRIDGE_{{ . | replace "." "__" | upper }}
 {{- end }}
 {{- end }}
 
+{{/* The names by which the namespace's and the cluster's pods reach the Service. */}}
+{{- define "bridge.hosts" -}}
+{{- $name := include "bridge.name" . }}
+{{- $inside := printf "%s.%s" $name .Release.Namespace }}
+{{- list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.%s" $inside .Values.clusterDomain) | toJson }}
+{{- end }}
+
 {{/* What the values schema can't say. */}}
 {{- define "bridge.check" -}}
 {{- $site := .Values.config.web_services }}
