@@ -102,6 +102,11 @@ def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
     if values == "at-least-once":
         assert loaded.kafka.delivery is settings.Delivery.AT_LEAST_ONCE
         assert str(loaded.state_dir) in {mount["mountPath"] for mount in container(values)["volumeMounts"]}
+    hosts = {"east-cometd-kafka-bridge", "east-cometd-kafka-bridge.default.svc.cluster.local"}
+    if loaded.http.authentication.method == "none":
+        assert set(loaded.http.allowed_hosts) >= hosts
+    else:
+        assert loaded.http.allowed_hosts == ()
     if values == "full":
         assert (loaded.operations.acknowledgement_timeout, loaded.operations.view_limit) == (2.5, 1_000_000)
         assert loaded.kafka.create_topics is False
