@@ -17,7 +17,7 @@ from tests.unit.operations_in_memory import InMemoryOperations
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = f"{RECORDS}/{{recordHandle}}"
-PROBLEMS = ["400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "502", "503", "504"]
+PROBLEMS = ["400", "401", "403", "404", "408", "409", "413", "415", "421", "422", "429", "502", "503", "504"]
 
 
 def test_committed_document_is_this_ones() -> None:
