@@ -12,7 +12,7 @@ import structlog
 from bridge import tls
 from bridge.cometd import HttpSession, Options, State
 from bridge.delivery import InFlight, KafkaPublisher
-from bridge.errors import Fenced
+from bridge.errors import Fenced, RelayEnded
 from bridge.events import session_hash
 from bridge.http import Missing, SessionView
 from bridge.observability import metrics
@@ -50,6 +50,7 @@ class AccountBridge:
         self.name = account.name
         self._settings = settings
         self._kafka = kafka
+        self._stopped = False
         metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
         concurrency = settings.operations.concurrency
         # As many again as operations may take: the poll, the login and the heartbeat always find one.
@@ -94,27 +95,54 @@ class AccountBridge:
         )
 
     async def run(self, *, disconnect_on_exit: bool) -> None:
-        """Relay until `stop` or a successor; with `disconnect_on_exit` a stop ends the CometD session too."""
+        """Relay until `stop` or a successor; with `disconnect_on_exit` a stop ends the CometD session too.
+
+        Raises:
+            RelayEnded: the relay ended although nobody had stopped it.
+        """
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(self._voice.run()),
                 group.create_task(self.watchdog.run(lambda: self._relay.session)),
             ]
             try:
-                await self._relay.run()
+                await self._relay_until_stopped()
                 if disconnect_on_exit:
-                    async with asyncio.timeout(CLOSE_TIMEOUT):
-                        await self._relay.close()
+                    await self._close()
             except Fenced:
                 log.warning(
                     "fenced", account=self.name, effect="another bridge relays this account now; this one leaves"
                 )
-            except TimeoutError:
-                log.warning("close-timed-out", account=self.name)
             finally:
                 for task in beside:
                     task.cancel()
                 await self._publisher.stop()
+
+    async def _relay_until_stopped(self) -> None:
+        """Run the relay, and take every end that nobody asked for as a bug, which must end the process.
+
+        A task group ignores a child that returns or was cancelled: without this the bridge would look alive without
+        its relay. A library cancels from inside by cancelling a future that the relay awaits.
+        """
+        task = asyncio.current_task()
+        try:
+            await self._relay.run()
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling():
+                raise
+            raise RelayEnded(f"the relay of account {self.name} was cancelled from inside; this is a bug") from error
+        if not self._stopped:
+            raise RelayEnded(f"the relay of account {self.name} ended without a stop; this is a bug")
+
+    async def _close(self) -> None:
+        closing = asyncio.timeout(CLOSE_TIMEOUT)
+        try:
+            async with closing:
+                await self._relay.close()
+        except TimeoutError:
+            if not closing.expired():
+                raise
+            log.warning("close-timed-out", account=self.name)
 
     def correlate(self, correlator: Correlator) -> None:
         """Have the relay ask `correlator` in each turn; to be called before `run`."""
@@ -122,6 +150,7 @@ class AccountBridge:
 
     def stop(self) -> None:
         """Let `run` return when the turn under way is committed."""
+        self._stopped = True
         self._relay.stop()
 
     # -- what can be said ---------------------------------------------------------------------------------------------

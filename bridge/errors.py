@@ -11,6 +11,7 @@ Each has a stable `code`, used alike in problem+json, logs and metrics, and a me
     │   ├── UpstreamInvalidReply    an answer that is not Web Services' (HTML, broken JSON, no statusCode)
     │   ├── UpstreamRejected        a statusCode other than 0
     │   └── LoginRefused            the account's name or password is wrong, or the account is locked
+    ├── RelayEnded                  a relay ended by itself: a bug; the process ends
     ├── UnknownAccount              a caller names an account that the settings do not have
     ├── OperationError              the ingress can't take an operation
     │   ├── Busy                    too many are under way; try again later
@@ -108,6 +109,12 @@ class LoginRefused(UpstreamError):
     """The account's name or password is wrong, or the account is locked."""
 
     code = "login-refused"
+
+
+class RelayEnded(BridgeError):
+    """An account's relay ended although nobody had stopped it: a bug. The process ends, so that it is noticed."""
+
+    code = "relay-ended"
 
 
 class UnknownAccount(BridgeError):

@@ -121,10 +121,13 @@ class Relay:
         """
         if self._stopping:
             return
+        self._starting = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as self._starting:
+            async with self._starting:
                 resume = await self.begin()
         except TimeoutError:
+            if not self._starting.expired():  # a failure of the start itself, not the stop
+                raise
             return  # stopped before all was there: nothing is under way
         self.session = CometdSession(self._http, self._credentials, self._options, self, resume=resume)
         try:

@@ -49,7 +49,6 @@ class Polling:
         self._lost: str | None = None
         """Why this session must be given up, as the heartbeat or the watchdog found."""
         self._stop = asyncio.Event()
-        self._repolling = False
         self._parked: asyncio.Timeout | None = None
         self._sent_at = 0.0
         self._probed_at = 0.0
@@ -114,14 +113,15 @@ class Polling:
         if self._lost is None:
             self._sent_at = time.monotonic()
             self._vitals.status.reply_due_at = time.time() + self._transport.poll_timeout
+            self._parked = parked = asyncio.timeout(None)
             try:
-                async with asyncio.timeout(None) as self._parked:
+                async with parked:
                     return await self._transport.poll(at_once=at_once, subscribe=self._subscriptions_due())
             except TimeoutError:
-                if not (self._stop.is_set() or self._repolling or self._lost is not None):
+                if not parked.expired():  # a failure of the poll itself: `_cut_poll` had no part in it
                     raise
             finally:
-                self._parked, self._repolling = None, False
+                self._parked = None
         if self._lost is not None:
             await self.open_session(self._lost)
         return None
@@ -223,7 +223,6 @@ class Polling:
     def repoll(self) -> None:
         """Poll anew, with all subscriptions in the same request."""
         self._vitals.status.confirmed.clear()
-        self._repolling = True
         self._cut_poll()
 
     def stop(self) -> None:

@@ -54,11 +54,14 @@ async def newest_value(settings: Kafka, account: str, partition: int, *, settled
 
 async def _until_visible(client: AIOKafkaConsumer, place: TopicPartition, end: int, settings: Kafka) -> None:
     """Wait, for half of the deadline, until the last stable offset has come to `end`."""
+    patience = asyncio.timeout(settings.request_timeout / 2)
     try:
-        async with asyncio.timeout(settings.request_timeout / 2):
+        async with patience:
             while (await client.end_offsets([place]))[place] < end:  # noqa: ASYNC110 -- Kafka tells nobody
                 await asyncio.sleep(FETCH_WAIT_MS / 1000)
     except TimeoutError:
+        if not patience.expired():  # a broker that does not answer in time hides nothing
+            raise
         raise KafkaUnavailable(f"an open transaction of another account hides the position on {place.topic}") from None
 
 

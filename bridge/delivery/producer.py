@@ -72,10 +72,15 @@ class Producer:
         Raises:
             UnknownTopicOrPartitionError: it does not appear; with its name as the argument.
         """
+        patience = asyncio.timeout(self._topic_timeout)
         try:
-            async with asyncio.timeout(self._topic_timeout):
+            async with patience:
                 return len(await self._kafka.partitions_for(topic))
-        except (TimeoutError, UnknownTopicOrPartitionError):
+        except UnknownTopicOrPartitionError:
+            raise UnknownTopicOrPartitionError(topic) from None
+        except TimeoutError:
+            if not patience.expired():  # a broker that does not answer says nothing of the topic
+                raise
             raise UnknownTopicOrPartitionError(topic) from None
 
     async def begin(self) -> None:

@@ -44,8 +44,9 @@ async def strict_json(request: Request) -> Any:
 
 async def _read(request: Request) -> bytes:
     body = bytearray()
+    deadline = asyncio.timeout(BODY_DEADLINE)
     try:
-        async with asyncio.timeout(BODY_DEADLINE):
+        async with deadline:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > LARGEST_BODY:
@@ -53,6 +54,8 @@ async def _read(request: Request) -> bytes:
     except ClientDisconnect:  # nobody reads the answer; without it the server's log would tell of a failure
         raise Refused(400, "malformed-request", "The body did not come whole.") from None
     except TimeoutError:
+        if not deadline.expired():
+            raise
         raise Refused(408, "body-too-slow", f"The body did not come within {BODY_DEADLINE:g} s.") from None
     return bytes(body)
 

@@ -105,8 +105,9 @@ class Forwarding:
         error: UpstreamError = UpstreamUnreachable(
             f"{self._limits.concurrency} requests are under way already; Web Services is too slow for more", sent=False
         )
+        deadline = asyncio.timeout_at(until)
         try:
-            async with asyncio.timeout_at(until), self._turns:
+            async with deadline, self._turns:
                 while True:
                     attempts += 1
                     error = UpstreamTimeout(f"Web Services gave no verdict within {self._limits.forward_deadline:g} s")
@@ -131,6 +132,8 @@ class Forwarding:
                         return Verdict(None, error, sent)
                     self._retries.inc()
         except TimeoutError:
+            if not deadline.expired():
+                raise
             return Verdict(None, error, sent)
 
 
