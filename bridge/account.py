@@ -90,8 +90,8 @@ class AccountBridge:
             encoding=encoding,
             privacy=privacy,
             in_flight=InFlight(settings.state_dir, account.name) if settings.state_dir is not None else None,
-            on_acknowledgement=self.watchdog.acknowledged,
-            on_open=self._voice.due if site.start_voice_session else lambda: None,
+            on_delivery=self.watchdog.delivered,
+            on_open=self._session_opened,
         )
 
     async def run(self, *, disconnect_on_exit: bool) -> None:
@@ -117,6 +117,11 @@ class AccountBridge:
                 for task in beside:
                     task.cancel()
                 await self._publisher.stop()
+
+    def _session_opened(self) -> None:
+        self.watchdog.opened()
+        if self._settings.web_services.start_voice_session:
+            self._voice.due()
 
     async def _relay_until_stopped(self) -> None:
         """Run the relay, and take every end that nobody asked for as a bug, which must end the process.

@@ -45,6 +45,17 @@ REFRESH: Final = 5.0
 """Seconds after which an empty reply, too, is noted in Kafka: a gap's `from` is true to within that."""
 
 
+class OnDelivery(Protocol):
+    """Is told that events came in the session."""
+
+    def __call__(self, *, acknowledgement: bool) -> None:
+        """`acknowledgement`: whether there is one among them."""
+
+
+def _not_told(*, acknowledgement: bool) -> None:
+    """Nobody wants to know."""
+
+
 class Correlation(Protocol):
     """What a turn's events mean beyond themselves."""
 
@@ -87,7 +98,7 @@ class Relay:
         privacy: Concealment | None = None,
         chunk: int = CHUNK,
         on_open: Callable[[], None] = lambda: None,
-        on_acknowledgement: Callable[[], None] = lambda: None,
+        on_delivery: OnDelivery = _not_told,
     ) -> None:
         self._account = options.account
         self._options = options
@@ -97,7 +108,7 @@ class Relay:
         self._safekeeping = Safekeeping(options.account, in_flight)
         self._chunk = chunk
         self._on_open = on_open
-        self._on_acknowledgement = on_acknowledgement
+        self._on_delivery = on_delivery
         self._encoding = encoding
         self._translator = Translator(options.account, encoding, privacy)
         self._position: Position = NOWHERE
@@ -211,8 +222,8 @@ class Relay:
         )
         for kind, count in translation.counts.items():
             self._received[kind].inc(count)
-        if translation.acknowledgements:
-            self._on_acknowledgement()
+        if step.events:
+            self._on_delivery(acknowledgement=translation.acknowledgements > 0)
         return translation
 
     async def opened(self, opening: Opening) -> None:

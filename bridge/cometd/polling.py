@@ -112,7 +112,7 @@ class Polling:
         """Do one poll; None when it was cut short, because the session is lost or the bridge stops."""
         if self._lost is None:
             self._sent_at = time.monotonic()
-            self._vitals.status.reply_due_at = time.time() + self._transport.poll_timeout
+            self._vitals.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
             self._parked = parked = asyncio.timeout(None)
             try:
                 async with parked:

@@ -30,7 +30,7 @@ class SessionStatus:
     ack_extension: bool = False
     last_reply_at: float | None = None
     reply_due_at: float = float("inf")
-    """When the poll that is under way must have ended: past that the loop does not turn."""
+    """When the poll that is under way must have ended, on the monotonic clock: past that the loop does not turn."""
     confirmed: set[str] = field(default_factory=set)
     """Channels whose subscription the server confirmed in this session."""
     refused: dict[str, str] = field(default_factory=dict)

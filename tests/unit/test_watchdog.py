@@ -1,15 +1,25 @@
-"""Silences that no error tells of."""
+"""Silences that no error tells of, and what is done about them."""
 
 from __future__ import annotations
 
 import itertools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.watchdog import LONGEST_PATIENCE, Silence, Step
+from bridge.cometd import SessionStatus, State
+from bridge.watchdog import APART, ENOUGH, LONGEST_PATIENCE, MissingAcknowledgements, Step, StuckPoll, Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
 
 PATIENCE = 30.0
+TICK = PATIENCE / 4
 
 
 class Clock:
@@ -20,54 +30,254 @@ class Clock:
         return self.now
 
 
-def test_steps_come_in_order_each_after_the_patience() -> None:
-    """A silence is met with a probe, then a new poll, then a new session, one patience apart."""
+@dataclass
+class Site:
+    """Operations, events and the watchdog's clock; `steps` is what was done, with the time of each step."""
+
+    def __post_init__(self) -> None:
+        self.clock = Clock()
+        self.silence = MissingAcknowledgements(PATIENCE, self.clock)
+        self.steps: list[tuple[float, Step]] = []
+
+    def wait(self, seconds: float) -> None:
+        until = self.clock.now + seconds
+        while self.clock.now < until:
+            self.clock.now = min(until, self.clock.now + TICK)
+            step = self.silence.due()
+            if step is not None:
+                self.steps.append((self.clock.now, step))
+
+    @property
+    def done(self) -> list[Step]:
+        return [step for _, step in self.steps]
+
+    @property
+    def new_sessions(self) -> list[float]:
+        return [at for at, step in self.steps if step is Step.NEW_SESSION]
+
+
+def test_one_operation_never_costs_a_session() -> None:
+    """One operation without an acknowledgement leads to a probe and a new poll, and to nothing more in a week."""
+    site = Site()
+    site.silence.accepted()
+    site.wait(PATIENCE - 1)
+    assert site.done == []
+    site.wait(1)
+    assert site.done == [Step.PROBE]
+    site.wait(PATIENCE)
+    assert site.done == [Step.PROBE, Step.REPOLL]
+    site.wait(7 * 24 * 3600)
+    assert site.done == [Step.PROBE, Step.REPOLL]
+    assert site.silence.step is Step.REPOLL
+
+
+def test_a_burst_is_one_operation() -> None:
+    """A thousand operations that one fault swallowed at once are no evidence against the session."""
+    site = Site()
+    for _ in range(1000):
+        site.silence.accepted()
+        site.wait(APART / 1001)
+    site.wait(3600)
+    assert Step.NEW_SESSION not in site.done
+
+
+def test_several_operations_over_minutes_cost_the_session() -> None:
+    """A session that brings nothing, while operations are accepted over minutes, is replaced within six minutes."""
+    site = Site()
+    began = site.clock.now
+    while not site.new_sessions:
+        site.silence.accepted()
+        site.wait(20)
+    assert site.done == [Step.PROBE, Step.REPOLL, Step.NEW_SESSION]
+    assert (ENOUGH - 1) * APART + PATIENCE <= site.new_sessions[0] - began <= 360
+    assert site.silence.step is None
+
+
+def test_any_event_shows_that_the_session_delivers() -> None:
+    """While events come, if only one in four minutes, missing acknowledgements never cost the session."""
+    site = Site()
+    for minute in range(600):
+        site.silence.accepted()
+        site.wait(60)
+        if minute % 4 == 3:
+            site.silence.delivered()
+    assert site.done == [Step.PROBE, Step.REPOLL]
+
+
+def test_an_acknowledgement_ends_the_silence() -> None:
+    """After an acknowledgement nothing is due until another operation has waited for its own."""
+    site = Site()
+    site.silence.accepted()
+    site.wait(PATIENCE)
+    site.silence.acknowledged()
+    assert site.silence.step is None
+    site.wait(100 * PATIENCE)
+    assert site.done == [Step.PROBE]
+
+
+def test_nothing_accepted_is_no_silence() -> None:
+    """A quiet site where nobody asks for anything is left alone."""
+    site = Site()
+    site.wait(1000 * PATIENCE)
+    assert site.done == []
+
+
+def test_a_time_without_listening_is_no_evidence() -> None:
+    """Acknowledgements that wait on the server while Kafka or the network is away say nothing of the session."""
+    site = Site()
+    for _ in range(600):
+        site.silence.accepted()
+        site.wait(TICK)
+        site.silence.not_listening()
+    assert site.done == []
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["accepted", "accepted", "accepted", "accepted", "delivered", "acknowledged", "not_listening"]),
+        st.floats(0, 4 * APART),
+    ),
+    max_size=80,
+)
+
+
+@given(ACTIONS)
+def test_a_new_session_has_its_evidence(actions: list[tuple[str, float]]) -> None:
+    """Before each new session enough operations waited, apart from one another, and nothing at all had arrived."""
+    site = Site()
+    accepted: list[float] = []
+    for action, pause in actions:
+        getattr(site.silence, action)()
+        accepted = [*accepted, site.clock.now] if action == "accepted" else []
+        before = len(site.new_sessions)
+        site.wait(pause)
+        for at in site.new_sessions[before:]:
+            assert len(list(_apart(accepted))) >= ENOUGH
+            assert at - accepted[0] >= (ENOUGH - 1) * APART + PATIENCE
+            accepted = []
+
+
+def _apart(times: list[float]) -> Iterator[float]:
+    last = None
+    for one in times:
+        if last is None or one - last >= APART:
+            last = one
+            yield one
+
+
+@given(ACTIONS)
+def test_steps_come_in_order(actions: list[tuple[str, float]]) -> None:
+    """Each new session follows a probe and a new poll, and none of the three comes twice without the others."""
+    site = Site()
+    for action, pause in actions:
+        getattr(site.silence, action)()
+        site.wait(pause)
+    for step, after in itertools.pairwise([Step.NEW_SESSION, *site.done]):
+        if after is Step.NEW_SESSION:
+            assert step is Step.REPOLL
+        if after is Step.REPOLL:
+            assert step is Step.PROBE
+
+
+@given(st.lists(st.floats(1, 10 * APART), min_size=1, max_size=300))
+def test_new_sessions_become_rare_while_nothing_helps(waits: list[float]) -> None:
+    """Each new session that did not help doubles the wait for the next, up to a bound: each costs a queue."""
+    site = Site()
+    for wait in waits:
+        site.silence.accepted()
+        site.wait(wait)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(site.new_sessions)]
+    for index, gap in enumerate(gaps):
+        assert gap >= ((ENOUGH - 1) * APART + PATIENCE) * min(2 ** (index + 1), LONGEST_PATIENCE)
+
+
+def test_a_stuck_poll() -> None:
+    """A poll that does not end is met with a probe, then a new poll, then a new session, one patience apart."""
     clock = Clock()
-    silence = Silence(PATIENCE, clock)
-    silence.expected()
+    stuck = StuckPoll(PATIENCE, clock)
+    stuck.stuck()
     done = []
     for _ in range(3):
         clock.now += PATIENCE - 1
-        assert silence.due() is None
+        assert stuck.due() is None
         clock.now += 1
-        done.append(silence.due())
-        assert silence.due() is None
+        done.append(stuck.due())
+        assert stuck.due() is None
     assert done == [Step.PROBE, Step.REPOLL, Step.NEW_SESSION]
-
-
-def test_an_answer_ends_the_silence() -> None:
-    """After an answer nothing is due until something is expected again."""
-    clock = Clock()
-    silence = Silence(PATIENCE, clock)
-    silence.expected()
-    clock.now += PATIENCE
-    assert silence.due() is Step.PROBE
-    assert silence.step is Step.PROBE
-    silence.heard()
-    clock.now += 100 * PATIENCE
-    assert silence.due() is None
-    assert silence.step is None
-
-
-def test_nothing_expected_is_no_silence() -> None:
-    """A quiet site where nobody asks for anything is left alone."""
-    clock = Clock()
-    silence = Silence(PATIENCE, clock)
+    stuck.turned()
     clock.now += 1000 * PATIENCE
-    assert silence.due() is None
+    assert stuck.due() is None
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=300))
-def test_new_sessions_become_rare_while_nothing_helps(waits: list[float]) -> None:
-    """Each new session that did not help doubles the wait for the next, up to a bound: each costs a queue."""
+def test_a_poll_that_stays_stuck(waits: list[float]) -> None:
+    """New sessions because of a stuck poll become rare as well."""
     clock = Clock()
-    silence = Silence(PATIENCE, clock)
+    stuck = StuckPoll(PATIENCE, clock)
     sessions = []
     for wait in waits:
-        silence.expected()
+        stuck.stuck()
         clock.now += wait * PATIENCE
-        if silence.due() is Step.NEW_SESSION:
+        if stuck.due() is Step.NEW_SESSION:
             sessions.append(clock.now)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(sessions)]
-    for index, gap in enumerate(gaps):
-        assert gap >= PATIENCE * 3 * min(2 ** (index + 1), LONGEST_PATIENCE)
+    for index, (earlier, later) in enumerate(itertools.pairwise(sessions)):
+        assert later - earlier >= PATIENCE * 3 * min(2 ** (index + 1), LONGEST_PATIENCE)
+
+
+class Clocks:
+    """The monotonic clock and the wall clock, both of the watchdog and of the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monotonic, self.wall = time.monotonic(), time.time()
+        monkeypatch.setattr("bridge.watchdog.time.monotonic", lambda: self.monotonic)
+        monkeypatch.setattr("bridge.watchdog.time.time", lambda: self.wall)
+
+    def go_on(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.wall += seconds
+
+
+def test_an_outage_of_kafka_never_costs_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a batch is held, accepted operations can't be acknowledged: the watchdog leaves the session alone."""
+    clocks = Clocks(monkeypatch)
+    watchdog = Watchdog("agent", PATIENCE)
+    watchdog._acknowledgements = MissingAcknowledgements(PATIENCE, lambda: clocks.monotonic)
+    status = SessionStatus(state=State.HOLDING, held_since=clocks.wall)
+    for _ in range(1000):
+        watchdog.accepted()
+        clocks.go_on(TICK)
+        assert watchdog._due(status) == []
+
+
+def test_a_clock_that_is_set_anew_is_no_stuck_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A jump of the wall clock by a day does not make a parked poll look stuck."""
+    clocks = Clocks(monkeypatch)
+    watchdog = Watchdog("agent", PATIENCE)
+    watchdog._polls = StuckPoll(PATIENCE, lambda: clocks.monotonic)
+    status = SessionStatus(state=State.CONNECTED, reply_due_at=clocks.monotonic + 40)
+    clocks.wall += 24 * 3600
+    for _ in range(10):
+        clocks.go_on(1)
+        assert watchdog._due(status) == []
+        assert watchdog.step is None
+    clocks.go_on(100)
+    assert watchdog._due(status) == []
+    clocks.go_on(PATIENCE)
+    assert watchdog._due(status) == [(Step.PROBE, "poll-stuck")]
+
+
+def test_a_new_session_starts_without_evidence() -> None:
+    """What the session before did not bring says nothing of the one that has just been opened."""
+    site = Site()
+    watchdog = Watchdog("agent", PATIENCE)
+    watchdog._acknowledgements = site.silence
+    for _ in range(13):
+        watchdog.accepted()
+        site.wait(20)
+    watchdog.opened()
+    watchdog.accepted()
+    site.wait(3600)
+    assert Step.NEW_SESSION not in site.done
+    assert watchdog.step is Step.REPOLL
+    watchdog.delivered(acknowledgement=True)
+    assert watchdog.step is None
