@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiocometd.constants import MetaChannel
 from aiocometd.extensions import Extension
 
+from bridge.errors import ExchangeFailed
+
 if TYPE_CHECKING:
     from aiocometd.typing import Headers, Payload
+
+
+LARGEST_NUMBER: Final = (1 << 63) - 1
+"""CometD's numbers are Java longs, and the position in Kafka has room for no more."""
 
 
 class AcknowledgementExtension(Extension):
@@ -34,9 +40,22 @@ class AcknowledgementExtension(Extension):
             self.acknowledged = number
 
     def number_of(self, reply: dict[str, Any]) -> int | None:
-        """Return the batch number that a poll's reply carries, None without the extension."""
+        """Return the batch number that a poll's reply carries, None without the extension.
+
+        Raises:
+            ExchangeFailed: `acknowledgement-unusable`, the number is none that can follow the last one. The server
+                sends the reply's events again, because the next poll carries the last good number.
+        """
+        if not self.enabled:
+            return None
         number = _extension(reply)
-        return number if self.enabled and isinstance(number, int) and not isinstance(number, bool) else None
+        if (
+            not isinstance(number, int)
+            or isinstance(number, bool)
+            or not (self.acknowledged or 0) <= number <= LARGEST_NUMBER
+        ):
+            raise ExchangeFailed("acknowledgement-unusable", "the reply's ext.ack is no number after the last one")
+        return number
 
     async def outgoing(self, payload: Payload, headers: Headers) -> None:  # noqa: ARG002 -- aiocometd's signature
         """Put `ext.ack` into handshakes and polls."""

@@ -12,6 +12,8 @@ from bridge.cometd.elements import elements
 from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
+LONGEST_CLIENT_ID: Final = 512
+"""Characters; CometD's have about 30."""
 _NOTHING: Final = msgspec.Raw()
 
 
@@ -83,7 +85,7 @@ def error_code(reply: dict[str, Any]) -> int | None:
 
     Source: Bayeux 1.0, the error field.
     """
-    code, _, _ = str(reply.get("error", "")).partition(":")
+    code, _, _ = _error(reply).partition(":")
     return int(code) if code.isascii() and code.isdecimal() and len(code) == 3 else None
 
 
@@ -92,4 +94,17 @@ def is_unknown_client(reply: dict[str, Any]) -> bool:
 
     CometD says 402, Salesforce's server `403::Unknown client` (cometd/cometd#2480).
     """
-    return error_code(reply) == 402 or "unknown client" in str(reply.get("error", "")).lower()
+    return error_code(reply) == 402 or "unknown client" in _error(reply).lower()
+
+
+def is_client_id(value: object) -> bool:
+    """Tell whether a handshake's `clientId` can be used: printable ASCII of a sensible length.
+
+    It goes into every message, into the position in Kafka, and into the names of the session's events.
+    """
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_CLIENT_ID and value.isascii() and value.isprintable()
+
+
+def _error(reply: dict[str, Any]) -> str:
+    error = reply.get("error")
+    return str(error) if isinstance(error, str | int) else ""

@@ -197,9 +197,12 @@ class Polling:
         except (ExchangeFailed, UpstreamError) as failure:
             self._vitals.disconnected(State.OPENING, _reason(failure))
             return "failed"
-        if reply["successful"] and isinstance(reply.get("clientId"), str):
+        if not reply["successful"]:
+            self._vitals.disconnected(State.OPENING, f"handshake-refused-{error_code(reply)}")
+        elif self._transport.client_id is None:
+            self._vitals.disconnected(State.OPENING, "client-id-unusable")
+        else:
             return "ok"
-        self._vitals.disconnected(State.OPENING, f"handshake-refused-{error_code(reply)}")
         return "refused"
 
     def _begin(self, reason: str, *, resumed: bool) -> None:

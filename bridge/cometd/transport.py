@@ -16,7 +16,7 @@ from aiocometd.transports.base import TransportBase
 from aiocometd.transports.registry import register_transport
 
 from bridge.cometd.advice import Advice
-from bridge.cometd.message import META, decode, meta
+from bridge.cometd.message import META, decode, is_client_id, meta
 from bridge.cometd.polling import Polling
 from bridge.cometd.wiring import Wiring
 from bridge.errors import ExchangeFailed
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 CONNECTION_TYPE: Final = ConnectionType.LONG_POLLING
 BROWSER_COOKIE: Final = "BAYEUX_BROWSER"
+UNSOLICITED: Final = {
+    MetaChannel.HANDSHAKE.value: "unsolicited-handshake",
+    MetaChannel.DISCONNECT.value: "unsolicited-disconnect",
+}
 
 
 class MismatchedReply(ExchangeFailed):
@@ -88,7 +92,10 @@ class LongPollingTransport(TransportBase):
             BridgeError: the exchange or the login failed.
         """
         self._wiring.http.forget_cookie(BROWSER_COOKIE)
-        return cast("Reply", await super().handshake([CONNECTION_TYPE]))
+        reply = cast("Reply", await super().handshake([CONNECTION_TYPE]))
+        if reply["successful"] and not is_client_id(self._client_id):
+            self._client_id = None
+        return reply
 
     async def connect(self) -> JsonObject:
         """Start the poll loop. It never fails at its first step: an unreachable server is its daily bread."""
@@ -125,11 +132,17 @@ class LongPollingTransport(TransportBase):
         Args:
             at_once: ask the server to reply without parking the poll: proof of life after a failure (BayeuxClient).
             subscribe: subscribe to all wanted channels as well, so that nothing is missed in between.
+
+        Raises:
+            BridgeError: the exchange failed, or its reply can't be acknowledged.
         """
         message: JsonObject = CONNECT_MESSAGE.copy()
         if at_once:
             message["advice"] = {"timeout": 0}
-        return await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
+        reply = await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
+        if reply["successful"]:
+            self._wiring.acks.number_of(reply)  # raises here, where a failed poll is dealt with
+        return reply
 
     async def subscribe_all(self) -> Reply:
         """Subscribe (again) to all wanted channels: keeps the session alive, and tells whether it still is."""
@@ -167,15 +180,26 @@ class LongPollingTransport(TransportBase):
         messages = decode(body)
         events: list[Event] = [message for message in messages if not message.channel.startswith(META)]
         replies = [meta(message) for message in messages if message.channel.startswith(META)]
-        first = payload[0]
-        asked = (first["channel"], first["id"])
-        own = [reply for reply in replies if (reply["channel"], reply.get("id")) == asked]
-        if not own:
+        asked = [(message["channel"], message["id"]) for message in payload]
+        answers = []
+        for reply in replies:
+            if (reply["channel"], reply.get("id")) in asked:
+                answers.append(reply)
+            else:  # not obeyed, not even /meta/disconnect: the next poll tells whether the session is over
+                self._wiring.vitals.odd(UNSOLICITED.get(reply["channel"], "unsolicited-reply"))
+        own = next((reply for reply in answers if reply["channel"] == payload[0]["channel"]), None)
+        if own is None:
             # Perhaps a late reply to an earlier poll. With the extension its events come again; without they exist only
             # here.
             raise MismatchedReply([] if self._wiring.acks.enabled else events)
-        for reply in replies:
-            self.advice = Advice.of(reply) or self.advice
-        self._wiring.max_interval = self.advice.max_interval or self._wiring.options.max_interval
-        await self._wiring.acks.incoming(replies)
-        return Reply(own[0], [reply for reply in replies if reply is not own[0]], events)
+        for reply in answers:
+            self._take_advice(Advice.of(reply))
+        await self._wiring.acks.incoming([own])
+        return Reply(own, [reply for reply in answers if reply is not own], events)
+
+    def _take_advice(self, advice: Advice | None) -> None:
+        if advice is not None:
+            self.advice = advice
+            self._wiring.max_interval = advice.max_interval or self._wiring.options.max_interval
+            if advice.out_of_bounds:
+                self._wiring.vitals.odd("advice-out-of-bounds")

@@ -13,6 +13,8 @@ from bridge.cometd.status import SessionStatus, State
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.cometd.batch import Batch, Opening
 
 log = structlog.get_logger(__name__)
@@ -21,8 +23,11 @@ log = structlog.get_logger(__name__)
 class Vitals:
     """Notes each change of one account's session. A line in the log is a change of state, never an event."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, channels: Sequence[str]) -> None:
         self.status = SessionStatus()
+        self._channels = frozenset(channels)
+        """Those that are asked for."""
+        self._odd: set[str] = set()
         self._log = log.bind(account=account)
         self._account = account
         self._connected = metrics.cometd_connected.labels(account)
@@ -39,6 +44,7 @@ class Vitals:
         """Note a new or resumed session, not yet proven by a poll."""
         self.status.client_id, self.status.ack_extension = opening.client_id, opening.ack_extension
         self.status.confirmed, self.status.refused = set(), {}
+        self._odd.clear()
         self._ack_extension.set(opening.ack_extension)
         self._log.info("cometd-session-resuming" if opening.resumed else "cometd-session-opened", reason=opening.reason)
         if not opening.ack_extension:
@@ -84,13 +90,28 @@ class Vitals:
         self._hold.set_function(float)
         self.status.state, self.status.held_events, self.status.held_since = State.CONNECTED, 0, None
 
+    def odd(self, what: str) -> None:
+        """Note something that no server should send, by a stable word of ours; told once in each session."""
+        if what not in self._odd:
+            self._odd.add(what)
+            self._log.warning("cometd-reply-odd", what=what, effect="the bridge ignores it, or takes a bound instead")
+
     def subscriptions(self, replies: list[dict[str, Any]]) -> None:
-        """Note which subscriptions the server confirmed and which it refused."""
-        status = self.status
+        """Note which of the wanted subscriptions the server confirmed and which it refused.
+
+        Only the last word of the replies on each channel counts, so that a line in the log is a change.
+        """
+        newest: dict[str, dict[str, Any]] = {}
         for reply in replies:
             channel = reply.get("subscription")
-            if reply["channel"] != MetaChannel.SUBSCRIBE or not isinstance(channel, str):
+            if reply["channel"] != MetaChannel.SUBSCRIBE or channel is None:
                 continue
+            if isinstance(channel, str) and channel in self._channels:
+                newest[channel] = reply
+            else:
+                self.odd("unknown-subscription")
+        status = self.status
+        for channel, reply in newest.items():
             if reply["successful"]:
                 if status.refused.pop(channel, None):
                     self._log.info("cometd-subscription-granted", channel=channel)

@@ -63,7 +63,7 @@ class Wiring(Extension):
     """The one that aiocometd made; it puts itself here."""
 
     def __post_init__(self) -> None:
-        self.vitals = Vitals(self.options.account)
+        self.vitals = Vitals(self.options.account, self.options.channels)
         self.max_interval = self.options.max_interval
 
     @property

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd.acknowledgement import AcknowledgementExtension
+from bridge.errors import ExchangeFailed
 
 HANDSHAKE = "/meta/handshake"
 CONNECT = "/meta/connect"
@@ -84,13 +85,29 @@ async def test_only_what_was_kept_is_acknowledged(steps: list[int]) -> None:
         assert (await sent(extension, CONNECT))["ext"] == {"ack": kept}
 
 
-@pytest.mark.parametrize("answer", [{}, {"ext": {}}, {"ext": {"ack": True}}, {"ext": {"ack": "3"}}, {"ext": 3}])
-async def test_a_reply_without_a_number(answer: dict[str, Any]) -> None:
-    """A reply that carries no number has none, and acknowledging that moves nothing."""
+@pytest.mark.parametrize(
+    "number", [None, True, False, "3", 2.5, [], {}, -1, 0, 1, 1 << 63, 10**300], ids=lambda number: repr(number)[:9]
+)
+async def test_a_number_that_can_not_follow(number: object) -> None:
+    """A number that is none, is beyond a Java long, or goes backwards fails the poll, and moves nothing."""
     extension = await negotiated()
     extension.acknowledge(2)
-    extension.acknowledge(extension.number_of(answer))
-    assert extension.acknowledged == 2
+    with pytest.raises(ExchangeFailed) as failure:
+        extension.number_of({"ext": {"ack": number}})
+    assert failure.value.reason == "acknowledgement-unusable"
+    assert (await sent(extension, CONNECT))["ext"] == {"ack": 2}
+
+
+@pytest.mark.parametrize("reply", [{}, {"ext": {}}, {"ext": 3}])
+async def test_a_reply_without_a_number(reply: dict[str, Any]) -> None:
+    """A reply that carries no number fails the poll as well: what it brought comes again."""
+    with pytest.raises(ExchangeFailed):
+        (await negotiated()).number_of(reply)
+
+
+async def test_the_largest_number() -> None:
+    """The largest Java long is a number like any other."""
+    assert (await negotiated()).number_of({"ext": {"ack": (1 << 63) - 1}}) == (1 << 63) - 1
 
 
 async def test_numbers_without_the_extension() -> None:

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cometd.advice import PARKED, Advice, Reconnect
+from bridge.cometd.advice import (
+    LONGEST_INTERVAL,
+    LONGEST_MAX_INTERVAL,
+    LONGEST_TIMEOUT,
+    PARKED,
+    SHORTEST_MAX_INTERVAL,
+    Advice,
+    Reconnect,
+)
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -74,13 +82,34 @@ def test_any_advice(fields: object) -> None:
     """Whatever a server advises is read without an error, and never as a negative time."""
     read = Advice.of({"advice": fields})
     if read is not None:
-        assert read.interval >= 0
-        assert read.timeout >= 0
-        assert read.max_interval is None or read.max_interval > 0
+        assert 0 <= read.interval <= LONGEST_INTERVAL
+        assert 0 <= read.timeout <= LONGEST_TIMEOUT
+        assert read.max_interval is None or SHORTEST_MAX_INTERVAL <= read.max_interval <= LONGEST_MAX_INTERVAL
         assert isinstance(read.reconnect, Reconnect)
 
 
-@pytest.mark.parametrize("field", ["interval", "timeout", "maxInterval"])
-def test_a_number_that_no_float_can_hold(field: str) -> None:
-    """A number beyond a float's range counts as not told."""
-    assert advice(**{field: 10**400}) == advice()
+@pytest.mark.parametrize("number", [86_400_000, 10**30, 10**400, 1e300])
+@pytest.mark.parametrize(
+    ("field", "attribute", "bound"),
+    [
+        ("interval", "interval", LONGEST_INTERVAL),
+        ("timeout", "timeout", LONGEST_TIMEOUT),
+        ("maxInterval", "max_interval", LONGEST_MAX_INTERVAL),
+    ],
+)
+def test_a_number_out_of_bounds(field: str, attribute: str, bound: float, number: float) -> None:
+    """Days, and numbers that no float can hold, become the longest time that makes sense, and are marked."""
+    read = advice(**{field: number})
+    assert (getattr(read, attribute), read.out_of_bounds) == (bound, True)
+
+
+def test_a_max_interval_of_a_millisecond() -> None:
+    """A tiny maxInterval does not make signs of life a storm."""
+    assert advice(maxInterval=1) == Advice(max_interval=SHORTEST_MAX_INTERVAL, out_of_bounds=True)
+
+
+@pytest.mark.parametrize("field", ["timeout", "maxInterval"])
+@pytest.mark.parametrize("number", [-1, -(10**400)])
+def test_a_negative_time(field: str, number: int) -> None:
+    """A negative time counts as not told, and is marked."""
+    assert advice(**{field: number}) == Advice(out_of_bounds=True)
