@@ -152,6 +152,37 @@ async def _refuse_subscription(
     return response
 
 
+async def _odd(fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]) -> web.StreamResponse:
+    """Let the upstream answer, and change its replies as no CometD server would."""
+    response, body = await _whole(request, handler)
+    replies = _messages(body)
+    for reply in [one for one in replies if str(one.get("channel", "")).startswith(_META)]:
+        reply.update(_ODDITIES[fault.name])
+    response.body = msgspec.json.encode([*replies, *_UNSOLICITED.get(fault.name, ())])
+    return response
+
+
+_HOURS = 6 * 3600 * 1000  # ms
+_ODDITIES: dict[str, Message] = {
+    "advice-none": {"successful": False, "error": "403::odd", "advice": {"reconnect": "none"}},
+    "advice-hours": {"advice": {"interval": _HOURS, "timeout": _HOURS, "maxInterval": _HOURS}},
+    "odd-client-id": {"clientId": "odd\r\nclient\x00"},
+    "odd-acknowledgement": {"ext": {"ack": -1}},
+    "odd-subscription": {},
+    "unsolicited": {},
+}
+_UNSOLICITED: dict[str, list[Message]] = {
+    "odd-subscription": [
+        {"channel": "/meta/subscribe", "successful": False, "subscription": f"/odd/{number}", "error": "403::odd"}
+        for number in range(1000)
+    ],
+    "unsolicited": [
+        {"channel": "/meta/disconnect", "successful": True, "advice": {"reconnect": "none"}},
+        {"channel": "/meta/handshake", "successful": True, "clientId": "odd"},
+    ],
+}
+
+
 def _refused(message: Message, error: str) -> Message:
     """Refuse one message; of unknown clients only a connect gets the advice to shake hands again, as on CometD."""
     reply: Message = {"channel": message.get("channel"), "id": message.get("id"), "successful": False, "error": error}
@@ -171,4 +202,5 @@ _FORMS = {
     "wrong-id": _wrong_id,
     "unknown-client": _unknown_client,
     "refuse-subscription": _refuse_subscription,
+    **dict.fromkeys(_ODDITIES, _odd),
 }

@@ -15,6 +15,12 @@ HTTP_FAULTS = frozenset(
         "wrong-id",  # the upstream answered, and the id of the matching meta messages is another one
         "unknown-client",  # 402 instead of the upstream's answer
         "refuse-subscription",  # 403 in the subscribe reply; the upstream has seen no subscription
+        "advice-none",  # the poll is refused with `reconnect: none`
+        "advice-hours",  # the replies advise an interval, a timeout and a maxInterval of hours
+        "odd-client-id",  # the handshake's clientId has control characters
+        "odd-acknowledgement",  # the poll's `ext.ack` goes backwards
+        "odd-subscription",  # beside the replies come ones to subscriptions that nobody asked for
+        "unsolicited",  # beside the replies come a /meta/disconnect and a /meta/handshake that answer nothing
     }
 )
 REFUSALS = frozenset({"status-4", "status-20", "csrf-invalid", "forbidden-3", "forbidden-5"})

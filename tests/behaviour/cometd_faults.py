@@ -150,3 +150,37 @@ class SubscriptionRules(OnAnUpstream):
                 published += 1
                 await listener.has_kept(*range(published))
         assert status.confirmed == set(CHANNELS)
+
+
+class OddReplyRules(OnAnUpstream):
+    """Replies that no CometD server should send cost nothing but time."""
+
+    @pytest.mark.parametrize("name", ["advice-hours", "odd-acknowledgement", "odd-subscription", "unsolicited"])
+    async def test_an_odd_poll_reply(
+        self, upstream: Upstream, proxy: FaultProxy, listener: Listener, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        """Some odd replies to polls lose nothing, double nothing, and lead to no new session."""
+        monkeypatch.setattr("bridge.cometd.advice.LONGEST_INTERVAL", 0.5)
+        published = await publish_under(Fault(name, on="connect", times=2), upstream, proxy)
+        await upstream.publish(OUTBOUND, published)
+        await listener.has_kept(*range(published + 1))
+        await listener.listening()
+        assert listener.session.status.refused == {}
+        assert listener.handshakes == 1
+
+    async def test_reconnect_none(self, upstream: Upstream, proxy: FaultProxy, listener: Listener) -> None:
+        """A poll that is refused with `reconnect: none` leads to a new session, by that reason."""
+        await publish_under(Fault("advice-none", on="connect", times=1), upstream, proxy)
+        await listener.listening(sessions=2)
+        assert listener.sink.openings[1].reason == "advice-none"
+        await upstream.publish(OUTBOUND, 7)
+        await eventually(lambda: 7 in listener.sink.events)
+
+    async def test_an_odd_client_id(self, upstream: Upstream, proxy: FaultProxy) -> None:
+        """A clientId that can't be used is no session; the next handshake makes one."""
+        proxy.faults.add(Fault("odd-client-id", on="handshake", times=1))
+        async with Listener(proxy.url, max_interval=MAX_INTERVAL) as listener:
+            await listener.listening()
+            await upstream.publish(OUTBOUND, 1)
+            await listener.has_kept(1)
+        assert listener.handshakes == 2

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from tests.behaviour.cometd_faults import HandshakeRules, PollFaultRules, SubscriptionRules
+from tests.behaviour.cometd_faults import HandshakeRules, OddReplyRules, PollFaultRules, SubscriptionRules
 from tests.behaviour.cometd_session import DeliveryRules, LossRules, SuccessionRules
 from tests.behaviour.cometd_upstream import Upstream, real, simulated
 from tests.real import require_real_parts
 
 
-class Rules(DeliveryRules, SuccessionRules, LossRules, PollFaultRules, HandshakeRules, SubscriptionRules):
+class Rules(
+    DeliveryRules, SuccessionRules, LossRules, PollFaultRules, HandshakeRules, SubscriptionRules, OddReplyRules
+):
     """All of them."""
 
 
