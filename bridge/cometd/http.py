@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from http.cookies import Morsel
 from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self, cast
 
 import aiohttp
 from yarl import URL
 
 from bridge import tls
+from bridge.cometd.cookies import CookieJar
 from bridge.cometd.route import DIRECT
 from bridge.errors import ExchangeFailed
 
@@ -95,10 +95,7 @@ class HttpSession:
         sent = aiohttp.TraceConfig(SimpleNamespace)
         sent.on_request_headers_sent.append(_headers_sent)
         self._client = aiohttp.ClientSession(
-            # unsafe: else the cookies of a host given as IP address are dropped. No quoting: it would change the base64
-            # values of balancers. Secure origin: a server behind a proxy that ends TLS marks its cookies Secure,
-            # although the bridge may reach it by plain HTTP.
-            cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False, treat_as_secure_origin=self._base.origin()),
+            cookie_jar=CookieJar(self._base),
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._request_timeout),
             read_bufsize=READ_BUFFER,
@@ -169,20 +166,21 @@ class HttpSession:
 
     def cookies(self) -> dict[str, str]:
         """Return the account's cookies by name; secret."""
-        return {cookie.key: cookie.value for cookie in self._opened().cookie_jar}
+        return self._jar().by_name()
 
     def restore_cookies(self, cookies: Mapping[str, str]) -> None:
-        """Take over a predecessor's cookies, as its `cookies()` gave them; they go to the base URL's host only."""
-        restored: dict[str, Morsel[str]] = {}
-        for name, value in cookies.items():
-            restored[name] = Morsel()
-            restored[name].set(name, value, value)
-            restored[name]["path"] = "/"
-        self._opened().cookie_jar.update_cookies(restored, self._base)
+        """Take over a predecessor's cookies, as its `cookies()` gave them; they go to the base URL's host only.
+
+        A cookie that can't be sent is left out; nothing in `cookies` raises.
+        """
+        self._jar().restore(cookies)
 
     def forget_cookie(self, name: str) -> None:
         """Drop a cookie, where there is one."""
-        self._opened().cookie_jar.clear(lambda cookie: cookie.key == name)
+        self._jar().forget(name)
+
+    def _jar(self) -> CookieJar:
+        return cast("CookieJar", self._opened().cookie_jar)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
