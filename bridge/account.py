@@ -12,7 +12,7 @@ import structlog
 from bridge import tls
 from bridge.cometd import HttpSession, Options, State
 from bridge.delivery import InFlight, KafkaPublisher
-from bridge.errors import Fenced, RelayEnded
+from bridge.errors import Fenced, LoginNotKept, RelayEnded
 from bridge.events import session_hash
 from bridge.http import Missing, SessionView
 from bridge.observability import metrics
@@ -36,6 +36,7 @@ LONG_HOLD: Final = 3.0
 """Seconds: a batch that waits for its commit for longer says that Kafka is away before any deadline does."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that the end of a session may take on a planned stop."""
+NOT_KEPT: Final = "a login is forgotten at the next request; is the balancer sticky?"
 log = structlog.get_logger(__name__)
 
 
@@ -167,6 +168,8 @@ class AccountBridge:
             yield Missing(name="kafka", reason=kafka, account=self.name)
         if self._login.status.state is LoginState.REFUSED:
             yield Missing(name="login", reason="Web Services refuses the account's name or password", account=self.name)
+        elif self._login.not_kept:
+            yield Missing(name="login", reason=f"{LoginNotKept.code}: {NOT_KEPT}", account=self.name)
         status = self._status
         if status is None or not status.connected:
             reason = (status and status.reason) or "not connected yet"
@@ -203,7 +206,7 @@ class AccountBridge:
             account=self.name,
             session=session_hash(self.name, status.client_id) if status.client_id else None,
             state=status.state,
-            reason=self._relay.weakness or status.reason,
+            reason=LoginNotKept.code if self._login.not_kept else self._relay.weakness or status.reason,
             ack_extension=status.ack_extension if status.client_id else None,
             guarantee=self._guarantee(status) if status.client_id else None,
             last_reply_at=_moment(status.last_reply_at),

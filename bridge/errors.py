@@ -10,7 +10,8 @@ Each has a stable `code`, used alike in problem+json, logs and metrics, and a me
     │   ├── UpstreamTimeout         no answer within the deadline
     │   ├── UpstreamInvalidReply    an answer that is not Web Services' (HTML, broken JSON, no statusCode)
     │   ├── UpstreamRejected        a statusCode other than 0
-    │   └── LoginRefused            the account's name or password is wrong, or the account is locked
+    │   ├── LoginRefused            the account's name or password is wrong, or the account is locked
+    │   └── LoginNotKept            Web Services forgets each login at the next request
     ├── RelayEnded                  a relay ended by itself: a bug; the process ends
     ├── UnknownAccount              a caller names an account that the settings do not have
     ├── OperationError              the ingress can't take an operation
@@ -109,6 +110,12 @@ class LoginRefused(UpstreamError):
     """The account's name or password is wrong, or the account is locked."""
 
     code = "login-refused"
+
+
+class LoginNotKept(UpstreamError):
+    """Web Services forgets each login at the next request: most often a balancer that isn't sticky."""
+
+    code = "login-not-kept"
 
 
 class RelayEnded(BridgeError):

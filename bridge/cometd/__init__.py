@@ -1,6 +1,6 @@
 """The Bayeux session: HTTP, long polling, acknowledgements, keep-alive, resume. Knows nothing of Genesys or Kafka."""
 
-from bridge.cometd.backoff import Backoff
+from bridge.cometd.backoff import Backoff, RenewalGuard
 from bridge.cometd.batch import Batch, Event, Opening, Resume, Sink
 from bridge.cometd.http import NO_HEADERS, Credentials, HttpReply, HttpSession
 from bridge.cometd.route import Route
@@ -19,6 +19,7 @@ __all__ = [
     "HttpSession",
     "Opening",
     "Options",
+    "RenewalGuard",
     "Resume",
     "Route",
     "SessionStatus",

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIVED: Final = 60.0
-"""Seconds that a session must have lived before the next handshake may again be immediate."""
+"""Seconds that a session or a login must have lived before the next one may again be opened at once."""
+SHORT_LIVES: Final = 3
+"""In a row: a restart of the server, or of one of two behind a balancer, may end a young login once or twice."""
 
 
 class Backoff:
@@ -30,11 +32,12 @@ class Backoff:
         self._step = 0
 
 
-class HandshakeGuard:
-    """Limits the rate of handshakes, also when they succeed.
+class RenewalGuard:
+    """Limits the rate at which something is opened anew (a session, a login), also when opening it succeeds.
 
-    The first is free. Those that follow wait by backoff until a session has lived for a minute: an upstream that takes
-    every handshake and refuses every poll got 2,000 handshakes out of a naive client (robertmrk/aiocometd#1).
+    The first renewal is free. Those that follow wait by backoff until what was opened has lived for a minute: an
+    upstream that takes every handshake and refuses every poll got 2,000 handshakes out of a naive client
+    (robertmrk/aiocometd#1), and a balancer that isn't sticky makes every login end at the next request.
     """
 
     def __init__(self, *, cap: float, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
@@ -42,12 +45,16 @@ class HandshakeGuard:
         self._clock = clock
         self._opened_at: float | None = None
         self._free = True
+        self._short_lives = 0
 
     def delay(self) -> float:
-        """Return the seconds to wait before the handshake that is due now."""
-        if self._opened_at is not None and self._clock() - self._opened_at >= LIVED:
+        """Return the seconds to wait before the renewal that is due now."""
+        if self._lived():
             self._backoff.reset()
             self._free = True
+            self._short_lives = 0
+        elif self._opened_at is not None:
+            self._short_lives += 1
         self._opened_at = None
         if self._free:
             self._free = False
@@ -55,5 +62,13 @@ class HandshakeGuard:
         return self._backoff.next()
 
     def opened(self) -> None:
-        """Note that a session begins to live now."""
+        """Note that a new life begins now."""
         self._opened_at = self._clock()
+
+    @property
+    def dies_young(self) -> bool:
+        """Whether what was opened ended early several times in a row, and has not lived for a minute since."""
+        return self._short_lives >= SHORT_LIVES and not self._lived()
+
+    def _lived(self) -> bool:
+        return self._opened_at is not None and self._clock() - self._opened_at >= LIVED

@@ -60,8 +60,10 @@ class Credentials(Protocol):
         """
         ...
 
-    async def challenged(self, reply: HttpReply) -> bool:
+    async def challenged(self, reply: HttpReply, *, sent_at: float) -> bool:
         """Renew what a reply with status 401 or 403 asks for; return whether sending the request again makes sense.
+
+        `sent_at` is when the request was sent (`time.monotonic`): perhaps there is a newer login already.
 
         Raises:
             LoginRefused: the account's password is wrong; tried again later.

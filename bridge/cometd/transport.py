@@ -8,6 +8,7 @@ needs. This one replaces it by `register_transport`. Its poll loop is `bridge.co
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -168,8 +169,9 @@ class LongPollingTransport(TransportBase):
         elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # the heartbeat: one that hangs must leave time for more
             timeout = min(timeout, wiring.max_interval / 3)
         body = msgspec.json.encode(payload)
+        sent_at = time.monotonic()
         http = await wiring.http.request("POST", wiring.options.path, body=body, headers=headers, timeout=timeout)
-        if http.status in {401, 403} and await wiring.credentials.challenged(http):
+        if http.status in {401, 403} and await wiring.credentials.challenged(http, sent_at=sent_at):
             headers = {**headers, **await wiring.credentials.headers()}
             http = await wiring.http.request("POST", wiring.options.path, body=body, headers=headers, timeout=timeout)
         if http.status != 200:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from aiocometd.extensions import Extension
 
 from bridge.cometd.acknowledgement import AcknowledgementExtension
-from bridge.cometd.backoff import Backoff, HandshakeGuard
+from bridge.cometd.backoff import Backoff, RenewalGuard
 from bridge.cometd.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ class Wiring(Extension):
     sink: Sink
     resume: Resume | None = None
     acks: AcknowledgementExtension = field(default_factory=AcknowledgementExtension)
-    guard: HandshakeGuard = field(
-        default_factory=lambda: HandshakeGuard(cap=HANDSHAKE_BACKOFF_CAP, clock=time.monotonic)
-    )
+    guard: RenewalGuard = field(default_factory=lambda: RenewalGuard(cap=HANDSHAKE_BACKOFF_CAP, clock=time.monotonic))
     vitals: Vitals = field(init=False)
     max_interval: float = field(init=False)
     """The server's, as its advice tells, else the setting."""

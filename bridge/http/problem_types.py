@@ -70,6 +70,12 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     ),
     (503, "upstream-unreachable", "Web Services can't be reached: no connection (Connection refused)", _REFERENCE),
     (503, "login-refused", "Web Services refuses the account's name or password", _REFERENCE),
+    (
+        503,
+        "login-not-kept",
+        "Web Services forgets each login at the next request; is the balancer sticky?",
+        _REFERENCE,
+    ),
     (503, "kafka-unavailable", "Kafka can't be written now, so the request can't be made durable", _REFERENCE),
     (503, "ledger-unread", "What came before the bridge's start is still being read from Kafka; try again later.", {}),
     (
@@ -122,6 +128,7 @@ SUBMISSION: Final = (
     "upstream-invalid-reply",
     "upstream-unreachable",
     "login-refused",
+    "login-not-kept",
     "kafka-unavailable",
     "undelivered",
     "upstream-timeout",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from bridge.delivery import Backoff
 from bridge.errors import (
     Busy,
+    LoginNotKept,
     LoginRefused,
     UpstreamError,
     UpstreamInvalidReply,
@@ -153,4 +154,4 @@ def _for_people(error: UpstreamError) -> bool:
 
 
 def _never_left(error: UpstreamError) -> bool:
-    return isinstance(error, LoginRefused) or (isinstance(error, UpstreamUnreachable) and not error.sent)
+    return isinstance(error, LoginRefused | LoginNotKept) or (isinstance(error, UpstreamUnreachable) and not error.sent)

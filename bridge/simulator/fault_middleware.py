@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bridge.simulator.faults import HTTP_FAULTS, Fault, Faults
+from bridge.simulator.status import ACCESS_DENIED, no
 
 CONTROL = "/simulator/"
 _META = "/meta/"
@@ -132,6 +133,12 @@ async def _unknown_client(
     return _answer([_refused(message, "402::Unknown client") for message in messages])
 
 
+async def _other_node(
+    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
+) -> web.StreamResponse:
+    return await handler(request) if "Authorization" in request.headers else no(ACCESS_DENIED)
+
+
 async def _refuse_subscription(
     _fault: Fault, request: web.Request, handler: Handler, messages: Sequence[Message]
 ) -> web.StreamResponse:
@@ -201,6 +208,7 @@ _FORMS = {
     "broken-json": _broken_json,
     "wrong-id": _wrong_id,
     "unknown-client": _unknown_client,
+    "other-node": _other_node,
     "refuse-subscription": _refuse_subscription,
     **dict.fromkeys(_ODDITIES, _odd),
 }

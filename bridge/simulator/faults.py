@@ -14,6 +14,7 @@ HTTP_FAULTS = frozenset(
         "broken-json",  # the upstream answered, and the text ends too early
         "wrong-id",  # the upstream answered, and the id of the matching meta messages is another one
         "unknown-client",  # 402 instead of the upstream's answer
+        "other-node",  # 403 with statusCode 20 for a request without a password: another node doesn't know the login
         "refuse-subscription",  # 403 in the subscribe reply; the upstream has seen no subscription
         "advice-none",  # the poll is refused with `reconnect: none`
         "advice-hours",  # the replies advise an interval, a timeout and a maxInterval of hours
@@ -34,8 +35,8 @@ KINDS = frozenset({"handshake", "connect", "subscribe", "disconnect", "rest", "l
 class Fault:
     """One fault to strike requests of the kind `on`.
 
-    It passes over the first `after` such requests, then strikes `times` of them (None: all), and only within `seconds`
-    of being added (None: always). `delay` (seconds) is how long a struck request waits first; for
+    It passes over the first `after` such requests. Of the next ones it strikes each `every`-th, `times` in all (None: no
+    limit), and only within `seconds` of being added (None: always). `delay` (seconds) is how long a struck request waits first; for
     `acknowledgement-late` it is how much later the acknowledgement comes.
 
     Raises:
@@ -48,6 +49,7 @@ class Fault:
     seconds: float | None = None
     after: int = 0
     delay: float = 0.0
+    every: int = 1
 
     def __post_init__(self) -> None:
         if self.name not in HTTP_FAULTS | OPERATION_FAULTS:
@@ -57,7 +59,7 @@ class Fault:
 
     @classmethod
     def from_text(cls, line: str) -> "Fault":
-        """Read `name[:on[:times]]`, then fields `seconds=`, `after=`, `delay=`: `slow:connect:2:delay=1.5`."""
+        """Read `name[:on[:times]]`, then `seconds=`, `after=`, `delay=`, `every=`: `slow:connect:2:delay=1.5`."""
         positional: list[str] = []
         named: dict[str, str] = {}
         for part in line.strip().split(":"):
@@ -67,7 +69,7 @@ class Fault:
             else:
                 positional.append(part)
         name, on, times, *rest = [*positional, *[""] * (3 - len(positional))]
-        unknown = [*rest, *(named.keys() - {"seconds", "after", "delay", "times", "on"})]
+        unknown = [*rest, *(named.keys() - {"seconds", "after", "delay", "every", "times", "on"})]
         if unknown:
             raise ValueError(f"cannot read {unknown[0]!r} in the fault {line!r}")
         on = named.get("on", on)
@@ -79,6 +81,7 @@ class Fault:
             seconds=float(named["seconds"]) if "seconds" in named else None,
             after=int(named.get("after", "0")),
             delay=float(named.get("delay", "0")),
+            every=int(named.get("every", "1")),
         )
 
 
@@ -88,6 +91,7 @@ class _Armed:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self._pass_over = fault.after
+        self._passed = 0
         self._left = fault.times
         self._until = None if fault.seconds is None else monotonic() + fault.seconds
 
@@ -100,6 +104,9 @@ class _Armed:
             return False
         if self._pass_over > 0:
             self._pass_over -= 1
+            return False
+        self._passed += 1
+        if self._passed % self.fault.every:
             return False
         if self._left is not None:
             self._left -= 1

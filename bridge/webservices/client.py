@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
-from bridge.errors import UpstreamRejected, UpstreamUnreachable
+from bridge.errors import LoginNotKept, UpstreamRejected, UpstreamUnreachable
 from bridge.webservices.exchange import exchange
 from bridge.webservices.replies import Challenge, challenge, verdict
 from bridge.webservices.statuscodes import OK, PARTIAL_SUCCESS, status_code
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 IN_FLIGHT: Final = 32
 """Requests at the same time, where the settings don't say: fewer than the account's connections, so that slow
 operations never delay the CometD poll."""
+RENEWALS: Final = {Challenge.LOGIN: 2, Challenge.CSRF: 1}
+"""How often one request is sent again after a new login or a new token. The first of two logins may have reached a node
+that is about to leave."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +57,13 @@ class WebServicesClient:
         """POST an operation as JSON; return the verdict of an accepted one (statusCode 0: accepted, not done).
 
         `path` begins with /api/v2 and is percent-encoded. A refusal for want of a login or of a CSRF token, which means
-        that nothing was done, is answered with a new one and the same request, once each. Nothing else is sent twice.
+        that nothing was done, is answered with a new one and the same request, at most `RENEWALS` times. Nothing
+        else is sent twice.
 
         Raises:
             UpstreamRejected: a statusCode other than 0.
             LoginRefused: the account's password is wrong, or was a short time ago.
+            LoginNotKept: new logins didn't help; nothing was done.
             UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: no verdict; see there.
         """
         answer = verdict(await self._post(path, msgspec.json.encode(body)))
@@ -84,16 +91,18 @@ class WebServicesClient:
     async def _post(self, path: str, body: bytes) -> HttpReply:
         await self._turn()
         try:
-            renewed = {Challenge.NONE}
+            left = Counter(RENEWALS)
             while True:
-                headers = await self._login.headers()
+                headers, sent_at = await self._login.headers(), time.monotonic()
                 reply = await exchange(
                     self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout
                 )
                 asked = challenge(reply)
-                if asked in renewed or not await self._login.challenged(reply):
+                if asked is Challenge.LOGIN and not left[asked]:
+                    raise LoginNotKept("Web Services forgets each login at the next request; is the balancer sticky?")
+                if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
                     return reply
-                renewed.add(asked)
+                left[asked] -= 1
         finally:
             self._turns.release()
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from bridge.webservices.wire import UNREADABLE
+
 if TYPE_CHECKING:
     from bridge.cometd import HttpReply
 
@@ -44,10 +46,10 @@ _DECODER = msgspec.json.Decoder(_Me)
 
 
 def profile(reply: HttpReply) -> Profile:
-    """Read the reply of GET /api/v2/me; a shape that is not known gives an empty profile, because the login holds."""
+    """Read the reply of GET /api/v2/me; one that can't be read gives an empty profile, because the login holds."""
     try:
         user = _DECODER.decode(reply.body).user
-    except msgspec.ValidationError:
+    except UNREADABLE:
         return Profile()
     return Profile(_ids(user.features), _ids(user.devices))
 

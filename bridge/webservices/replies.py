@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
 from bridge.errors import UpstreamInvalidReply
 from bridge.webservices.statuscodes import NOT_AUTHENTICATED, OK
+from bridge.webservices.wire import UNREADABLE
 
 if TYPE_CHECKING:
     from bridge.cometd import HttpReply
+
+LARGEST_STATUS_CODE: Final = 2**31 - 1
+"""Documented are 0 to 20. A number that no consumer of the operation's event could read is no statusCode."""
+LONGEST_MESSAGE: Final = 2000
+"""Characters of `statusMessage` that are kept: it goes into the operation's event, and to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Challenge(Enum):
 
 
 class _Body(msgspec.Struct, rename="camel"):
-    status_code: int
+    status_code: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_STATUS_CODE)]
     status_message: object = None
 
 
@@ -56,7 +62,7 @@ def verdict(reply: HttpReply) -> UpstreamReply:
         raise UpstreamInvalidReply(
             f"Web Services contradicts itself: statusCode 0 under HTTP {reply.status}", http_status=reply.status
         )
-    message = body.status_message if isinstance(body.status_message, str) else None
+    message = body.status_message[:LONGEST_MESSAGE] if isinstance(body.status_message, str) else None
     return UpstreamReply(reply.status, body.status_code, message)
 
 
@@ -77,5 +83,5 @@ def challenge(reply: HttpReply) -> Challenge:
 def _body(reply: HttpReply) -> _Body | None:
     try:
         return _DECODER.decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -31,7 +31,7 @@ class PasswordWhenAsked:
             return {}
         return {"Authorization": aiohttp.encode_basic_auth("agent", "secret")}
 
-    async def challenged(self, reply: HttpReply) -> bool:
+    async def challenged(self, reply: HttpReply, *, sent_at: float) -> bool:  # noqa: ARG002 -- the protocol's signature
         self.challenges += 1
         assert reply.status == 403
         self._http.forget_cookie(LOGIN_COOKIE)

@@ -16,7 +16,7 @@ class Scripted:
     """One reply; it waits for `gate` where one is given."""
 
     status: int = 200
-    body: str = '{"statusCode":0}'
+    body: str | bytes = '{"statusCode":0}'
     headers: dict[str, str] = field(default_factory=dict)
     gate: asyncio.Event | None = None
 
@@ -66,4 +66,5 @@ class ScriptedUpstream:
         reply = script.pop(0) if len(script) > 1 else script[0]
         if reply.gate is not None:
             await reply.gate.wait()
-        return web.Response(status=reply.status, text=reply.body, headers=reply.headers)
+        body = reply.body.encode() if isinstance(reply.body, str) else reply.body
+        return web.Response(status=reply.status, body=body, headers=reply.headers)

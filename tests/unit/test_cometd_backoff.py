@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import Backoff
-from bridge.cometd.backoff import LIVED, HandshakeGuard
+from bridge.cometd.backoff import LIVED, RenewalGuard
 
 CAP: Final = 30.0
 MOST_IN_A_MINUTE: Final = 10
@@ -29,7 +29,7 @@ class Clock:
 def handshakes(lives: list[float | None], jitter: float) -> list[float]:
     """The times of the handshakes, where each is tried as soon as the guard allows."""
     clock = Clock()
-    guard = HandshakeGuard(cap=CAP, clock=clock, jitter=lambda: jitter)
+    guard = RenewalGuard(cap=CAP, clock=clock, jitter=lambda: jitter)
     times = []
     for life in lives:
         clock.now += guard.delay()
@@ -67,7 +67,7 @@ def test_backoff_after_a_long_time() -> None:
 @given(jitter=JITTER)
 def test_the_first_handshake_is_free(jitter: float) -> None:
     """The first handshake goes out at once, the second does not."""
-    guard = HandshakeGuard(cap=CAP, clock=Clock(), jitter=lambda: jitter)
+    guard = RenewalGuard(cap=CAP, clock=Clock(), jitter=lambda: jitter)
     assert guard.delay() == 0.0
     assert guard.delay() > 0.0
 
@@ -102,7 +102,7 @@ def test_a_session_that_lived(before: list[float | None], life: float, jitter: f
 def test_a_life_counts_once() -> None:
     """A failed handshake after a long life does not profit from that life again."""
     clock = Clock()
-    guard = HandshakeGuard(cap=CAP, clock=clock, jitter=lambda: 1.0)
+    guard = RenewalGuard(cap=CAP, clock=clock, jitter=lambda: 1.0)
     guard.delay()
     guard.opened()
     clock.now += LIVED

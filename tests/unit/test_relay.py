@@ -33,7 +33,7 @@ class NoCredentials:
     async def headers(self) -> Mapping[str, str]:
         return {}
 
-    async def challenged(self, reply: HttpReply) -> bool:
+    async def challenged(self, reply: HttpReply, *, sent_at: float) -> bool:  # noqa: ARG002 -- the protocol's signature
         return reply.status == 0
 
 

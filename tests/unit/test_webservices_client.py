@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bridge.cometd.http import HttpSession
-from bridge.errors import UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from bridge.errors import LoginNotKept, UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
 from bridge.webservices import Login, UpstreamReply, WebServicesClient
 from bridge.webservices.client import IN_FLIGHT
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
@@ -63,13 +63,18 @@ async def test_login_and_token_are_renewed(refusals: list[Scripted], methods: st
         assert upstream.methods == methods.split()
 
 
-async def test_login_is_renewed_once() -> None:
-    """A statusCode 20 right after a new login is the verdict, not the start of a loop."""
+async def test_login_is_renewed_twice() -> None:
+    """A request whose second new login is forgotten too ends as `login-not-kept`: no loop, no verdict."""
     async with client_to(NOT_AUTHENTICATED) as (client, upstream):
-        with pytest.raises(UpstreamRejected) as failed:
+        with pytest.raises(LoginNotKept):
             await client.forward(PATH, {})
-        assert failed.value.status_code == 20
-        assert upstream.methods.count("POST") == 2
+        assert upstream.methods == ["GET", "POST"] * 3
+
+
+async def test_a_second_new_login_may_help() -> None:
+    """A first new login that is forgotten at once does not reach the caller: the next one is tried before."""
+    async with client_to(NOT_AUTHENTICATED, NOT_AUTHENTICATED, OK) as (client, _):
+        assert (await client.forward(PATH, {})).status_code == 0
 
 
 async def test_token_is_renewed_once() -> None:

@@ -8,7 +8,7 @@ from bridge import tls
 from bridge.cometd import HttpSession
 from bridge.commands.checks.cometd import SESSION_SUBJECTS, check_session
 from bridge.commands.checks.finding import failed, ok, skipped, warning
-from bridge.errors import ExchangeFailed, LoginRefused, UpstreamError
+from bridge.errors import ExchangeFailed, LoginNotKept, LoginRefused, UpstreamError
 from bridge.webservices import OUTBOUND_FEATURE, Login, route_of
 
 if TYPE_CHECKING:
@@ -48,12 +48,18 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
     try:
         profile = await login.profile()
         token = await login.headers()
+        kept = await login.is_kept()
     except LoginRefused as error:
         yield failed(LOGIN, f"{error}; check the account's name and password, and whether it is locked.")
     except UpstreamError as error:
         yield failed(LOGIN, f"{error}; check that BRIDGE_WEB_SERVICES__URL is the base URL of Web Services.")
     else:
-        yield ok(LOGIN, f"Account {account.name} is logged in.")
+        if kept:
+            yield ok(LOGIN, f"Account {account.name} is logged in.")
+        else:
+            yield failed(
+                LOGIN, f"{LoginNotKept.code}: a login is forgotten at the next request; make the balancer sticky."
+            )
         if profile.may_do_outbound:
             yield ok(FEATURE, f"The account has {OUTBOUND_FEATURE}.")
         elif profile.features:
