@@ -35,9 +35,9 @@ KINDS = frozenset({"handshake", "connect", "subscribe", "disconnect", "rest", "l
 class Fault:
     """One fault to strike requests of the kind `on`.
 
-    It passes over the first `after` such requests. Of the next ones it strikes each `every`-th, `times` in all (None: no
-    limit), and only within `seconds` of being added (None: always). `delay` (seconds) is how long a struck request waits first; for
-    `acknowledgement-late` it is how much later the acknowledgement comes.
+    It passes over the first `after` such requests. Of the next ones it strikes each `every`-th, `times` in all (None:
+    no limit), and only within `seconds` of being added (None: always). `delay` (seconds) is how long a struck request
+    waits first; for `acknowledgement-late` it is how much later the acknowledgement comes.
 
     Raises:
         ValueError: no such fault, or no such kind of request.

@@ -145,6 +145,15 @@ async def test_no_csrf_protection(site: Site) -> None:
     assert "off" in line_of(ended, "csrf")
 
 
+async def test_a_balancer_that_is_not_sticky(site: Site) -> None:
+    """Logins that every other request finds forgotten fail the login, and the text names the balancer."""
+    site.upstream.faults.add(Fault("other-node", every=2))
+    ended = await site.check()
+    assert (ended.status, ended.findings()["login"]) == (1, "failed")
+    assert "login-not-kept" in line_of(ended, "login")
+    assert "balancer" in line_of(ended, "login")
+
+
 async def test_refused_subscription(site: Site) -> None:
     """A refused subscription fails, with the server's code; where all refused channels are optional it is a warning."""
     site.upstream.faults.add(Fault("refuse-subscription", "subscribe"))

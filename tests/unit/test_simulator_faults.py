@@ -21,6 +21,14 @@ def test_fault_strikes_as_often_as_told_after_passing_over_some() -> None:
     assert faults.struck == {"html-503": 2}
 
 
+def test_fault_strikes_each_second_request() -> None:
+    """With `every` 2 each second request is struck, until `times` are."""
+    faults = Faults()
+    faults.add(Fault("reset", times=2, after=1, every=2))
+    struck = [faults.strike({"reset"}, {"rest"}) is not None for _ in range(7)]
+    assert struck == [False, False, True, False, True, False, False]
+
+
 def test_fault_strikes_only_its_kind() -> None:
     """A fault on connect leaves a subscribe alone and loses none of its times by it; `any` strikes everything."""
     faults = Faults()
@@ -59,6 +67,7 @@ def test_cleared_faults_keep_their_counts() -> None:
         ("html-503:connect:3", Fault("html-503", on="connect", times=3)),
         ("slow:any::delay=1.5:after=2", Fault("slow", delay=1.5, after=2)),
         ("reset:seconds=3", Fault("reset", seconds=3.0)),
+        ("other-node:every=2", Fault("other-node", every=2)),
     ],
 )
 def test_fault_from_text(line: str, expected: Fault) -> None:

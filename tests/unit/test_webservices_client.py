@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bridge.cometd.http import HttpSession
-from bridge.errors import LoginNotKept, UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from bridge.errors import UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
 from bridge.webservices import Login, UpstreamReply, WebServicesClient
 from bridge.webservices.client import IN_FLIGHT
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
@@ -64,10 +64,11 @@ async def test_login_and_token_are_renewed(refusals: list[Scripted], methods: st
 
 
 async def test_login_is_renewed_twice() -> None:
-    """A request whose second new login is forgotten too ends as `login-not-kept`: no loop, no verdict."""
+    """A statusCode 20 after a second new login is the verdict, not the start of a loop."""
     async with client_to(NOT_AUTHENTICATED) as (client, upstream):
-        with pytest.raises(LoginNotKept):
+        with pytest.raises(UpstreamRejected) as failed:
             await client.forward(PATH, {})
+        assert failed.value.status_code == 20
         assert upstream.methods == ["GET", "POST"] * 3
 
 
