@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bridge.cometd import Batch, State
 from bridge.cometd.advice import LONGEST_INTERVAL, LONGEST_MAX_INTERVAL, LONGEST_TIMEOUT
-from bridge.cometd.backoff import HandshakeGuard
+from bridge.cometd.backoff import RenewalGuard
 from bridge.errors import CometdError, UpstreamError
 from tests.behaviour.cometd_listener import CHANNELS, Listener, RememberingSink
 from tests.unit.odd_server import OddServer
@@ -88,7 +88,7 @@ def listener_of(server: OddServer) -> Listener:
     listener = Listener(server.url, max_interval=1.0)
     wiring = listener.session._wiring
     wiring.sink = listener.sink = TolerantSink()
-    wiring.guard = HandshakeGuard(cap=0.01, clock=lambda: 0.0)
+    wiring.guard = RenewalGuard(cap=0.01, clock=lambda: 0.0)
     return listener
 
 

@@ -53,12 +53,19 @@ async def test_a_balancer_that_is_not_sticky_gets_few_requests() -> None:
         await eventually(lambda: session.status.connected)
         upstream.faults.add(Fault("other-node", every=2))
         counts.clear()
-        upstream.publish("/v2/me/outbound", 1)
+
+        def seen_not_kept() -> bool:
+            upstream.publish("/v2/me/outbound", 1)  # ends the poll: without events only heartbeats find the login gone
+            return login.not_kept
+
+        await eventually(seen_not_kept, within=40)
+        counts.clear()
         flapped, reasons = False, set()
         async with asyncio.timeout(SECONDS + 5):
             end = asyncio.get_running_loop().time() + SECONDS
             while asyncio.get_running_loop().time() < end:  # the rule is about this time
                 was = login.not_kept
+                upstream.publish("/v2/me/outbound", 1)
                 reasons.add(session.status.reason)
                 await asyncio.sleep(0.01)
                 flapped |= was and not login.not_kept
