@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _NULL: Final = msgspec.Raw(b"null")
+_EMPTY: Final = msgspec.Raw(b"{}")
 
 
 class Translation(msgspec.Struct, frozen=True, gc=False):
@@ -253,13 +254,19 @@ M = TypeVar("M", messages.OutboundRecord, messages.DeviceUserEvent, messages.Unk
 
 
 def _without(message: M, concealed: Concealed) -> M:
-    """Return the message with every text, and its original, as `concealed` has them."""
+    """Return the message with every text, and its original, as `concealed` has them.
+
+    The original of a known kind is an object by its schema: one that can't be looked through is published as `{}`.
+    """
     changes: dict[str, Any] = {
         name: concealed.number(value) if name == "phone_number" else concealed.text(value)
         for name, value in zip(message.__struct_fields__, msgspec.structs.astuple(message), strict=True)
         if isinstance(value, str)
     }
-    return msgspec.structs.replace(message, **changes, original=concealed.content)
+    original = concealed.content
+    if original == _NULL and not isinstance(message, messages.Unknown):
+        original = _EMPTY
+    return msgspec.structs.replace(message, **changes, original=original)
 
 
 def _generated_at(milliseconds: int | None) -> str | None:
