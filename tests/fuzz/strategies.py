@@ -44,23 +44,33 @@ NESTED: Final = (b"[" * 600 + b"]" * 600, b'{"a":' * 2000 + b"1" + b"}" * 2000, 
 TWICE: Final = (b'{"a":1,"a":2}', b'{"":{"":{}}}')
 BOUNDARIES: Final = (0, -1, 1, 134, 2**31, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**18, 10**400)
 
-verbatim = st.sampled_from([*ODD_NUMBERS, *ODD_TEXTS, *NO_JSON, *NESTED, *TWICE]).map(Verbatim)
-valid_verbatim = st.sampled_from([*ODD_NUMBERS, *ODD_TEXTS, *TWICE, *NESTED]).map(Verbatim)
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.sampled_from(BOUNDARIES),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=12),
-    st.sampled_from(["", "0", "-1", "true", "1e999", "2026-01-01T00:00:00.000Z", "1960-01-01T00:00:00Z", "agent"]),
+SCALARS: Final = (
+    *(None, True, False, "", "0", "-1", "1e999", "agent", "x" * 300, 1.5, -1.0, 1e308, 5e-324),
+    *("2026-01-01T00:00:00.000Z", "1960-01-01T00:00:00Z", "9999-12-31T23:59:59.999-23:59", "2026-01-01", "24:00"),
 )
-values = st.recursive(
+ODD: Final = (
+    *map(Verbatim, (*ODD_NUMBERS, *ODD_TEXTS, *TWICE, *NESTED)),
+    *(*SCALARS, *BOUNDARIES, [], {}, [None], [[]], {"a": {}}, ["x", 1], {"id": None}),
+)
+"""Values in the place of others: of another type, at a boundary, or hardly JSON."""
+
+odd = st.sampled_from(ODD)
+scalars = st.one_of(st.sampled_from(SCALARS), st.sampled_from(BOUNDARIES), st.floats(), st.text(max_size=12))
+values = st.one_of(
     scalars,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
-    max_leaves=6,
+    st.lists(scalars, max_size=3),
+    st.dictionaries(st.text(max_size=6), st.one_of(scalars, odd), max_size=3),
 )
-junk = st.one_of(values, verbatim)
-"""Any value in the place of another: another type, a boundary, something that is hardly JSON, or none."""
+junk = st.one_of(odd, odd, values, st.sampled_from(NO_JSON).map(Verbatim))
+
+
+def sweep(document: Any) -> Iterator[tuple[str, bytes]]:
+    """Yield the document with each of its nodes replaced by each odd value, and left out; named by what was done."""
+    places = len(list(_nodes(document)))
+    for place in range(places):
+        for value in ODD:
+            yield f"node {place}: {value!r:.60}", encoded(Change(place, "replace", value)(document))
+        yield f"node {place} left out", encoded(Change(place, "remove", None)(document))
 
 
 def encoded(document: object) -> bytes:
@@ -72,6 +82,8 @@ def encoded(document: object) -> bytes:
         return b"{" + b",".join(members) + b"}"
     if isinstance(document, list | tuple):
         return b"[" + b",".join(map(encoded, document)) + b"]"
+    if isinstance(document, float) and document != document:
+        return b"NaN"
     if isinstance(document, int) and not isinstance(document, bool) and abs(document) >= 10**300:
         return (b"-" if document < 0 else b"") + b"1" + b"0" * 400  # Python writes no such number as text
     return json.dumps(document).encode()
@@ -120,10 +132,10 @@ def _nodes(document: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def changes(replacements: st.SearchStrategy[Any] = junk) -> st.SearchStrategy[list[Change]]:
-    """One to three changes of a document that is not known yet."""
+    """One to three changes of a document that is not known yet; mostly one, which leaves the rest of it right."""
     kinds = st.sampled_from(["replace"] * 6 + ["remove", "wrap", "text", "repeat"])
     one = st.builds(Change, st.integers(0, 200), kinds, replacements)
-    return st.lists(one, min_size=1, max_size=3)
+    return st.one_of(one.map(lambda change: [change]), st.lists(one, min_size=1, max_size=3))
 
 
 def changed(document: Any, applied: Sequence[Change]) -> Any:
