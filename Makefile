@@ -3,8 +3,9 @@ PYTHON ?= python3
 DEMO_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
+FUZZ_FACTOR ?= 50
 
-.PHONY: setup demo test lint bench soak openapi schemas configuration dashboard docs
+.PHONY: setup demo test fuzz lint bench soak openapi schemas configuration dashboard docs
 
 setup: .venv/.complete
 
@@ -16,6 +17,9 @@ demo: setup
 
 test: setup
 	@scripts/test $(TEST_ARGS)
+
+fuzz: setup
+	@FUZZ_FACTOR=$(FUZZ_FACTOR) .venv/bin/python -m pytest tests/fuzz -q
 
 lint: setup
 	@scripts/lint

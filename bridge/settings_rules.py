@@ -147,7 +147,7 @@ def kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
     yield from _sasl_faults(kafka)
     if str(kafka.get("security_protocol")).endswith("SSL"):
         yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
-    form, registry = kafka.get("format"), kafka.get("registry") or {}
+    form, registry = str(kafka.get("format")), kafka.get("registry") or {}
     if form in {"json-registry", "avro-registry"} and isinstance(registry, Mapping) and registry.get("url") is None:
         yield ("registry", "url"), f"is required with {form}"
 
@@ -162,6 +162,8 @@ def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) ->
     if not all(file is None or file.is_file() for file in (ca, certificate, key)):
         return  # said already
     secret = password.get_secret_value() if isinstance(password, SecretStr) else password
+    if not isinstance(secret, str | None):
+        return  # said already
     try:
         tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
     except tls.UnusableFiles as error:
@@ -169,7 +171,7 @@ def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) ->
 
 
 def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
-    protocol = kafka.get("security_protocol")
+    protocol = str(kafka.get("security_protocol"))
     if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
         for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
             if kafka.get(name) is None:

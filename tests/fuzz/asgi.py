@@ -42,9 +42,7 @@ async def call(
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:
-        if messages:
-            return messages.pop()
-        await asyncio.get_running_loop().create_future()  # the caller stays
+        return messages.pop() if messages else await asyncio.get_running_loop().create_future()  # the caller stays
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -1,4 +1,4 @@
-"""What an outsider may send: valid documents with single nodes replaced by junk, and bytes that were damaged on the way.
+"""What an outsider may send: valid documents with single nodes replaced by junk, and damaged bytes.
 
 A document that is nearly right gets past the first check and finds faults behind it; random bytes rarely do.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +49,7 @@ SCALARS: Final = (
     *(None, True, False, "", "0", "-1", "1e999", "agent", "x" * 300, 1.5, -1.0, 1e308, 5e-324),
     *("2026-01-01T00:00:00.000Z", "1960-01-01T00:00:00Z", "9999-12-31T23:59:59.999-23:59", "2026-01-01", "24:00"),
 )
-ODD: Final = (
+ODD: Final[tuple[Any, ...]] = (
     *map(Verbatim, (*ODD_NUMBERS, *ODD_TEXTS, *TWICE, *NESTED)),
     *(*SCALARS, *BOUNDARIES, [], {}, [None], [[]], {"a": {}}, ["x", 1], {"id": None}),
 )
@@ -66,8 +67,7 @@ junk = st.one_of(odd, odd, values, st.sampled_from(NO_JSON).map(Verbatim))
 
 def sweep(document: Any) -> Iterator[tuple[str, bytes]]:
     """Yield the document with each of its nodes replaced by each odd value, and left out; named by what was done."""
-    places = len(list(_nodes(document)))
-    for place in range(places):
+    for place in range(places(document)):
         for value in ODD:
             yield f"node {place}: {value!r:.60}", encoded(Change(place, "replace", value)(document))
         yield f"node {place} left out", encoded(Change(place, "remove", None)(document))
@@ -82,7 +82,7 @@ def encoded(document: object) -> bytes:
         return b"{" + b",".join(members) + b"}"
     if isinstance(document, list | tuple):
         return b"[" + b",".join(map(encoded, document)) + b"]"
-    if isinstance(document, float) and document != document:
+    if isinstance(document, float) and math.isnan(document):
         return b"NaN"
     if isinstance(document, int) and not isinstance(document, bool) and abs(document) >= 10**300:
         return (b"-" if document < 0 else b"") + b"1" + b"0" * 400  # Python writes no such number as text
@@ -117,6 +117,11 @@ class Change:
         else:
             parent[f"{key}'"] = parent[key]
         return document
+
+
+def places(document: Any) -> int:
+    """How many nodes a document has: the places of changes."""
+    return sum(1 for _ in _nodes(document))
 
 
 def _nodes(document: Any) -> Iterator[tuple[Any, Any]]:
@@ -186,6 +191,16 @@ def bodies(*documents: Any) -> st.SearchStrategy[bytes]:
 
 def field_values() -> st.SearchStrategy[bytes]:
     """Content of an HTTP header field, as bytes that the framing of HTTP allows to stand there."""
-    odd = [b"", b"\xff\xfe", b"a=b", b"Content-Length", b"\x7f", b"x" * 9000, "schl\u00fcssel".encode(), b"a\x00b", b" "]
+    odd = [
+        b"",
+        b"\xff\xfe",
+        b"a=b",
+        b"Content-Length",
+        b"\x7f",
+        b"x" * 9000,
+        "schl\u00fcssel".encode(),
+        b"a\x00b",
+        b" ",
+    ]
     allowed = st.binary(max_size=24).map(lambda one: one.replace(b"\r", b"").replace(b"\n", b""))
     return st.one_of(st.sampled_from(odd), allowed)

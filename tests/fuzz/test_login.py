@@ -39,7 +39,9 @@ cookies = st.builds(
     lambda name, value, end: name + b"=" + value + end,
     st.one_of(st.sampled_from(COOKIE_NAMES), field_values()),
     st.one_of(st.sampled_from([b"x", b'"a b"', b"\xff", b"a=b=c", b"x" * 4000, b"{}"]), field_values()),
-    st.sampled_from([b"", b"; Path=/", b"; Max-Age=9e999", b"; Expires=nonsense", b"; Domain=.", b"; Secure; Version=9"]),
+    st.sampled_from(
+        [b"", b"; Path=/", b"; Max-Age=9e999", b"; Expires=nonsense", b"; Domain=.", b"; Secure; Version=9"]
+    ),
 )
 
 
@@ -115,7 +117,9 @@ async def test_the_cookies_that_are_kept_fit_into_a_position() -> None:
     def reply(_: bytes, __: bytes) -> bytes:
         nonlocal answers
         answers += 1
-        return answer(encoded_ok, headers=[(b"Set-Cookie", b"c%d-%d=" % (answers, one) + b"x" * 3000) for one in range(20)])
+        return answer(
+            encoded_ok, headers=[(b"Set-Cookie", b"c%d-%d=" % (answers, one) + b"x" * 3000) for one in range(20)]
+        )
 
     async with RawServer(reply) as server, HttpSession(server.url, request_timeout=5) as http:
         for _ in range(20):

@@ -51,7 +51,7 @@ def test_a_reply_becomes_valid_records_or_a_failed_exchange(body: bytes, privacy
     try:
         messages = decode(body)
     except ExchangeFailed as failure:
-        assert failure.reason == "not-json"
+        assert failure.reason == "not-json"  # noqa: PT017 -- whether it is refused is open here
         return
     for message in messages:
         msgspec.json.encode(meta(message))
