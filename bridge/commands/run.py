@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +16,8 @@ from bridge.observability import configure, tracing
 from bridge.settings import masked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bridge.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -26,7 +30,7 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
 
     Raises:
         SettingsError: a setting that only the start can judge is wrong (the HTTP address, tracing without its library).
-        CommandFailed: anything else ended it; the log says where.
+        CommandFailed: a fault of the bridge itself ended it; the text names the fault and its place in the code.
     """
     configure(settings.log.format, settings.log.level)
     log.info("starting", version=__version__, settings=masked(settings))
@@ -34,7 +38,7 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
         tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)
     try:
         run_to_end(_run(settings, disconnect_on_exit=disconnect_on_exit, linger=linger))
-    except Exception as error:  # noqa: BLE001 -- the last resort: a library's own text must not reach standard error
+    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 -- the last resort
         raise _cause(error) from None
     finally:
         tracing.stop()
@@ -48,10 +52,28 @@ async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
 
 
 def _cause(error: BaseException) -> BridgeError:
-    """Find what a person can act on; else the log gets the place in the code, and nobody gets a foreign text."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        [error] = error.exceptions
-    if isinstance(error, SettingsError):
-        return error
-    log.critical("failed", exc_info=error)
-    return CommandFailed(f"the bridge ended with {type(error).__name__}; its log says where")
+    """Return what a person can act on: a wrong setting, else the fault and its place, without a library's own text.
+
+    The log gets the same, with the way through the code; several faults at once are all named there.
+    """
+    faults = list(_faults(error))
+    for fault in faults:
+        if isinstance(fault, SettingsError):
+            return fault
+    fault = next((one for one in faults if not isinstance(one, asyncio.CancelledError)), faults[0])
+    log.critical("failed", exc_info=fault, others=[one for one in faults if one is not fault])
+    *_, place = traceback.extract_tb(fault.__traceback__)
+    name = f"{fault.code}: {fault}" if isinstance(fault, BridgeError) else type(fault).__name__
+    return CommandFailed(
+        f"the bridge ended with {name} in {place.name} ({place.filename.rpartition('/')[2]}:{place.lineno}). That is a "
+        "fault of the bridge: please report the log's line `failed`. A new start goes on where this one ended."
+    )
+
+
+def _faults(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors inside groups, however deep they lie."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _faults(one)
+    else:
+        yield error
