@@ -94,13 +94,14 @@ def fault(error: BaseException, certificate_file: Path | None = None) -> str | N
 
     `certificate_file`: our own certificate, where there is one.
     """
+    # Only OpenSSL's own errors have `reason` and `verify_code`; those that Python raises have not.
     for one in reversed(list(_chain(error))):  # the wrapping of aiohttp is an SSLError too, but an empty one
         if isinstance(one, UnusableFiles):
             return FILES
         if isinstance(one, ssl.SSLCertVerificationError):
-            return _VERIFICATION.get(one.verify_code, "tls-invalid")
+            return _VERIFICATION.get(getattr(one, "verify_code", 0), "tls-invalid")
         if isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return _handshake(one.reason or "", certificate_file)
+            return _handshake(getattr(one, "reason", None) or "", certificate_file)
     return None
 
 
@@ -129,6 +130,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _plain(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
+    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    if reason:
+        return str(reason).lower().replace("_", " ")
     return getattr(error, "strerror", None) or type(error).__name__
