@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bridge.delivery.connection import connection
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
 CLOSE_TIMEOUT: Final = 2.0
+log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -46,10 +48,22 @@ async def consumer(
             await client.start()
         yield client
     finally:
-        # After a failed exchange the close can wait for a broker that is gone.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await client.stop()
+        await _close(client)
+
+
+async def _close(client: AIOKafkaConsumer) -> None:
+    """Close the client in a task of its own, within a deadline.
+
+    After a failed exchange the close can wait for a broker that is gone. And right after the start it ends cancelled,
+    because aiokafka awaits a task there that it has just cancelled: that must not look as if the caller were cancelled.
+    """
+    closing = asyncio.ensure_future(client.stop())
+    _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+    if late:
+        closing.cancel()
+        await asyncio.wait([closing])
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        log.debug("consumer-not-closed", error=type(error).__name__)
 
 
 async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPartition, int]:

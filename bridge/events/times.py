@@ -8,6 +8,7 @@ from functools import lru_cache
 MILLISECONDS_PER_SECOND = 1000
 _END = 253_402_300_800_000
 """1 January of the year 10000, in epoch milliseconds: RFC 3339 has four digits for the year."""
+_LAST = (_END - 1) / MILLISECONDS_PER_SECOND
 _FRACTIONS = tuple(f".{millisecond:03d}Z" for millisecond in range(MILLISECONDS_PER_SECOND))
 
 
@@ -19,10 +20,10 @@ def _second(second: int) -> str:
 def rfc3339(seconds: float) -> str:
     """Write a time in epoch seconds as `2026-01-01T12:00:00.123Z`.
 
-    Raises:
-        ValueError: the time lies before 1970 or after the year 9999.
+    A clock can be set to any time. What lies before 1970 or after the year 9999 becomes the first or the last moment
+    that RFC 3339 can tell: no event is worth losing for its time.
     """
-    return rfc3339_milliseconds(round(seconds * MILLISECONDS_PER_SECOND))
+    return rfc3339_milliseconds(round(min(max(seconds, 0.0), _LAST) * MILLISECONDS_PER_SECOND))
 
 
 def rfc3339_milliseconds(milliseconds: int) -> str:

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import ssl
+import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,9 @@ def acknowledged(kafka: MemoryKafka) -> list[str]:
     ]
 
 
-async def lived(injector: Injector, *, survives: bool, acks: bool = True, directory: Path | None = None) -> None:
+async def lived(
+    injector: Injector | Clock, *, survives: bool, acks: bool = True, directory: Path | None = None
+) -> None:
     """Relay some events and an operation while the seam fails once; where the process ends by that, start it again."""
     kafka = MemoryKafka()
     expected: list[str] = []
@@ -169,8 +172,76 @@ def test_a_failure_of_http_costs_nothing(seam: str, error: str) -> None:
     async def main() -> None:
         owner, name = HTTP_SEAMS[seam]
         errors = ENVIRONMENT | ODD
-        for at in (1, 2, 3, 4, 5, 7):
+        for at in (1, 2, 3, 5):
             injector = Injector(owner, name, errors[error], at=at, only=of_a_client)
             await lived(injector, survives=error in ENVIRONMENT)
 
     fast_loop.run(main())
+
+
+class Clock:
+    """While its block lasts, the system's clock jumps to another time at its `at`-th reading."""
+
+    def __init__(self, change: Callable[[float], float], at: int) -> None:
+        self._change = change
+        self._at = at
+        self._calls = 0
+
+    @property
+    def struck(self) -> bool:
+        return self._calls >= self._at
+
+    def __enter__(self) -> None:
+        self._time = time.time
+        time.time = self._read
+
+    def __exit__(self, *_: object) -> None:
+        time.time = self._time
+
+    def _read(self) -> float:
+        self._calls += 1
+        return self._change(self._time()) if self.struck else self._time()
+
+
+JUMPS: dict[str, Callable[[float], float]] = {
+    "a day back": lambda now: now - 86_400,
+    "to 1970": lambda _: 5.0,
+    "ten years ahead": lambda now: now + 315_000_000,
+    "to before 1970": lambda _: -5.0,
+    "to the year 10000": lambda _: 253_402_300_900.0,
+}
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_clock_that_jumps_costs_nothing(jump: str) -> None:
+    """The system's clock may be set to any time while the bridge runs: it goes on, and no event is lost or doubled."""
+
+    async def main() -> None:
+        for at in (1, 8, 20):
+            await lived(Clock(JUMPS[jump], at), survives=True)
+
+    fast_loop.run(main())
+
+
+FULL = (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.EMFILE)
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace", "unlink", "close"])
+def test_a_disk_that_fails_costs_nothing(tmp_path: Path, call: str) -> None:
+    """Without acknowledgements each use of the in-flight file may fail: the flow goes on, and no event is doubled."""
+
+    async def main() -> None:
+        for number, code in enumerate(FULL):
+            directory = tmp_path / str(number)
+            directory.mkdir()  # noqa: ASYNC240 -- nothing else runs
+            failure = Injector(
+                os, call, lambda code=code: OSError(code, os.strerror(code)), at=2 + number, only=in_a_thread
+            )
+            await lived(failure, survives=True, acks=False, directory=directory)
+
+    fast_loop.run(main())
+
+
+def in_a_thread(*_: Any, **__: Any) -> bool:
+    """Count the calls of the bridge's own files alone, which it makes in threads."""
+    return threading.current_thread() is not threading.main_thread()

@@ -16,10 +16,13 @@ from bridge.events import rfc3339, rfc3339_milliseconds
         (1_767_268_800.123, "2026-01-01T12:00:00.123Z"),
         (1_767_268_799.9996, "2026-01-01T12:00:00.000Z"),
         (253_402_300_799.999, "9999-12-31T23:59:59.999Z"),
+        (1e308, "9999-12-31T23:59:59.999Z"),
+        (float("inf"), "9999-12-31T23:59:59.999Z"),
+        (-1.0, "1970-01-01T00:00:00.000Z"),
     ],
 )
 def test_seconds_are_written_to_the_millisecond(seconds: float, expected: str) -> None:
-    """Epoch seconds become RFC 3339 in UTC, rounded to the nearest millisecond."""
+    """Epoch seconds become RFC 3339 in UTC, rounded to the nearest millisecond; beyond its years, the nearest moment."""
     assert rfc3339(seconds) == expected
 
 
