@@ -50,6 +50,16 @@ def test_each_proof_that_the_delivery_page_names_exists() -> None:
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
 
 
+def test_each_proof_that_the_security_model_names_exists() -> None:
+    """Every `file::test` that docs/security-model.md gives as proof is in that file."""
+    page = re.sub("<!--.*?-->", "", (ROOT / "docs" / "security-model.md").read_text(encoding="utf-8"))
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", page)
+    assert len(named) > 20
+    files = {file: ROOT / "tests" / file for file, _ in named}
+    texts = {file: path.read_text(encoding="utf-8") if path.exists() else "" for file, path in files.items()}
+    assert [f"{file}::{test}" for file, test in named if f"def {test}(" not in texts[file]] == []
+
+
 def test_the_site_builds_strictly(site: Path) -> None:
     """No link leads nowhere, no page is left out of the navigation, and each page is built."""
     built = {str(path.relative_to(site).with_suffix("")) for path in site.rglob("*.html")}
