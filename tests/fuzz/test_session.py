@@ -110,7 +110,8 @@ async def relayed(spoilt: Sequence[Spoiling], *, acks: bool, directory: Path | N
         async with Life(raw.url, kafka, directory) as task:
             loop = asyncio.get_running_loop()
             patience = loop.time() + 4 * fast_loop.SPEED
-            while server.polls < 2 and not task.done() and loop.time() < patience:
+            # The server tells nobody.
+            while server.polls < 2 and not task.done() and loop.time() < patience:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         for account, position in kafka.positions.items():  # as Kafka gives it back
             kafka.positions[account] = msgspec.json.decode(msgspec.json.encode(position), type=Position)
@@ -123,7 +124,7 @@ async def relayed(spoilt: Sequence[Spoiling], *, acks: bool, directory: Path | N
 @fuzzed(60)
 @given(st.lists(st.tuples(changes(), damages), min_size=1, max_size=4), st.booleans())
 def test_no_reply_ends_the_relay_or_keeps_it_from_starting_again(spoilt: list[Spoiling], acks: bool) -> None:  # noqa: FBT001
-    """Handshakes and polls with anything in them leave a relay that runs, and a position that the next one starts at."""
+    """Handshakes and polls with anything in them leave a relay that runs, and a position to start at."""
     fast_loop.run(relayed(spoilt, acks=acks))
 
 

@@ -103,7 +103,8 @@ async def test_a_failure_of_kafka_leaves_the_ledger_whole(
     """Whatever the client library raises, an append is repeated until it lands, and the follower hands over all."""
     owner, name = SEAMS[seam]
     wanted = {b"%d" % number for number in range(3)}
-    ledger, read, caught_up = KafkaLedger(cluster.settings, LEDGER), [], asyncio.Event()
+    ledger, caught_up = KafkaLedger(cluster.settings, LEDGER), asyncio.Event()
+    read: list[bytes] = []
 
     async def take(fresh: Sequence[Any]) -> None:
         read.extend(getattr(one, "value", one) for one in fresh)

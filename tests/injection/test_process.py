@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 PASSWORD = "correct-horse-battery"
 PRIVATE = "+15550100123"
 FAULTS = {
-    "in a relay": f"from bridge.relay import Relay\nasync def fail(*_): raise KeyError('{PRIVATE}')\nRelay.received = fail",
+    "in a relay": (
+        f"from bridge.relay import Relay\nasync def fail(*_): raise KeyError('{PRIVATE}')\nRelay.received = fail"
+    ),
     "in two tasks at once": (
         "import asyncio\nfrom bridge.delivery import KafkaProbe\nfrom bridge.operations import OperationsService\n"
         f"async def fail(*_): await asyncio.sleep(0.2); raise LookupError('{PRIVATE}')\n"
@@ -29,7 +31,9 @@ FAULTS = {
         "import asyncio\nfrom bridge.app import Bridge\nasync def fail(*_, **__): raise asyncio.CancelledError('x')\n"
         "Bridge.run = fail"
     ),
-    "for want of memory": f"from bridge.relay import Relay\nasync def fail(*_): raise MemoryError('{PRIVATE}')\nRelay.begin = fail",
+    "for want of memory": (
+        f"from bridge.relay import Relay\nasync def fail(*_): raise MemoryError('{PRIVATE}')\nRelay.begin = fail"
+    ),
 }
 
 

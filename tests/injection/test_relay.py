@@ -9,8 +9,9 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import msgspec
@@ -88,7 +89,7 @@ class Life:
     def over(self) -> bool:
         return any(task.done() for task in self._tasks)
 
-    async def __aenter__(self) -> Life:
+    async def __aenter__(self) -> Self:
         await self._http.__aenter__()
         self._tasks = [asyncio.create_task(self._relay.run()), asyncio.create_task(self.service.run())]
         return self
@@ -233,10 +234,8 @@ def test_a_disk_that_fails_costs_nothing(tmp_path: Path, call: str) -> None:
     async def main() -> None:
         for number, code in enumerate(FULL):
             directory = tmp_path / str(number)
-            directory.mkdir()  # noqa: ASYNC240 -- nothing else runs
-            failure = Injector(
-                os, call, lambda code=code: OSError(code, os.strerror(code)), at=2 + number, only=in_a_thread
-            )
+            directory.mkdir()
+            failure = Injector(os, call, partial(OSError, code, os.strerror(code)), at=2 + number, only=in_a_thread)
             await lived(failure, survives=True, acks=False, directory=directory)
 
     fast_loop.run(main())

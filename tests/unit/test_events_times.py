@@ -22,7 +22,7 @@ from bridge.events import rfc3339, rfc3339_milliseconds
     ],
 )
 def test_seconds_are_written_to_the_millisecond(seconds: float, expected: str) -> None:
-    """Epoch seconds become RFC 3339 in UTC, rounded to the nearest millisecond; beyond its years, the nearest moment."""
+    """Epoch seconds become RFC 3339 in UTC, rounded to milliseconds; beyond its years, the nearest moment."""
     assert rfc3339(seconds) == expected
 
 
