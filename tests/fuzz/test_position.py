@@ -67,6 +67,7 @@ def opened(value: bytes) -> None:
     asyncio.run(begun(position))
 
 
+@pytest.mark.xfail(strict=True, reason="issue 11, item 10")
 def test_no_single_odd_value_in_a_position_stops_a_start() -> None:
     """Each member of a stored position may hold each odd value: it is unreadable, does not open, or is harmless."""
     document = msgspec.json.decode(stored())
@@ -77,6 +78,7 @@ def test_no_single_odd_value_in_a_position_stops_a_start() -> None:
             pytest.fail(f"{name}: {error!r}")
 
 
+@pytest.mark.xfail(strict=True, reason="issue 11, item 10")
 @fuzzed(200)
 @given(st.data())
 def test_no_bytes_in_a_position_stop_a_start(data: Any) -> None:

@@ -46,13 +46,14 @@ ENVIRONMENT: dict[str, Callable[[], BaseException]] = {
     "payload": lambda: aiohttp.ClientPayloadError("cut"),
 }
 """What a network does."""
+FOREIGN = "foreign cancellation"
 ODD: dict[str, Callable[[], BaseException]] = {
     "value": lambda: ValueError("odd"),
     "decode": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"),
     "key": lambda: KeyError("odd"),
     "memory": MemoryError,
     "runtime": lambda: RuntimeError("odd"),
-    "foreign cancellation": asyncio.CancelledError,
+    FOREIGN: asyncio.CancelledError,
 }
 """What is a fault of a library or of the bridge: it may end the process, never lose or double an event."""
 HTTP_SEAMS: dict[str, tuple[Any, str]] = {
@@ -166,7 +167,14 @@ def publish(simulator: Simulator, *references: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("seam", HTTP_SEAMS)
-@pytest.mark.parametrize("error", [*ENVIRONMENT, *ODD])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *ENVIRONMENT,
+        *(one for one in ODD if one != FOREIGN),
+        pytest.param(FOREIGN, marks=pytest.mark.xfail(strict=True, reason="issue 11, item 24: a relay ends quietly")),
+    ],
+)
 def test_a_failure_of_http_costs_nothing(seam: str, error: str) -> None:
     """Each of the first exchanges may fail in any way: the network's failures are survived, and no event is lost."""
 
