@@ -33,6 +33,8 @@ LARGEST: Final = 256 * 1024
 """Bytes of a document of keys."""
 DEEPEST: Final = 8
 """Levels of nesting that are read; RFC 7517 needs three. What lies deeper counts as null."""
+LONGEST_INTEGER: Final = 20
+"""Digits. Keys hold their large numbers as text (RFC 7518, section 6)."""
 _KINDS: Final = ("RSA", "EC", "OKP")
 _NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{\]}]', re.DOTALL)
 Key: TypeAlias = "jwt.PyJWK | AllowedPublicKeys"
@@ -108,7 +110,12 @@ class SigningKeys:
                 body += more
             if len(body) > LARGEST:
                 raise ValueError("too large")
-            return json.loads(_shallow(body.decode("utf-8-sig")))
+            return json.loads(_shallow(body.decode("utf-8-sig", errors="replace")), parse_int=_integer)
+
+
+def _integer(digits: str) -> int | None:
+    """Read an integer; None for a longer one than any key has: Python refuses the whole document for one of them."""
+    return int(digits) if len(digits) <= LONGEST_INTEGER else None
 
 
 def _shallow(text: str) -> str:

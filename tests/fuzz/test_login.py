@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +64,6 @@ async def used(url: str) -> tuple[HttpSession, list[BridgeError]]:
     return http, failures
 
 
-@pytest.mark.xfail(strict=False, reason="issue 11, item 2")
 @fuzzed(150)
 @given(
     bodies(ME, REFUSAL),
@@ -91,7 +89,6 @@ def test_no_answer_to_a_login_or_an_operation_ends_the_bridge(
     asyncio.run(main())
 
 
-@pytest.mark.xfail(strict=True, reason="issue 11, item 1")
 @fuzzed(150)
 @given(st.lists(cookies, min_size=1, max_size=4))
 def test_cookies_that_are_kept_can_be_written_and_restored(offered: list[bytes]) -> None:
@@ -113,7 +110,6 @@ def test_cookies_that_are_kept_can_be_written_and_restored(offered: list[bytes])
     asyncio.run(main())
 
 
-@pytest.mark.xfail(strict=True, reason="issue 11, item 4")
 async def test_the_cookies_that_are_kept_fit_into_a_position() -> None:
     """However many cookies a server sets, what is kept stays far under Kafka's limit of a record (1 MiB)."""
     answers = 0

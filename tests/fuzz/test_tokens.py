@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import jwt
-import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from hypothesis import given
@@ -97,7 +96,6 @@ def test_no_document_of_keys_ends_more_than_a_login(document: bytes) -> None:
     asyncio.run(asked(document, valid_token(), "x"))
 
 
-@pytest.mark.xfail(strict=True, reason="issue 11, item 18: an integer of 5,000 digits in one key")
 def test_one_odd_key_leaves_the_others_good() -> None:
     """Each member of one key may hold each odd value: the keys beside it go on to count."""
 
