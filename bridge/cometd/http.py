@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Final, Protocol, Self, cast
 
@@ -17,12 +17,13 @@ from yarl import URL
 
 from bridge import tls
 from bridge.cometd.cookies import CookieJar
+from bridge.cometd.incoming import MAX_REPLY_BYTES, HttpReply, IncomingReply
 from bridge.cometd.route import DIRECT
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
     from bridge.cometd.route import Route
@@ -35,17 +36,10 @@ KEEP_ALIVE: Final = 15.0
 """Seconds an idle connection is kept: under Jetty's idle timeout (30 s), else a POST meets a closing connection."""
 PROXY_WANTS_LOGIN: Final = 407
 READ_BUFFER: Final = 1 << 20
-"""Bytes: a reply after an outage can have a hundred megabytes, and small buffers pause the socket for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """A whole HTTP reply."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names compare without regard to case."""
-    body: bytes
+"""Bytes: a reply after an outage can have a hundred megabytes, and small buffers pause the socket for each. aiohttp
+decompresses at most this much at a time, and holds at most twice as much of what nobody has read."""
+ENCODINGS: Final = "gzip, deflate"
+"""What replies may be compressed with; aiohttp would also ask for what happens to be installed."""
 
 
 class Credentials(Protocol):
@@ -76,15 +70,23 @@ class HttpSession:
     """Connections and cookies of one account; an asynchronous context manager.
 
     `request_timeout` (s) bounds the making of a connection, also under a request that may take longer (the long poll).
-    At most `connections` are open at a time. `route` says how they get there.
+    At most `connections` are open at a time. `route` says how they get there. `max_reply_bytes` bounds what is held of
+    one reply, after decompression.
     """
 
     def __init__(
-        self, base_url: str, *, request_timeout: float, connections: int = CONNECTIONS, route: Route = DIRECT
+        self,
+        base_url: str,
+        *,
+        request_timeout: float,
+        connections: int = CONNECTIONS,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        route: Route = DIRECT,
     ) -> None:
         self._base = URL(base_url.rstrip("/"), encoded=True)
         self._request_timeout = request_timeout
         self._connections = connections
+        self._max_reply_bytes = max_reply_bytes
         self._route = route
         self._proxy_headers: Mapping[str, str] = NO_HEADERS
         if route.proxy_authorization is not None:
@@ -98,6 +100,7 @@ class HttpSession:
         sent.on_request_headers_sent.append(_headers_sent)
         self._client = aiohttp.ClientSession(
             cookie_jar=CookieJar(self._base),
+            headers={"Accept-Encoding": ENCODINGS},
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._request_timeout),
             read_bufsize=READ_BUFFER,
@@ -128,7 +131,26 @@ class HttpSession:
         Raises:
             ExchangeFailed: `unreachable` (no connection, nothing was sent), `proxy-refused` or a word of
                 `bridge.tls.TEXTS` (nothing was sent either), `timeout` (sent, no whole reply in time), `cut` (sent, the
-                connection ended before the reply did), `garbled` (sent, the reply is not HTTP).
+                connection ended before the reply did), `garbled` (sent, the reply is not HTTP), `reply-too-large`
+                (sent, the reply has more than `max_reply_bytes`; the rest was not read).
+        """
+        async with self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
+            return await reply.whole()
+
+    @asynccontextmanager
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
+    ) -> AsyncIterator[IncomingReply]:
+        """Send one request, and give its reply while the body is on the wire; at the block's end the rest is dropped.
+
+        Arguments and errors are those of `request`; the reply raises the same while it is read. What the block raises
+        for itself comes out as it is.
         """
         client = self._opened()
         progress = SimpleNamespace(sent=False)
@@ -137,12 +159,16 @@ class HttpSession:
         secure = self._base.scheme == "https"
         if not secure:  # a proxy reads the request itself then, not one for a tunnel before it
             headers = {**headers, **self._proxy_headers}
+
+        def failure(error: Exception) -> ExchangeFailed:
+            return self._failure(error, sent=progress.sent, timeout=timeout)
+
+        until = asyncio.get_running_loop().time() + timeout
         try:
             if secure and self._tls is None:
                 self._tls = self._route.context()
-            async with (
-                asyncio.timeout(timeout),
-                client.request(
+            async with asyncio.timeout_at(until):
+                response = await client.request(
                     method,
                     URL(f"{self._base}{path}", encoded=True),
                     data=body,
@@ -152,19 +178,23 @@ class HttpSession:
                     proxy=self._route.proxy,
                     proxy_headers=self._proxy_headers,
                     trace_request_ctx=progress,
-                ) as response,
-            ):
-                reply = HttpReply(response.status, response.headers, await response.read())
+                )
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            fault = tls.fault(error, self._route.certificate_file)
-            if fault is not None and not (progress.sent and fault == tls.FAILED):
-                # Of the others each says that the handshake failed, with TLS 1.3 perhaps after the request was written.
-                self._tls = None
-                raise ExchangeFailed(fault, tls.TEXTS[fault], sent=False) from None
-            raise _failure(error, sent=progress.sent, timeout=timeout) from None
-        if reply.status == PROXY_WANTS_LOGIN:
-            raise _proxy_refused(reply.status)
-        return reply
+            raise failure(error) from None
+        try:
+            if response.status == PROXY_WANTS_LOGIN:
+                raise _proxy_refused(response.status)
+            yield IncomingReply(response, until=until, limit=self._max_reply_bytes, failure=failure)
+        finally:
+            response.close()  # where the body has ended, its connection is free for others already
+
+    def _failure(self, error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
+        fault = tls.fault(error, self._route.certificate_file)
+        if fault is None or (sent and fault == tls.FAILED):
+            return _failure(error, sent=sent, timeout=timeout)
+        # Each of the others says that the handshake failed, with TLS 1.3 perhaps after the request was written.
+        self._tls = None
+        return ExchangeFailed(fault, tls.TEXTS[fault], sent=False)
 
     def cookies(self) -> dict[str, str]:
         """Return the account's cookies by name; secret."""

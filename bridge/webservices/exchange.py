@@ -27,7 +27,7 @@ async def exchange(
     Raises:
         UpstreamUnreachable: no connection, or it ended before the reply did (`sent`).
         UpstreamTimeout: no whole reply in time.
-        UpstreamInvalidReply: the reply is not HTTP.
+        UpstreamInvalidReply: the reply is not HTTP, or has more than `web_services.max_reply_bytes`.
     """
     try:
         return await http.request(method, path, body=body, headers=headers, timeout=timeout)
@@ -39,6 +39,8 @@ async def exchange(
                 raise UpstreamInvalidReply(
                     "Web Services answered with something that is not HTTP", http_status=0
                 ) from None
+            case "reply-too-large":
+                raise UpstreamInvalidReply(f"Web Services answered with too much: {error}", http_status=0) from None
             case "cut":
                 raise UpstreamUnreachable(
                     "Web Services closed the connection before its reply was whole", sent=True

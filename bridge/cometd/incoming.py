@@ -1,0 +1,93 @@
+"""A reply whose body is still on the wire, read in bounded parts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from bridge.errors import ExchangeFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_REPLY_BYTES: Final = 128 << 20
+"""Default of `web_services.max_reply_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A whole HTTP reply."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names compare without regard to case."""
+    body: bytes
+
+
+class IncomingReply:
+    """The status and headers of a reply, and its body as far as it is asked for.
+
+    aiohttp decompresses into a buffer of bounded size, and stops reading the socket while that buffer is full: what
+    nobody asks for stays at the server.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        *,
+        until: float,
+        limit: int,
+        failure: Callable[[Exception], ExchangeFailed],
+    ) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.limit = limit
+        """Bytes after decompression that may be held at once."""
+        self._content = response.content
+        self._until = until
+        self._failure = failure
+
+    async def part(self, size: int, *, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- names the failure
+        """Return the next `size` bytes or somewhat more, or fewer where the body ends; b"" after its end.
+
+        Args:
+            size: how many bytes to wait for.
+            timeout: seconds that this part may take; None: what is left of the exchange's own deadline.
+
+        Raises:
+            ExchangeFailed: as `HttpSession.request`.
+        """
+        pieces, length = [], 0
+        try:
+            async with asyncio.timeout_at(self._until if timeout is None else _now() + timeout):
+                while length < size and (piece := await self._content.readany()):
+                    pieces.append(piece)
+                    length += len(piece)
+                    if not self._content.at_eof():
+                        await asyncio.sleep(0)  # a small compressed piece can fill the buffer for long without a wait
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise self._failure(error) from None
+        return b"".join(pieces)
+
+    async def whole(self) -> HttpReply:
+        """Read the rest of the body, and return the reply.
+
+        Raises:
+            ExchangeFailed: `reply-too-large`, and as `HttpSession.request`.
+        """
+        body = await self.part(self.limit + 1)
+        if len(body) > self.limit:
+            raise too_large(self.limit)
+        return HttpReply(self.status, self.headers, body)
+
+
+def too_large(limit: int) -> ExchangeFailed:
+    """Name a reply, or one message of a reply, that passes the limit."""
+    return ExchangeFailed("reply-too-large", f"longer than {limit} bytes (BRIDGE_WEB_SERVICES__MAX_REPLY_BYTES)")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
