@@ -56,7 +56,11 @@ class AccountBridge:
         concurrency = settings.operations.concurrency
         # As many again as operations may take: the poll, the login and the heartbeat always find one.
         self.http = HttpSession(
-            site.url, request_timeout=site.request_timeout, connections=2 * concurrency + 8, route=route_of(site)
+            site.url,
+            request_timeout=site.request_timeout,
+            connections=2 * concurrency + 8,
+            max_reply_bytes=site.max_reply_bytes,
+            route=route_of(site),
         )
         """To be open as long as the account's parts are used; operations use it for longer than the relay runs."""
         self._login = Login(
@@ -90,7 +94,9 @@ class AccountBridge:
             self._publisher,
             encoding=encoding,
             privacy=privacy,
-            in_flight=InFlight(settings.state_dir, account.name) if settings.state_dir is not None else None,
+            in_flight=None
+            if settings.state_dir is None
+            else InFlight(settings.state_dir, account.name, largest=2 * site.max_reply_bytes),
             on_delivery=self.watchdog.delivered,
             on_open=self._session_opened,
         )

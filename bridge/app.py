@@ -10,7 +10,8 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import KafkaLedger, KafkaProbe, Vault, topic_names
+from bridge.delivery import KafkaLedger, KafkaProbe, Vault, make_writable, topic_names
+from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
@@ -74,8 +75,14 @@ class Bridge:
             listening: is told the base URL of the REST side once it takes requests.
 
         Raises:
+            SettingsError: `state_dir` can't be written.
             ExceptionGroup: of a SettingsError where the HTTP address can't be bound.
         """
+        if self._settings.state_dir is not None:
+            try:
+                await asyncio.to_thread(make_writable, self._settings.state_dir)
+            except InFlightUnwritable as error:
+                raise SettingsError([f"BRIDGE_STATE_DIR: {error}"]) from None
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)

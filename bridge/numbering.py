@@ -40,17 +40,22 @@ def start_of(client_id: str, *, ack_extension: bool) -> Position:
 def steps(position: Position, batch: Batch, size: int) -> Iterator[Step]:
     """Cut a reply into transactions of at most `size` events, without those that `position` says are in Kafka.
 
-    At least one step comes: an empty reply, too, moves the position. The acknowledgement moves with the last step only,
-    so that a crash between two of them brings the whole reply again, to be cut off at `next_sequence`.
+    At least one step comes: an empty reply, too, moves the position. The acknowledgement moves with the last step of a
+    reply's last batch only, so that a crash between two of them brings the whole reply again, to be cut off at
+    `next_sequence`.
     """
-    sent_again = batch.acknowledgement is not None
-    base = position.base_sequence if sent_again else position.next_sequence
+    sent_again = batch.sent_again
+    base = position.base_sequence + batch.offset if sent_again else position.next_sequence
     end = max(base + len(batch.events), position.next_sequence)
     for first in range(position.next_sequence, end - size, size):
         upto = first + size
-        position = msgspec.structs.replace(position, base_sequence=base if sent_again else upto, next_sequence=upto)
+        kept = position.base_sequence if sent_again else upto
+        position = msgspec.structs.replace(position, base_sequence=kept, next_sequence=upto)
         yield Step(batch.events[first - base : upto - base], first, position)
     first = position.next_sequence
+    if batch.more and sent_again:
+        yield Step(batch.events[first - base :], first, msgspec.structs.replace(position, next_sequence=end))
+        return
     position = msgspec.structs.replace(
         position,
         acknowledgement=batch.acknowledgement if sent_again else position.acknowledgement,

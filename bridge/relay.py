@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -185,12 +186,16 @@ class Relay:
 
     # -- the sink of the CometD session -------------------------------------------------------------------------------
 
+    async def arrived(self, batch: Batch) -> None:
+        """Put what exists only here on the disk, where there is a `state_dir`."""
+        await self._safekeeping.keep(batch, self._position)
+
     async def received(self, batch: Batch) -> None:
         """Do one turn: on return every event of the batch is in Kafka, and the server may forget it."""
-        async with self._safekeeping.of(batch, self._position.next_sequence):
+        async with self._safekeeping.of(batch, self._position):
             for step in steps(self._position, batch, self._chunk):
                 await self._publish(step, batch.received_at)
-        if self.correlator is not None:
+        if self.correlator is not None and not batch.more:
             self.correlator.turned()
         self._delivery.observe(time.time() - batch.received_at)
 
@@ -237,25 +242,35 @@ class Relay:
         """Leave where a successor polls the session; its claim was committed before its first poll."""
         await self._publisher.confirm()
 
-    # -- without the ack extension: the batch exists only here --------------------------------------------------------
+    # -- without the ack extension: what arrived exists only here -----------------------------------------------------
 
     async def _publish_what_was_left(self) -> None:
-        """Publish what an earlier process had in its hands, without what Kafka has of it already."""
-        left = await self._safekeeping.left()
-        if left is None:
-            return
+        """Publish what an earlier process had in its hands, in order, without what Kafka has of it already."""
+        async for left in self._safekeeping.left():
+            batch = Batch(
+                left.client_id,
+                None,
+                None,
+                [Event(name, msgspec.Raw(data)) for name, data in left.events],
+                left.received_at,
+            )
+            if left.client_id == self._position.client_id:
+                fresh = batch.events[max(0, self._position.next_sequence - left.first_sequence) :]
+                for step in steps(self._position, replace(batch, events=fresh), self._chunk):
+                    await self._publish(step, left.received_at)
+            else:
+                await self._publish_of_another_session(batch, left.first_sequence)
+            log.info("in-flight-published", account=self._account, events=len(left.events))
+
+    async def _publish_of_another_session(self, batch: Batch, first_sequence: int) -> None:
+        """Publish events of a session that is over, or whose position never got to Kafka: none can go on with it."""
         at = self._position
-        events = [Event(channel, msgspec.Raw(data)) for channel, data in left.events]
-        if left.client_id == at.client_id:
-            fresh = events[at.next_sequence - left.first_sequence :]
-            for step in steps(at, Batch(left.client_id, None, None, fresh, left.received_at), self._chunk):
-                await self._publish(step, left.received_at)
-        else:  # its session is over, or its position never got to Kafka: there is nothing to go on with
-            translation = self._translate(left.client_id, Step(events, left.first_sequence, at), left.received_at)
+        self._position = msgspec.structs.replace(at, last_reply_at=max(at.last_reply_at, batch.received_at))
+        for first in range(0, len(batch.events), self._chunk):
+            events = batch.events[first : first + self._chunk]
+            step = Step(events, first_sequence + first, self._position)
+            translation = self._translate(batch.client_id, step, batch.received_at)
             match = await self._match(translation)
-            self._position = msgspec.structs.replace(at, last_reply_at=max(at.last_reply_at, left.received_at))
             await self._publisher.publish(translation.records + (match.records if match else []), self._position)
             if match is not None:
                 match.committed()
-        await self._safekeeping.forget()
-        log.info("in-flight-published", account=self._account, events=len(left.events))

@@ -70,6 +70,8 @@ class WebServices(Section):
     """How long the server keeps a silent session, where its advice doesn't tell (CometD's maxInterval), in seconds."""
     request_timeout: Seconds = 10
     """Deadline of each request to Web Services except the long poll, in seconds."""
+    max_reply_bytes: Annotated[int, Field(ge=1 << 20)] = 128 << 20
+    """Bytes, after decompression, of the longest reply; of a poll's reply, which may be longer, of one message."""
     login_retry_interval: Annotated[float, Field(ge=30)] = 60
     """Seconds between two attempts with a refused password; never under 30, because accounts get locked."""
     ca_file: FilePath | None = None
@@ -293,7 +295,7 @@ class Settings(Section):
     log: Log = Log()
     tracing: Tracing = Field(default_factory=Tracing)
     state_dir: Path | None = None
-    """Where the in-flight file of a server without the ack extension is kept."""
+    """Directory for events of servers without the ack extension that are not in Kafka yet; made where it is missing."""
 
     @validator(mode="after")
     def _accounts_are_whole(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the CometD session hands over: one batch for each reply, and word of each session that opens or goes on."""
+"""What the CometD session hands over: the batches of each reply, and word of each session that opens or goes on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events of one reply, in the server's order.
+    """The events of one reply, or of a part of it, in the server's order.
 
     The server keeps its copy of them until the next poll carries `acknowledgement` back, which happens when the sink
-    has returned. After a failure it sends everything after `base` again.
+    has returned. After a failure it sends everything after `base` again. A long reply comes as several batches, while
+    the rest of it is on the wire; only the last one has the acknowledgement.
     """
 
     client_id: str
@@ -37,6 +38,15 @@ class Batch:
     events: Sequence[Event]
     received_at: float
     """Seconds since the epoch."""
+    offset: int = 0
+    """How many events of the same reply came in earlier batches."""
+    more: bool = False
+    """Whether the reply goes on: its acknowledgement is not known yet."""
+
+    @property
+    def sent_again(self) -> bool:
+        """Whether the server sends these events again until they are acknowledged. Else they exist only here."""
+        return self.acknowledgement is not None or (self.more and self.base is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,12 @@ class Sink(Protocol):
 
     async def displaced(self) -> None:
         """Another client polls this session: perhaps a successor. Raise to leave it the session."""
+
+    async def arrived(self, batch: Batch) -> None:
+        """Put the batch, which the server does not send again, where a crash can't reach it; `received` follows later.
+
+        Called also while another batch is with `received`. Batches are received in the order in which they arrived.
+        """
 
     async def received(self, batch: Batch) -> None:
         """Keep every event of the batch for good, then return: the next poll lets the server forget them."""

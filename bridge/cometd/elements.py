@@ -44,6 +44,14 @@ def elements(text: str) -> Iterator[str]:
         raise ValueError("trailing characters")
 
 
+def is_value(text: str) -> bool:
+    """Tell whether the text is one JSON value and nothing else, as `elements` reads it."""
+    try:
+        return bool(text) and _end(text, 0) == len(text)
+    except ValueError:
+        return False
+
+
 def _end(text: str, start: int) -> int:
     """Return where the value that begins at `start` ends. One that is nested too deep to be read is only measured."""
     try:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.cometd.batch import Event
-from bridge.cometd.elements import elements
+from bridge.cometd.elements import elements, is_value
 from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
@@ -36,25 +36,45 @@ _decode_messages = msgspec.json.Decoder(list[Message]).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 
 
-def decode(body: bytes) -> list[Message]:
+def decode(body: bytes, *, size: int | None = None) -> list[Message]:
     """Return the messages of a reply body, a JSON array (or, as Bayeux allows too, one object).
 
     A message that is no Bayeux message at all comes as an event on the channel "", its whole text as data: it must not
-    vanish, and it must not take its neighbours with it.
+    vanish, and it must not take its neighbours with it. `size` is the length of the reply that `body` is the end of.
 
     Raises:
         ExchangeFailed: `not-json`, the body is something else, most often a proxy's HTML page.
     """
-    try:
-        return _decode_messages(body)
-    except _UNREADABLE:  # as a whole; read it message by message
-        pass
+    messages = decode_prefix(body)
+    if messages is not None:
+        return messages
     try:
         return [_tolerant(text) for text in elements(body.decode(errors="surrogateescape"))]
     except ValueError:
-        raise ExchangeFailed(
-            "not-json", f"the reply of {len(body)} bytes is not a JSON array of messages"
-        ) from None  # the cause's text quotes the reply
+        raise _not_json(len(body) if size is None else size) from None  # the cause's text quotes the reply
+
+
+def decode_prefix(array: bytes) -> list[Message] | None:
+    """Return the messages of an array, None where they can't be read together."""
+    try:
+        return _decode_messages(array)
+    except _UNREADABLE:
+        return None
+
+
+def decode_element(element: bytes, *, size: int) -> Message:
+    """Return the message that one element of an array is; as `decode` does, which also has the error."""
+    try:
+        return _decode_message(element)
+    except _UNREADABLE:
+        text = element.decode(errors="surrogateescape").strip(" \t\n\r")
+    if not is_value(text):
+        raise _not_json(size)
+    return _tolerant(text)
+
+
+def _not_json(size: int) -> ExchangeFailed:
+    return ExchangeFailed("not-json", f"the reply of {size} bytes is not a JSON array of messages")
 
 
 def _tolerant(text: str) -> Message:

@@ -24,11 +24,15 @@ from bridge.cometd.status import State
 from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.cometd.transport import LongPollingTransport, Reply
     from bridge.cometd.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 
+MISMATCHED: Final = "mismatched-reply"
+"""The reason of a reply that is not to what was asked."""
 DISPLACED: Final = "http-408"
 """How the server ends a poll when a newer one of the same session has come (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
@@ -44,8 +48,11 @@ class Polling:
         self._vitals = wiring.vitals
         self._opening: Opening | None = None
         """The session's word to the sink, due with its first good poll: until then it may be none."""
-        self._stray: list[Event] = []
-        """Events that came outside a poll's own reply; they follow the batch that is under way."""
+        self._waiting: list[Batch] = []
+        """What exists only here and has arrived at the sink; it follows the batch that is under way."""
+        self._arrivals = asyncio.Lock()
+        self._handed = 0
+        """How many events of the present poll's reply the sink has, while the rest is on the wire."""
         self._lost: str | None = None
         """Why this session must be given up, as the heartbeat or the watchdog found."""
         self._stop = asyncio.Event()
@@ -77,8 +84,10 @@ class Polling:
             try:
                 reply = await self._poll(at_once=at_once)
             except (ExchangeFailed, UpstreamError) as failure:
-                self._stray += getattr(failure, "events", ())
-                await self._hand_over_stray()
+                await self._arrive(getattr(failure, "events", ()))
+                await self._hand_over_waiting()
+                if self._handed and _reason(failure) == MISMATCHED:
+                    self._lost = MISMATCHED
                 self._vitals.disconnected(State.RETRYING, _reason(failure))
                 if _reason(failure) == DISPLACED:
                     await self._wiring.sink.displaced()
@@ -99,7 +108,7 @@ class Polling:
             else:
                 await self._pause(max(self._transport.advice.interval, empty.next()))
             at_once = False
-        await self._hand_over_stray()
+        await self._hand_over_waiting()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not past a stop."""
@@ -111,7 +120,7 @@ class Polling:
     async def _poll(self, *, at_once: bool) -> Reply | None:
         """Do one poll; None when it was cut short, because the session is lost or the bridge stops."""
         if self._lost is None:
-            self._sent_at = time.monotonic()
+            self._sent_at, self._handed = time.monotonic(), 0
             self._vitals.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
             self._parked = parked = asyncio.timeout(None)
             try:
@@ -132,6 +141,9 @@ class Polling:
 
     async def _refused_poll(self, reply: Reply, backoff: Backoff) -> None:
         """Do what the server advises when it refuses a poll."""
+        if not self._wiring.acks.enabled:
+            await self._arrive(reply.events)
+            await self._hand_over_waiting()
         advice = Advice.of(reply)
         if is_unknown_client(reply) or (advice is not None and advice.reconnect is Reconnect.HANDSHAKE):
             await self.open_session("unknown-client")
@@ -146,16 +158,54 @@ class Polling:
         now = time.time()
         self._vitals.subscriptions(reply.others)
         self._vitals.connected()
-        number = self._wiring.acks.number_of(reply)
-        await self._hand_over(Batch(self._session(), base, number, reply.events, now))
+        number, handed = self._wiring.acks.number_of(reply), self._handed
+        suspect = handed > 0 and number is None and base is not None
+        if suspect:  # the sink took the reply's parts for what the server sends again: now nobody knows
+            self._lost = MISMATCHED
+        batch = Batch(self._session(), base, number, reply.events, now, offset=handed, more=suspect)
+        if batch.events and not batch.sent_again:
+            await self._arrive(batch.events)
+        else:
+            await self._hand_over_waiting()
+            await self._hand_over(batch)
         self._wiring.acks.acknowledge(number)
-        await self._hand_over_stray()
+        await self._hand_over_waiting()
 
-    async def _hand_over_stray(self) -> None:
-        """Hand over what came outside a poll's own reply: without the extension it exists only here."""
-        while self._stray:
-            stray, self._stray = self._stray, []
-            await self._hand_over(Batch(self._session(), None, None, stray, time.time()))
+    async def received_part(self, events: list[Event]) -> None:
+        """Hand over events of a poll's reply whose rest is on the wire.
+
+        From here on only a stop ends that poll early, and never while the sink has the events: what the reply holds may
+        be the last that the session gives.
+        """
+        base, parked = self._wiring.acks.acknowledged, self._parked
+        if parked is not None:
+            parked.reschedule(None)
+        self._parked = None
+        self._vitals.connected()
+        if base is None:
+            await self._arrive(events)
+            await self._hand_over_waiting()
+        else:
+            batch = Batch(self._session(), base, None, events, time.time(), offset=self._handed, more=True)
+            await self._hand_over_waiting()
+            await self._hand_over(batch)
+        self._handed += len(events)
+        self._vitals.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
+        self._parked = parked
+        if self._stop.is_set():
+            self._cut_poll()
+
+    async def _arrive(self, events: Sequence[Event]) -> None:
+        """Let the sink keep what exists only here, and queue it; nothing else happens to it before."""
+        if events:
+            batch = Batch(self._session(), None, None, events, time.time())
+            async with self._arrivals:
+                await self._wiring.sink.arrived(batch)
+                self._waiting.append(batch)
+
+    async def _hand_over_waiting(self) -> None:
+        while self._waiting:
+            await self._hand_over(self._waiting.pop(0))
 
     async def _hand_over(self, batch: Batch) -> None:
         if self._opening is not None:
@@ -176,7 +226,7 @@ class Polling:
     async def open_session(self, reason: str) -> None:
         """Shake hands until there is a new session, never faster than the guard allows."""
         self._lost = reason
-        await self._hand_over_stray()
+        await self._hand_over_waiting()
         if self._transport.client_id is not None:
             self._vitals.lost(reason)
         self._vitals.disconnected(State.OPENING, reason)
@@ -234,6 +284,8 @@ class Polling:
         self._cut_poll()
 
     def _cut_poll(self) -> None:
+        if self._handed and not self._stop.is_set():
+            return
         if self._parked is not None and not self._parked.expired():
             self._parked.reschedule(asyncio.get_running_loop().time())
 
@@ -268,9 +320,9 @@ class Polling:
         try:
             reply = await self._transport.subscribe_all()
         except ExchangeFailed as failure:
-            self._stray += getattr(failure, "events", ())
+            await self._arrive(getattr(failure, "events", ()))
             raise
-        self._stray += reply.events
+        await self._arrive(reply.events)
         if session != self._transport.client_id:
             return
         if is_unknown_client(reply):

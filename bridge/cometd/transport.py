@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -18,14 +19,19 @@ from aiocometd.transports.registry import register_transport
 
 from bridge.cometd.advice import Advice
 from bridge.cometd.message import META, decode, is_client_id, meta
-from bridge.cometd.polling import Polling
+from bridge.cometd.message_stream import MessageStream
+from bridge.cometd.polling import MISMATCHED, Polling
 from bridge.cometd.wiring import Wiring
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiocometd.typing import Headers, JsonObject, Payload
 
     from bridge.cometd.batch import Event
+    from bridge.cometd.incoming import IncomingReply
+    from bridge.cometd.message import Message
 
 CONNECTION_TYPE: Final = ConnectionType.LONG_POLLING
 BROWSER_COOKIE: Final = "BAYEUX_BROWSER"
@@ -33,13 +39,15 @@ UNSOLICITED: Final = {
     MetaChannel.HANDSHAKE.value: "unsolicited-handshake",
     MetaChannel.DISCONNECT.value: "unsolicited-disconnect",
 }
+PART: Final = 1 << 20
+"""Bytes: a poll's reply that is longer is handed over in parts of this size while the rest is on the wire."""
 
 
 class MismatchedReply(ExchangeFailed):
     """The reply is not to what was asked. `events` are those that will not come again."""
 
     def __init__(self, events: list[Event]) -> None:
-        super().__init__("mismatched-reply", "the reply's id is not that of the request")
+        super().__init__(MISMATCHED, "the reply's id is not that of the request")
         self.events = events
 
 
@@ -51,6 +59,7 @@ class Reply(dict[str, Any]):
         self.others = others
         """Replies to the payload's other messages."""
         self.events = events
+        """What was not handed over yet: all events, but for a long reply to a poll."""
 
 
 @register_transport(CONNECTION_TYPE)
@@ -169,35 +178,35 @@ class LongPollingTransport(TransportBase):
         elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # the heartbeat: one that hangs must leave time for more
             timeout = min(timeout, wiring.max_interval / 3)
         body = msgspec.json.encode(payload)
+        post = partial(wiring.http.exchange, "POST", wiring.options.path, body=body, timeout=timeout)
         sent_at = time.monotonic()
-        http = await wiring.http.request("POST", wiring.options.path, body=body, headers=headers, timeout=timeout)
-        if http.status in {401, 403} and await wiring.credentials.challenged(http, sent_at=sent_at):
-            headers = {**headers, **await wiring.credentials.headers()}
-            http = await wiring.http.request("POST", wiring.options.path, body=body, headers=headers, timeout=timeout)
-        if http.status != 200:
-            raise ExchangeFailed(f"http-{http.status}", "the CometD endpoint answers with an error")
-        return await self._understand(payload, http.body)
+        async with post(headers=headers) as reply:
+            if reply.status not in {401, 403}:
+                return await self._understand(payload, reply)
+            refused = await reply.whole()
+        if not await wiring.credentials.challenged(refused, sent_at=sent_at):
+            raise _http_error(refused.status)
+        async with post(headers={**headers, **await wiring.credentials.headers()}) as reply:
+            return await self._understand(payload, reply)
 
-    async def _understand(self, payload: Payload, body: bytes) -> Reply:
-        messages = decode(body)
-        events: list[Event] = [message for message in messages if not message.channel.startswith(META)]
-        replies = [meta(message) for message in messages if message.channel.startswith(META)]
-        asked = [(message["channel"], message["id"]) for message in payload]
-        answers = []
-        for reply in replies:
-            if (reply["channel"], reply.get("id")) in asked:
-                answers.append(reply)
-            else:  # not obeyed, not even /meta/disconnect: the next poll tells whether the session is over
-                self._wiring.vitals.odd(UNSOLICITED.get(reply["channel"], "unsolicited-reply"))
-        own = next((reply for reply in answers if reply["channel"] == payload[0]["channel"]), None)
-        if own is None:
+    async def _understand(self, payload: Payload, reply: IncomingReply) -> Reply:
+        if reply.status != 200:
+            await reply.whole()
+            raise _http_error(reply.status)
+        replies = _Replies(payload, self._wiring.vitals.odd)
+        if payload[0]["channel"] == MetaChannel.CONNECT:
+            messages = await self._last_messages(reply, replies)
+        else:
+            messages = decode((await reply.whole()).body)
+        events = replies.without(messages)
+        if replies.own is None:
             # Perhaps a late reply to an earlier poll. With the extension its events come again; without they exist only
             # here.
             raise MismatchedReply([] if self._wiring.acks.enabled else events)
-        for reply in answers:
-            self._take_advice(Advice.of(reply))
-        await self._wiring.acks.incoming([own])
-        return Reply(own, [reply for reply in answers if reply is not own], events)
+        for answer in (replies.own, *replies.others):
+            self._take_advice(Advice.of(answer))
+        await self._wiring.acks.incoming([replies.own])
+        return Reply(replies.own, replies.others, events)
 
     def _take_advice(self, advice: Advice | None) -> None:
         if advice is not None:
@@ -205,3 +214,61 @@ class LongPollingTransport(TransportBase):
             self._wiring.max_interval = advice.max_interval or self._wiring.options.max_interval
             if advice.out_of_bounds:
                 self._wiring.vitals.odd("advice-out-of-bounds")
+
+    async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
+        """Read the reply to a poll: hand over what comes before its last part, and return the messages of that.
+
+        The first part has the poll's deadline; each that follows has an exchange's time, in which the sink's is not
+        counted.
+        """
+        size = min(PART, reply.limit)
+        part = await reply.part(size)
+        if len(part) < size:
+            return decode(part)
+        stream = MessageStream(reply.limit)
+        while part:
+            for messages in stream.feed(part):
+                if events := replies.without(messages):
+                    await self.polling.received_part(events)
+            part = await reply.part(size, timeout=self._wiring.options.request_timeout)
+        return stream.end()
+
+
+class _Replies:
+    """Finds the server's replies to a payload's messages among the messages of the reply."""
+
+    def __init__(self, payload: Payload, odd: Callable[[str], None]) -> None:
+        self._odd = odd
+        self._channel = payload[0]["channel"]
+        self._asked = {(message["channel"], message["id"]) for message in payload}
+        self.own: dict[str, Any] | None = None
+        """The reply to the payload's first message."""
+        self.others: list[dict[str, Any]] = []
+        """Replies to its other messages, one each."""
+
+    def without(self, messages: list[Message]) -> list[Event]:
+        """Take note of the replies among the messages, and return the others: the events."""
+        events: list[Event] = []
+        for message in messages:
+            if message.channel.startswith(META):
+                self._take(meta(message))
+            else:
+                events.append(message)
+        return events
+
+    def _take(self, reply: dict[str, Any]) -> None:
+        key = (reply["channel"], reply.get("id"))
+        if (
+            key not in self._asked
+        ):  # not obeyed, not even /meta/disconnect: the next poll tells whether the session is over
+            self._odd(UNSOLICITED.get(reply["channel"], "unsolicited-reply"))
+            return
+        self._asked.remove(key)
+        if reply["channel"] == self._channel and self.own is None:
+            self.own = reply
+        else:
+            self.others.append(reply)
+
+
+def _http_error(status: int) -> ExchangeFailed:
+    return ExchangeFailed(f"http-{status}", "the CometD endpoint answers with an error")

@@ -12,6 +12,7 @@ from rich.table import Table
 from bridge.commands.checks.finding import Finding, Outcome
 from bridge.commands.checks.kafka import check_kafka
 from bridge.commands.checks.registry import check_registry
+from bridge.commands.checks.state_dir import check_state_dir
 from bridge.commands.checks.web_services import check_web_services
 from bridge.commands.process import run_to_end
 from bridge.commands.shown import in_cell, visible
@@ -38,17 +39,18 @@ def run_check(settings: Settings) -> bool:
 
 
 async def _check(settings: Settings) -> list[Finding]:
-    """Look at every account, at Kafka and at the schema registry beside each other."""
+    """Look at every account, at Kafka, the schema registry and the state directory beside each other."""
     sides = [check_web_services(settings.web_services, account) for account in settings.accounts]
     kafka = check_kafka(settings.kafka, [account.name for account in settings.accounts])
-    found = await asyncio.gather(*(_all(side) for side in (*sides, kafka, check_registry(settings.kafka))))
+    shared = (kafka, check_registry(settings.kafka), check_state_dir(settings.state_dir))
+    found = await asyncio.gather(*(_all(side) for side in (*sides, *shared)))
     several = len(settings.accounts) > 1
     findings = []
     for account, side in zip(settings.accounts, found, strict=False):
         findings += [
             Finding(f"{account.name}: {one.subject}" if several else one.subject, one.outcome, one.text) for one in side
         ]
-    return [*findings, *found[-2], *found[-1]]
+    return findings + [one for side in found[len(sides) :] for one in side]
 
 
 async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:

@@ -4,7 +4,7 @@ from bridge.delivery.backoff import Backoff
 from bridge.delivery.connection import connection, connection_trouble
 from bridge.delivery.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.failures import reason as kafka_reason
-from bridge.delivery.in_flight import InFlight, InFlightBatch
+from bridge.delivery.in_flight import InFlight, InFlightBatch, make_writable
 from bridge.delivery.kafka import KafkaPublisher
 from bridge.delivery.ledger import KafkaLedger, Ledger, MemoryLedger, Place
 from bridge.delivery.memory import MemoryKafka, MemoryPublisher
@@ -44,6 +44,7 @@ __all__ = [
     "create_missing_topics",
     "creation_refusals",
     "kafka_reason",
+    "make_writable",
     "may_use",
     "position_topic",
     "read",

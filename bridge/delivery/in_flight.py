@@ -1,13 +1,16 @@
-"""The batch that exists only here: kept in a file while it is published, for servers without the ack extension."""
+"""Events that exist only here: kept in files until they are in Kafka, for servers without the ack extension."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import os
+import re
+import stat
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar, TypeVarTuple
 
 import msgspec
 import structlog
@@ -21,102 +24,185 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHECKSUM_BYTES: Final = 4
+LARGEST: Final = 1 << 30
+"""Bytes: nothing longer is read into memory."""
+OWNER_ONLY: Final = 0o600
+_NEW: Final = ".new"
+_DAMAGED: Final = ".damaged"
+_TIME: Final = msgspec.Meta(ge=0, le=253402300799)
+_SEQUENCE: Final = msgspec.Meta(ge=0, le=1 << 53)
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 class InFlightBatch(msgspec.Struct, frozen=True, rename="camel"):
-    """One CometD reply: its session, and its events as (channel, JSON of the data)."""
+    """What arrived together: its session, and its events as (channel, JSON of the data)."""
 
     client_id: str
-    first_sequence: int
-    received_at: float
+    first_sequence: Annotated[int, _SEQUENCE]
+    received_at: Annotated[float, _TIME]
     """Seconds since the epoch."""
     events: list[tuple[str, bytes]]
 
 
 class InFlight:
-    """At most one batch of one account, in one file under `directory`.
+    """The batches of one account, each in a file of its own under `directory`, numbered as they came.
 
-    The file is a CRC-32 and MessagePack; it is complete or it is not there (temporary file, fsync, rename, fsync of
-    the directory). It holds events, so only its owner may read it. All file access is in a thread.
+    A file is a CRC-32 and MessagePack; it is complete or it is not there (temporary file, fsync, rename, fsync of the
+    directory). It holds events, so only its owner may read it. All file access is in a thread. `largest`: longer files
+    count as damaged.
     """
 
-    def __init__(self, directory: Path, account: str) -> None:
+    def __init__(self, directory: Path, account: str, *, largest: int = LARGEST) -> None:
+        self._directory = directory
         # Accounts hold no separator, but "." and upper case are theirs to use: encode, so that names never meet.
         name = base64.b32encode(account.encode()).decode().rstrip("=").lower()
-        self.path = directory / f"in-flight-{name}"
-        self._temporary = self.path.with_suffix(".new")
+        self._base = f"in-flight-{name}"
+        # One batch alone was in a file without a number until 0.1.
+        self._own = re.compile(rf"{re.escape(self._base)}(?:-(\d{{1,18}}))?(\.\w+)?")
+        self._largest = largest
+        self._next: int | None = None
 
     async def write(
         self, client_id: str, first_sequence: int, received_at: float, events: Sequence[tuple[str, bytes]]
-    ) -> None:
-        """Return when the batch is on the disk.
+    ) -> str:
+        """Return when the batch is on the disk: the name of its file.
 
         Raises:
             InFlightUnwritable: disk full, read-only, or no such directory.
         """
         content = msgspec.msgpack.encode(InFlightBatch(client_id, first_sequence, received_at, list(events)))
-        await self._in_thread(self._write, content)
+        return await self._in_thread(self._write, content)
 
-    async def read(self) -> InFlightBatch | None:
-        """The batch that an earlier process did not finish, None without one. A damaged file is moved aside.
+    async def names(self) -> list[str]:
+        """Return the files of batches that an earlier process did not finish, oldest first.
 
         Raises:
-            InFlightUnwritable: the file is there but can't be read.
+            InFlightUnwritable: the directory can't be read.
         """
-        content = await self._in_thread(self._read)
-        if content is None:
-            return None
-        body = content[CHECKSUM_BYTES:]
-        if zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") == content[:CHECKSUM_BYTES]:
-            with suppress(msgspec.MsgspecError):
-                return msgspec.msgpack.decode(body, type=InFlightBatch)
-        log.warning("in-flight-damaged", file=self.path.name, size=len(content))
-        await self._in_thread(self._set_aside)
+        return await self._in_thread(self._names)
+
+    async def read(self, name: str) -> InFlightBatch | None:
+        """Return the batch of a file. A file that holds none is moved aside: then None.
+
+        Raises:
+            InFlightUnwritable: the file is there but can't be read, or not be moved.
+        """
+        content = await self._in_thread(self._read, name)
+        if content is not None:
+            body = content[CHECKSUM_BYTES:]
+            if zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") == content[:CHECKSUM_BYTES]:
+                with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    batch = msgspec.msgpack.decode(body, type=InFlightBatch)
+                    if math.isfinite(batch.received_at):
+                        return batch
+        log.warning("in-flight-damaged", file=name)
+        await self._in_thread(self._set_aside, name)
         return None
 
-    async def remove(self) -> None:
-        """Forget the batch: it is in Kafka.
+    async def remove(self, name: str) -> None:
+        """Forget a batch: it is in Kafka. To repeat it is no fault.
 
         Raises:
             InFlightUnwritable: the file can't be removed.
         """
-        await self._in_thread(self._remove)
+        await self._in_thread(self._remove, name)
 
-    async def _in_thread(self, step: Callable[..., T], *arguments: bytes) -> T:
+    async def _in_thread(self, step: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         try:
             return await asyncio.to_thread(step, *arguments)
         except OSError as error:
-            raise InFlightUnwritable(
-                f"the in-flight file in {self.path.parent} can't be used: {error.strerror}; free or unlock the disk"
-            ) from error
+            raise _unusable(self._directory, error) from error
 
-    def _write(self, content: bytes) -> None:
-        file = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "wb") as target:
-            target.write(zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "big"))
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        self._temporary.replace(self.path)
-        self._sync_directory()
-
-    def _read(self) -> bytes | None:
+    def _write(self, content: bytes) -> str:
+        if self._next is None:
+            self._next = 1 + max((int(found[1] or 0) for found in self._found()), default=0)
+        name = f"{self._base}-{self._next:012d}"
+        self._next += 1
+        temporary = self._directory / f"{name}{_NEW}"
+        # Neither what somebody put there nor what a link leads to is ever written.
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, OWNER_ONLY)
         try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return None
+            with os.fdopen(file, "wb") as target:
+                target.write(zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "big"))
+                target.write(content)
+                target.flush()
+                os.fsync(target.fileno())
+            temporary.replace(self._directory / name)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync(self._directory)
+        return name
 
-    def _set_aside(self) -> None:
-        self.path.replace(self.path.with_suffix(".damaged"))
+    def _found(self) -> list[re.Match[str]]:
+        return [found for name in os.listdir(self._directory) if (found := self._own.fullmatch(name))]
 
-    def _remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._sync_directory()
+    def _names(self) -> list[str]:
+        for found in self._found():
+            if found[2] == _NEW:  # a process died while it wrote
+                with suppress(OSError):
+                    (self._directory / found[0]).unlink()
+        whole = [found for found in self._found() if found[2] is None]
+        return [found[0] for found in sorted(whole, key=lambda found: int(found[1] or 0))]
 
-    def _sync_directory(self) -> None:
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    def _read(self, name: str) -> bytes | None:
+        """Return a file's content, None where it is none of ours: a link, a pipe, a directory, far too long."""
         try:
-            os.fsync(directory)
+            file = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            if (self._directory / name).is_symlink():
+                return None
+            raise
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > self._largest:
+                return None
+            with os.fdopen(os.dup(file), "rb") as source:
+                return source.read(self._largest + 1)
         finally:
-            os.close(directory)
+            os.close(file)
+
+    def _set_aside(self, name: str) -> None:
+        (self._directory / name).replace(self._directory / f"{name}{_DAMAGED}")
+
+    def _remove(self, name: str) -> None:
+        (self._directory / name).unlink(missing_ok=True)
+        _sync(self._directory)
+
+
+def make_writable(directory: Path) -> None:
+    """Make the directory, for its owner only, where there is none, and try whether files can be written there.
+
+    Raises:
+        InFlightUnwritable: they can't.
+    """
+    probe = directory / f".probe-{os.getpid()}"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            probe.unlink()
+        file = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, OWNER_ONLY)
+        try:
+            os.write(file, b"x")
+            os.fsync(file)
+        finally:
+            os.close(file)
+            probe.unlink()
+    except OSError as error:
+        raise _unusable(directory, error) from error
+
+
+def _sync(directory: Path) -> None:
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _unusable(directory: Path, error: OSError) -> InFlightUnwritable:
+    return InFlightUnwritable(
+        f"the in-flight files in {directory} can't be used: {error.strerror}; free or unlock the disk"
+    )

@@ -47,6 +47,8 @@ class RememberingSink:
         """Those that were kept."""
         self.events: list[int] = []
         """What was kept, in the order of arrival."""
+        self.arrivals: list[int] = []
+        """What came that the server does not send again."""
         self.refused: list[int] = []
         self.held: Batch | None = None
         self.fails = False
@@ -71,6 +73,9 @@ class RememberingSink:
 
     async def displaced(self) -> None:
         self.displacements += 1
+
+    async def arrived(self, batch: Batch) -> None:
+        self.arrivals += [msgspec.json.decode(event.data, type=int) for event in batch.events]
 
     async def received(self, batch: Batch) -> None:
         events = [msgspec.json.decode(event.data, type=int) for event in batch.events]

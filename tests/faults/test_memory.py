@@ -2,30 +2,71 @@
 
 import pytest
 
-from tests.faults.site import Site
+from tests.faults.bridge_process import BridgeProcess
+from tests.faults.site import Site, killed
 
 MEBIBYTE = 1 << 20
 EVENTS = 200_000
-PEAK = 350 * MEBIBYTE
+MANY_EVENTS = 1_000_000
+PEAK = 200 * MEBIBYTE
 AT_REST = 120 * MEBIBYTE
+SERVER_HEAP = pytest.mark.parametrize("web", [{"max_interval": 60.0, "heap": "3g"}], indirect=True)
 
 
-@pytest.mark.parametrize("web", [{"max_interval": 60.0}], indirect=True)
-async def test_a_reply_with_200_000_events(site: Site) -> None:
-    """200,000 events waiting in one reply arrive once each, under 350 MB; a bridge at rest has less than 120 MB."""
+async def published(bridge: BridgeProcess, count: int, *, within: float) -> None:
+    async def enough() -> bool:
+        return await bridge.metric("bridge_events_published_total") >= count
+
+    await bridge.until(enough, within=within, what=f"done with {count} events")
+
+
+@SERVER_HEAP
+async def test_a_reply_with_a_million_events(site: Site) -> None:
+    """1,000,000 events waiting (300 MB) arrive once each, under 200 MB; a bridge at rest has less than 120 MB."""
     bridge = await site.ready_bridge()
     assert bridge.memory("VmRSS") < AT_REST
     await bridge.terminate()
-    await site.ledger.generate(EVENTS, keys=1000)
+    for _ in range(MANY_EVENTS // 100_000):
+        await site.ledger.generate(100_000, keys=1000)
     [waiting] = await site.web.sessions()
-    assert waiting.queued >= EVENTS
+    assert waiting.queued >= MANY_EVENTS
     bridge = await site.ready_bridge(KAFKA__REQUEST_TIMEOUT="10")
-
-    async def published() -> bool:
-        return await bridge.metric("bridge_events_published_total") >= EVENTS
-
-    await bridge.until(published, within=60, what="done with the reply")
+    await published(bridge, MANY_EVENTS, within=240)
     assert bridge.memory("VmHWM") < PEAK
     assert await bridge.handshakes() == 0
+    account = await site.settled(within=120)
+    assert account.changes == ["opened"]
+
+
+@SERVER_HEAP
+async def test_kafka_is_away_in_the_middle_of_a_reply(site: Site) -> None:
+    """Kafka killed while a long reply is on the wire: the session is kept, and each event arrives once."""
+    bridge = await site.ready_bridge(KAFKA__REQUEST_TIMEOUT="10")
+    await bridge.terminate()
+    await site.ledger.generate(EVENTS, keys=1000)
+    bridge = await site.bridge(KAFKA__REQUEST_TIMEOUT="10")
+    await published(bridge, 1, within=60)
+    async with killed(site.kafka):
+        assert await bridge.metric("bridge_events_published_total") < EVENTS
+        await bridge.without("kafka")
+        assert bridge.memory("VmHWM") < PEAK
+    await published(bridge, EVENTS, within=120)
+    assert await bridge.handshakes() == 0
     account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+@SERVER_HEAP
+async def test_ends_in_the_middle_of_a_reply(site: Site) -> None:
+    """A bridge that is killed, and one that is stopped, in the middle of a long reply: each event arrives once."""
+    bridge = await site.ready_bridge()
+    await bridge.terminate()
+    await site.ledger.generate(EVENTS, keys=1000)
+    for end in ("kill", "terminate"):
+        bridge = await site.bridge()
+        await published(bridge, 1, within=60)
+        assert await bridge.metric("bridge_events_published_total") < EVENTS
+        await (bridge.kill() if end == "kill" else bridge.terminate(within=10))
+    await site.ready_bridge()
+    account = await site.settled(within=120)
     assert account.changes == ["opened"]

@@ -69,6 +69,7 @@ class RealWebServices(RealServer):
         super().__init__()
         self.faults = RealFaults(self)
         self._arguments: list[str] = []
+        self._heap = "1g"
 
     @property
     def url(self) -> str:
@@ -85,13 +86,16 @@ class RealWebServices(RealServer):
         timeout: float = 30.0,  # noqa: ASYNC109 - the server's long-poll timeout, not this call's
         max_interval: float = 10.0,
         acknowledgement_delay: float = 0.02,
+        heap: str = "1g",
     ) -> None:
         """Start the server; returns when it listens. Times in seconds; `users`: name to password, default agent/secret.
+
+        `heap` is Java's: a million events that wait take 1.5 GB.
 
         Raises:
             StartFailed: with the end of its output.
         """
-        self._port = port or free_port()
+        self._port, self._heap = port or free_port(), heap
         options = {
             "port": str(self._port),
             "users": ",".join(f"{name}:{password}" for name, password in (users or {"agent": "secret"}).items()),
@@ -167,7 +171,7 @@ class RealWebServices(RealServer):
 
     async def _launch(self, directory: Path) -> None:
         self._process = JavaProcess(
-            ["-Xmx1g", "-cp", _CLASSPATH, "webservices.WebServicesServer", *self._arguments],
+            [f"-Xmx{self._heap}", "-cp", _CLASSPATH, "webservices.WebServicesServer", *self._arguments],
             log=directory / "output.log",
             name=self.name,
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.cometd.http import HttpReply
+from bridge.cometd import HttpReply
 from bridge.errors import UpstreamInvalidReply
 from bridge.webservices import STATUS_CODES, Profile, UpstreamReply, status_code
 from bridge.webservices.profile import profile

@@ -31,6 +31,9 @@ class _Discarding:
     async def displaced(self) -> None:
         """Nobody else knows this session."""
 
+    async def arrived(self, batch: Batch) -> None:
+        pass
+
     async def received(self, batch: Batch) -> None:
         pass
 

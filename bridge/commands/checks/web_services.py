@@ -23,7 +23,9 @@ AFTER_LOGIN: Final = [FEATURE, CSRF, *SESSION_SUBJECTS]
 
 async def check_web_services(site: WebServices, account: Account) -> AsyncIterator[Finding]:
     """Look at the URL, the login and what comes with it, and the CometD session; with cookies of its own."""
-    async with HttpSession(site.url, request_timeout=site.request_timeout, route=route_of(site)) as http:
+    async with HttpSession(
+        site.url, request_timeout=site.request_timeout, max_reply_bytes=site.max_reply_bytes, route=route_of(site)
+    ) as http:
         try:
             reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout)
         except ExchangeFailed as error:
