@@ -81,7 +81,7 @@ class MessageStream:
             self._in_array = True
 
     def _guess(self) -> list[Message] | None:
-        """Take all elements up to the last one that begins as the first one does: most often only its end is missing."""
+        """Take all elements before the last one that begins as the first one does: most often its end is to come."""
         head = bytes(self._rest[: self._rest.find(b":", 0, _LONGEST_HEAD) + 1]).lstrip(_SPACE)
         at = len(self._rest)
         for _ in range(GUESSES if head else 0):

@@ -137,7 +137,7 @@ class InFlight:
         return name
 
     def _found(self) -> list[re.Match[str]]:
-        return [found for name in os.listdir(self._directory) if (found := self._own.fullmatch(name))]
+        return [found for path in self._directory.iterdir() if (found := self._own.fullmatch(path.name))]
 
     def _names(self) -> list[str]:
         for found in self._found():

@@ -1,8 +1,11 @@
 """Faults on the wire: an aiohttp middleware that need not know which upstream answers behind it."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+import zlib
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
+from itertools import chain, repeat
 
 import msgspec
 from aiohttp import web
@@ -17,6 +20,9 @@ _ALTERED: ContextVar[bytes | None] = ContextVar("altered request body", default=
 _PAGE_503 = (
     "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>\n"
 )
+
+_BLANKS = b" " * (16 << 20)
+_BOMB_BLOCKS = 100
 
 Message = dict[str, object]
 
@@ -104,6 +110,30 @@ async def _cut_reply(
     if request.transport is not None:
         request.transport.close()
     return cut
+
+
+async def _zip_bomb(
+    _fault: Fault, request: web.Request, _handler: Handler, _messages: Sequence[Message]
+) -> web.StreamResponse:
+    packed = zlib.compressobj(9, wbits=31)
+    begin = packed.compress(b"[") + packed.flush(zlib.Z_FULL_FLUSH)
+    block = packed.compress(_BLANKS) + packed.flush(zlib.Z_FULL_FLUSH)  # each block can be unpacked without the others
+    return await _stream(request, [begin, *[block] * _BOMB_BLOCKS], {"Content-Encoding": "gzip"})
+
+
+async def _endless_body(
+    _fault: Fault, request: web.Request, _handler: Handler, _messages: Sequence[Message]
+) -> web.StreamResponse:
+    return await _stream(request, chain([b"["], repeat(_BLANKS[: 1 << 20])), {})
+
+
+async def _stream(request: web.Request, parts: Iterable[bytes], headers: dict[str, str]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json", **headers})
+    await response.prepare(request)
+    with suppress(ConnectionError):  # the client has read enough
+        for part in parts:
+            await response.write(part)
+    return response
 
 
 async def _broken_json(
@@ -207,6 +237,8 @@ _FORMS = {
     "slow": _slow,
     "broken-json": _broken_json,
     "wrong-id": _wrong_id,
+    "zip-bomb": _zip_bomb,
+    "endless-body": _endless_body,
     "unknown-client": _unknown_client,
     "other-node": _other_node,
     "refuse-subscription": _refuse_subscription,

@@ -15,6 +15,8 @@ HTTP_FAULTS = frozenset(
         "wrong-id",  # the upstream answered, and the id of the matching meta messages is another one
         "unknown-client",  # 402 instead of the upstream's answer
         "other-node",  # 403 with statusCode 20 for a request without a password: another node doesn't know the login
+        "zip-bomb",  # 1.6 MB of gzip that are 1.6 GB of blanks; the upstream has seen nothing
+        "endless-body",  # blanks for as long as the client reads; the upstream has seen nothing
         "refuse-subscription",  # 403 in the subscribe reply; the upstream has seen no subscription
         "advice-none",  # the poll is refused with `reconnect: none`
         "advice-hours",  # the replies advise an interval, a timeout and a maxInterval of hours

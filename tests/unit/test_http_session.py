@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -182,3 +184,102 @@ async def test_header_names_ignore_case() -> None:
     async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
         answered = await http.request("GET", "/", timeout=5)
     assert answered.headers["X-CSRF-Header"] == "X-CSRF-TOKEN"
+
+
+LIMIT = 4 << 20
+ENDLESS = ["gzip", "deflate", "identity", "chunked"]
+
+
+async def endless(kind: str, writer: asyncio.StreamWriter) -> bool:
+    """A reply that never ends, or not before a gigabyte."""
+    packed = zlib.compressobj(9, wbits=31 if kind == "gzip" else 15)
+    begin = packed.compress(b" ") + packed.flush(zlib.Z_FULL_FLUSH)
+    block = packed.compress(b" " * (16 << 20)) + packed.flush(zlib.Z_FULL_FLUSH)
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    if kind == "chunked":
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(1 << 10):
+            writer.write(b"100000\r\n" + b" " * (1 << 20) + b"\r\n")
+            await writer.drain()
+    elif kind == "identity":
+        writer.write(b"Connection: close\r\n\r\n")
+        for _ in range(1 << 10):
+            writer.write(b" " * (1 << 20))
+            await writer.drain()
+    else:
+        writer.write(f"Content-Encoding: {kind}\r\nConnection: close\r\n\r\n".encode() + begin + block * 64)
+        await writer.drain()
+    return False
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_a_reply_that_is_too_large_is_cut(kind: str) -> None:
+    """A reply longer than the limit fails as soon as it is, in memory that the limit bounds, with the loop turning."""
+    turns = 0
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with (
+        raw_server(lambda _, writer: endless(kind, writer)) as url,
+        HttpSession(url, request_timeout=5, max_reply_bytes=LIMIT) as http,
+    ):
+        other = asyncio.create_task(turning())
+        tracemalloc.start()
+        try:
+            with pytest.raises(ExchangeFailed) as failed:
+                await http.request("GET", "/x", timeout=30)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            other.cancel()
+    assert failed.value.reason == "reply-too-large"
+    assert "BRIDGE_WEB_SERVICES__MAX_REPLY_BYTES" in str(failed.value)
+    assert turns >= LIMIT // (2 << 20)
+    assert peak < LIMIT + (64 << 20)  # the server's own blocks and sockets are among it
+
+
+async def test_a_reply_of_the_limit_is_whole() -> None:
+    """The limit itself is no longer than the limit."""
+    answer, _ = replying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole", b"HTTP/1.1 200 OK\r\n\r\nwhole+")
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5, max_reply_bytes=5) as http:
+        assert (await http.request("GET", "/", timeout=5)).body == b"whole"
+        with pytest.raises(ExchangeFailed, match="reply-too-large"):
+            await http.request("GET", "/", timeout=5)
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip"])
+async def test_a_body_that_is_not_what_it_says(encoding: str) -> None:
+    """Only gzip and deflate are asked for; what can't be unpacked is a failed exchange, and no crash."""
+    answer, heads = replying(f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\n\r\nxxxxxxxx".encode())
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
+        with pytest.raises(ExchangeFailed) as failed:
+            await http.request("GET", "/", timeout=5)
+    assert failed.value.reason in {"cut", "garbled"}
+    assert b"Accept-Encoding: gzip, deflate\r\n" in heads[0]
+
+
+async def test_a_part_comes_while_the_rest_is_on_the_wire() -> None:
+    """A reply can be read in parts; what a part waits for has a deadline, what nobody asks for has none."""
+    rest = asyncio.Event()
+
+    async def answer(_: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\nfirst")
+        await rest.wait()
+        writer.write(b" second")
+        return True
+
+    async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
+        async with http.exchange("GET", "/", timeout=5) as reply:
+            assert await reply.part(5) == b"first"
+            with pytest.raises(ExchangeFailed, match="timeout"):
+                await reply.part(1, timeout=0.01)
+            rest.set()
+            assert await reply.part(100, timeout=5) == b" second"
+            assert await reply.part(100, timeout=5) == b""
+        with pytest.raises(TimeoutError, match="of the block"):
+            async with http.exchange("GET", "/", timeout=5):
+                raise TimeoutError("of the block")

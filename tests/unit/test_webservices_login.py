@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from bridge.cometd.http import HttpReply, HttpSession
+from bridge.cometd import HttpReply, HttpSession
 from bridge.errors import (
     LoginNotKept,
     LoginRefused,
