@@ -194,6 +194,7 @@ class Polling:
         self._parked = parked
         if self._stop.is_set():
             self._cut_poll()
+            await asyncio.sleep(0)  # here the poll ends
 
     async def _arrive(self, events: Sequence[Event]) -> None:
         """Let the sink keep what exists only here, and queue it; nothing else happens to it before."""

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from bridge.cometd import Batch, CometdSession, HttpReply, HttpSession, Opening, Options, Resume, State
+from bridge.cometd.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 from tests.waiting import eventually
@@ -56,6 +57,8 @@ class RememberingSink:
         """How many of its polls ended because another client polled the session."""
         self.acknowledgement: int | None = None
         """Of the newest batch that was kept."""
+        self._base = 0
+        """How many events were kept when the newest reply was acknowledged."""
         self._gate = asyncio.Event()
         self._gate.set()
 
@@ -65,9 +68,18 @@ class RememberingSink:
     def open(self) -> None:
         self._gate.set()
 
+    async def one_more(self) -> None:
+        """Keep the batch that is held, and no other."""
+        await eventually(lambda: self.held)
+        kept = len(self.batches)
+        self._gate.set()
+        self._gate.clear()  # wakes who waits now, and lets nobody else pass
+        await eventually(lambda: len(self.batches) > kept)
+
     async def opened(self, opening: Opening) -> None:
         self.openings.append(opening)
         self.acknowledgement = None
+        self._base = len(self.events)
         if opening.ack_extension and not opening.resumed:
             self.acknowledgement = 0
 
@@ -86,15 +98,21 @@ class RememberingSink:
         await self._gate.wait()
         self.held = None
         self.batches.append(batch)
+        if batch.sent_again:  # as the relay does: some of it may be kept already
+            events = events[len(self.events) - self._base - batch.offset :]
         self.events += events
         if batch.acknowledgement is not None:
             self.acknowledgement = batch.acknowledgement
+        if not batch.more:
+            self._base = len(self.events)
 
 
 class Listener:
     """Listens as soon as it is entered, until it is left or stopped. `options` are those of `bridge.cometd.Options`."""
 
-    def __init__(self, url: str, *, resume: Resume | None = None, **options: Any) -> None:
+    def __init__(
+        self, url: str, *, resume: Resume | None = None, max_reply_bytes: int = MAX_REPLY_BYTES, **options: Any
+    ) -> None:
         settings: dict[str, Any] = {
             "account": f"test-{uuid.uuid4().hex[:8]}",
             "path": "/api/v2/notifications",
@@ -103,7 +121,7 @@ class Listener:
         }
         self.options = Options(**(settings | options))
         self.sink = RememberingSink()
-        self.http = HttpSession(url, request_timeout=self.options.request_timeout)
+        self.http = HttpSession(url, request_timeout=self.options.request_timeout, max_reply_bytes=max_reply_bytes)
         self.credentials = PasswordWhenAsked(self.http)
         self.session = CometdSession(self.http, self.credentials, self.options, self.sink, resume=resume)
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.cometd import Resume, State
+from bridge.cometd.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
 from bridge.simulator import FaultProxy
 from tests.behaviour.cometd_listener import CHANNELS, Listener
@@ -26,6 +27,8 @@ STOP_LIMIT: Final = 3.0
 
 class OnAnUpstream:
     """The fixtures: an upstream, a proxy before it that makes the faults, and one process that listens."""
+
+    max_reply_bytes = MAX_REPLY_BYTES
 
     async def start_upstream(self, **options: Any) -> Upstream:
         raise NotImplementedError
@@ -50,7 +53,9 @@ class OnAnUpstream:
 
     @pytest_asyncio.fixture
     async def listener(self, proxy: FaultProxy, options: dict[str, Any]) -> AsyncIterator[Listener]:
-        async with Listener(proxy.url, max_interval=options["max_interval"]) as listener:
+        async with Listener(
+            proxy.url, max_interval=options["max_interval"], max_reply_bytes=self.max_reply_bytes
+        ) as listener:
             await listener.listening()
             yield listener
 

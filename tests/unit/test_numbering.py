@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIZES = st.integers(1, 7)
 COUNTS = st.integers(0, 30)
+CUTS = st.lists(st.integers(1, 9), max_size=8)
 
 
 def batch(count: int, *, base: int | None = 0, acknowledgement: int | None = 1, at: float = 5.0) -> Batch:
@@ -86,6 +87,65 @@ def test_stray_events_do_not_shift_what_comes_again(stray: int, count: int, size
     assert positions[-1].acknowledgement == 0
     found, _ = numbered(positions[-1], batch(count), size)
     assert [sequence for sequence, _ in found] == list(range(stray, stray + count))
+
+
+def parts_of(events: list[Event], sizes: list[int], *, base: int | None, acknowledgement: int | None) -> list[Batch]:
+    """Cut a reply as it comes over the wire; the last part, perhaps an empty one, has the acknowledgement."""
+    batches, offset = [], 0
+    for size in sizes:
+        batches.append(Batch("client", base, None, events[offset : offset + size], 5.0, offset=offset, more=True))
+        offset += len(batches[-1].events)
+    return [*batches, Batch("client", base, acknowledgement, events[offset:], 5.0, offset=offset)]
+
+
+def channels(count: int) -> list[Event]:
+    return [Event(f"/{number}") for number in range(count)]
+
+
+@given(COUNTS, CUTS, SIZES, st.integers(0, 100))
+def test_parts_of_a_reply_are_numbered_as_the_whole(count: int, sizes: list[int], size: int, base: int) -> None:
+    """A reply that comes in parts has the sequences of the whole, and the same position at its end, not before."""
+    position = msgspec.structs.replace(start_of("client", ack_extension=True), base_sequence=base, next_sequence=base)
+    found = []
+    for part in parts_of(channels(count), sizes, base=0, acknowledgement=1):
+        assert (position.acknowledgement, position.base_sequence) == (0, base)
+        numbers, positions = numbered(position, part, size)
+        found += numbers
+        position = positions[-1]
+    assert found == [(base + index, f"/{index}") for index in range(count)]
+    assert (position.acknowledgement, position.base_sequence, position.next_sequence) == (1, base + count, base + count)
+
+
+@given(st.tuples(COUNTS, COUNTS), SIZES, CUTS, CUTS, st.data())
+def test_a_reply_that_is_cut_repeats_nothing(
+    counts: tuple[int, int], size: int, sizes: list[int], again: list[int], data: st.DataObject
+) -> None:
+    """Wherever a reply is cut, the next one, cut into other parts, brings exactly what is not in Kafka yet."""
+    count, more = counts
+    position, committed = start_of("client", ack_extension=True), list[tuple[int, str]]()
+    parts = parts_of(channels(count), sizes, base=0, acknowledgement=1)
+    for part in parts[: data.draw(st.integers(0, len(parts) - 1))]:
+        numbers, positions = numbered(position, part, size)
+        committed += numbers
+        position = positions[-1]
+    for part in parts_of(channels(count + more), again, base=0, acknowledgement=2):
+        numbers, positions = numbered(position, part, size)
+        committed += numbers
+        position = positions[-1]
+    assert committed == [(index, f"/{index}") for index in range(count + more)]
+    assert (position.acknowledgement, position.next_sequence) == (2, count + more)
+
+
+@given(COUNTS, CUTS, SIZES)
+def test_parts_without_acknowledgements_count_on(count: int, sizes: list[int], size: int) -> None:
+    """Parts that the server does not send again leave nothing to skip."""
+    position, found = start_of("client", ack_extension=False), list[tuple[int, str]]()
+    for part in parts_of(channels(count), sizes, base=None, acknowledgement=None):
+        numbers, positions = numbered(position, part, size)
+        found += numbers
+        position = positions[-1]
+        assert position.base_sequence == position.next_sequence
+    assert found == [(index, f"/{index}") for index in range(count)]
 
 
 def test_an_empty_reply_moves_the_position() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from bridge.relay import Relay
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from bridge.events import Encoding, Record
 
@@ -83,6 +86,16 @@ class Server:
             body = {"messageType": "OutboundRecordMessage", "referenceId": reference, "record": {"recordHandle": 1}}
             self.queue.append((self.batch + 1, Event("/v2/me/outbound", msgspec.Raw(msgspec.json.encode(body)))))
 
+    def poll_in_parts(self, acknowledged: int, size: int) -> list[Batch]:
+        """The same reply as it comes over the wire: `size` events a part, the rest at the end."""
+        whole = self.poll(acknowledged)
+        parts = [
+            replace(whole, acknowledgement=None, events=whole.events[at : at + size], offset=at, more=True)
+            for at in range(0, len(whole.events) - size, size)
+        ]
+        at = sum(len(part.events) for part in parts)
+        return [*parts, replace(whole, events=whole.events[at:], offset=at)]
+
     def poll(self, acknowledged: int) -> Batch:
         self.queue = [(number, event) for number, event in self.queue if number > acknowledged]
         self.batch += 1
@@ -122,6 +135,13 @@ class Process:
         assert batch.acknowledgement is not None
         self._acknowledged = batch.acknowledgement
 
+    async def poll_in_parts(self, size: int, *, cut_after: int | None = None) -> None:
+        """Poll, and take the reply in parts; only so many of them, where it is cut on the wire."""
+        for part in self._server.poll_in_parts(self._acknowledged, size)[:cut_after]:
+            await self.relay.received(part)
+            if part.acknowledgement is not None:
+                self._acknowledged = part.acknowledgement
+
     async def lose_session(self) -> None:
         await self.relay.opened(self._open("unknown-client"))
         await self.poll()
@@ -146,6 +166,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("send"), st.integers(0, 12)),
     st.tuples(st.just("poll"), st.just(0)),
     st.tuples(st.just("lost-reply"), st.just(0)),
+    st.tuples(st.just("poll-in-parts"), st.integers(1, 8)),
+    st.tuples(st.just("cut-in-the-middle"), st.integers(0, 3)),
     st.tuples(st.just("crash-before"), st.integers(0, 4)),
     st.tuples(st.just("crash-after"), st.integers(0, 4)),
 )
@@ -169,6 +191,10 @@ async def exactly_once(actions: list[tuple[str, int]]) -> None:
             await process.poll()
         elif action == "lost-reply":
             server.poll(process._acknowledged)
+        elif action == "poll-in-parts":
+            await process.poll_in_parts(number)
+        elif action == "cut-in-the-middle":
+            await process.poll_in_parts(2, cut_after=number)
         else:
             await process.end()
             mortal = MortalPublisher(kafka, number, after_commit=action == "crash-after")
@@ -177,7 +203,7 @@ async def exactly_once(actions: list[tuple[str, int]]) -> None:
                 await process.start()
                 for _ in range(3):
                     server.send(4)
-                    await process.poll()
+                    await process.poll_in_parts(2)
             except Crash:
                 await process.end()
                 process = Process(server, MemoryPublisher(kafka, ACCOUNT))
@@ -258,52 +284,145 @@ async def test_an_end_on_purpose_leaves_no_gap() -> None:
     assert changes(kafka) == ["opened"]
 
 
-async def test_without_acknowledgements_a_batch_survives_in_its_file(tmp_path: Path) -> None:
-    """What the server has forgotten is published by the next process from the in-flight file, under the same ids."""
+class Dying:
+    """A relay without acknowledgements, and with a state directory."""
+
+    def __init__(self, directory: Path, publisher: MemoryPublisher) -> None:
+        self.http = HttpSession("http://127.0.0.1:9", request_timeout=1)
+        self.relay = Relay(OPTIONS, self.http, NoCredentials(), publisher, in_flight=InFlight(directory, ACCOUNT))
+
+    async def __aenter__(self) -> Relay:
+        await self.http.__aenter__()
+        await self.relay.begin()
+        return self.relay
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.http.__aexit__(kind, error, trace)
+
+
+def without_acknowledgement(*numbers: int, session: str = "c", at: float = 1_700_000_000.0) -> Batch:
+    return Batch(session, None, None, [Event("/v2/me/outbound", body(number)) for number in numbers], at)
+
+
+def body(number: int) -> msgspec.Raw:
+    return msgspec.Raw(b'{"messageType":"OutboundRecordMessage","referenceId":"%d"}' % number)
+
+
+OPENING = Opening("c", resumed=False, ack_extension=False, reason="start")
+
+
+async def relaying(relay: Relay) -> None:
+    await relay.opened(OPENING)
+    await relay.received(Batch("c", None, None, [], time.time()))
+
+
+async def received(relay: Relay, batches: list[Batch]) -> None:
+    for batch in batches:
+        await relay.received(batch)
+
+
+def files(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
+def sequences(kafka: MemoryKafka) -> list[bytes]:
+    return [dict(record.headers)["ce_sequence"] for record in of_type(kafka, "acknowledgement")]
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+@pytest.mark.parametrize("dies_in", range(1, 5))
+async def test_what_has_arrived_survives_in_its_files(tmp_path: Path, dies_in: int, *, after_commit: bool) -> None:
+    """Several batches that only this process has are published by the next, once each, in order, under their ids."""
     kafka = MemoryKafka()
-    body = msgspec.Raw(b'{"messageType":"OutboundRecordMessage","referenceId":"7"}')
-    http = HttpSession("http://127.0.0.1:9", request_timeout=1)
-    async with http:
-        dying = Relay(
-            OPTIONS,
-            http,
-            NoCredentials(),
-            MortalPublisher(kafka, 1, after_commit=False),
-            in_flight=InFlight(tmp_path, ACCOUNT),
-        )
-        await dying.begin()
-        await dying.opened(Opening("c", resumed=False, ack_extension=False, reason="start"))
-        await dying.received(Batch("c", None, None, [], time.time()))
-        with pytest.raises(Crash):
-            await dying.received(Batch("c", None, None, [Event("/v2/me/outbound", body)], time.time()))
-        heir = Relay(
-            OPTIONS, http, NoCredentials(), MemoryPublisher(kafka, ACCOUNT), in_flight=InFlight(tmp_path, ACCOUNT)
-        )
-        await heir.begin()
-        again = Relay(
-            OPTIONS, http, NoCredentials(), MemoryPublisher(kafka, ACCOUNT), in_flight=InFlight(tmp_path, ACCOUNT)
-        )
-        await again.begin()
-    assert references(kafka) == ["7"]
-    [record] = of_type(kafka, "acknowledgement")
-    assert dict(record.headers)["ce_sequence"] == b"0"
+    publisher = MortalPublisher(kafka, dies_in, after_commit=after_commit)
+    batches = [without_acknowledgement(0, 1), without_acknowledgement(2), without_acknowledgement(3, 4, 5)]
+    async with Dying(tmp_path, publisher) as relay:
+        await relaying(relay)
+        for batch in batches:
+            await relay.arrived(batch)
+        assert len(files(tmp_path)) == 3
+        if dies_in < 4:
+            with pytest.raises(Crash):
+                await received(relay, batches)
+    for _ in range(2):
+        async with Dying(tmp_path, MemoryPublisher(kafka, ACCOUNT)):
+            pass
+    assert references(kafka) == ["0", "1", "2", "3", "4", "5"]
+    assert sequences(kafka) == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    assert files(tmp_path) == []
+
+
+async def test_a_batch_that_arrives_while_another_is_published(tmp_path: Path) -> None:
+    """What arrives during a hold is numbered behind what is held, and gone from the disk once it is in Kafka."""
+    kafka = MemoryKafka()
+    async with Dying(tmp_path, MemoryPublisher(kafka, ACCOUNT)) as relay:
+        await relaying(relay)
+        first, second = without_acknowledgement(0, 1), without_acknowledgement(2)
+        await relay.arrived(first)
+        await relay.received(first)
+        assert files(tmp_path) == []
+        await relay.arrived(second)
+        [kept] = await InFlight(tmp_path, ACCOUNT).names()
+        batch = await InFlight(tmp_path, ACCOUNT).read(kept)
+        assert batch is not None
+        assert batch.first_sequence == 2
+        await relay.received(second)
+    assert sequences(kafka) == [b"0", b"1", b"2"]
+    assert files(tmp_path) == []
+
+
+async def test_what_arrived_for_a_session_that_nobody_goes_on_with(tmp_path: Path) -> None:
+    """Batches of a session whose position never got to Kafka are published all the same, in transactions of a chunk."""
+    kafka, store = MemoryKafka(), InFlight(tmp_path, ACCOUNT)
+    await store.write("gone", 7, 1.0, [("/v2/me/outbound", bytes(body(number))) for number in range(4500)])
+    async with Dying(tmp_path, MemoryPublisher(kafka, ACCOUNT)):
+        pass
+    assert references(kafka) == [str(number) for number in range(4500)]
+    assert sequences(kafka) == [b"%d" % (7 + number) for number in range(4500)]
+    assert await store.names() == []
+
+
+async def test_a_file_that_says_more_than_kafka_knows(tmp_path: Path) -> None:
+    """A file whose sequence lies ahead of the position, because one before it is missing, is published whole."""
+    kafka = MemoryKafka()
+    async with Dying(tmp_path, MemoryPublisher(kafka, ACCOUNT)) as relay:
+        await relaying(relay)
+    await InFlight(tmp_path, ACCOUNT).write("c", 1 << 53, 1.0, [("/x", bytes(body(number))) for number in range(3)])
+    async with Dying(tmp_path, MemoryPublisher(kafka, ACCOUNT)):
+        pass
+    assert references(kafka) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no batch", bytes(100)])
+async def test_a_damaged_file_does_not_hide_the_others(tmp_path: Path, content: bytes) -> None:
+    """A start passes over a damaged file, publishes the others, and relays."""
+    kafka, store = MemoryKafka(), InFlight(tmp_path, ACCOUNT)
+    name = await store.write("c", 0, 1.0, [])
+    (tmp_path / name).write_bytes(content)
+    await store.write("c", 0, 1.0, [("/x", bytes(body(1)))])
+    async with Dying(tmp_path, MemoryPublisher(kafka, ACCOUNT)) as relay:
+        await relaying(relay)
+    assert references(kafka) == ["1"]
 
 
 async def test_a_full_disk_does_not_stop_the_flow(tmp_path: Path) -> None:
-    """An in-flight file that can't be written is a weaker guarantee, told as such, and no reason to lose the batch."""
-    kafka = MemoryKafka()
-    http = HttpSession("http://127.0.0.1:9", request_timeout=1)
-    async with http:
-        relay = Relay(
-            OPTIONS,
-            http,
-            NoCredentials(),
-            MemoryPublisher(kafka, ACCOUNT),
-            in_flight=InFlight(tmp_path / "missing", ACCOUNT),
-        )
-        await relay.begin()
-        await relay.opened(Opening("c", resumed=False, ack_extension=False, reason="start"))
-        body = msgspec.Raw(b'{"messageType":"OutboundRecordMessage","referenceId":"7"}')
-        await relay.received(Batch("c", None, None, [Event("/v2/me/outbound", body)], time.time()))
-    assert references(kafka) == ["7"]
-    assert relay.weakness == "in-flight-unwritable"
+    """Files that can't be written are a weaker guarantee, told until it is over, and no reason to lose a batch."""
+    kafka, directory = MemoryKafka(), tmp_path / "state"
+    async with Dying(directory, MemoryPublisher(kafka, ACCOUNT)) as relay:
+        await relaying(relay)
+        for number in range(3):
+            batch = without_acknowledgement(number)
+            await relay.arrived(batch)
+            await relay.received(batch)
+            assert relay.weakness == "in-flight-unwritable"
+        directory.mkdir()
+        await relay.received(without_acknowledgement(3))
+        assert relay.weakness is None
+        await relay.arrived(batch := without_acknowledgement(4))
+        shutil.rmtree(directory)
+        await relay.received(batch)
+        assert relay.weakness == "in-flight-unwritable"
+    assert references(kafka) == ["0", "1", "2", "3", "4"]
+    assert sequences(kafka) == [b"0", b"1", b"2", b"3", b"4"]
