@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES: Final = 128 << 20
 """Default of `web_services.max_reply_bytes`."""
+PIECE: Final = 1 << 20
+"""Bytes: aiohttp would let its buffer grow to what is asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class IncomingReply:
         self._failure = failure
 
     async def part(self, size: int, *, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- names the failure
-        """Return the next `size` bytes or somewhat more, or fewer where the body ends; b"" after its end.
+        """Return the next `size` bytes, or fewer where the body ends; b"" after its end.
 
         Args:
             size: how many bytes to wait for.
@@ -63,7 +65,7 @@ class IncomingReply:
         pieces, length = [], 0
         try:
             async with asyncio.timeout_at(self._until if timeout is None else _now() + timeout):
-                while length < size and (piece := await self._content.readany()):
+                while piece := await self._content.read(min(size - length, PIECE)):
                     pieces.append(piece)
                     length += len(piece)
                     if not self._content.at_eof():

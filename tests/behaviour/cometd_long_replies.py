@@ -51,7 +51,7 @@ class LongReplyRules(OnAnUpstream):
         assert [batch.offset for batch in parts] == offsets
         await upstream.publish(OUTBOUND, 20_001)
         await listener.has_kept(0, *EVENTS, 20_001)
-        assert (len(listener.sink.openings), listener.handshakes) == (1, 1)
+        assert len(listener.sink.openings) == 1
 
     async def test_a_reply_that_is_cut_in_the_middle(
         self, upstream: Upstream, proxy: FaultProxy, listener: Listener
@@ -63,7 +63,7 @@ class LongReplyRules(OnAnUpstream):
         await listener.has_kept(0, *EVENTS)
         assert proxy.faults.struck == {"cut-reply": 2}
         assert any(batch.more for batch in listener.sink.batches)
-        assert (len(listener.sink.openings), listener.handshakes) == (1, 1)
+        assert len(listener.sink.openings) == 1
 
     async def test_a_long_reply_to_something_else(
         self, upstream: Upstream, proxy: FaultProxy, listener: Listener
@@ -110,7 +110,7 @@ class LongReplyRules(OnAnUpstream):
         assert listener.session.status.state is State.HOLDING
         listener.sink.open()
         await listener.has_kept(0, *EVENTS)
-        assert (len(listener.sink.openings), listener.handshakes) == (1, 1)
+        assert len(listener.sink.openings) == 1
 
     @pytest.mark.parametrize("step", ["give_up", "repoll"])
     async def test_the_watchdog_in_the_middle(self, upstream: Upstream, listener: Listener, step: str) -> None:
@@ -136,7 +136,7 @@ class LongReplyRules(OnAnUpstream):
         await upstream.publish(OUTBOUND, 2)
         await listener.has_kept(1, 2)
         await eventually(lambda: listener.session.status.state is State.CONNECTED)
-        assert (len(listener.sink.openings), listener.handshakes) == (1, 1)
+        assert len(listener.sink.openings) == 1
 
     @pytest.mark.parametrize("on", ["handshake", "subscribe"])
     async def test_a_first_reply_without_end(self, upstream: Upstream, proxy: FaultProxy, on: str) -> None:
