@@ -2,7 +2,8 @@
 
 from bridge.cometd.backoff import Backoff, RenewalGuard
 from bridge.cometd.batch import Batch, Event, Opening, Resume, Sink
-from bridge.cometd.http import NO_HEADERS, Credentials, HttpReply, HttpSession
+from bridge.cometd.http import NO_HEADERS, Credentials, HttpSession
+from bridge.cometd.incoming import HttpReply
 from bridge.cometd.route import Route
 from bridge.cometd.session import CometdSession
 from bridge.cometd.status import SessionStatus, State

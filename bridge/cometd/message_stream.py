@@ -90,7 +90,7 @@ class MessageStream:
                 break
             comma = self._comma_before(at)
             if comma > 0:
-                messages = decode_prefix(b"[%b]" % memoryview(self._rest)[:comma])
+                messages = decode_prefix(b"".join((b"[", memoryview(self._rest)[:comma], b"]")))
                 if messages is not None:
                     self._take(comma + 1)
                     return messages

@@ -240,7 +240,7 @@ class _Replies:
     def __init__(self, payload: Payload, odd: Callable[[str], None]) -> None:
         self._odd = odd
         self._channel = payload[0]["channel"]
-        self._asked = {(message["channel"], message["id"]) for message in payload}
+        self._asked = [(message["channel"], message["id"]) for message in payload]
         self.own: dict[str, Any] | None = None
         """The reply to the payload's first message."""
         self.others: list[dict[str, Any]] = []
