@@ -62,7 +62,22 @@ class IncomingReply:
         Raises:
             ExchangeFailed: as `HttpSession.request`.
         """
-        pieces, length = [], 0
+        return b"".join(await self._pieces(size, timeout))
+
+    async def whole(self) -> HttpReply:
+        """Read the rest of the body, and return the reply.
+
+        Raises:
+            ExchangeFailed: `reply-too-large`, and as `HttpSession.request`.
+        """
+        pieces = await self._pieces(self.limit + 1, None)
+        if sum(map(len, pieces)) > self.limit:
+            raise too_large(self.limit)
+        return HttpReply(self.status, self.headers, b"".join(pieces))
+
+    async def _pieces(self, size: int, timeout: float | None) -> list[bytes]:  # noqa: ASYNC109 -- as `part`
+        pieces: list[bytes] = []
+        length = 0
         try:
             async with asyncio.timeout_at(self._until if timeout is None else _now() + timeout):
                 while piece := await self._content.read(min(size - length, PIECE)):
@@ -72,18 +87,7 @@ class IncomingReply:
                         await asyncio.sleep(0)  # a small compressed piece can fill the buffer for long without a wait
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise self._failure(error) from None
-        return b"".join(pieces)
-
-    async def whole(self) -> HttpReply:
-        """Read the rest of the body, and return the reply.
-
-        Raises:
-            ExchangeFailed: `reply-too-large`, and as `HttpSession.request`.
-        """
-        body = await self.part(self.limit + 1)
-        if len(body) > self.limit:
-            raise too_large(self.limit)
-        return HttpReply(self.status, self.headers, body)
+        return pieces
 
 
 def too_large(limit: int) -> ExchangeFailed:
