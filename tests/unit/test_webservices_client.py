@@ -136,3 +136,15 @@ async def test_voice_session_can_be_refused() -> None:
     async with client_to(Scripted(500, '{"statusCode":4}')) as (client, _):
         with pytest.raises(UpstreamRejected):
             await client.start_voice_session()
+
+
+async def test_a_reply_without_end_is_an_invalid_one() -> None:
+    """A reply longer than the limit is an unusable reply like others, and the request may have been acted upon."""
+    async with (
+        ScriptedUpstream(gets=[TOKEN], posts=[Scripted(body=" " * 2_000_000)]) as upstream,
+        HttpSession(upstream.url, request_timeout=5, max_reply_bytes=1_000_000) as http,
+    ):
+        login = Login(http, account="a", username="agent", password="secret", request_timeout=5, retry_interval=60)
+        client = WebServicesClient(http, login, account="a", request_timeout=5)
+        with pytest.raises(UpstreamInvalidReply, match="too much"):
+            await client.forward(PATH, {})
