@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 MISMATCHED: Final = "mismatched-reply"
 """The reason of a reply that is not to what was asked."""
+UNNUMBERED: Final = frozenset({MISMATCHED, "acknowledgement-unusable"})
+"""Reasons for which nobody knows whether the server sends again what was handed over while the reply was on the wire."""
 DISPLACED: Final = "http-408"
 """How the server ends a poll when a newer one of the same session has come (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
@@ -86,8 +88,8 @@ class Polling:
             except (ExchangeFailed, UpstreamError) as failure:
                 await self._arrive(getattr(failure, "events", ()))
                 await self._hand_over_waiting()
-                if self._handed and _reason(failure) == MISMATCHED:
-                    self._lost = MISMATCHED
+                if self._handed and _reason(failure) in UNNUMBERED:
+                    self._lost = _reason(failure)
                 self._vitals.disconnected(State.RETRYING, _reason(failure))
                 if _reason(failure) == DISPLACED:
                     await self._wiring.sink.displaced()
@@ -158,11 +160,8 @@ class Polling:
         now = time.time()
         self._vitals.subscriptions(reply.others)
         self._vitals.connected()
-        number, handed = self._wiring.acks.number_of(reply), self._handed
-        suspect = handed > 0 and number is None and base is not None
-        if suspect:  # the sink took the reply's parts for what the server sends again: now nobody knows
-            self._lost = MISMATCHED
-        batch = Batch(self._session(), base, number, reply.events, now, offset=handed, more=suspect)
+        number = self._wiring.acks.number_of(reply)
+        batch = Batch(self._session(), base, number, reply.events, now, offset=self._handed)
         if batch.events and not batch.sent_again:
             await self._arrive(batch.events)
         else:
