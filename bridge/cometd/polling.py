@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 MISMATCHED: Final = "mismatched-reply"
 """The reason of a reply that is not to what was asked."""
 UNNUMBERED: Final = frozenset({MISMATCHED, "acknowledgement-unusable"})
-"""Reasons for which nobody knows whether the server sends again what was handed over while the reply was on the wire."""
+"""Reasons that leave it open whether the server sends again what was handed over of the reply already."""
 DISPLACED: Final = "http-408"
 """How the server ends a poll when a newer one of the same session has come (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
