@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from bridge.cometd import Batch, CometdSession, Event, Resume
+from bridge.delivery import revise_nothing
 from bridge.events import JSON
 from bridge.numbering import NOWHERE, Step, start_of, steps
 from bridge.observability import metrics
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.cometd import Credentials, HttpSession, Opening, Options
-    from bridge.delivery import InFlight, Position, Publisher
+    from bridge.delivery import InFlight, Position, Publisher, Revise
     from bridge.events import Encoding, Record
     from bridge.privacy import Concealment
     from bridge.translation import Translation
@@ -62,6 +63,9 @@ class Correlation(Protocol):
 
     records: list[Record]
     """To be published in the events' own transaction."""
+
+    def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
+        """Take note that a dead letter stands for a record; see `bridge.delivery.Revise`."""
 
     def committed(self) -> None:
         """Take note that the transaction is committed."""
@@ -206,7 +210,7 @@ class Relay:
         due = bool(records or self._changes.records) or step.position.last_reply_at - self._noted_at >= REFRESH
         if due:
             position = msgspec.structs.replace(step.position, cookies=self._http.cookies())
-            await self._publisher.publish([*self._changes.records, *records], position)
+            await self._publisher.publish([*self._changes.records, *records], position, _revise(match))
             self._changes.records.clear()
             self._noted_at = position.last_reply_at
         self._position = step.position
@@ -271,6 +275,12 @@ class Relay:
             step = Step(events, first_sequence + first, self._position)
             translation = self._translate(batch.client_id, step, batch.received_at)
             match = await self._match(translation)
-            await self._publisher.publish(translation.records + (match.records if match else []), self._position)
+            await self._publisher.publish(
+                translation.records + (match.records if match else []), self._position, _revise(match)
+            )
             if match is not None:
                 match.committed()
+
+
+def _revise(match: Correlation | None) -> Revise:
+    return revise_nothing if match is None else match.revise

@@ -243,7 +243,11 @@ class Operations(Section):
     async_max_age: Seconds = 3600
     """Seconds after which an operation that a crash left behind is no longer forwarded."""
     view_limit: Annotated[int, Field(ge=1)] = 100_000
-    """Operations that GET /operations knows; the oldest make room."""
+    """Operations that GET /operations knows; the oldest that have ended make room. Where as many are pending, callers
+    get 429."""
+    view_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
+    """Bytes of memory for the operations that GET /operations knows, about; the same bound as `view_limit`, whichever
+    is reached first. An operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
     view_age: Seconds = 86_400
     """Seconds that GET /operations knows an operation for, once it has ended."""
 

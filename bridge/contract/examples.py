@@ -103,6 +103,7 @@ _OPERATION: Final = {
     "upstream": {"httpStatus": 200, "statusCode": 0, "statusMessage": None},
     "acknowledgementId": f"{_SESSION}-17",
     "acknowledgementKey": _RECORD_KEY,
+    "acknowledgementTopic": None,
     "late": False,
     "userEventId": None,
     "latencyMs": 96,

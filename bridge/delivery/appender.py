@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from bridge.delivery.batches import DEAD_LETTERS, MAX_VALUE, batches, without_refused
+from bridge.delivery.batches import MAX_VALUE, batches, without_refused
 from bridge.delivery.failures import FAILURES, TOO_LARGE, reason
 from bridge.delivery.producer import BatchRefused, Producer, answered
 from bridge.delivery.topics import create_missing_topics, topic_name
 from bridge.errors import KafkaUnavailable
-from bridge.events import JSON, dead_letter
+from bridge.events import DEAD_LETTERS, JSON, dead_letter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

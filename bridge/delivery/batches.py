@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.delivery.partition import partition_of
+from bridge.events import DEAD_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bridge.delivery.failures import Refusal
     from bridge.events import Record
 
-DEAD_LETTERS: Final = "dead-letters.v1"
 MAX_VALUE: Final = 8 << 20
 """Bytes of a value over which a record is not even sent: brokers close a connection that asks for too much instead of
 refusing the record. Under it the topic's own limit decides (`max.message.bytes`, by default 1 MiB)."""

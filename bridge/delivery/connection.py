@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.conn import collect_hosts, create_conn
 
 from bridge import tls
-from bridge.delivery.failures import FAILURES, reason
+from bridge.delivery.failures import FAILURES, client_faults, reason
 
 if TYPE_CHECKING:
     from bridge.settings import Kafka
@@ -55,7 +55,8 @@ async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
             arguments = connection(settings)
             for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers"), randomize=False):
                 try:
-                    opened = await create_conn(host, port, **arguments)
+                    with client_faults():
+                        opened = await create_conn(host, port, **arguments)
                 except FAILURES as error:
                     told = told or _first_words(error, settings)
                 else:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bridge.delivery import unreadable
 from bridge.delivery.connection import connection
+from bridge.delivery.failures import guarded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
 CLOSE_TIMEOUT: Final = 2.0
 log = structlog.get_logger(__name__)
+PARTITION_BYTES: Final = 1 << 20
+"""Of one partition in one fetch, compressed, unless one batch has more."""
+FETCH_BYTES: Final = 8 << 20
+"""Of one fetch from a broker, compressed."""
+unreadable.install()
 
 
 @asynccontextmanager
@@ -32,16 +39,20 @@ async def consumer(
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or a topic doesn't exist.
     """
-    client = AIOKafkaConsumer(
-        *topics,
-        **connection(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level=isolation,
-        auto_offset_reset="earliest",
-        check_crcs=settings.check_crcs,
-        fetch_max_wait_ms=wait_ms,
-        fetch_min_bytes=least_bytes,
+    client: AIOKafkaConsumer = guarded(
+        AIOKafkaConsumer(
+            *topics,
+            **connection(settings),
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level=isolation,
+            auto_offset_reset="earliest",
+            check_crcs=settings.check_crcs,
+            fetch_max_wait_ms=wait_ms,
+            fetch_min_bytes=least_bytes,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_BYTES,
+        )
     )
     try:
         async with asyncio.timeout(settings.request_timeout):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+import inspect
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from aiokafka import errors as kafka
 
@@ -10,8 +12,10 @@ from bridge import tls
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
+Client = TypeVar("Client")
 Refusal: TypeAlias = Literal["too-large", "refused"]
 TOO_LARGE: Final = "too-large"
 REFUSED: Final = "refused"
@@ -28,9 +32,57 @@ class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
 # aiokafka 0.14 knows no code above 79 and would report an unknown error.
 kafka.kafka_errors.setdefault(InvalidRecord.errno, InvalidRecord)
 
-# aiokafka's state machines assert, and its client looks up connections that may just have gone (KeyError): that costs
-# the producer, never the relay.
-FAILURES: Final = (kafka.KafkaError, KafkaUnavailable, OSError, TimeoutError, AssertionError, KeyError)
+FAILURES: Final = (kafka.KafkaError, KafkaUnavailable, OSError, TimeoutError)
+"""What an exchange with Kafka may raise where every call of aiokafka is `guarded`. Anything else is a bug of ours."""
+
+
+class ClientFault(kafka.KafkaError):  # type: ignore[misc]
+    """aiokafka ran into a state of its own that it did not expect: that costs the client, never the relay."""
+
+
+class _Guarded:
+    def __init__(self, client: object) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._client, name)
+        if inspect.iscoroutinefunction(attribute):
+            return _guarded_coroutine(attribute)
+        return _guarded_call(attribute) if inspect.ismethod(attribute) else attribute
+
+
+def guarded(client: Client) -> Client:
+    """Return an aiokafka client whose methods raise `ClientFault` for its AssertionErrors and KeyErrors.
+
+    Its state machines assert (`transaction_manager.py`, `message_accumulator.py`), and it looks up connections and
+    partitions that may just have gone (`client.py`, `subscription_state.py`; aiokafka 0.14).
+    """
+    return cast("Client", _Guarded(client))
+
+
+@contextmanager
+def client_faults() -> Iterator[None]:
+    """Turn aiokafka's AssertionErrors and KeyErrors into `ClientFault`; nothing of ours may run in the body."""
+    try:
+        yield
+    except (AssertionError, KeyError) as error:
+        raise ClientFault(type(error).__name__) from error
+
+
+def _guarded_coroutine(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def call(*arguments: Any, **named: Any) -> Any:
+        with client_faults():
+            return await method(*arguments, **named)
+
+    return call
+
+
+def _guarded_call(method: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        with client_faults():
+            return method(*arguments, **named)
+
+    return call
 
 
 def refusal(error: BaseException) -> Refusal | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     from bridge.settings import Kafka
+
+    Take: TypeAlias = Callable[[Sequence[bytes]], Awaitable[int | None]]
+    """Takes values; returns the index of the first one that it wants again after a rewind, None without one."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +51,14 @@ class Follower:
         self._topic = topic_name(settings, topic)
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
+        self._again: dict[TopicPartition, int] = {}
+        """The offsets to go on from after a rewind."""
+        self._rewound = False
         self._client: AIOKafkaConsumer | None = None
         self._handed_over = asyncio.Event()
         """Set each time that all which was fetched is handed over."""
 
-    async def run(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
+    async def run(self, take: Take, caught_up: Callable[[], None]) -> None:
         """Hand over the values, in order within each partition; call `caught_up` at what was the end at the start.
 
         Never returns. After an outage it goes on where it was, so no value comes twice. A topic that doesn't exist, or
@@ -73,7 +79,14 @@ class Follower:
                 if denials == DENIALS and not self._caught_up:
                     self._caught_up = True
                     caught_up()
+            else:  # rewound
+                self._client = None
+                backoff = Backoff(cap=2.0)
             await asyncio.sleep(backoff.next_delay())
+
+    def rewind(self) -> None:
+        """Have `run` go on from the first values that are wanted again, and call `caught_up` again."""
+        self._rewound = True
 
     async def catch_up(self) -> None:
         """Return once all that the topic has at this moment is handed over, while `run` runs.
@@ -92,7 +105,11 @@ class Follower:
         except FAILURES as error:
             raise KafkaUnavailable(reason(error)) from None
 
-    async def _follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
+    async def _follow(self, take: Take, caught_up: Callable[[], None]) -> None:
+        if self._rewound:
+            self._rewound = self._caught_up = False
+            self._next |= self._again
+            self._again.clear()
         if self._settings.create_topics and not self._next:
             # Before any consumer asks for it: a broker that creates topics by itself makes them with its own settings.
             await create_missing_topics(self._settings)
@@ -106,13 +123,16 @@ class Follower:
             self._client = client
             loop = asyncio.get_running_loop()
             moved_at = loop.time()
-            while True:
+            while not self._rewound:
                 if not self._caught_up and (not await _remaining(client, ends) or loop.time() - moved_at > STANDSTILL):
                     self._caught_up = True
                     caught_up()
                 fetched = await client.getmany(timeout_ms=POLL_MS)
                 for place, records in fetched.items():
-                    await take([record.value for record in records if record.value is not None])
+                    told = [record for record in records if record.value is not None]
+                    again = await take([record.value for record in told])
+                    if again is not None:
+                        self._again.setdefault(place, told[again].offset)
                     self._next[place] = records[-1].offset + 1
                     moved_at = loop.time()
                 self._handed_over.set()

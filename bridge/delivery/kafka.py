@@ -38,6 +38,7 @@ from bridge.delivery.failures import FAILURES, TOO_LARGE, fenced, reason
 from bridge.delivery.partition import partition_of
 from bridge.delivery.position_reader import newest_value
 from bridge.delivery.producer import MAX_BATCH, BatchRefused, Producer, answered
+from bridge.delivery.publisher import revise_nothing
 from bridge.delivery.seal import Seal, Unsealable, derive
 from bridge.delivery.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
 from bridge.delivery.stored_position import (
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from bridge.delivery.batches import Batch
     from bridge.delivery.failures import Refusal
     from bridge.delivery.position import Position
+    from bridge.delivery.publisher import Revise
     from bridge.events import Encoding, Record
     from bridge.settings import Kafka
 
@@ -114,7 +116,7 @@ class KafkaPublisher:
                 await self._failed(error)
             await asyncio.sleep(backoff.next_delay())
 
-    async def publish(self, records: Sequence[Record], position: Position) -> None:
+    async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
         """See `Publisher.publish`."""
         if self.state is FENCED:
             raise Fenced(f"account {self._account}: {FENCED.reason}")
@@ -122,7 +124,7 @@ class KafkaPublisher:
             raise RuntimeError("publish() before start()")
         self._turns += 1
         stored = seal_position(position, self._seal, owner=self._owner, turn=self._turns)
-        turn = Turn(self._account, records, stored, self._position_partition, self._encoding)
+        turn = Turn(self._account, records, stored, self._position_partition, self._encoding, revise=revise)
         backoff = Backoff()
         while True:
             try:

@@ -14,8 +14,9 @@ from bridge.errors import KafkaUnavailable
 from bridge.events import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
+    from bridge.delivery.follower import Take
     from bridge.delivery.memory import MemoryKafka
     from bridge.events import Encoding, Record
     from bridge.settings import Kafka
@@ -33,6 +34,9 @@ class Place(NamedTuple):
 class Ledger(Protocol):
     """Appends to Kafka without a transaction, and follows one topic."""
 
+    topic: str
+    """The whole name of the topic that it follows."""
+
     async def append(self, records: Sequence[Record]) -> None:
         """Return once the records are durable, in order. Used by one task at a time.
 
@@ -40,8 +44,11 @@ class Ledger(Protocol):
             KafkaUnavailable: not within a deadline; some may be there nevertheless.
         """
 
-    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
-        """Hand over the topic's values, old and new, for ever; call `caught_up` at what is now the end."""
+    async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
+        """Hand over the topic's values, old and new, for ever; call `caught_up` at what is now the end.
+
+        `take` returns the index of the first value that it wants again after `rewind`, None where it wants none.
+        """
 
     async def catch_up(self) -> None:
         """Return once `follow` has handed over all that the topic has at this moment.
@@ -49,6 +56,9 @@ class Ledger(Protocol):
         Raises:
             KafkaUnavailable: not within a deadline.
         """
+
+    def rewind(self) -> None:
+        """Have `follow` go on from the first values that are wanted again, and call `caught_up` again."""
 
     def place(self, topic: str, key: str) -> Place:
         """Tell where the record of a topic (without the prefix) with that key lies."""
@@ -74,6 +84,7 @@ class KafkaLedger:
         age: float = math.inf,
     ) -> None:
         self._settings = settings
+        self.topic = topic_name(settings, topic)
         self._appender = Appender(settings, encoding)
         self._follower = Follower(settings, topic, age)
         self._partitions: dict[str, int] = {}
@@ -86,13 +97,17 @@ class KafkaLedger:
             self._partitions[self._unplaced[-1]] = await self._appender.partitions(self._unplaced[-1])
             self._unplaced.pop()
 
-    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
+    async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
         """See `Ledger.follow`."""
         await self._follower.run(take, caught_up)
 
     async def catch_up(self) -> None:
         """See `Ledger.catch_up`."""
         await self._follower.catch_up()
+
+    def rewind(self) -> None:
+        """See `Ledger.rewind`."""
+        self._follower.rewind()
 
     def place(self, topic: str, key: str) -> Place:
         """See `Ledger.place`."""
@@ -109,8 +124,11 @@ class MemoryLedger:
 
     def __init__(self, kafka: MemoryKafka, topic: str) -> None:
         self._kafka = kafka
-        self._topic = topic
+        self.topic = topic
         self._read = 0
+        self._behind = True
+        self._rewound = False
+        self._again: int | None = None
 
     async def append(self, records: Sequence[Record]) -> None:
         """See `Ledger.append`."""
@@ -118,17 +136,22 @@ class MemoryLedger:
             raise KafkaUnavailable("kafka unreachable")
         self._kafka.records.extend(records)
 
-    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
+    async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
         """See `Ledger.follow`."""
         await self._kafka.available.wait()
-        self._read = 0
-        behind = True
+        self._read, self._behind = 0, True
         while True:
-            fresh = self._kafka.records[self._read :]
-            await take([record.value for record in fresh if record.topic == self._topic])
+            start, fresh = self._read, self._kafka.records[self._read :]
+            places = [start + place for place, record in enumerate(fresh) if record.topic == self.topic]
+            again = await take([self._kafka.records[place].value for place in places])
             self._read += len(fresh)
-            if behind:
-                behind = False
+            if again is not None and self._again is None:
+                self._again = places[again]
+            if self._rewound:
+                self._rewound, self._behind = False, True
+                self._read, self._again = self._read if self._again is None else self._again, None
+            elif self._behind:
+                self._behind = False
                 caught_up()
             await asyncio.sleep(MEMORY_POLL)
 
@@ -139,6 +162,10 @@ class MemoryLedger:
         end = len(self._kafka.records)
         while self._read < end:  # noqa: ASYNC110 -- `follow` polls as well
             await asyncio.sleep(MEMORY_POLL)
+
+    def rewind(self) -> None:
+        """See `Ledger.rewind`."""
+        self._rewound = True
 
     def place(self, topic: str, key: str) -> Place:  # noqa: ARG002 -- one partition
         """See `Ledger.place`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bridge.delivery.failures import TOO_LARGE
+from bridge.delivery.publisher import revise_nothing
 from bridge.delivery.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
 from bridge.errors import Fenced
 from bridge.events import JSON, Record, dead_letter
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.delivery.position import Position
+    from bridge.delivery.publisher import Revise
     from bridge.events import Encoding
 
 UNAVAILABLE = PublisherState(connected=False, reason="kafka unreachable")
@@ -60,13 +62,19 @@ class MemoryPublisher:
         self._epoch = self.kafka.epochs[self._account]
         return self.position
 
-    async def publish(self, records: Sequence[Record], position: Position) -> None:
+    async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
         """See `Publisher.publish`."""
         if not self._epoch:
             raise RuntimeError("publish() before start()")
         await self._wait_available()
         await self.confirm()
-        self.kafka.records.extend(self._fitting(record, position.last_reply_at) for record in records)
+        revised: dict[int, Record] = {}
+        fitting = []
+        for record in records:
+            fitting.append(self._fitting(record, position.last_reply_at))
+            if fitting[-1] is not record and (pair := revise(record, fitting[-1])) is not None:
+                revised[id(pair[0])] = pair[1]
+        self.kafka.records.extend(revised.get(id(record), record) for record in fitting)
         self.kafka.positions[self._account] = position
 
     async def confirm(self) -> None:

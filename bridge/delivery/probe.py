@@ -12,7 +12,7 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 
 from bridge.delivery.connection import connection, connection_trouble
-from bridge.delivery.failures import FAILURES, reason
+from bridge.delivery.failures import FAILURES, guarded, reason
 from bridge.delivery.rights import creation_refusals, may_use, view_cluster
 from bridge.delivery.topics import transactional_id_of
 from bridge.settings import Delivery
@@ -59,7 +59,7 @@ class KafkaProbe:
             await asyncio.sleep(INTERVAL)
 
     async def _ask_on(self) -> None:
-        client = AIOKafkaClient(**connection(self._settings))
+        client = guarded(AIOKafkaClient(**connection(self._settings)))
         try:
             async with asyncio.timeout(DEADLINE):
                 await client.bootstrap()

@@ -16,7 +16,7 @@ from aiokafka.producer import sender
 
 from bridge.delivery.connection import connection, milliseconds
 from bridge.delivery.discard import discard
-from bridge.delivery.failures import refusal
+from bridge.delivery.failures import client_faults, guarded, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Producer:
         self.committing = False
         """Whether the outcome of the transaction is open: the request to commit it may have been sent."""
         self._topic_timeout = settings.request_timeout / 2
-        self._kafka: Any = AIOKafkaProducer(
+        self._client: Any = AIOKafkaProducer(
             **connection(settings),
             acks="all",
             enable_idempotence=True,
@@ -61,6 +61,7 @@ class Producer:
             max_batch_size=MAX_BATCH,
             retry_backoff_ms=50,
         )
+        self._kafka: Any = guarded(self._client)
 
     async def start(self) -> None:
         """Connect. With a transactional id this fences every earlier producer and settles its open transaction."""
@@ -119,7 +120,7 @@ class Producer:
 
     async def discard(self) -> None:
         """Throw the producer away: every task ends, every connection closes, an open transaction stays for the next."""
-        await discard(self._kafka)
+        await discard(self._client)
 
 
 async def answered(sent: Sequence[tuple[Batch, asyncio.Future[Any]]]) -> None:
@@ -141,7 +142,8 @@ async def answered(sent: Sequence[tuple[Batch, asyncio.Future[Any]]]) -> None:
     if refused:
         raise BatchRefused(refused)
     if failure is not None:
-        raise failure
+        with client_faults():
+            raise failure
 
 
 def _look_at(future: asyncio.Future[Any]) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bridge.delivery.position import Position
     from bridge.delivery.state import PublisherState
     from bridge.events import Record
+
+
+Revise: TypeAlias = "Callable[[Record, Record], tuple[Record, Record] | None]"
+"""Hears of a record and of the dead letter in its place. Returns a record of the same call that tells where the first
+one lies, and what to publish in the place of that record; None where there is none."""
+
+
+def revise_nothing(_: Record, __: Record) -> None:
+    """Be the `Revise` of records that tell nothing of each other."""
 
 
 class Publisher(Protocol):
@@ -27,11 +36,11 @@ class Publisher(Protocol):
         Waits until Kafka is there, however long that takes; `state` says meanwhile why not.
         """
 
-    async def publish(self, records: Sequence[Record], position: Position) -> None:
+    async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
         """Return once `records` and `position` are in Kafka, atomically, and exactly once.
 
         Tries again for as long as Kafka is away. A record that Kafka refuses for itself becomes a dead letter in the
-        same transaction.
+        same transaction, and `revise` hears of it before the transaction is committed.
 
         Raises:
             Fenced: another bridge has taken the account over.

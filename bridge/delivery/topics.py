@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 
 from bridge.delivery.connection import connection
+from bridge.delivery.failures import guarded
 
 if TYPE_CHECKING:
     from bridge.settings import Kafka
@@ -77,7 +78,7 @@ async def create_missing_topics(settings: Kafka) -> None:
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
     """
-    admin = AIOKafkaAdminClient(**connection(settings))
+    admin = guarded(AIOKafkaAdminClient(**connection(settings)))
     try:
         async with asyncio.timeout(settings.request_timeout):
             await admin.start()

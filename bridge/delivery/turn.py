@@ -6,17 +6,19 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bridge.delivery.batches import DEAD_LETTERS, MAX_VALUE, Batch, batches, chunks, placed, without_refused
+from bridge.delivery.batches import MAX_VALUE, Batch, batches, chunks, placed, without_refused
 from bridge.delivery.failures import TOO_LARGE
+from bridge.delivery.publisher import revise_nothing
 from bridge.delivery.stored_position import StoredPosition, encode
 from bridge.delivery.topics import POSITION_TOPIC
 from bridge.errors import KafkaUnavailable
-from bridge.events import JSON, Record, dead_letter
+from bridge.events import DEAD_LETTERS, JSON, Record, dead_letter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bridge.delivery.failures import Refusal
+    from bridge.delivery.publisher import Revise
     from bridge.events import Encoding
 
 
@@ -30,8 +32,13 @@ class Turn:
         stored: StoredPosition,
         partition: int,
         encoding: Encoding = JSON,
+        *,
+        revise: Revise = revise_nothing,
     ) -> None:
         self._encoding = encoding
+        self._revise = revise
+        self._revised: dict[int, tuple[Record, Record]] = {}
+        """By the id of a record that told of a buried one: itself, and the record in its place."""
         self.number = stored.turn
         self.position = Batch(POSITION_TOPIC, partition, [Record(POSITION_TOPIC, account.encode(), encode(stored), [])])
         self.timestamp = time.time_ns() // 1_000_000
@@ -40,7 +47,8 @@ class Turn:
         self._batches: list[Batch] | None = None
         self._records = records
         if any(len(record.value) > MAX_VALUE for record in records):
-            self._records = [self._bury(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
+            kept = [self._bury(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
+            self._records = self._with_revised(kept)
 
     @property
     def topics(self) -> set[str]:
@@ -77,6 +85,8 @@ class Turn:
             if batch is self.position or (batch.topic == DEAD_LETTERS and len(batch.records) == 1):
                 raise KafkaUnavailable(f"kafka refuses a record of {batch.topic}: {why}")
         self._batches = without_refused(self._batches or [], reasons, self._bury)
+        for batch in self._batches:
+            batch.records = self._with_revised(batch.records)
 
     def counts(self) -> Counter[str]:
         """How many records each topic, without the prefix, has got by this call."""
@@ -95,4 +105,11 @@ class Turn:
 
     def _bury(self, record: Record, reason: Refusal) -> Record:
         self.buried[reason] += 1
-        return dead_letter(record, reason, at=self.timestamp / 1000, encoding=self._encoding)
+        letter = dead_letter(record, reason, at=self.timestamp / 1000, encoding=self._encoding)
+        revised = self._revise(record, letter)
+        if revised is not None:
+            self._revised[id(revised[0])] = revised
+        return letter
+
+    def _with_revised(self, records: Sequence[Record]) -> list[Record]:
+        return [self._revised[id(record)][1] if id(record) in self._revised else record for record in records]

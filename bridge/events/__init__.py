@@ -3,8 +3,10 @@
 from bridge.events import acknowledgement, operation, session, unrecognized, user_event
 from bridge.events.acknowledgement import Acknowledgement
 from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
+from bridge.events.dead_letter import TOPIC as DEAD_LETTERS
 from bridge.events.dead_letter import DeadLetter, dead_letter
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
+from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
 from bridge.events.kinds import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.operation import Operation, Status, Upstream, operation_record
@@ -20,7 +22,9 @@ TOPICS = tuple(kind.topic for kind in KINDS)
 
 __all__ = [
     "CONTENT_TYPE",
+    "DEAD_LETTERS",
     "FRAME_BYTES",
+    "INT64_MAX",
     "JSON",
     "KINDS",
     "RECORD_KEY",

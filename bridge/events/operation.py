@@ -65,7 +65,13 @@ class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
         Int64 | None,
         Meta(description="Handle of the record; null where the record is named by phone number."),
     ]
-    request: Annotated[JsonObject, Meta(description="The body that the caller sent; may hold a phone number.")]
+    request: Annotated[
+        JsonObject,
+        Meta(
+            description="The body that the caller sent; may hold a phone number. Of a body of more than 4096 bytes "
+            "only `requested` events have all members; other events may leave out large ones."
+        ),
+    ]
     upstream: Annotated[
         Upstream | None,
         Meta(description="What Web Services answered to the REST call; null before it did."),
@@ -73,6 +79,16 @@ class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     acknowledgement_id: Annotated[str | None, Meta(description="`ce_id` of the acknowledgement event.")] = None
     acknowledgement_key: Annotated[
         str | None, Meta(description="Key of the acknowledgement event, which tells its partition.")
+    ] = None
+    acknowledgement_topic: Annotated[
+        str | None,
+        Meta(
+            description="Topic of the acknowledgement event, without the prefix; null: `acknowledgements.v1`. It is "
+            "`dead-letters.v1` where Kafka refused the acknowledgement: `acknowledgementId` and `acknowledgementKey` "
+            "are those of its dead letter then.",
+            examples=["dead-letters.v1"],
+            extra_json_schema={"default": None},
+        ),
     ] = None
     late: Annotated[
         bool,

@@ -55,6 +55,12 @@ operation_events_waiting = Gauge("bridge_operation_events_waiting", "Operation e
 operation_events_lost = Counter(
     "bridge_operation_events_lost", "Operation events that found no room while Kafka was away"
 )
+operation_events_left_out = Counter(
+    "bridge_operation_events_left_out", "Events of pending operations that found no room in the view; read again later"
+)
+records_unreadable = Counter(
+    "bridge_records_unreadable", "Records on a topic that the bridge reads, passed over as not understood", ("topic",)
+)
 http_request = Histogram(
     "bridge_http_request_seconds",
     "REST requests by route, method and status",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -18,7 +19,7 @@ from bridge.operations.state import event_of
 from bridge.operations.view import Forwarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bridge.events import Operation, Record
     from bridge.operations.forwarding import Forwarding, Verdict
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from bridge.operations.view import OperationsView
 
 log = structlog.get_logger(__name__)
+
+OTHERS: Final = "(other)"
+"""The label of all accounts that only the ledger tells of: anybody who writes to it can name any number of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +43,10 @@ class Run:
     traceparent: str | None
     done: asyncio.Future[OperationView]
     """The operation with Web Services' verdict, or the error that there is instead."""
+    lane: Forwarding | None
+    """Where the run holds a place, for a caller; None without one."""
+    begun: bool = False
+    """Whether a task forwards the operation: that task then ends the run."""
 
 
 class Carrier:
@@ -82,12 +90,40 @@ class Carrier:
         """The time, RFC 3339."""
         return rfc3339(self._clock())
 
-    def announce(self, event: Operation, traceparent: str | None) -> Run:
-        """Note that the operation of a `requested` event is under way, so that nobody begins it a second time."""
+    @contextmanager
+    def announced(self, event: Operation, traceparent: str | None, *, take_place: bool) -> Iterator[Run]:
+        """Note that the operation of a `requested` event is under way, so that no other caller begins it again.
+
+        The body calls `begin`. A body that ends in any way without it gives up the run and its place in the lane, and
+        callers who wait for the run get the same error.
+
+        Args:
+            event: the `requested` event.
+            traceparent: the caller's trace context.
+            take_place: whether the run takes a place in its account's lane, for a caller.
+
+        Raises:
+            Busy: the lane has no place left.
+        """
         done: asyncio.Future[OperationView] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_look_at)
-        run = self.running[event.reference_id] = Run(event, traceparent, done)
-        return run
+        lane = self._lanes[event.account] if take_place else None
+        if lane is not None:
+            lane.enter()
+        run = self.running[event.reference_id] = Run(event, traceparent, done, lane)
+        failure: BaseException = RuntimeError("an announced operation was not begun")
+        try:
+            yield run
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            if not run.begun:
+                self._leave(run)
+                if isinstance(failure, Exception):
+                    done.set_exception(failure)
+                else:
+                    done.cancel()
 
     def begin(self, run: Run, *, persistent: bool) -> None:
         """Forward, beside the caller: an operation does not end because its caller goes away."""
@@ -96,15 +132,13 @@ class Carrier:
         self._view.apply(run.event)
         self._view.forwarded[reference] = Forwarded(self._clock(), run.traceparent)
         self._group.create_task(self._carry(run, persistent=persistent))
+        run.begun = True
 
-    def abandon(self, run: Run, error: BaseException) -> None:
-        """Give a run up that was not begun."""
-        self.running.pop(run.event.reference_id, None)
-        if not run.done.done():
-            if isinstance(error, Exception):
-                run.done.set_exception(error)
-            else:
-                run.done.cancel()
+    def _leave(self, run: Run) -> None:
+        """Give back all that a run holds."""
+        del self.running[run.event.reference_id]
+        if run.lane is not None:
+            run.lane.leave()
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
         """Make the record of an event."""
@@ -118,12 +152,13 @@ class Carrier:
         event = event_of(view, "timed-out", at or self.now())
         self._journal.note(self.record(event))
         self._view.apply(event)
-        metrics.operations.labels(view.account, "timed-out").inc()
+        account = view.account if view.account in self._lanes else OTHERS
+        metrics.operations.labels(account, "timed-out").inc()
 
     async def _carry(self, run: Run, *, persistent: bool) -> None:
         event = run.event
-        lane = self._lanes[event.account]
         try:
+            lane = self._lanes[event.account]
             body = msgspec.json.decode(event.request)
             verdict = await lane.forward(
                 event.operation,
@@ -148,7 +183,7 @@ class Carrier:
             else:
                 run.done.set_result(view)
         finally:
-            del self.running[event.reference_id]
+            self._leave(run)
 
     def _unacknowledged(self, reference: str) -> bool:
         view = self._view.get(reference)

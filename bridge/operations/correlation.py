@@ -11,21 +11,22 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 import structlog
 
 from bridge.events import operation, rfc3339
 from bridge.observability import metrics, tracing
-from bridge.operations.state import event_of
+from bridge.operations.state import Evidence, event_of, told_topic
 from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bridge.events import Operation, Record
     from bridge.operations.journal import Journal
     from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
-    from bridge.operations.view import OperationsView, RecordName
+    from bridge.operations.view import Name, OperationsView
     from bridge.webservices import Message
 
 log = structlog.get_logger(__name__)
@@ -46,8 +47,8 @@ could not be committed either): the acknowledgement matters more than their orde
 class _Early(NamedTuple):
     """An acknowledgement whose operation is not known yet."""
 
-    message: OutboundRecord
-    record: Record
+    notification_type: str | None
+    evidence: Evidence
     at: float
     """Monotonic."""
 
@@ -55,16 +56,45 @@ class _Early(NamedTuple):
 class Correlation:
     """What one turn's acknowledgements mean for the operations."""
 
-    def __init__(self, correlator: Correlator, matches: Sequence[tuple[Operation, Record]]) -> None:
+    def __init__(
+        self, correlator: Correlator, matches: Sequence[tuple[Operation, Record]], early: Mapping[int, str]
+    ) -> None:
         self._correlator = correlator
         self._events = [event for event, _ in matches]
-        causes = [correlator.traceparent(event) for event in self._events]
-        self._turn = tracing.begin("relay turn", "internal", None, links=causes)
-        self._spans = [self._turn]
+        self._matched = {id(record): place for place, (_, record) in enumerate(matches)}
+        self._early = early
+        """The references of acknowledgements that are kept for later, by the id of their record."""
+        self._traces: list[str | None] = []
+        self._spans: list[tracing.Span] = []
         self.records: list[Record] = []
         """To be published in the same transaction as the acknowledgements."""
+        if not matches:
+            return
+        causes = [correlator.traceparent(event) for event in self._events]
+        self._turn = tracing.begin("relay turn", "internal", None, links=causes)
+        self._spans.append(self._turn)
         for (event, record), cause in zip(matches, causes, strict=True):
-            self.records.append(correlator.records.record(event, self._trace(record, cause)))
+            self._traces.append(self._trace(record, cause))
+            self.records.append(correlator.records.record(event, self._traces[-1]))
+
+    def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
+        """Take note that Kafka refused an acknowledgement: its evidence is the dead letter."""
+        evidence = _evidence_in(letter)
+        reference = self._early.get(id(record))
+        if reference is not None:
+            self._correlator.moved(reference, evidence)
+        place = self._matched.get(id(record))
+        if place is None:
+            return None
+        self._events[place] = msgspec.structs.replace(
+            self._events[place],
+            acknowledgement_id=evidence.id,
+            acknowledgement_key=evidence.key,
+            acknowledgement_topic=evidence.topic,
+        )
+        before = self.records[place]
+        self.records[place] = self._correlator.records.record(self._events[place], self._traces[place])
+        return before, self.records[place]
 
     def _trace(self, record: Record, cause: str | None) -> str | None:
         """Let an acknowledgement's record carry the trace of its operation, where there is one; return the same."""
@@ -145,16 +175,22 @@ class Correlator:
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
         """Find the operations that these messages acknowledge, None where there are none; `records` are theirs."""
         if not self._view.awaits(self._account):
-            self._keep_early(messages, records)
-            return None
+            early = self._keep_early(messages, records)
+            return Correlation(self, [], early) if early else None
         matches = list(self._matches(messages, records))
-        self._keep_early(messages, records)
+        early = self._keep_early(messages, records)
         if not matches:
-            return None
+            return Correlation(self, [], early) if early else None
         events = [event for event, _ in matches]
         self._view.settling |= {event.reference_id for event in events}
         await self._settle(events)
-        return Correlation(self, matches)
+        return Correlation(self, matches, early)
+
+    def moved(self, reference: str, evidence: Evidence) -> None:
+        """Take note that an acknowledgement that is kept for later lies somewhere else."""
+        early = self._early.get(reference)
+        if early is not None:
+            self._early[reference] = early._replace(evidence=evidence)
 
     def turned(self) -> None:
         """Take note that a whole reply is in Kafka."""
@@ -169,11 +205,11 @@ class Correlator:
     def learnt(self, view: OperationView) -> None:
         """An operation has become known: its acknowledgement may have come before. Then it goes by the journal."""
         early = self._early.pop(view.reference_id, None)
-        if early is None or not _answers(early.message, view):
+        if early is None or not _answers(early.notification_type, view):
             return
         if self._loaded.is_set() and time.monotonic() - early.at > EARLY_AGE:
             return
-        event = self._acknowledged(view, early.record)
+        event = self._acknowledged(view, early.evidence)
         self._journal.note(self.record(event))
         self.acknowledged(event)
 
@@ -192,11 +228,11 @@ class Correlator:
                     found is not None
                     and found.reference_id not in matched
                     and found.reference_id not in settling
-                    and _answers(message, found)
+                    and _answers(message.notification_type, found)
                     and found.account == self._account
                 ):
                     matched.add(found.reference_id)
-                    yield self._acknowledged(found, record), record
+                    yield self._acknowledged(found, _evidence_in(record)), record
             elif pending and isinstance(message, DeviceUserEvent):
                 found = self._by_record(NOTIFICATIONS.get(message.user_event or ""), message)
                 if found is not None and found.reference_id not in matched:
@@ -208,7 +244,7 @@ class Correlator:
             return None
         for named in (message.record_handle, message.phone_number):
             if named is not None:
-                name: RecordName = (
+                name: Name = (
                     self._account,
                     operation,
                     message.application_id,
@@ -220,18 +256,21 @@ class Correlator:
                     return found
         return None
 
-    def _keep_early(self, messages: Sequence[Message], records: Sequence[Record]) -> None:
+    def _keep_early(self, messages: Sequence[Message], records: Sequence[Record]) -> dict[int, str]:
+        kept: dict[int, str] = {}
         early, now = self._early, time.monotonic()
         newest = -EARLY_AT_ONCE if self._loaded.is_set() else -EARLY_ROOM
         for message, record in zip(messages[newest:], records[newest:], strict=True):
             if isinstance(message, OutboundRecord):
                 reference = message.reference_id
                 if reference is not None and self._view.get(reference) is None:
-                    early[reference] = _Early(message, record, now)
+                    early[reference] = _Early(message.notification_type, _evidence_in(record), now)
+                    kept[id(record)] = reference
         while len(early) > EARLY_ROOM:
             del early[next(iter(early))]
+        return kept
 
-    def _acknowledged(self, view: OperationView, record: Record) -> Operation:
+    def _acknowledged(self, view: OperationView, evidence: Evidence) -> Operation:
         now = self._clock()
         forwarded = self._view.forwarded.get(view.reference_id)
         began = view.began if forwarded is None else forwarded.at
@@ -239,8 +278,9 @@ class Correlator:
             view,
             "acknowledged",
             rfc3339(now),
-            acknowledgement_id=_event_id(record),
-            acknowledgement_key=record.key.decode(),
+            acknowledgement_id=evidence.id,
+            acknowledgement_key=evidence.key,
+            acknowledgement_topic=told_topic(evidence.topic),
             late=view.status == "timed-out",
             latency_ms=max(0, round((now - began) * 1000)),
         )
@@ -275,14 +315,16 @@ class Correlator:
             self._latency.observe(event.latency_ms / 1000)
 
 
-def _answers(message: OutboundRecord, view: OperationView) -> bool:
-    """Whether the message is the operation's own acknowledgement; one without a type has only its reference to tell."""
+def _answers(notification_type: str | None, view: OperationView) -> bool:
+    """Whether it is the operation's own acknowledgement; one without a type has only its reference to tell."""
     if view.status == "acknowledged":
         return False
     known = OUTBOUND_OPERATIONS.get(view.operation)
-    return message.notification_type is None or (
-        known is not None and message.notification_type in known.acknowledgements
-    )
+    return notification_type is None or (known is not None and notification_type in known.acknowledgements)
+
+
+def _evidence_in(record: Record) -> Evidence:
+    return Evidence(id=_event_id(record), key=record.key.decode(), topic=record.topic)
 
 
 def _event_id(record: Record) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -67,8 +66,8 @@ class Forsaken:
         overdue = list(self._overdue())
         for view in overdue:
             self._end(view, rfc3339(view.began + self._limit))
-        for account, operations in Counter(view.account for view in overdue).items():
-            log.warning("operations-forsaken", account=account, operations=operations)
+        if overdue:
+            log.warning("operations-forsaken", operations=len(overdue), accounts=len({one.account for one in overdue}))
 
     def _overdue(self) -> Iterator[OperationView]:
         due = self._clock() - self._limit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.delivery import Backoff
+from bridge.delivery import Backoff, size_of
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 ROOM: Final = 10_000
 """Events that wait while Kafka is away; those beyond it are lost to the ledger, counted and told."""
+ROOM_BYTES: Final = 32 << 20
+"""Bytes of the events that wait, the second bound on them; an event with a large request has up to 150 KB."""
 AT_ONCE: Final = 500
 """Events of one write."""
 APPEND_DEADLINE: Final = 5.0
@@ -51,12 +53,22 @@ class _Entry:
 class Journal:
     """The only writer of this process to the ledger, besides the relays' transactions."""
 
-    def __init__(self, ledger: Ledger, *, room: int = ROOM, append_deadline: float = APPEND_DEADLINE) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        room: int = ROOM,
+        room_bytes: int = ROOM_BYTES,
+        append_deadline: float = APPEND_DEADLINE,
+    ) -> None:
         self._ledger = ledger
         self._room = room
+        self._room_bytes = room_bytes
         self._append_deadline = append_deadline
         self._waiting: deque[_Entry] = deque()
         self._writing: list[_Entry] = []
+        self._bytes = 0
+        """Of all events on their way."""
         self._newest: dict[bytes, _Entry] = {}
         """The last event on its way of each key."""
         self._more = asyncio.Event()
@@ -167,19 +179,27 @@ class Journal:
         self._writing = []
 
     def _add(self, record: Record) -> _Entry | None:
-        if len(self._waiting) >= self._room:
+        size = size_of(record)
+        if len(self._waiting) >= self._room or self._bytes + size > self._room_bytes:
             metrics.operation_events_lost.inc()
             if self._lost == 0:
-                log.error("operation-events-lost", reason="Kafka has been away for too long", room=self._room)
+                log.error(
+                    "operation-events-lost",
+                    reason="Kafka has been away for too long",
+                    room=self._room,
+                    bytes=self._room_bytes,
+                )
             self._lost += 1
             return None
         entry = _Entry(record)
+        self._bytes += size
         self._waiting.append(entry)
         self._newest[record.key] = entry
         self._more.set()
         return entry
 
     def _done(self, entry: _Entry) -> None:
+        self._bytes -= size_of(entry.record)
         if not entry.landed.done():
             entry.landed.set_result(None)
         if self._newest.get(entry.record.key) is entry:

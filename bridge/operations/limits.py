@@ -15,4 +15,5 @@ class Limits:
     forward_deadline: float = 20
     async_max_age: float = 3600
     view_limit: int = 100_000
+    view_bytes: int = 64 << 20
     view_age: float = 86_400

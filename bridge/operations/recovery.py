@@ -85,20 +85,17 @@ class Recovery:
             self._carrier.end(view)
             return
         event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
-        run = self._carrier.announce(event, None)
-        record = self._carrier.record(event)
-        backoff = Backoff()
-        while True:  # the ledger says that it may be a second time, before it is one
-            try:
-                await self._journal.append(record, otherwise=lambda: record)
-            except KafkaUnavailable:
-                await asyncio.sleep(backoff.next_delay())
-            except asyncio.CancelledError as error:
-                self._carrier.abandon(run, error)
-                raise
-            else:
-                break
-        self._carrier.begin(run, persistent=True)
+        with self._carrier.announced(event, None, take_place=False) as run:
+            record = self._carrier.record(event)
+            backoff = Backoff()
+            while True:  # the ledger says that it may be a second time, before it is one
+                try:
+                    await self._journal.append(record, otherwise=lambda: record)
+                except KafkaUnavailable:
+                    await asyncio.sleep(backoff.next_delay())
+                else:
+                    break
+            self._carrier.begin(run, persistent=True)
         await asyncio.wait([run.done])
         failure = run.done.exception()
         if failure is not None:

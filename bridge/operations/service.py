@@ -19,16 +19,17 @@ from bridge.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from bridge.events import Operation, acknowledgement, operation
+from bridge.events import DEAD_LETTERS, Operation, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.carrier import Carrier
 from bridge.operations.correlation import Correlator
 from bridge.operations.forsaken import Forsaken
-from bridge.operations.forwarding import Forwarding, Upstream
+from bridge.operations.forwarding import RETRY_AFTER, Forwarding, Upstream
 from bridge.operations.journal import Journal
-from bridge.operations.records import OperationRecords
+from bridge.operations.records import OperationRecords, fit
 from bridge.operations.recovery import Recovery
-from bridge.operations.state import seconds
+from bridge.operations.requests import digest
+from bridge.operations.state import merge, seconds
 from bridge.operations.submission import referenced
 from bridge.operations.tail import Tail
 from bridge.operations.timeouts import Timeouts
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from bridge.operations.submission import Submission
 
 LEDGER_TOPIC: Final = operation.TOPIC
-PLACED_TOPICS: Final = (acknowledgement.TOPIC,)
+PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)
 LOAD_PATIENCE: Final = 5.0
 """Seconds after the start that operations wait for the ledger to be read: a caller whose call a crash cut repeats it
 now, and must not have it forwarded twice. Then they go through; Kafka may be away."""
@@ -76,7 +77,9 @@ class OperationsService:
         self._ledger = ledger
         self._default = next(iter(clients))
         self._closed = False
-        self._view = OperationsView(limit=limits.view_limit, age=limits.view_age, clock=clock)
+        self._view = OperationsView(
+            limit=limits.view_limit, most_bytes=limits.view_bytes, age=limits.view_age, clock=clock
+        )
         self._journal = Journal(ledger)
         self._records = records or OperationRecords()
         self._tail = Tail(ledger, self._records, self._view, self._learnt)
@@ -147,12 +150,11 @@ class OperationsService:
                 return self._placed(_with_verdict(known))
             run = self._run_of(event)
         if run is None:
-            lane = self._enter(event)
+            self._check_open()
             event = _following(event, self._view.get(event.reference_id))
-            run = self._carrier.announce(event, submission.traceparent)
-            run.done.add_done_callback(lambda _: lane.leave())
-            self._journal.note(self._carrier.record(event, submission.traceparent))
-            self._carrier.begin(run, persistent=False)
+            with self._carrier.announced(event, submission.traceparent, take_place=True) as run:
+                self._journal.note(self._carrier.record(event, submission.traceparent))
+                self._carrier.begin(run, persistent=False)
         return self._placed(await asyncio.shield(run.done))
 
     async def submit_async(self, submission: Submission) -> OperationView:
@@ -178,17 +180,12 @@ class OperationsService:
             run = self._run_of(event)
         if run is not None:  # it has no promise yet, or was not to have one
             return self._placed(await asyncio.shield(run.done))
-        lane = self._enter(event)
+        self._check_open()
         event = _following(event, self._view.get(event.reference_id))
-        run = self._carrier.announce(event, submission.traceparent)
-        run.done.add_done_callback(lambda _: lane.leave())
-        record = self._carrier.record(event, submission.traceparent)
-        try:
+        with self._carrier.announced(event, submission.traceparent, take_place=True) as run:
+            record = self._carrier.record(event, submission.traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, submission.traceparent))
-        except BaseException as error:
-            self._carrier.abandon(run, error)
-            raise
-        self._carrier.begin(run, persistent=True)
+            self._carrier.begin(run, persistent=True)
         view = self._view.get(event.reference_id)
         assert view is not None
         return self._placed(view)
@@ -264,7 +261,7 @@ class OperationsService:
         request = referenced(submission.request)
         assert request.reference_id is not None
         now = self._carrier.now()
-        return Operation(
+        event = Operation(
             reference_id=request.reference_id,
             operation=request.operation_name,
             status="requested",
@@ -276,6 +273,7 @@ class OperationsService:
             request=msgspec.Raw(msgspec.json.encode(request.body())),
             asynchronous=asynchronous,
         )
+        return fit(event)  # nothing is written that can't be read again
 
     async def _ledger_read(self) -> None:
         """Wait until it is known what the ledger knew at the start, but not for long."""
@@ -290,8 +288,8 @@ class OperationsService:
 
     def _run_of(self, event: Operation) -> Run | None:
         run = self._carrier.running.get(event.reference_id)
-        if run is not None and not _same(run.event, event):
-            raise _conflict()
+        if run is not None:
+            _check_same(merge(None, run.event), event)
         return run
 
     async def _known(self, event: Operation) -> OperationView | None:
@@ -322,13 +320,12 @@ class OperationsService:
         """Whether it is durable, and is forwarded without any caller: now, or once a crash's traces are cleared."""
         return view.asynchronous and view.status == "requested" and not self._abandoned(view)
 
-    def _enter(self, event: Operation) -> Forwarding:
+    def _check_open(self) -> None:
         if self._closed:
             raise Busy("The bridge is stopping; nothing was forwarded.", retry_after=1)
         self._records.check()
-        lane = self._lanes[event.account]
-        lane.enter()
-        return lane
+        if self._view.full():
+            raise Busy("Too many operations are pending; nothing was forwarded.", retry_after=RETRY_AFTER)
 
     def _under_way(self, view: OperationView) -> bool:
         """Whether its forwarding is not over, or its acknowledgement is being committed."""
@@ -373,22 +370,10 @@ def _following(event: Operation, known: OperationView | None) -> Operation:
     return msgspec.structs.replace(event, attempt=known.attempt + 1, asynchronous=asynchronous)
 
 
-def _same(one: Operation | OperationView, other: Operation) -> bool:
-    body = one.request if isinstance(one.request, dict) else msgspec.json.decode(one.request)
-    return (one.account, one.record_handle, body) == (
-        other.account,
-        other.record_handle,
-        msgspec.json.decode(other.request),
-    )
-
-
 def _check_same(known: OperationView, event: Operation) -> None:
-    if not _same(known, event):
-        raise _conflict()
-
-
-def _conflict() -> Conflict:
-    return Conflict("The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.")
+    digest_ = digest(bytes(event.request))
+    if (known.account, known.record_handle, known.request_digest) != (event.account, event.record_handle, digest_):
+        raise Conflict("The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.")
 
 
 def _with_verdict(known: OperationView) -> OperationView:

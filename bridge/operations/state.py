@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.events import Operation, Status, Upstream, acknowledgement
+from bridge.operations.requests import LARGEST_KEPT, digest, shortened
 
 PENDING: Final[frozenset[Status]] = frozenset({"requested", "accepted"})
 _RANK: Final[dict[Status, int]] = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
@@ -57,7 +58,9 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str | None
     record_handle: int | None
     request_json: bytes
-    """The body that the caller sent, as JSON."""
+    """The body that the caller sent, as JSON: whole while a process may still have to forward it, else `shortened`."""
+    request_digest: bytes = b""
+    """`digest` of the whole body."""
     sealed_request: str | None = None
     """Where this process can't open it, and `request_json` lacks the phone numbers: then it must not be forwarded."""
     asynchronous: bool = False
@@ -74,7 +77,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def request(self) -> dict[str, Any]:
-        """The body that the caller sent."""
+        """The body that the caller sent, as far as `request_json` has it."""
         body: dict[str, Any] = msgspec.json.decode(self.request_json)
         return body
 
@@ -82,6 +85,11 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     def pending(self) -> bool:
         """Whether the operation has not ended yet."""
         return self.status in PENDING
+
+    @property
+    def promised(self) -> bool:
+        """Whether a process must forward it though no caller waits, as far as its events tell."""
+        return self.asynchronous and self.status == "requested"
 
     @property
     def began(self) -> float:
@@ -103,7 +111,7 @@ def merge(view: OperationView | None, event: Operation) -> OperationView:
     that is farther along.
     """
     if view is None:
-        return _first(event)
+        return _in_short(_first(event))
     leads = view.status != "acknowledged" and (
         event.status == "acknowledged" or (event.attempt, _RANK[event.status]) > (view.attempt, _RANK[view.status])
     )
@@ -115,19 +123,25 @@ def merge(view: OperationView | None, event: Operation) -> OperationView:
             changes |= {"requested_by": event.requested_by, "asynchronous": event.asynchronous}
     if event.attempt > view.attempt:
         changes["attempt"] = event.attempt
+        if digest(bytes(event.request)) == view.request_digest:
+            changes["request_json"] = bytes(event.request)
     elif changes.get("upstream", view.upstream) is None and event.attempt == view.attempt:
         changes["upstream"] = view.upstream or event.upstream
     if event.acknowledgement_id is not None and view.acknowledgement is None:
         changes |= {"acknowledgement": _evidence(event), "latency_ms": event.latency_ms}
     if event.user_event_id is not None and view.user_event_id is None:
         changes["user_event_id"] = event.user_event_id
-    merged = msgspec.structs.replace(view, **changes)
+    merged = _in_short(msgspec.structs.replace(view, **changes))
     return view if merged == view else merged
 
 
 def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Operation:
-    """Return the event that brings the operation to `status`; `changes` are fields of `Operation`."""
+    """Return the event that brings the operation to `status`; `changes` are fields of `Operation`.
+
+    Only a `requested` event has a large request whole.
+    """
     evidence = view.acknowledgement
+    request = view.request_json if status == "requested" else shortened(view.request_json)
     fields: dict[str, Any] = {
         "reference_id": view.reference_id,
         "operation": view.operation,
@@ -135,13 +149,14 @@ def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Op
         "received_at": view.received_at,
         "requested_by": view.requested_by,
         "record_handle": view.record_handle,
-        "request": msgspec.Raw(view.request_json),
+        "request": msgspec.Raw(request),
         "sealed_request": view.sealed_request,
         "asynchronous": view.asynchronous,
         "attempt": view.attempt,
         "upstream": view.upstream,
         "acknowledgement_id": None if evidence is None else evidence.id,
         "acknowledgement_key": None if evidence is None else evidence.key,
+        "acknowledgement_topic": None if evidence is None else told_topic(evidence.topic),
         "late": evidence is not None and evidence.late,
         "user_event_id": view.user_event_id,
         "latency_ms": view.latency_ms,
@@ -168,6 +183,7 @@ def _first(event: Operation) -> OperationView:
         requested_by=event.requested_by,
         record_handle=event.record_handle,
         request_json=bytes(event.request),
+        request_digest=digest(bytes(event.request)),
         sealed_request=event.sealed_request,
         asynchronous=event.asynchronous,
         attempt=event.attempt,
@@ -187,4 +203,21 @@ def _earliest(times: Times, event: Operation) -> Times:
 
 def _evidence(event: Operation) -> Evidence:
     assert event.acknowledgement_id is not None
-    return Evidence(id=event.acknowledgement_id, key=event.acknowledgement_key, late=event.late)
+    topic = event.acknowledgement_topic or acknowledgement.TOPIC
+    return Evidence(id=event.acknowledgement_id, key=event.acknowledgement_key, topic=topic, late=event.late)
+
+
+def told_topic(topic: str) -> str | None:
+    """Return an evidence's topic (without the prefix) as events tell it: None where it is the acknowledgements' own."""
+    return None if topic == acknowledgement.TOPIC else topic
+
+
+def _in_short(view: OperationView) -> OperationView:
+    """Leave out what nothing needs any more, where there is much of it."""
+    if view.promised:
+        return view
+    sealed = None if view.sealed_request is None or len(view.sealed_request) > LARGEST_KEPT else view.sealed_request
+    request = shortened(view.request_json)
+    if sealed == view.sealed_request and request is view.request_json:
+        return view
+    return msgspec.structs.replace(view, request_json=request, sealed_request=sealed)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from bridge.webservices import OutboundRecordRequest
 
 Request = TypeVar("Request", bound="OutboundRecordRequest")
+
+LONGEST_CALLER: Final = 255
+"""Characters of the caller's name that the ledger keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Submission:
     """What to forward, with which account, for whom.
 
     `account` None: the default one. `record_handle` None: the request names the record itself. `requested_by` is the
-    caller as its authentication knows it; `traceparent` the W3C trace context that it sent.
+    caller as its authentication knows it, made fit for a record; `traceparent` the W3C trace context that it sent.
     """
 
     account: str | None
@@ -25,6 +28,12 @@ class Submission:
     request: OutboundRecordRequest
     requested_by: str | None = None
     traceparent: str | None = None
+
+    def __post_init__(self) -> None:
+        """Write what is no Unicode text in the caller's name as escapes, and cut a name that is too long."""
+        if self.requested_by is not None:
+            named = self.requested_by[:LONGEST_CALLER].encode(errors="backslashreplace").decode()
+            object.__setattr__(self, "requested_by", named)
 
 
 def referenced(request: Request) -> Request:

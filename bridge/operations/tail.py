@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 
-from bridge.delivery import Backoff
+from bridge.delivery import Backoff, unreadable_records
 from bridge.errors import RegistryUnavailable
-from bridge.operations.state import seconds
+from bridge.observability import metrics
+from bridge.operations.records import UnreadableEvent
+from bridge.operations.state import PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,17 +28,10 @@ PATIENCE: Final = 5.0
 """Seconds between two attempts to get a schema that the ledger's events need, at the most."""
 
 
-class _Request(msgspec.Struct, rename="camel"):
-    """What the view reads of an operation's request."""
-
-    application_id: int | None = None
-    campaign_name: str | None = None
-    phone_number: str | None = None
-
-
-_decode_request: Final = msgspec.json.Decoder(_Request).decode
-UNREADABLE: Final = (ValueError, RecursionError)
-"""What reading may raise: not of its types (msgspec's errors are ValueErrors), not UTF-8, no time; nested too deep."""
+ROOM_INTERVAL: Final = 5.0
+"""Seconds between two looks whether operations that were left out have room now."""
+ROOMY: Final = 0.5
+"""Share of the view's bounds that may be pending when what was left out is read again."""
 
 
 class Tail:
@@ -54,34 +48,64 @@ class Tail:
         self._records = records
         self._view = view
         self._learnt = learnt
+        self._unreadable = unreadable_records(ledger.topic)
+        self._left_out = False
         self.loaded = asyncio.Event()
         """Set once the view holds what the ledger had at the start."""
 
     async def run(self) -> None:
         """Follow for ever."""
         self._view.loading = True
-        await self._ledger.follow(self._take, self._caught_up)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ledger.follow(self._take, self._caught_up))
+            group.create_task(self._make_up())
 
-    async def _take(self, values: Sequence[bytes]) -> None:
-        unreadable = 0
-        for value in values:
+    async def _take(self, values: Sequence[bytes]) -> int | None:
+        left_out: int | None = None
+        for index, value in enumerate(values):
             try:
                 event = await self._read(value)
-            except UNREADABLE:
-                unreadable += 1
+            except UnreadableEvent as error:
+                self._unreadable.found(str(error))
                 continue
             known = self._view.get(event.reference_id) is not None
+            if not known and event.status in PENDING and self._view.full():
+                self._leave_out()
+                left_out = index if left_out is None else left_out
+                continue
             view = self._view.apply(event)
             if view is not None and view.pending and not known:
                 self._learnt(view)
-        if unreadable:
-            log.warning("operation-events-unreadable", events=unreadable)
+        return left_out
+
+    def _leave_out(self) -> None:
+        """Go on without an event of a pending operation: the view has no room, and memory has a bound."""
+        metrics.operation_events_left_out.inc()
+        if not self._left_out:
+            log.error(
+                "operations-left-out",
+                reason="as many operations are pending as the view may hold; the ledger is read again once there is "
+                "room, and until then the bridge does not end the others",
+                operations=len(self._view),
+                bytes=self._view.size,
+            )
+        self._left_out = True
+
+    async def _make_up(self) -> None:
+        """Read the ledger again when operations were left out and there is room for them."""
+        while True:
+            await asyncio.sleep(ROOM_INTERVAL)
+            if self._left_out and not self._view.loading and not self._view.full(ROOMY):
+                self._left_out = False
+                self._view.loading = True
+                log.info("operations-read-again")
+                self._ledger.rewind()
 
     async def _read(self, value: bytes) -> Operation:
         """Return the event, whoever wrote it; a schema that can't be had now is waited for.
 
         Raises:
-            ValueError, RecursionError: it is none that the bridge could have written.
+            UnreadableEvent: it is none that the bridge could have written.
         """
         backoff = Backoff(cap=PATIENCE)
         while True:
@@ -92,9 +116,6 @@ class Tail:
                     log.warning("operation-events-held", reason=str(error))
                 await asyncio.sleep(backoff.next_delay())
             else:
-                _decode_request(event.request)
-                seconds(event.at)
-                seconds(event.received_at)
                 return event
 
     def _caught_up(self) -> None:

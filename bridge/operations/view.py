@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import msgspec
 
 from bridge.events import rfc3339
+from bridge.operations.requests import record_name
 from bridge.operations.state import PENDING, OperationView, merge
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from bridge.events import Operation, Status
 
-RecordName: TypeAlias = tuple[str, str, int | None, str | None, int | str]
+MOST_BYTES: Final = 64 << 20
+OVERHEAD: Final = 1024
+"""Bytes of an operation besides its texts, and of its places in the indexes (600 were measured, Python 3.11)."""
+Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
 """Account, operation, application, campaign, and the handle (a number) or the phone number (a text)."""
 _NONE: Final[Mapping[str, None]] = {}
 
@@ -41,19 +45,30 @@ class Page(NamedTuple):
 
 
 class OperationsView:
-    """Bounded by number and, for what has ended, by age (s); the oldest make room. Not durable: the ledger is."""
+    """Bounded by number, by bytes and, for what has ended, by age (s). Not durable: the ledger is.
 
-    def __init__(self, *, limit: int, age: float, clock: Callable[[], float] = time.time) -> None:
+    What has ended makes room, the longest ago first. A pending operation is never dropped: where the pending ones alone
+    reach a bound, `full` says so, and its callers take no more.
+    """
+
+    def __init__(
+        self, *, limit: int, age: float, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.time
+    ) -> None:
         self._limit = limit
+        self._most_bytes = most_bytes
         self._age = age
         self._clock = clock
         self._operations: dict[str, OperationView] = {}
         """In the order of their arrival here."""
+        self._ended: dict[str, None] = {}
+        """The references of what has ended, in the order of their end."""
+        self._bytes = 0
+        self._pending_bytes = 0
         self._pending: dict[str, dict[str, None]] = {}
         """The references of each account's pending operations."""
         self._timed_out: dict[str, set[str]] = {}
         """The references of each account's timed-out operations: their acknowledgement may still come."""
-        self._by_record: dict[RecordName, dict[str, None]] = {}
+        self._by_record: dict[Name, dict[str, None]] = {}
         """The references of pending operations by the record that they are about."""
         self._changed: dict[str, list[asyncio.Future[None]]] = {}
         self.forwarded: dict[str, Forwarded] = {}
@@ -66,6 +81,16 @@ class OperationsView:
     def __len__(self) -> int:
         """How many operations there are."""
         return len(self._operations)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the operations take in memory."""
+        return self._bytes
+
+    def full(self, share: float = 1.0) -> bool:
+        """Tell whether the pending operations alone take that share of a bound."""
+        pending = len(self._operations) - len(self._ended)
+        return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
 
     def apply(self, event: Operation) -> OperationView | None:
         """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
@@ -81,15 +106,14 @@ class OperationsView:
         if self.loading and not after.pending and after.received_at < self._oldest():
             self._forget(after)
             return None
-        if before is None:
-            self.evict()
+        self.evict()
         return after
 
     def note_user_event(self, reference_id: str, event_id: str) -> None:
         """Keep the user event of a pending operation's record; the operation's next event tells it."""
         view = self._operations[reference_id]
         if view.user_event_id is None:
-            self._operations[reference_id] = _replace(view, user_event_id=event_id)
+            self._put(view, _replace(view, user_event_id=event_id))
 
     def get(self, reference_id: str) -> OperationView | None:
         """Return one operation, None where it is not known."""
@@ -97,7 +121,7 @@ class OperationsView:
 
     def accounts(self) -> list[str]:
         """Return the accounts that have pending operations, those of other processes too."""
-        return [account for account, references in self._pending.items() if references]
+        return list(self._pending)
 
     def pending(self, account: str) -> list[OperationView]:
         """Return the account's pending operations, the oldest first."""
@@ -109,9 +133,9 @@ class OperationsView:
 
     def awaits(self, account: str) -> bool:
         """Tell whether an acknowledgement could end any operation of the account."""
-        return bool(self._pending.get(account) or self._timed_out.get(account))
+        return account in self._pending or account in self._timed_out
 
-    def only_pending(self, name: RecordName) -> OperationView | None:
+    def only_pending(self, name: Name) -> OperationView | None:
         """Return the pending operation about a record, None where there is none or more than one."""
         references = self._by_record.get(name, _NONE)
         return self._operations[next(iter(references))] if len(references) == 1 else None
@@ -141,26 +165,35 @@ class OperationsView:
         self.evict()
 
     def evict(self) -> None:
-        """Forget what is beyond the limits; while the ledger is read a quarter more is kept, to be put in order."""
+        """Forget what has ended and is beyond the limits.
+
+        While the ledger is read a quarter more is kept, to be put in order.
+        """
+        share = 1.25 if self.loading else 1.0
         if self.loading:
-            if len(self._operations) <= self._limit + self._limit // 4:
+            if not self._beyond(share):
                 return
             self._in_order()
         oldest = self._oldest()
-        while self._operations:
-            view = next(iter(self._operations.values()))
-            if len(self._operations) <= self._limit and (view.pending or view.received_at >= oldest):
+        while self._ended:
+            view = self._operations[next(iter(self._ended))]
+            if not self._beyond(1.0) and (self.loading or view.received_at >= oldest):
                 return
             self._forget(view)
 
+    def _beyond(self, share: float) -> bool:
+        return len(self._operations) > self._limit * share or self._bytes > self._most_bytes * share
+
     def _forget(self, view: OperationView) -> None:
-        del self._operations[view.reference_id]
         self._unindex(view)
-        self._timed_out.get(view.account, set()).discard(view.reference_id)
+        del self._operations[view.reference_id]
+        self._ended.pop(view.reference_id, None)
+        self._no_longer_pending(view)
         self._tell(view.reference_id)
 
     def _in_order(self) -> None:
         self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))
+        self._ended = {reference: None for reference in self._operations if reference in self._ended}
 
     def _oldest(self) -> str:
         return rfc3339(max(0.0, self._clock() - self._age))
@@ -169,7 +202,7 @@ class OperationsView:
         views: Iterable[OperationView] = reversed(self._operations.values())
         if after is not None:
             if after not in self._operations:
-                return  # it has made room, and all older ones before it
+                return  # it has made room; what is older has too, or is on the pages of what is pending
             views = iter(views)
             for view in views:
                 if view.reference_id == after:
@@ -179,32 +212,50 @@ class OperationsView:
                 yield view
 
     def _put(self, before: OperationView | None, after: OperationView) -> None:
+        if before is not None:
+            self._unindex(before)
         self._operations[after.reference_id] = after
-        if (before is not None and before.pending) != after.pending:
-            if after.pending:
-                self._index(after)
-            elif before is not None:
-                self._unindex(before)
-        if after.status == "timed-out":
-            self._timed_out.setdefault(after.account, set()).add(after.reference_id)
-        elif before is not None and before.status == "timed-out":
-            self._timed_out[before.account].discard(before.reference_id)
+        self._index(after)
         self._tell(after.reference_id)
 
     def _index(self, view: OperationView) -> None:
-        self._pending.setdefault(view.account, {})[view.reference_id] = None
-        for name in _record_names(view):
-            self._by_record.setdefault(name, {})[view.reference_id] = None
+        reference, size = view.reference_id, _size(view)
+        self._bytes += size
+        if view.pending:
+            self._ended.pop(reference, None)
+            self._pending_bytes += size
+            self._pending.setdefault(view.account, {}).setdefault(reference)
+            for name in _names(view):
+                self._by_record.setdefault(name, {})[reference] = None
+        else:
+            self._ended.setdefault(reference)
+            self._no_longer_pending(view)
+        if view.status == "timed-out":
+            self._timed_out.setdefault(view.account, set()).add(reference)
 
     def _unindex(self, view: OperationView) -> None:
-        self.forwarded.pop(view.reference_id, None)
-        self._pending.get(view.account, {}).pop(view.reference_id, None)
-        for name in _record_names(view) if view.pending else ():
-            references = self._by_record.get(name)
-            if references is not None:
-                references.pop(view.reference_id, None)
+        """Take back what `_index` did, but for the place among what is pending, or has ended."""
+        reference, size = view.reference_id, _size(view)
+        self._bytes -= size
+        if view.pending:
+            self._pending_bytes -= size
+            for name in _names(view):
+                references = self._by_record[name]
+                references.pop(reference, None)
                 if not references:
                     del self._by_record[name]
+        if view.status == "timed-out":
+            self._timed_out[view.account].discard(reference)
+            if not self._timed_out[view.account]:
+                del self._timed_out[view.account]
+
+    def _no_longer_pending(self, view: OperationView) -> None:
+        self.forwarded.pop(view.reference_id, None)
+        references = self._pending.get(view.account)
+        if references is not None:
+            references.pop(view.reference_id, None)
+            if not references:
+                del self._pending[view.account]
 
     def _tell(self, reference_id: str) -> None:
         for future in self._changed.pop(reference_id, ()):
@@ -212,13 +263,16 @@ class OperationsView:
                 future.set_result(None)
 
 
-def _record_names(view: OperationView) -> Iterator[RecordName]:
-    request = view.request
-    application, campaign, phone = (request.get(name) for name in ("applicationId", "campaignName", "phoneNumber"))
-    if view.record_handle is not None:
-        yield view.account, view.operation, application, campaign, view.record_handle
-    if isinstance(phone, str):
-        yield view.account, view.operation, application, campaign, phone
+def _names(view: OperationView) -> Iterator[Name]:
+    record = record_name(view.request_json)
+    for named in (view.record_handle, record.phone_number):
+        if named is not None:
+            yield view.account, view.operation, record.application_id, record.campaign_name, named
+
+
+def _size(view: OperationView) -> int:
+    """About how many bytes an operation takes in memory, with its places in the indexes."""
+    return OVERHEAD + len(msgspec.msgpack.encode(view))
 
 
 def _interned(view: OperationView) -> OperationView:

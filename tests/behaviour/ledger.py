@@ -22,9 +22,12 @@ class Reader:
         self.values: list[str] = []
         self.at_the_end: list[str] | None = None
         """What it had when it was told that it is at the end."""
+        self.wanted_again: str | None = None
 
-    async def take(self, values: Sequence[bytes]) -> None:
-        self.values += [value.decode() for value in values]
+    async def take(self, values: Sequence[bytes]) -> int | None:
+        fresh = [value.decode() for value in values]
+        self.values += fresh
+        return fresh.index(self.wanted_again) if self.wanted_again in fresh else None
 
     def caught_up(self) -> None:
         assert self.at_the_end is None, "told twice"
@@ -76,6 +79,25 @@ class LedgerBehaviour:
                 await writer.append([record(f"{turn}-{number}", str(number)) for number in range(50)])
                 await other.catch_up()
                 assert len(reader.values) == 1 + 50 * (turn + 1)
+
+    async def test_rewind_hands_over_again_from_what_is_wanted(self, ledgers: list[Ledger]) -> None:
+        """After a rewind come the values from the first wanted one on, the end once more, and then what is new."""
+        writer, other = ledgers
+        await writer.append([record(str(number)) for number in range(10)])
+        reader = Reader()
+        reader.wanted_again = "7"
+        task = asyncio.create_task(other.follow(reader.take, reader.caught_up))
+        try:
+            await eventually(lambda: reader.at_the_end is not None, within=30)
+            reader.at_the_end, reader.wanted_again = None, None
+            other.rewind()
+            await eventually(lambda: reader.at_the_end is not None, within=30)
+            assert reader.values == [*(str(number) for number in range(10)), "7", "8", "9"]
+            await writer.append([record("10")])
+            await eventually(lambda: reader.values[-1] == "10", within=30)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def test_place_is_where_the_record_lies(self, ledgers: list[Ledger]) -> None:
         """Once something was appended, the place of a key's record can be told."""

@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.cometd import Event
 from bridge.delivery import MemoryKafka, MemoryLedger
-from bridge.events import Operation, Record, Upstream
+from bridge.events import Operation, Record, Upstream, dead_letter
 from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService, Submission
 from bridge.translation import Translation, Translator
 from bridge.webservices import DoNotCallByHandle, UpstreamReply
@@ -132,11 +132,18 @@ async def turn(
     *bodies: dict[str, Any],
     kafka: MemoryKafka | None = None,
     privacy: Concealment | None = None,
+    refused: bool = False,
 ) -> list[Operation]:
-    """One turn of the relay with these messages; return the operation events that it would publish."""
+    """One turn of the relay with these messages; return the operation events that it would publish.
+
+    `refused`: Kafka takes none of the acknowledgements.
+    """
     correlator = service.correlator(ACCOUNT)
     translation = translated(*bodies, privacy=privacy)
     match = await correlator.match(translation.parsed, translation.records)
+    if refused and match is not None:
+        for record in translation.records:
+            match.revise(record, dead_letter(record, "too-large", at=0))
     records = [] if match is None else match.records
     if kafka is not None:
         kafka.records.extend([*translation.records, *records])

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.batches import DEAD_LETTERS, MAX_VALUE, Batch, batches, chunks, size_of, without_refused
+from bridge.delivery.batches import MAX_VALUE, Batch, batches, chunks, size_of, without_refused
 from bridge.delivery.failures import Refusal
 from bridge.delivery.stored_position import StoredPosition
 from bridge.delivery.turn import Turn
 from bridge.errors import KafkaUnavailable
-from bridge.events import Record
+from bridge.events import DEAD_LETTERS, Record
 
 TOPIC = "acknowledgements.v1"
 PARTITIONS = {TOPIC: 3, DEAD_LETTERS: 2}

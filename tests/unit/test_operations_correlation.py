@@ -6,10 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from bridge.delivery import MemoryKafka
+from bridge.delivery.stored_position import StoredPosition
+from bridge.delivery.turn import Turn
 from bridge.errors import UpstreamUnreachable
+from bridge.events import Record, operation_record, rfc3339
 from bridge.operations.correlation import Correlator
 from bridge.operations.journal import Journal
 from bridge.operations.records import OperationRecords
@@ -249,5 +253,55 @@ async def test_early_acknowledgements_are_bounded() -> None:
     correlator = unconnected(asyncio.Event())
     for start in range(0, 10_000, 500):
         translation = translated(*(acknowledgement(str(start + number)) for number in range(500)))
-        assert await correlator.match(translation.parsed, translation.records) is None
+        match = await correlator.match(translation.parsed, translation.records)
+        assert match is None or match.records == []
     assert len(correlator._early) == 4096
+
+
+# -- an acknowledgement that Kafka refuses ----------------------------------------------------------------------------
+
+
+async def test_refused_acknowledgement_is_told_where_its_dead_letter_lies() -> None:
+    """REST and the operation's event of the same transaction name the dead letter that stands for it."""
+    kafka = MemoryKafka()
+    async with running(ScriptedUpstream(), kafka) as service:
+        await service.submit(submission())
+        [told_] = await turn(service, acknowledgement(), kafka=kafka, refused=True)
+        evidence = service.get("1").acknowledgement
+    assert (told_.acknowledgement_topic, told_.acknowledgement_id) == ("dead-letters.v1", "s-0-dead-letter")
+    assert evidence is not None
+    assert (evidence.topic, evidence.id, evidence.key) == ("dead-letters.v1", "s-0-dead-letter", "134/Campaign1/13")
+    async with running(ScriptedUpstream(), kafka) as service:
+        again = service.get("1").acknowledgement
+    assert again == evidence
+
+
+async def test_refused_acknowledgement_that_came_early_is_told_where_its_dead_letter_lies() -> None:
+    """What came before its operation was known is found as its dead letter, too."""
+    kafka = MemoryKafka()
+    async with running(ScriptedUpstream(), kafka) as service:
+        await turn(service, acknowledgement(), refused=True)
+        now = rfc3339(time.time())
+        kafka.records.append(operation_record(event("requested", at=now, received_at=now)))
+        await eventually(lambda: len(service._view) == 1)
+        evidence = service.get("1").acknowledgement
+    assert evidence is not None
+    assert (evidence.topic, evidence.id) == ("dead-letters.v1", "s-0-dead-letter")
+
+
+def test_a_buried_record_revises_what_tells_of_it() -> None:
+    """A turn publishes the revised record in the place of the one that named the buried record, in every attempt."""
+    ack, op = Record("acknowledgements.v1", b"k", b"x", [("ce_id", b"a")]), Record("operations.v1", b"1", b"old", [])
+    new = Record("operations.v1", b"1", b"new", [])
+    for over in (False, True):
+        first = msgspec.structs.replace(ack, value=b"x" * (9 << 20)) if over else ack
+        one = Turn("alice", [first, op], StoredPosition(owner="o", turn=1), 0, revise=lambda _, __: (op, new))
+        counts = dict.fromkeys(("acknowledgements.v1", "operations.v1", "dead-letters.v1"), 1)
+        if not over:
+            [acks] = [batch for batch in one.batches(counts, {}) if batch.topic == "acknowledgements.v1"]
+            one.refused({acks: "refused"})
+        for _ in range(2):
+            sent = [record for batch in one.batches(counts, {}) for record in batch.records]
+            assert [record.value for record in sent if record.topic == "operations.v1"] == [b"new"]
+            assert sum(record.topic == "dead-letters.v1" for record in sent) == 1
+            one.failed()

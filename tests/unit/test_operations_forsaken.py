@@ -13,8 +13,9 @@ from tests.unit.operation_parts import ACCEPTED, ScriptedUpstream, event, runnin
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
+    from bridge.delivery.follower import Take
     from bridge.events import Status
 
 NOON = 1_767_268_800.0
@@ -70,15 +71,16 @@ class LaggingLedger(MemoryLedger):
         super().__init__(kafka, LEDGER_TOPIC)
         self.gate = asyncio.Event()
 
-    async def follow(self, take: Callable[[Sequence[bytes]], Awaitable[None]], caught_up: Callable[[], None]) -> None:
-        async def late(values: Sequence[bytes]) -> None:
+    async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
+        async def late(values: Sequence[bytes]) -> int | None:
             if not values:
-                return
+                return None
             await take(values[:1])
             if values[1:]:
                 caught_up()
                 await self.gate.wait()
                 await take(values[1:])
+            return None
 
         await super().follow(late, lambda: None)
 

@@ -162,3 +162,20 @@ async def test_much_is_written_together() -> None:
         await journal.settled(b"k")
     assert len(kafka.records) == 400
     assert ledger.writes == 1
+
+
+async def test_bytes_of_waiting_events_are_bounded() -> None:
+    """While Kafka is away large events are lost beyond a number of bytes, and there is room again once it is back."""
+    kafka = MemoryKafka()
+    kafka.available.clear()
+    journal = Journal(MemoryLedger(kafka, "t"), room_bytes=100_000)
+    async with running(journal):
+        await eventually(lambda: not journal.available)
+        for _ in range(20):
+            journal.note(record("x" * 20_000))
+        kafka.available.set()
+        await eventually(lambda: journal.available)
+        journal.note(record("y" * 20_000))
+        await eventually(lambda: values(kafka)[-1:] == ["y" * 20_000])
+    assert len(kafka.records) == 5
+    assert journal._bytes == 0

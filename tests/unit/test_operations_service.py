@@ -23,7 +23,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.events import operation_record
-from bridge.operations import LEDGER_TOPIC, Submission
+from bridge.operations import LEDGER_TOPIC, OperationRecords, Submission
 from tests.unit.operation_parts import (
     ACCOUNT,
     ScriptedUpstream,
@@ -39,7 +39,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.events import Record
+    from bridge.events import Operation, Record
 
 STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message="device d is not registered")
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)
@@ -581,3 +581,61 @@ async def test_drain_waits_for_verdicts_and_takes_nothing_more() -> None:
         go.set()
         await drained
         assert (await submitted).status == "accepted"
+
+
+# -- a failure before the forwarding ----------------------------------------------------------------------------------
+
+
+class FailingRecords(OperationRecords):
+    """Fails with `failures`, one a record, then writes."""
+
+    def __init__(self, *failures: BaseException) -> None:
+        super().__init__()
+        self.failures = list(failures)
+
+    def record(self, event: Operation, traceparent: str | None = None) -> Record:
+        if self.failures:
+            raise self.failures.pop()
+        return super().record(event, traceparent)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("failure", [UnicodeEncodeError("utf-8", "", 0, 1, "surrogate"), RuntimeError(), KeyError()])
+async def test_failure_before_the_forwarding_gives_the_place_back(failure: Exception, *, asynchronous: bool) -> None:
+    """An operation that fails before it is forwarded leaves the only place, and its referenceId, to the next call."""
+    upstream = ScriptedUpstream()
+    async with running(upstream, records=FailingRecords(failure), concurrency=1, waiting_room=0) as service:
+        submit = service.submit_async if asynchronous else service.submit
+        with pytest.raises(type(failure)):
+            await submit(submission())
+        view = await submit(submission())
+        await eventually(lambda: service.get("1").status == "accepted")
+        await service.submit(submission("2"))
+    assert view.reference_id == "1"
+    assert len(upstream.requests) == 2
+
+
+async def test_cancelled_promise_gives_the_place_back() -> None:
+    """A caller that goes away before its request is durable leaves its place to the next caller."""
+    kafka = MemoryKafka()
+    ledger = GatedLedger(kafka, LEDGER_TOPIC)
+    async with running(ScriptedUpstream(), kafka, ledger=ledger, concurrency=1, waiting_room=0) as service:
+        ledger.gate.clear()
+        call = asyncio.create_task(service.submit_async(submission()))
+        await eventually(lambda: ledger.writing == 1)
+        call.cancel()
+        await asyncio.wait([call])
+        ledger.gate.set()
+        assert (await service.submit(submission("2"))).status == "accepted"
+
+
+@pytest.mark.parametrize("name", ["\ud800", "crm\udfff", "x" * 5000])
+async def test_any_name_of_a_caller_can_be_recorded(name: str) -> None:
+    """A caller's name that is no Unicode text, or is too long, is recorded as far as it can be written."""
+    kafka = MemoryKafka()
+    one = submission()
+    async with running(ScriptedUpstream(), kafka, concurrency=1, waiting_room=0) as service:
+        view = await service.submit(Submission(None, 13, one.request, requested_by=name))
+    assert view.requested_by is not None
+    assert len(view.requested_by.encode()) < 300
+    assert [one.requested_by for one in told(kafka)] == [view.requested_by] * 2

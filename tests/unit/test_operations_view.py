@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any, get_args
 
-from bridge.events import rfc3339
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.events import Status, rfc3339
+from bridge.operations.requests import digest
+from bridge.operations.state import event_of
 from bridge.operations.view import OperationsView
-from tests.unit.operation_parts import ACCOUNT, event
+from tests.unit.operation_parts import ACCOUNT, AT, SAMPLE, event
+
+if TYPE_CHECKING:
+    from bridge.events import Operation
 
 NOON = 1_767_268_800.0
 NAME = (ACCOUNT, "DoNotCallRecord", 134, "Campaign1", 13)
@@ -56,12 +66,12 @@ def test_newest_stay_whatever_the_order_of_loading() -> None:
     operations.loading = True
     for partition in (3, 2, 1, 0):  # the newest come first here
         for number in range(partition, 400, 4):
-            operations.apply(event("requested", reference=str(number), received_at=rfc3339(NOON + number)))
-            operations.evict()
+            operations.apply(event("accepted", reference=str(number), received_at=rfc3339(NOON + number)))
+            operations.apply(event("timed-out", reference=str(number), received_at=rfc3339(NOON + number)))
             most = max(most, len(operations))
     operations.sort()
     assert references(operations) == [str(number) for number in range(399, 379, -1)]
-    assert operations.pending_count(ACCOUNT) == 20
+    assert operations.pending_count(ACCOUNT) == 0
     assert most <= 25
 
 
@@ -84,11 +94,89 @@ def test_list_by_status() -> None:
 
 
 def test_number_is_bounded() -> None:
-    """Beyond the limit the oldest make room, pending or not, and leave nothing behind."""
-    operations = filled(5, limit=3)
+    """Beyond the limit what has ended makes room, and leaves nothing behind."""
+    operations = filled(3, limit=3)
+    for number in (1, 0, 2):
+        operations.apply(event("acknowledged", reference=str(number)))
+    operations.apply(event("requested", reference="3"))
+    operations.apply(event("requested", reference="4"))
     assert references(operations) == ["4", "3", "2"]
-    assert operations.pending_count(ACCOUNT) == 3
-    assert operations.only_pending(NAME) is None
+    assert operations.pending_count(ACCOUNT) == 2
+
+
+def test_pending_operations_stay_whatever_the_limits() -> None:
+    """Nothing drops a pending operation: the view says that it is full, until operations have ended."""
+    operations = filled(5, limit=3)
+    assert operations.full()
+    operations.apply(event("acknowledged", reference="7"))
+    assert references(operations) == ["4", "3", "2", "1", "0"]
+    for number in range(3):
+        assert operations.full()
+        operations.apply(event("timed-out", reference=str(number)))
+    assert not operations.full()
+    assert operations.full(0.5)
+
+
+def large(status: Any, number: int, size: int = 60_000, **changes: Any) -> Operation:
+    body = SAMPLE | {"referenceId": str(number), "note": "x" * size}
+    return event(status, reference=str(number), request=msgspec.Raw(msgspec.json.encode(body)), **changes)
+
+
+def test_large_requests_are_not_kept() -> None:
+    """Only a request that a process must still forward stays whole in memory; the same request is known again."""
+    operations = view(limit=10_000)
+    for number in range(100):
+        operations.apply(large("requested", number))
+    assert operations.size < 400_000
+    operations.apply(large("requested", 100, asynchronous=True))
+    promised = operations.get("100")
+    assert promised is not None
+    assert len(promised.request["note"]) == 60_000
+    operations.apply(large("accepted", 100, asynchronous=True))
+    accepted = operations.get("100")
+    assert accepted is not None
+    assert "note" not in accepted.request
+    assert accepted.request["phoneNumber"] == "3001"
+    assert accepted.request_digest == digest(bytes(large("requested", 100).request))
+    assert len(event_of(accepted, "timed-out", AT).request) < 4096
+
+
+def test_bytes_are_bounded() -> None:
+    """By the second bound, too, what has ended makes room, and what is promised fills the view."""
+    operations = view(limit=10_000)
+    operations._most_bytes = 1_000_000
+    for number in range(10):
+        operations.apply(event("requested", reference=f"old-{number}"))
+        operations.apply(event("timed-out", reference=f"old-{number}"))
+    promised = 0
+    while not operations.full():
+        operations.apply(large("requested", promised, asynchronous=True))
+        promised += 1
+    assert 15 <= promised <= 17
+    assert len(operations) == promised
+    for number in range(promised):
+        operations.apply(large("rejected", number))
+    assert len(operations) == promised
+    assert operations.size < 100_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(get_args(Status)), st.integers(1, 3), st.booleans())))
+def test_indexes_tell_what_the_operations_are(steps: list[tuple[int, Status, int, bool]]) -> None:
+    """After any events the counts of bytes, of what is pending and of records are those of the operations."""
+    operations = view(limit=3)
+    for number, status, attempt, different in steps:
+        request = msgspec.Raw(msgspec.json.encode(SAMPLE | {"phoneNumber": "4" * (300 if different else 4)}))
+        changes: dict[str, Any] = {"request": request, "attempt": attempt, "asynchronous": different}
+        operations.apply(event(status, reference=str(number), **changes))
+    fresh = view()
+    for one in operations._operations.values():
+        fresh._put(None, one)
+    for name in ("_bytes", "_pending_bytes", "_by_record", "_timed_out"):
+        assert getattr(fresh, name) == getattr(operations, name)
+    assert {account: set(them) for account, them in fresh._pending.items()} == {
+        account: set(them) for account, them in operations._pending.items()
+    }
+    assert set(fresh._ended) == set(operations._ended)
 
 
 def test_age_is_bounded() -> None:

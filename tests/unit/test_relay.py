@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options
-from bridge.delivery import InFlight, MemoryKafka, MemoryPublisher, Position
+from bridge.delivery import InFlight, MemoryKafka, MemoryPublisher, Position, Revise, revise_nothing
 from bridge.errors import Fenced
 from bridge.events import JSON
 from bridge.numbering import NOWHERE
@@ -52,12 +52,12 @@ class MortalPublisher(MemoryPublisher):
         self._lives = dies_in
         self._after_commit = after_commit
 
-    async def publish(self, records: Sequence[Record], position: Position) -> None:
+    async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
         dies = self._lives == 0
         self._lives = None if self._lives is None else self._lives - 1
         if dies and not self._after_commit:
             raise Crash
-        await super().publish(records, position)
+        await super().publish(records, position, revise)
         if dies:
             raise Crash
 

@@ -49,6 +49,9 @@ class Answer:
         self._answers = answers
         self.records = [Record("operations.v1", b"k", b"{}", [])]
 
+    def revise(self, _: Record, letter: Record) -> None:
+        self._answers.told.append(f"revise {letter.topic}")
+
     def committed(self) -> None:
         self._answers.committed()
 

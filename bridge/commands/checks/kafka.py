@@ -15,6 +15,7 @@ from bridge.delivery import (
     connection,
     connection_trouble,
     creation_refusals,
+    guarded,
     kafka_reason,
     may_use,
     transactional_id_of,
@@ -39,7 +40,7 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator
     client: AIOKafkaClient | None = None
     try:
         try:
-            client = AIOKafkaClient(**connection(settings))
+            client = guarded(AIOKafkaClient(**connection(settings)))
             async with asyncio.timeout(settings.request_timeout):
                 await client.bootstrap()
                 seen = await view_cluster(client, settings)
@@ -105,7 +106,9 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, accounts: Seque
         return failed(TRANSACTIONS, f"Kafka does not tell the rights ({_cause(error, settings)}); {remedy}.")
     if denied:
         return failed(TRANSACTIONS, f"Not authorised: {', '.join(denied)}; {remedy}.")
-    producer: Any = AIOKafkaProducer(**connection(settings), transactional_id=own, enable_idempotence=True, acks="all")
+    producer: Any = guarded(
+        AIOKafkaProducer(**connection(settings), transactional_id=own, enable_idempotence=True, acks="all")
+    )
     try:
         async with asyncio.timeout(settings.request_timeout):
             await producer.start()
