@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aiocometd.typing import Headers, Payload
 
 
+UNUSABLE: Final = "acknowledgement-unusable"
 LARGEST_NUMBER: Final = (1 << 63) - 1
 """CometD's numbers are Java longs, and the position in Kafka has room for no more."""
 
@@ -54,7 +55,7 @@ class AcknowledgementExtension(Extension):
             or isinstance(number, bool)
             or not (self.acknowledged or 0) <= number <= LARGEST_NUMBER
         ):
-            raise ExchangeFailed("acknowledgement-unusable", "the reply's ext.ack is no number after the last one")
+            raise ExchangeFailed(UNUSABLE, "the reply's ext.ack is no number after the last one")
         return number
 
     async def outgoing(self, payload: Payload, headers: Headers) -> None:  # noqa: ARG002 -- aiocometd's signature

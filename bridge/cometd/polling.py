@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.cometd.acknowledgement import UNUSABLE
 from bridge.cometd.advice import Advice, Reconnect
 from bridge.cometd.backoff import Backoff
 from bridge.cometd.batch import Batch, Event, Opening
@@ -33,8 +34,10 @@ log = structlog.get_logger(__name__)
 
 MISMATCHED: Final = "mismatched-reply"
 """The reason of a reply that is not to what was asked."""
-UNNUMBERED: Final = frozenset({MISMATCHED, "acknowledgement-unusable"})
+UNNUMBERED: Final = frozenset({MISMATCHED, UNUSABLE})
 """Reasons that leave it open whether the server sends again what was handed over of the reply already."""
+MOST_UNUSABLE: Final = 3
+"""Replies in a row whose number can't follow the last one. After these the session can bring nothing any more."""
 DISPLACED: Final = "http-408"
 """How the server ends a poll when a newer one of the same session has come (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
@@ -55,6 +58,8 @@ class Polling:
         self._arrivals = asyncio.Lock()
         self._handed = 0
         """How many events of the present poll's reply the sink has, while the rest is on the wire."""
+        self._unusable = 0
+        """How many replies in a row had a number that can't be acknowledged."""
         self._lost: str | None = None
         """Why this session must be given up, as the heartbeat or the watchdog found."""
         self._stop = asyncio.Event()
@@ -88,7 +93,8 @@ class Polling:
             except (ExchangeFailed, UpstreamError) as failure:
                 await self._arrive(getattr(failure, "events", ()))
                 await self._hand_over_waiting()
-                if self._handed and _reason(failure) in UNNUMBERED:
+                self._unusable = self._unusable + 1 if _reason(failure) == UNUSABLE else 0
+                if (self._handed and _reason(failure) in UNNUMBERED) or self._unusable == MOST_UNUSABLE:
                     self._lost = _reason(failure)
                 self._vitals.disconnected(State.RETRYING, _reason(failure))
                 if _reason(failure) == DISPLACED:
@@ -103,6 +109,7 @@ class Polling:
                 at_once = True
                 continue
             backoff.reset()
+            self._unusable = 0
             await self._received(reply, base)
             if reply.events or at_once or time.monotonic() - asked_at > EMPTY_REPLY_CAP:
                 empty.reset()

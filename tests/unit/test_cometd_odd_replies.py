@@ -170,6 +170,17 @@ async def test_an_unusable_client_id(odd: bytes) -> None:
         await is_well(listener)
 
 
+async def test_a_number_that_no_other_can_follow() -> None:
+    """A server whose numbers start over after a huge one gets a new session, since the old one can bring nothing."""
+    async with OddServer() as server, listener_of(server) as listener:
+        await is_well(listener)
+        server.spoil("/meta/connect", ["ext", "ack"], b"9223372036854775807")
+        await eventually(lambda: len(listener.sink.openings) == 2)
+        assert listener.sink.openings[1].reason == "acknowledgement-unusable"
+        server.publish(1)
+        await eventually(lambda: 1 in listener.sink.events)
+
+
 async def told(server: OddServer, listener: Listener, *messages: bytes) -> list[str]:
     """Put the messages beside two replies; return the warnings, each as `event what`."""
     with capture_logs() as lines:
