@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.cometd import SessionStatus
-    from bridge.delivery import KafkaProbe
+    from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
     from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
@@ -44,7 +44,15 @@ class AccountBridge:
     """One account's parts, put together."""
 
     def __init__(
-        self, settings: Settings, account: Account, kafka: KafkaProbe, encoding: Encoding, privacy: Concealment | None
+        self,
+        settings: Settings,
+        account: Account,
+        kafka: KafkaProbe,
+        encoding: Encoding,
+        privacy: Concealment | None,
+        *,
+        keys: AccountKeys,
+        unsigned: UnsignedEvents,
     ) -> None:
         site = settings.web_services
         password = account.password.get_secret_value()
@@ -79,7 +87,7 @@ class AccountBridge:
             in_flight=concurrency,
         )
         self._voice = VoiceSession(self.client, account.name)
-        self._publisher = KafkaPublisher(settings.kafka, account.name, account.password, encoding)
+        self._publisher = KafkaPublisher(settings.kafka, keys, encoding, unsigned)
         self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
         self._relay = Relay(
             Options(

@@ -10,7 +10,15 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import KafkaLedger, KafkaProbe, Vault, make_writable, topic_names
+from bridge.delivery import (
+    AccountKeys,
+    KafkaLedger,
+    KafkaProbe,
+    UnsignedEvents,
+    make_writable,
+    position_topic,
+    topic_names,
+)
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
@@ -39,21 +47,42 @@ class Bridge:
         self._kafka = KafkaProbe(settings.kafka, [account.name for account in settings.accounts])
         self._encoding = encoding_of(settings.kafka)
         privacy = concealment_of(settings.privacy)
+        keys = {
+            account.name: AccountKeys(account.name, account.password, settings.kafka.topic_prefix)
+            for account in settings.accounts
+        }
+        unsigned = {account.name: UnsignedEvents(settings.operations.view_age) for account in settings.accounts}
         self._accounts = [
-            AccountBridge(settings, account, self._kafka, self._encoding, privacy) for account in settings.accounts
+            AccountBridge(
+                settings,
+                account,
+                self._kafka,
+                self._encoding,
+                privacy,
+                keys=keys[account.name],
+                unsigned=unsigned[account.name],
+            )
+            for account in settings.accounts
         ]
-        vaults = {account.name: Vault(account.name, account.password) for account in settings.accounts}
         accounts = {account.name: account for account in self._accounts}
+        ledger = KafkaLedger(
+            settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=settings.operations.view_age
+        )
         self._operations = OperationsService(
-            Limits(**settings.operations.model_dump(exclude={"enabled"})),
+            Limits(**settings.operations.model_dump()),
             {name: account.client for name, account in accounts.items()},
-            KafkaLedger(settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=settings.operations.view_age),
-            records=OperationRecords(self._encoding, privacy, vaults),
+            ledger,
+            records=OperationRecords(self._encoding, privacy, keys, unsigned),
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
-        metrics.start(__version__, [account.name for account in self._accounts], list(topic_names(settings.kafka)))
+        metrics.start(
+            __version__,
+            [account.name for account in self._accounts],
+            topic_names(settings.kafka),
+            [ledger.topic, position_topic(settings.kafka)],
+        )
 
     async def run(
         self,

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from bridge.delivery import Position
+from bridge.delivery import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bridge.cometd import Batch, Event
-
-NOWHERE = Position(client_id="", cookies={}, acknowledgement=None, base_sequence=0, next_sequence=0, last_reply_at=0.0)
-"""The position before the first session, and after one that was ended on purpose."""
+    from bridge.delivery import Position
 
 
 class Step(NamedTuple):

@@ -21,9 +21,9 @@ import msgspec
 import structlog
 
 from bridge.cometd import Batch, CometdSession, Event, Resume
-from bridge.delivery import revise_nothing
+from bridge.delivery import NOWHERE, revise_nothing
 from bridge.events import JSON
-from bridge.numbering import NOWHERE, Step, start_of, steps
+from bridge.numbering import Step, start_of, steps
 from bridge.observability import metrics
 from bridge.safekeeping import Safekeeping
 from bridge.session_changes import SessionChanges
@@ -207,12 +207,13 @@ class Relay:
         translation = self._translate(self._position.client_id, step, received_at)
         match = await self._match(translation)
         records = translation.records if match is None else [*translation.records, *match.records]
-        due = bool(records or self._changes.records) or step.position.last_reply_at - self._noted_at >= REFRESH
+        heard_at = step.position.last_reply_at or 0.0
+        due = bool(records or self._changes.records) or heard_at - self._noted_at >= REFRESH
         if due:
             position = msgspec.structs.replace(step.position, cookies=self._http.cookies())
             await self._publisher.publish([*self._changes.records, *records], position, _revise(match))
             self._changes.records.clear()
-            self._noted_at = position.last_reply_at
+            self._noted_at = heard_at
         self._position = step.position
         if match is not None:
             match.committed()
@@ -269,7 +270,7 @@ class Relay:
     async def _publish_of_another_session(self, batch: Batch, first_sequence: int) -> None:
         """Publish events of a session that is over, or whose position never got to Kafka: none can go on with it."""
         at = self._position
-        self._position = msgspec.structs.replace(at, last_reply_at=max(at.last_reply_at, batch.received_at))
+        self._position = msgspec.structs.replace(at, last_reply_at=max(at.last_reply_at or 0.0, batch.received_at))
         for first in range(0, len(batch.events), self._chunk):
             events = batch.events[first : first + self._chunk]
             step = Step(events, first_sequence + first, self._position)

@@ -39,7 +39,7 @@ class SessionChanges:
             self.records.append(self._record("resumed", session=session, at=now, reason=reason, ack_extension=acks))
             return
         previous, since = self.hash(before.client_id) if before.client_id else None, before.last_reply_at
-        if since:
+        if since != 0.0:  # None: an earlier session is lost, and nothing tells since when
             if previous:
                 self.records.append(self._record("lost", session=previous, at=now, from_=since, reason=reason))
             self.records.append(

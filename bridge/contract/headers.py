@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bridge.events import operation
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,4 +37,7 @@ def headers_of(kind: Kind) -> Iterator[Header]:
     if kind.sequenced is not None:
         told = f"Number of the event in its CometD session, counted from 0: {kind.sequenced} has it."
         yield Header("ce_sequence", told, always=kind.sequenced == "each")
+    if kind.event_type == operation.TYPE:
+        told = "Signature of the account's bridge, for other processes of the bridge: HMAC-SHA-256 in hexadecimal."
+        yield Header(operation.SIGNATURE, told, always=False)
     yield Header("traceparent", "W3C trace context of what caused the event, where there is one.", always=False)

@@ -8,22 +8,27 @@ from bridge.delivery.failures import guarded
 from bridge.delivery.failures import reason as kafka_reason
 from bridge.delivery.in_flight import InFlight, InFlightBatch, make_writable
 from bridge.delivery.kafka import KafkaPublisher
+from bridge.delivery.keys import AccountKeys
 from bridge.delivery.ledger import KafkaLedger, Ledger, MemoryLedger, Place
 from bridge.delivery.memory import MemoryKafka, MemoryPublisher
-from bridge.delivery.position import Position
+from bridge.delivery.position import LOST, NOWHERE, Position
 from bridge.delivery.probe import KafkaProbe
 from bridge.delivery.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.rights import ClusterView, creation_refusals, may_use, view_cluster
-from bridge.delivery.seal import Unsealable
+from bridge.delivery.seal import SALT_BYTES, Unsealable
 from bridge.delivery.state import PublisherState
 from bridge.delivery.topics import EVENT_TOPICS, create_missing_topics, position_topic, topic_names, transactional_id_of
 from bridge.delivery.unreadable import unreadable_records
-from bridge.delivery.vault import Vault
+from bridge.delivery.unsigned import UnsignedEvents
 
 __all__ = [
     "EVENT_TOPICS",
     "KAFKA_FAILURES",
+    "LOST",
+    "NOWHERE",
+    "SALT_BYTES",
+    "AccountKeys",
     "Backoff",
     "ClusterView",
     "ConsumedRecord",
@@ -42,7 +47,7 @@ __all__ = [
     "PublisherState",
     "Revise",
     "Unsealable",
-    "Vault",
+    "UnsignedEvents",
     "connection",
     "connection_trouble",
     "create_missing_topics",

@@ -32,6 +32,8 @@ class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
 # aiokafka 0.14 knows no code above 79 and would report an unknown error.
 kafka.kafka_errors.setdefault(InvalidRecord.errno, InvalidRecord)
 
+DENIED: Final = (kafka.UnknownTopicOrPartitionError, kafka.TopicAuthorizationFailedError)
+"""A topic is not there, or may not be read."""
 FAILURES: Final = (kafka.KafkaError, KafkaUnavailable, OSError, TimeoutError)
 """What an exchange with Kafka may raise where every call of aiokafka is `guarded`. Anything else is a bug of ours."""
 

@@ -8,11 +8,12 @@ import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
-from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from bridge.delivery.backoff import Backoff
 from bridge.delivery.consumer import consumer, last_offsets
-from bridge.delivery.failures import FAILURES, reason
+from bridge.delivery.failures import DENIED, FAILURES, reason
+from bridge.delivery.reader import consumed
 from bridge.delivery.topics import create_missing_topics, topic_name
 from bridge.errors import KafkaUnavailable
 
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
+    from bridge.delivery.reader import ConsumedRecord
     from bridge.settings import Kafka
 
-    Take: TypeAlias = Callable[[Sequence[bytes]], Awaitable[int | None]]
-    """Takes values; returns the index of the first one that it wants again after a rewind, None without one."""
+    Take: TypeAlias = Callable[[Sequence[ConsumedRecord]], Awaitable[int | None]]
+    """Takes records; returns the index of the first one that it wants again after a rewind, None without one."""
 
 log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 250
 LEAST_BYTES: Final = 1 << 16
 """Of one fetch, unless `POLL_MS` are over: a fetch for each record would cost more than what it brings."""
-DENIED: Final = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
 DENIALS: Final = 4
 """In a row, until the topic counts as not there: one that is just being created is, a moment later."""
 STANDSTILL: Final = 5.0
@@ -59,10 +60,10 @@ class Follower:
         """Set each time that all which was fetched is handed over."""
 
     async def run(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Hand over the values, in order within each partition; call `caught_up` at what was the end at the start.
+        """Hand over the records, in order within each partition; call `caught_up` at what was the end at the start.
 
-        Never returns. After an outage it goes on where it was, so no value comes twice. A topic that doesn't exist, or
-        may not be read, has nothing to wait for: then `caught_up` comes after a few attempts, and values if ever.
+        Never returns. After an outage it goes on where it was, so no record comes twice. A topic that doesn't exist, or
+        may not be read, has nothing to wait for: then `caught_up` comes after a few attempts, and records if ever.
         """
         backoff = Backoff(cap=2.0)
         failing: str | None = None
@@ -129,8 +130,8 @@ class Follower:
                     caught_up()
                 fetched = await client.getmany(timeout_ms=POLL_MS)
                 for place, records in fetched.items():
-                    told = [record for record in records if record.value is not None]
-                    again = await take([record.value for record in told])
+                    told = [consumed(record) for record in records if record.value is not None]
+                    again = await take(told)
                     if again is not None:
                         self._again.setdefault(place, told[again].offset)
                     self._next[place] = records[-1].offset + 1

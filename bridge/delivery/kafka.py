@@ -27,30 +27,27 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 import structlog
 
 from bridge.delivery.backoff import Backoff
 from bridge.delivery.batches import size_of
-from bridge.delivery.failures import FAILURES, TOO_LARGE, fenced, reason
+from bridge.delivery.consumer import last_offsets
+from bridge.delivery.failures import DENIED, FAILURES, TOO_LARGE, fenced, reason
 from bridge.delivery.partition import partition_of
-from bridge.delivery.position_reader import newest_value
+from bridge.delivery.position import LOST, NOWHERE
+from bridge.delivery.position_reader import PositionReader
 from bridge.delivery.producer import MAX_BATCH, BatchRefused, Producer, answered
 from bridge.delivery.publisher import revise_nothing
-from bridge.delivery.seal import Seal, Unsealable, derive
+from bridge.delivery.seal import Unsealable
 from bridge.delivery.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
-from bridge.delivery.stored_position import (
-    StoredPosition,
-    Unreadable,
-    decode,
-    open_position,
-    seal_position,
-    without_secret,
-)
-from bridge.delivery.topics import create_missing_topics, position_topic, topic_name, transactional_id_of
+from bridge.delivery.stored_position import StoredPosition, open_position, seal_position
+from bridge.delivery.topics import OPERATIONS, create_missing_topics, position_topic, topic_name, transactional_id_of
 from bridge.delivery.turn import Turn
+from bridge.delivery.unsigned import UnsignedEvents
 from bridge.errors import Fenced
 from bridge.events import JSON
 from bridge.observability import metrics
@@ -59,11 +56,11 @@ from bridge.settings import Delivery
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pydantic import SecretStr
-
     from bridge.delivery.batches import Batch
     from bridge.delivery.failures import Refusal
+    from bridge.delivery.keys import AccountKeys
     from bridge.delivery.position import Position
+    from bridge.delivery.position_reader import Found
     from bridge.delivery.publisher import Revise
     from bridge.events import Encoding, Record
     from bridge.settings import Kafka
@@ -75,8 +72,6 @@ CLAIM_WAIT: Final = 2.0
 CLAIM_POLL: Final = 0.2
 LEAST_BATCH: Final = 16 << 10
 """Bytes of a batch under which a topic's refusals teach nothing more."""
-NOBODY: Final = ""
-"""The owner of a position that nobody has claimed."""
 MOST_PATIENCE: Final = 2
 """How many times `request_timeout` an attempt may take at the most, after earlier ones have passed theirs: a broker
 that is slow, but works, must be able to finish a transaction."""
@@ -85,16 +80,23 @@ that is slow, but works, must be able to finish a transaction."""
 class KafkaPublisher:
     """The `Publisher` of the real thing. One account, used by one task at a time."""
 
-    def __init__(self, settings: Kafka, account: str, password: SecretStr, encoding: Encoding = JSON) -> None:
+    def __init__(
+        self,
+        settings: Kafka,
+        keys: AccountKeys,
+        encoding: Encoding = JSON,
+        unsigned: UnsignedEvents | None = None,
+    ) -> None:
         self._settings = settings
-        self._account = account
-        self._password = password
+        self._account = account = keys.account
+        self._keys = keys
+        self._positions = PositionReader(settings, keys)
+        self._unsigned = unsigned or UnsignedEvents(age=0.0)
         self._encoding = encoding
         self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
         self._owner = secrets.token_hex(8)
-        self._turns = 0
-        self._claimed = False
-        self._seal: Seal | None = None
+        self._claim: StoredPosition | None = None
+        """What the account's last record says, without the position in it; None before the first claim."""
         self._producer: Producer | None = None
         self._unfinished = False
         self._was_fenced = False
@@ -120,10 +122,10 @@ class KafkaPublisher:
         """See `Publisher.publish`."""
         if self.state is FENCED:
             raise Fenced(f"account {self._account}: {FENCED.reason}")
-        if self._seal is None:
+        if self._claim is None:
             raise RuntimeError("publish() before start()")
-        self._turns += 1
-        stored = seal_position(position, self._seal, owner=self._owner, turn=self._turns)
+        self._claim = msgspec.structs.replace(self._claim, turn=self._claim.turn + 1, revision=self._claim.revision + 1)
+        stored = seal_position(position, self._keys, self._claim)
         turn = Turn(self._account, records, stored, self._position_partition, self._encoding, revise=revise)
         backoff = Backoff()
         while True:
@@ -141,7 +143,7 @@ class KafkaPublisher:
     async def confirm(self) -> None:
         """See `Publisher.confirm`."""
         try:
-            self._check_owner(await self._read(settled=False))
+            self._check_owner(await self._positions.read(self._position_partition, settled=False))
         except Fenced:
             await self._discard()
             raise
@@ -161,6 +163,14 @@ class KafkaPublisher:
         if self._producer is None and await self._replace_producer(turn):
             self._count(turn)
             return True
+        return await self._is_committed_now(turn)
+
+    async def _is_committed_now(self, turn: Turn) -> bool:
+        """One transaction; False where Kafka has refused some of the records.
+
+        Raises:
+            KafkaUnavailable: Kafka refuses the position or a dead letter.
+        """
         try:
             await self._transaction(turn)
         except BatchRefused as refused:
@@ -205,20 +215,53 @@ class KafkaPublisher:
     async def _take_over(self) -> Position | None:
         """Become the account's publisher: start, read, and put the claim beside what was read."""
         await self._discard()
+        await self._keys.start()
         await self._start_producer()
-        stored = await self._read(settled=True)
-        if self._seal is None or (stored is not None and stored.salt not in {b"", self._seal.salt}):
-            self._seal = await derive(self._password, self._account, stored.salt if stored else None)
-        position = self._open(stored)
-        claim = msgspec.structs.replace(
-            stored or StoredPosition(owner=NOBODY, turn=0, salt=self._seal.salt), owner=self._owner, turn=0
+        found = await self._positions.read(self._position_partition, settled=True)
+        position = await self._position_in(found)
+        stored = found.stored or StoredPosition(owner="", turn=0)
+        before, until = await self._unsigned_before(stored)
+        claim = StoredPosition(
+            owner=self._owner,
+            turn=0,
+            revision=stored.revision + 1,
+            unsigned_before=before,
+            unsigned_until=until,
         )
-        await self._transaction(Turn(self._account, [], claim, self._position_partition))
-        self._claimed = True
+        claimed = seal_position(position, self._keys, claim)
+        # One record alone can't be refused in part: it is committed, or `KafkaUnavailable`.
+        await self._is_committed_now(Turn(self._account, [], claimed, self._position_partition))
+        self._claim = claim
+        self._unsigned.end(before, until)
         self._was_fenced = False
-        metrics.kafka_transactions.labels(self._account, "committed").inc()
         self._enter(CONNECTED)
-        return position
+        return None if position == NOWHERE else position
+
+    async def _position_in(self, found: Found) -> Position:
+        """Return where to go on. Where only records of foreign hands are left, a session may have been lost."""
+        if found.stored is None:
+            return NOWHERE if found.last < 0 else LOST
+        try:
+            return await open_position(found.stored, self._keys)
+        except Unsealable as error:
+            self._log.warning("position-unreadable", reason=str(error))
+            return LOST
+
+    async def _unsigned_before(self, stored: StoredPosition) -> tuple[dict[int, int], float]:
+        """Tell where the ledger's events end that version 0.1.0 may have written, and until when they count.
+
+        They end where the ledger ends at the first start after the update. After that the position keeps the place.
+        """
+        now = time.time()
+        if stored.revision:
+            return (stored.unsigned_before, stored.unsigned_until) if now < stored.unsigned_until else ({}, 0.0)
+        if now - stored.last_reply_at > self._unsigned.age:  # it is no update, or one after a long time
+            return {}, 0.0
+        try:
+            ends = await last_offsets(self._settings, [topic_name(self._settings, OPERATIONS)])
+        except DENIED:
+            return {}, 0.0
+        return {place.partition: end for place, end in ends.items()}, now + self._unsigned.age
 
     async def _replace_producer(self, turn: Turn) -> bool:
         """Steps 2 to 4 of the module's text; True if the turn turns out to be committed.
@@ -238,24 +281,36 @@ class KafkaPublisher:
         return False
 
     async def _await_claim(self) -> None:
-        """Give a successor the time to commit its claim."""
+        """Give a successor the time to commit its claim.
+
+        The broker has fenced this publisher, so the claim counts even where this process can't verify it: the successor
+        may have another password.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM_WAIT
         while loop.time() < until:
-            self._check_owner(await self._read(settled=False))
+            found = await self._positions.read(self._position_partition, settled=False)
+            self._check_owner(found)
+            if found.last_owner not in {None, "", self._owner}:
+                self._leave()
             await asyncio.sleep(CLAIM_POLL)
         self._was_fenced = False
 
     async def _is_committed(self, turn: Turn, *, settled: bool) -> bool:
-        stored = await self._read(settled=settled)
-        self._check_owner(stored)
+        found = await self._positions.read(self._position_partition, settled=settled)
+        self._check_owner(found)
+        stored = found.stored
         return stored is not None and stored.owner == self._owner and stored.turn == turn.number
 
-    def _check_owner(self, stored: StoredPosition | None) -> None:
-        """No position at all (its topic was deleted), or one that can't be read, is nobody's claim."""
-        if self._claimed and stored is not None and stored.owner not in {self._owner, NOBODY}:
-            self._enter(FENCED)
-            raise Fenced(f"account {self._account}: {FENCED.reason}")
+    def _check_owner(self, found: Found) -> None:
+        """Leave where a successor has claimed the account. Only a record with the account's signature is a claim."""
+        stored = found.stored
+        if self._claim is not None and stored is not None and stored.revision and stored.owner != self._owner:
+            self._leave()
+
+    def _leave(self) -> NoReturn:
+        self._enter(FENCED)
+        raise Fenced(f"account {self._account}: {FENCED.reason}")
 
     async def _start_producer(self) -> None:
         if self._settings.create_topics:
@@ -268,27 +323,6 @@ class KafkaPublisher:
             partitions = await self._producer.partitions(position_topic(self._settings))
         self._position_partition = partition_of(self._account.encode(), partitions)
         self._unfinished = False
-
-    async def _read(self, *, settled: bool) -> StoredPosition | None:
-        newest = await newest_value(self._settings, self._account, self._position_partition, settled=settled)
-        if newest is None:
-            return None
-        try:
-            return decode(newest.value)
-        except Unreadable as error:  # then all it tells is when it was written: until then there was no gap
-            self._log.warning("position-unreadable", reason=str(error))
-            return StoredPosition(owner=NOBODY, turn=0, last_reply_at=newest.at)
-
-    def _open(self, stored: StoredPosition | None) -> Position | None:
-        if stored is None or self._seal is None:
-            return None
-        if not stored.secret:
-            return without_secret(stored) if stored.last_reply_at else None
-        try:
-            return open_position(stored, self._seal)
-        except Unsealable as error:
-            self._log.warning("position-unreadable", reason=str(error))
-            return without_secret(stored)
 
     def _count(self, turn: Turn) -> None:
         metrics.kafka_transactions.labels(self._account, "committed").inc()

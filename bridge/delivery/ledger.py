@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from bridge.delivery.appender import Appender
 from bridge.delivery.follower import Follower
 from bridge.delivery.partition import partition_of
+from bridge.delivery.reader import ConsumedRecord
 from bridge.delivery.topics import topic_name
 from bridge.errors import KafkaUnavailable
 from bridge.events import JSON
@@ -45,9 +46,9 @@ class Ledger(Protocol):
         """
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Hand over the topic's values, old and new, for ever; call `caught_up` at what is now the end.
+        """Hand over the topic's records, old and new, for ever; call `caught_up` at what is now the end.
 
-        `take` returns the index of the first value that it wants again after `rewind`, None where it wants none.
+        `take` returns the index of the first record that it wants again after `rewind`, None where it wants none.
         """
 
     async def catch_up(self) -> None:
@@ -83,8 +84,8 @@ class KafkaLedger:
         *,
         age: float = math.inf,
     ) -> None:
-        self._settings = settings
         self.topic = topic_name(settings, topic)
+        self._settings = settings
         self._appender = Appender(settings, encoding)
         self._follower = Follower(settings, topic, age)
         self._partitions: dict[str, int] = {}
@@ -142,11 +143,15 @@ class MemoryLedger:
         self._read, self._behind = 0, True
         while True:
             start, fresh = self._read, self._kafka.records[self._read :]
-            places = [start + place for place, record in enumerate(fresh) if record.topic == self.topic]
-            again = await take([self._kafka.records[place].value for place in places])
+            told = [
+                ConsumedRecord(self.topic, 0, offset, 0, record.key, dict(record.headers), record.value)
+                for offset, record in enumerate(fresh, start)
+                if record.topic == self.topic
+            ]
+            again = await take(told)
             self._read += len(fresh)
             if again is not None and self._again is None:
-                self._again = places[again]
+                self._again = told[again].offset
             if self._rewound:
                 self._rewound, self._behind = False, True
                 self._read, self._again = self._read if self._again is None else self._again, None

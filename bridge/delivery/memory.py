@@ -71,7 +71,7 @@ class MemoryPublisher:
         revised: dict[int, Record] = {}
         fitting = []
         for record in records:
-            fitting.append(self._fitting(record, position.last_reply_at))
+            fitting.append(self._fitting(record, position.last_reply_at or 0.0))
             if fitting[-1] is not record and (pair := revise(record, fitting[-1])) is not None:
                 revised[id(pair[0])] = pair[1]
         self.kafka.records.extend(revised.get(id(record), record) for record in fitting)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 
@@ -22,5 +24,15 @@ class Position(msgspec.Struct, frozen=True):
     """Sequence of the first event after `acknowledgement`."""
     next_sequence: int
     """Sequence of the first event that is not yet in Kafka."""
-    last_reply_at: float
-    """When the last reply that is wholly in Kafka was received, in seconds since the epoch: where a gap would start."""
+    last_reply_at: float | None
+    """When the last reply that is wholly in Kafka was received, in seconds since the epoch: where a gap would start.
+
+    0.0 before the account's first reply; None where an earlier session was lost, and nothing genuine tells when."""
+
+
+NOWHERE: Final = Position(
+    client_id="", cookies={}, acknowledgement=None, base_sequence=0, next_sequence=0, last_reply_at=0.0
+)
+"""The position before the first session, and after one that was ended on purpose."""
+LOST: Final = msgspec.structs.replace(NOWHERE, last_reply_at=None)
+"""The position where there may have been a session, and nothing genuine tells of it."""

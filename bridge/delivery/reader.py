@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.delivery.consumer import Isolation, consumer, last_offsets
 from bridge.delivery.topics import topic_names
@@ -29,6 +29,19 @@ class ConsumedRecord:
     key: bytes | None
     headers: Mapping[str, bytes]
     value: bytes | None
+
+
+def consumed(record: Any) -> ConsumedRecord:
+    """Make it of a record of aiokafka's."""
+    return ConsumedRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        dict(record.headers),
+        record.value,
+    )
 
 
 async def read(
@@ -62,15 +75,7 @@ async def read(
                 for record in records:
                     if until_end and record.offset >= ends.get(place, 0):
                         break
-                    yield ConsumedRecord(
-                        record.topic,
-                        record.partition,
-                        record.offset,
-                        record.timestamp,
-                        record.key,
-                        dict(record.headers),
-                        record.value,
-                    )
+                    yield consumed(record)
 
 
 async def _remaining(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

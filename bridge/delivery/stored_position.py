@@ -1,19 +1,30 @@
 """The position as it lies in Kafka, on `<prefix>.bridge-state` under the account's name.
 
 Beside the position it says which publisher wrote it (`owner`, drawn at random at each start) and with which of its
-calls (`turn`). The two decide after a failure, see `bridge.delivery.kafka`.
+calls (`turn`). The two decide after a failure, see `bridge.delivery.kafka`. `revision` grows by one with each record of
+the account, across its processes: of several genuine records the one with the highest revision counts, so an old record
+that somebody writes to the topic again changes nothing.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from bridge.delivery.batches import MAX_VALUE
 from bridge.delivery.position import Position
-from bridge.delivery.seal import Seal, Unsealable
+from bridge.delivery.seal import Unsealable
+
+if TYPE_CHECKING:
+    from bridge.delivery.keys import AccountKeys
 
 VERSION: Final = 1
+"""Still that of 0.1.0: its processes must be able to read the `owner` of their successor, to leave."""
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Moment = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
+"""Seconds since the epoch, before the year 10000."""
 
 
 class Secret(msgspec.Struct, frozen=True, rename="camel"):
@@ -28,16 +39,26 @@ class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     version: int = VERSION
     owner: str
-    turn: int
+    turn: Number
     salt: bytes = b""
+    """scrypt's salt."""
     secret: bytes = b""
-    """AES-GCM nonce and ciphertext of `Secret`; empty while there is no session yet."""
+    """`Secret`, sealed; empty while there is no session."""
     acknowledgement: int | None = None
-    base_sequence: int = 0
-    next_sequence: int = 0
-    last_reply_at: float = 0.0
+    """Of the CometD server's choice: any number."""
+    base_sequence: Number = 0
+    next_sequence: Number = 0
+    last_reply_at: Moment = 0.0
     signature: bytes = b""
-    """Of everything but `owner` and `turn`, which a claim replaces: a forged number could have events skipped."""
+    """The signature of all other fields: a forged number could have events skipped."""
+    revision: Number = 0
+    """0: version 0.1.0 wrote it, which signed neither `owner` nor `turn`."""
+    loss_untold: bool = False
+    """Whether an earlier session was lost at a time that is not known, and no gap has told of the loss yet."""
+    unsigned_before: dict[int, Number] = {}
+    """By partition of the ledger: events before that offset need no signature, for version 0.1.0 signed none."""
+    unsigned_until: Moment = 0.0
+    """When `unsigned_before` ends to count."""
 
 
 class Unreadable(Exception):
@@ -47,6 +68,8 @@ class Unreadable(Exception):
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(StoredPosition)
 _secret_decoder: Final = msgspec.json.Decoder(Secret)
+_EARLIER_FIELDS: Final = StoredPosition.__struct_fields__[:10]
+"""The fields of version 0.1.0."""
 
 
 def encode(stored: StoredPosition) -> bytes:
@@ -54,62 +77,94 @@ def encode(stored: StoredPosition) -> bytes:
     return _encoder.encode(stored)
 
 
-def decode(value: bytes) -> StoredPosition:
-    """Back from the record's value.
+def decode(value: bytes | None) -> StoredPosition:
+    """Return what a record's value says, whoever wrote it.
 
     Raises:
         Unreadable: it is no position, or one of another version.
     """
+    if value is None:
+        raise Unreadable("the record has no value")
+    if len(value) > MAX_VALUE:
+        raise Unreadable("the value is too large")
     try:
         stored = _decoder.decode(value)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError, OverflowError):  # msgspec's own errors are ValueErrors
         raise Unreadable("the value is damaged") from None
     if stored.version != VERSION:
-        raise Unreadable(f"version {stored.version} is not {VERSION}")
+        raise Unreadable("the version is another one")
+    if stored.base_sequence > stored.next_sequence:
+        raise Unreadable("the sequences contradict each other")
     return stored
 
 
-def seal_position(position: Position, seal: Seal, *, owner: str, turn: int) -> StoredPosition:
-    """Make the position fit to be stored."""
-    plain = _encoder.encode(Secret(position.client_id, position.cookies))
-    stored = StoredPosition(
-        owner=owner,
-        turn=turn,
-        salt=seal.salt,
-        secret=seal.seal(plain),
+def seal_position(position: Position, keys: AccountKeys, stored: StoredPosition) -> StoredPosition:
+    """Return `stored` with the position in it, signed."""
+    plain = _encoder.encode(Secret(position.client_id, _writable(position.cookies)))
+    sealed = msgspec.structs.replace(
+        stored,
+        salt=keys.salt,
+        secret=keys.seal("position", plain) if position.client_id else b"",
         acknowledgement=position.acknowledgement,
         base_sequence=position.base_sequence,
         next_sequence=position.next_sequence,
-        last_reply_at=position.last_reply_at,
+        last_reply_at=position.last_reply_at or 0.0,
+        loss_untold=position.last_reply_at is None,
     )
-    return msgspec.structs.replace(stored, signature=seal.sign(_signed(stored)))
+    return msgspec.structs.replace(sealed, signature=keys.sign("position", _signed(sealed)))
 
 
-def open_position(stored: StoredPosition, seal: Seal) -> Position:
-    """The position again.
+async def verify(stored: StoredPosition, keys: AccountKeys) -> None:
+    """Return if a bridge with the account's password has written this.
 
     Raises:
-        Unsealable: the account's password has changed, or something in it has been.
+        Unsealable: the account's password has changed, or something in the record has been.
     """
-    seal.verify(_signed(stored), stored.signature)
-    try:
-        secret = _secret_decoder.decode(seal.open(stored.secret))
-    except msgspec.MsgspecError:
-        raise Unsealable("the secret is damaged") from None
-    return msgspec.structs.replace(without_secret(stored), client_id=secret.client_id, cookies=secret.cookies)
+    if not stored.revision:
+        (await keys.earlier(stored.salt)).verify(_signed_earlier(stored), stored.signature)
+    elif not keys.verify("position", stored.signature, _signed(stored)):
+        raise Unsealable("the position is not what was signed with this account's password")
 
 
-def without_secret(stored: StoredPosition) -> Position:
-    """What the position tells without its secret: no session to go on with, but how far the last one had come."""
+async def open_position(stored: StoredPosition, keys: AccountKeys) -> Position:
+    """Return the position in a record that was verified.
+
+    Raises:
+        Unsealable: the secret is not what this bridge would have sealed.
+    """
+    secret = Secret("", {})
+    if stored.secret:
+        if stored.revision:
+            plain = keys.open("position", stored.secret)
+        else:
+            plain = (await keys.earlier(stored.salt)).open(stored.secret)
+        try:
+            secret = _secret_decoder.decode(plain)
+        except (ValueError, RecursionError):
+            raise Unsealable("the secret is damaged") from None
     return Position(
-        client_id="",
-        cookies={},
+        client_id=secret.client_id,
+        cookies=secret.cookies,
         acknowledgement=stored.acknowledgement,
         base_sequence=stored.base_sequence,
         next_sequence=stored.next_sequence,
-        last_reply_at=stored.last_reply_at,
+        last_reply_at=None if stored.loss_untold else stored.last_reply_at,
     )
 
 
+def _writable(cookies: dict[str, str]) -> dict[str, str]:
+    """Leave out cookies that are no Unicode text: aiohttp keeps bytes that are not UTF-8 as lone surrogates."""
+    return {
+        name: value for name, value in cookies.items() if not any("\ud800" <= one <= "\udfff" for one in name + value)
+    }
+
+
 def _signed(stored: StoredPosition) -> bytes:
-    return _encoder.encode(msgspec.structs.replace(stored, owner="", turn=0, signature=b""))
+    return _encoder.encode(msgspec.structs.replace(stored, signature=b""))
+
+
+def _signed_earlier(stored: StoredPosition) -> bytes:
+    """What version 0.1.0 signed: its own fields without owner, turn and signature."""
+    fields = msgspec.to_builtins(msgspec.structs.replace(stored, owner="", turn=0, signature=b""))
+    names = [field.encode_name for field in msgspec.structs.fields(StoredPosition)[: len(_EARLIER_FIELDS)]]
+    return _encoder.encode({name: fields[name] for name in names})

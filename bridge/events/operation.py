@@ -15,6 +15,8 @@ from bridge.events.record import Record
 TOPIC = "operations.v1"
 TYPE = "gws.operation.v1"
 SCHEMA = "urn:cometd-kafka-bridge:schema:operation:v1"
+SIGNATURE = "bridge-signature"
+"""The header with the signature of the account's bridge."""
 
 Status: TypeAlias = Literal["requested", "accepted", "rejected", "acknowledged", "timed-out"]
 

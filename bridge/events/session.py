@@ -43,7 +43,10 @@ class Session(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=Fals
     previous_session: Annotated[str | None, Meta(description="The account's session before this one, hashed alike.")]
     from_: Annotated[
         Time | None,
-        Meta(description="For a gap: when the last reply was received whose events are all in Kafka, RFC 3339, UTC."),
+        Meta(
+            description="For a gap: when the last reply was received whose events are all in Kafka, RFC 3339, UTC; "
+            "null where nothing trustworthy tells it."
+        ),
     ] = msgspec.field(name="from")
     to: Annotated[Time | None, Meta(description="For a gap: when the new session was open, RFC 3339, UTC.")]
     reason: Annotated[str | None, Meta(description="Why, as a short stable word, for example `unknown-client`.")]

@@ -18,7 +18,7 @@ from bridge.http.problems import documented
 from bridge.http.replies import REPLIES, OperationReply, outcome
 from bridge.http.strict_json import strict_json
 from bridge.http.submissions import ACCOUNT, BARE_KEY, IDEMPOTENCY_KEY, check_headers, read_request, traceparent
-from bridge.operations import LARGEST_ID, OUTBOUND_OPERATIONS, Submission
+from bridge.operations import LARGEST_ID, Submission, request_forms
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -91,8 +91,7 @@ def outbound_records(door: Door, authentication: Authentication, enabled: Collec
         route_class=guarded(authentication, WRITE),
         responses=_ACCEPTED | documented(*SUBMISSION),
     )
-    on_record = {name: form for name in enabled if (form := OUTBOUND_OPERATIONS[name].by_handle) is not None}
-    on_none = {name: form for name in enabled if (form := OUTBOUND_OPERATIONS[name].by_number) is not None}
+    on_record, on_none = request_forms(enabled, with_handle=True), request_forms(enabled, with_handle=False)
 
     async def submit(http: Request, account: str | None, record_handle: int | None, forms: Forms) -> Response:
         check_headers(http.headers)

@@ -61,6 +61,11 @@ operation_events_left_out = Counter(
 records_unreadable = Counter(
     "bridge_records_unreadable", "Records on a topic that the bridge reads, passed over as not understood", ("topic",)
 )
+records_untrusted = Counter(
+    "bridge_records_untrusted",
+    "Records on a topic that the bridge reads, without effect because their signature is missing or wrong",
+    ("topic",),
+)
 http_request = Histogram(
     "bridge_http_request_seconds",
     "REST requests by route, method and status",
@@ -76,9 +81,13 @@ TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
 OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late", "timed-out", "failed")
 
 
-def start(version: str, accounts: list[str], topics: list[str]) -> None:
-    """Make every series exist from the start at 0, so that a first increase is visible as one."""
+def start(version: str, accounts: list[str], topics: list[str], read: list[str]) -> None:
+    """Make every series exist from the start at 0, so that a first increase is visible as one.
+
+    `topics` are the whole names of the topics that the bridge publishes events to, `read` of those that it reads.
+    """
     build_info.labels(version).set(1)
+    _start_read(read)
     for account in accounts:
         for gauge in (
             cometd_connected,
@@ -105,3 +114,9 @@ def start(version: str, accounts: list[str], topics: list[str]) -> None:
             kafka_transactions.labels(account, result)
         for outcome in OPERATION_OUTCOMES:
             operations.labels(account, outcome)
+
+
+def _start_read(topics: list[str]) -> None:
+    for topic in topics:
+        records_unreadable.labels(topic)
+        records_untrusted.labels(topic)

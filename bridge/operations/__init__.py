@@ -7,7 +7,7 @@ from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsSer
 from bridge.operations.state import PENDING, Evidence, OperationView, Times
 from bridge.operations.submission import Submission, referenced
 from bridge.operations.view import Page
-from bridge.webservices import LARGEST_ID, OUTBOUND_OPERATIONS, OutboundRecordRequest, status_code
+from bridge.webservices import LARGEST_ID, OUTBOUND_OPERATIONS, OutboundRecordRequest, request_forms, status_code
 
 __all__ = [
     "LARGEST_ID",
@@ -26,5 +26,6 @@ __all__ = [
     "Submission",
     "Times",
     "referenced",
+    "request_forms",
     "status_code",
 ]

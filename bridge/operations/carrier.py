@@ -150,8 +150,8 @@ class Carrier:
     def end(self, view: OperationView, at: str | None = None) -> None:
         """Give a pending operation up, `at` that moment or now: its acknowledgement did not come in time."""
         event = event_of(view, "timed-out", at or self.now())
-        self._journal.note(self.record(event))
-        self._view.apply(event)
+        self._journal.note(self.record(event) if view.trusted else self._records.unsigned(event))
+        self._view.apply(event, trusted=view.trusted)
         account = view.account if view.account in self._lanes else OTHERS
         metrics.operations.labels(account, "timed-out").inc()
 

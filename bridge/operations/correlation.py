@@ -317,7 +317,7 @@ class Correlator:
 
 def _answers(notification_type: str | None, view: OperationView) -> bool:
     """Whether it is the operation's own acknowledgement; one without a type has only its reference to tell."""
-    if view.status == "acknowledged":
+    if view.status == "acknowledged" or not view.trusted:
         return False
     known = OUTBOUND_OPERATIONS.get(view.operation)
     return notification_type is None or (known is not None and notification_type in known.acknowledgements)

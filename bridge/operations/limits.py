@@ -17,3 +17,5 @@ class Limits:
     view_limit: int = 100_000
     view_bytes: int = 64 << 20
     view_age: float = 86_400
+    enabled: tuple[str, ...] = ("DoNotCallRecord",)
+    """The `operationName`s that may be forwarded."""

@@ -6,23 +6,27 @@ is. The bridge itself needs it whole after a crash: to forward it, to know it ag
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import binascii
 import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import structlog
 
-from bridge.delivery import Unsealable
-from bridge.errors import Busy
+from bridge.delivery import SALT_BYTES, Unsealable
 from bridge.events import DEAD_LETTERS, INT64_MAX, JSON, Operation, acknowledgement, operation, operation_record
 from bridge.operations.requests import readable
+from bridge.operations.signatures import Origin, Signatures
 from bridge.operations.state import seconds
+from bridge.webservices import outbound_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.delivery import Vault
+    from bridge.delivery import AccountKeys, ConsumedRecord, UnsignedEvents
     from bridge.events import Encoding, Record, Upstream
     from bridge.privacy import Concealment
 
@@ -38,40 +42,59 @@ class UnreadableEvent(ValueError):
     """A record that tells no operation event as the bridge writes them."""
 
 
+SEALED: Final = "2:"
+"""Before a sealed request in base64. Version 0.1.0 wrote base64 alone, with the key that sealed its positions too."""
+
+
+class OperationEvent(NamedTuple):
+    """An event that was read from the ledger."""
+
+    operation: Operation
+    origin: Origin
+
+
 class OperationRecords:
-    """Writes as `encoding` and `privacy` say, and reads all that any of the accounts of `vaults` has written."""
+    """Writes as `encoding` and `privacy` say, and reads all that any of the accounts of `keys` has written.
+
+    `unsigned` tells, by account, which events need no signature.
+    """
 
     def __init__(
-        self, encoding: Encoding = JSON, privacy: Concealment | None = None, vaults: Mapping[str, Vault] | None = None
+        self,
+        encoding: Encoding = JSON,
+        privacy: Concealment | None = None,
+        keys: Mapping[str, AccountKeys] | None = None,
+        unsigned: Mapping[str, UnsignedEvents] | None = None,
     ) -> None:
         self._encoding = encoding
         self._privacy = privacy
-        self._vaults = vaults or {}
+        self._keys = keys or {}
+        self._signatures = Signatures(self._keys, unsigned or {})
 
     async def start(self) -> None:
-        """Get the keys, where there is anything to seal."""
-        if self._privacy is not None:
-            for vault in self._vaults.values():
-                await vault.start()
+        """Derive the accounts' keys, where that is still to be done."""
+        await asyncio.gather(*(keys.start() for keys in self._keys.values() if not keys.ready))
 
     def check(self) -> None:
         """Return where records can be made.
 
         Raises:
-            Busy, RegistryUnavailable: not yet.
+            RegistryUnavailable: not yet.
         """
         self._encoding.form(operation.SCHEMA)
-        if self._privacy is not None and not all(vault.ready for vault in self._vaults.values()):
-            raise Busy("The bridge is starting; nothing was forwarded.", retry_after=1)
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
-        """Make the record of an event."""
+        """Make the record of an event, with the signature of its account."""
+        return self._signatures.sign(self.unsigned(event, traceparent), event.account)
+
+    def unsigned(self, event: Operation, traceparent: str | None = None) -> Record:
+        """Make the record of an event that rests on what others have written: a signature would vouch for that."""
         if self._privacy is not None and event.sealed_request is None:
             event = self._without_numbers(event, self._privacy)
         return operation_record(event, traceparent=traceparent, encoding=self._encoding)
 
-    async def read(self, value: bytes) -> Operation:
-        """Return the event that a record's value tells, with the whole request, unless its seal can't be opened.
+    async def read(self, record: ConsumedRecord) -> OperationEvent:
+        """Return the event that a record tells, with the whole request, unless its seal can't be opened.
 
         What it returns is fit for every later use: nothing that merges, writes, sorts or shows the event can fail.
 
@@ -80,30 +103,60 @@ class OperationRecords:
             RegistryUnavailable: its schema can't be had now.
         """
         try:
-            return fit(await self._opened(_decode(await self._encoding.json_of(value))))
+            event = fit(_decode(await self._encoding.json_of(record.value or b"")))
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise UnreadableEvent(type(error).__name__) from None
-
-    async def _opened(self, event: Operation) -> Operation:
-        vault = self._vaults.get(event.account)
-        if event.sealed_request is None or vault is None:
-            return event
+        origin = await self._signatures.origin(record, event.account)
+        if not origin.trusted or event.sealed_request is None:
+            return OperationEvent(event, origin)
         try:
-            request = await vault.open(event.sealed_request)
+            request = await self._opened(event, event.sealed_request, origin)
         except Unsealable as error:
             log.warning("request-sealed", account=event.account, reason=str(error))
-            return event
-        return msgspec.structs.replace(event, request=msgspec.Raw(request), sealed_request=None)
+            return OperationEvent(event, origin)
+        event = msgspec.structs.replace(event, request=msgspec.Raw(request), sealed_request=None)
+        return OperationEvent(event, origin)
+
+    async def _opened(self, event: Operation, sealed: str, origin: Origin) -> bytes:
+        """Return the request that was sealed.
+
+        What version 0.1.0 sealed may be a position: its keys were the same for both. So it is opened only in an event
+        from before the update, and is a request only where it has a request's form.
+
+        Raises:
+            Unsealable: it can't be opened, or is no request.
+        """
+        keys = self._keys[event.account]
+        try:
+            content = base64.b64decode(sealed.removeprefix(SEALED), validate=True)
+        except (binascii.Error, ValueError):
+            raise Unsealable("it is not base64") from None
+        if sealed.startswith(SEALED):
+            return keys.open("request", content, event.reference_id.encode())
+        if origin is not Origin.EARLIER:
+            raise Unsealable("it has the seal of an earlier version, and the event has not")
+        request = (await keys.earlier(content[:SALT_BYTES])).open(content[SALT_BYTES:])
+        try:
+            outbound_request(event.operation, event.record_handle, request, event.reference_id)
+        except ValueError:
+            raise Unsealable("what was sealed is no request") from None
+        return request
 
     def _without_numbers(self, event: Operation, privacy: Concealment) -> Operation:
         request = privacy.of(event.request)
-        vault = self._vaults.get(event.account)  # none: the account is another process's
         return msgspec.structs.replace(
             event,
             request=request.content,
             upstream=None if event.upstream is None else _without_message(event.upstream),
-            sealed_request=None if vault is None else vault.seal(bytes(event.request)),
+            sealed_request=self._sealed(event),
         )
+
+    def _sealed(self, event: Operation) -> str | None:
+        keys = self._keys.get(event.account)
+        if keys is None:  # the account is another process's
+            return None
+        sealed = keys.seal("request", bytes(event.request), event.reference_id.encode())
+        return SEALED + base64.b64encode(sealed).decode()
 
 
 def fit(event: Operation) -> Operation:

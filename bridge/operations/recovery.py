@@ -11,7 +11,7 @@ import structlog
 from bridge.delivery import Backoff
 from bridge.errors import BridgeError, KafkaUnavailable
 from bridge.operations.state import event_of, seconds
-from bridge.webservices import repeatable
+from bridge.webservices import outbound_request, repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +84,12 @@ class Recovery:
         if self._too_old(view) or view.sealed_request is not None or not repeatable(view.operation):
             self._carrier.end(view)
             return
+        try:
+            outbound_request(view.operation, view.record_handle, view.request_json, reference, self._limits.enabled)
+        except ValueError:
+            self._carrier.end(view)
+            log.warning("operation-not-recovered", account=self._account, error="invalid-request")
+            return
         event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
         with self._carrier.announced(event, None, take_place=False) as run:
             record = self._carrier.record(event)
@@ -106,4 +112,5 @@ class Recovery:
         return self._clock() - seconds(view.received_at) > self._limits.async_max_age
 
     def _promised(self, view: OperationView) -> bool:
-        return view.asynchronous and view.status == "requested" and view.reference_id not in self._carrier.running
+        known = view.trusted and view.status == "requested" and view.reference_id not in self._carrier.running
+        return view.asynchronous and known

@@ -151,7 +151,7 @@ class OperationsService:
             run = self._run_of(event)
         if run is None:
             self._check_open()
-            event = _following(event, self._view.get(event.reference_id))
+            event = _following(event, self._view.trusted(event.reference_id))
             with self._carrier.announced(event, submission.traceparent, take_place=True) as run:
                 self._journal.note(self._carrier.record(event, submission.traceparent))
                 self._carrier.begin(run, persistent=False)
@@ -168,7 +168,7 @@ class OperationsService:
         """
         event = self._event(submission, asynchronous=True)
         await self._ledger_read()
-        known = self._view.get(event.reference_id)
+        known = self._view.trusted(event.reference_id)
         if known is not None and self._promised(known):
             _check_same(known, event)
             return self._placed(known)
@@ -181,12 +181,12 @@ class OperationsService:
         if run is not None:  # it has no promise yet, or was not to have one
             return self._placed(await asyncio.shield(run.done))
         self._check_open()
-        event = _following(event, self._view.get(event.reference_id))
+        event = _following(event, self._view.trusted(event.reference_id))
         with self._carrier.announced(event, submission.traceparent, take_place=True) as run:
             record = self._carrier.record(event, submission.traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, submission.traceparent))
             self._carrier.begin(run, persistent=True)
-        view = self._view.get(event.reference_id)
+        view = self._view.trusted(event.reference_id)
         assert view is not None
         return self._placed(view)
 
@@ -223,7 +223,7 @@ class OperationsService:
         """
         self._check_read()
         page = self._view.list(status, limit, after)
-        return Page([self._placed(view) for view in page.operations], page.next)
+        return Page([self._placed(view) for view in page.operations if not self._hidden(view)], page.next)
 
     # -- its own life -------------------------------------------------------------------------------------------------
 
@@ -276,7 +276,8 @@ class OperationsService:
         return fit(event)  # nothing is written that can't be read again
 
     async def _ledger_read(self) -> None:
-        """Wait until it is known what the ledger knew at the start, but not for long."""
+        """Wait until it is known what the ledger knew at the start, but not for long; and for the keys to sign with."""
+        await self._records.start()
         if not self._tail.loaded.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._patient_until):
@@ -294,7 +295,7 @@ class OperationsService:
 
     async def _known(self, event: Operation) -> OperationView | None:
         """Return what is known of the request; where another replica has it under way, once that has a verdict."""
-        known = self._view.get(event.reference_id)
+        known = self._view.trusted(event.reference_id)
         if known is None:
             return None
         _check_same(known, event)
@@ -303,10 +304,10 @@ class OperationsService:
             async with asyncio.timeout(max(0.0, remaining)):
                 while known is not None and known.status == "requested" and not self._abandoned(known):
                     await self._view.changed(event.reference_id)
-                    known = self._view.get(event.reference_id)
+                    known = self._view.trusted(event.reference_id)
         except TimeoutError:
             pass  # whoever forwarded it is gone, or has no verdict
-        return self._view.get(event.reference_id)
+        return self._view.trusted(event.reference_id)
 
     def _abandoned(self, view: OperationView) -> bool:
         """Whether this process forwarded it itself, and has ended that without a verdict."""
@@ -336,10 +337,17 @@ class OperationsService:
 
     def _existing(self, reference_id: str) -> OperationView:
         view = self._view.get(reference_id)
-        if view is None:
+        if view is None or self._hidden(view):
             self._check_read()
             raise UnknownOperation("No operation of that referenceId is known: it never was, or it is too old.")
         return view
+
+    def _hidden(self, view: OperationView) -> bool:
+        """Whether the operation is said to be done, or refused, by events that the account's bridge has not signed.
+
+        A caller must not take that for the truth. Of accounts of other processes it is shown, for no caller is theirs.
+        """
+        return not view.trusted and view.account in self._lanes and view.status in {"acknowledged", "rejected"}
 
     def _placed(self, view: OperationView) -> OperationView:
         """Tell where the acknowledgement lies."""

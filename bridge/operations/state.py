@@ -53,6 +53,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     """The `operationName`."""
     status: Status
     account: str
+    trusted: bool = True
+    """Whether the account's bridge has written what is known; else it is for show, and causes nothing."""
     received_at: str
     """When the bridge received the REST call, RFC 3339."""
     requested_by: str | None
@@ -104,14 +106,17 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN
 
 
-def merge(view: OperationView | None, event: Operation) -> OperationView:
+def merge(view: OperationView | None, event: Operation, *, trusted: bool = True) -> OperationView:
     """Return the state after `event`; the same view where the event tells nothing new.
 
     An acknowledgement is final, whenever it comes. Else the newer attempt counts, and within one attempt the status
-    that is farther along.
+    that is farther along. Where the event is not `trusted` it changes no operation that is, and a trusted one replaces
+    what was known from others.
     """
-    if view is None:
-        return _in_short(_first(event))
+    if view is None or (trusted and not view.trusted):
+        return _in_short(_first(event, trusted=trusted))
+    if not trusted and (view.trusted or event.account != view.account):
+        return view
     leads = view.status != "acknowledged" and (
         event.status == "acknowledged" or (event.attempt, _RANK[event.status]) > (view.attempt, _RANK[view.status])
     )
@@ -173,8 +178,9 @@ def seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-def _first(event: Operation) -> OperationView:
+def _first(event: Operation, *, trusted: bool) -> OperationView:
     return OperationView(
+        trusted=trusted,
         reference_id=event.reference_id,
         operation=event.operation,
         status=event.status,

@@ -10,14 +10,14 @@ import structlog
 from bridge.delivery import Backoff, unreadable_records
 from bridge.errors import RegistryUnavailable
 from bridge.observability import metrics
-from bridge.operations.records import UnreadableEvent
+from bridge.operations.records import OperationEvent, UnreadableEvent
+from bridge.operations.signatures import Origin
 from bridge.operations.state import PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.delivery import Ledger
-    from bridge.events import Operation
+    from bridge.delivery import ConsumedRecord, Ledger
     from bridge.operations.records import OperationRecords
     from bridge.operations.state import OperationView
     from bridge.operations.view import OperationsView
@@ -50,6 +50,7 @@ class Tail:
         self._learnt = learnt
         self._unreadable = unreadable_records(ledger.topic)
         self._left_out = False
+        self._told_untrusted = False
         self.loaded = asyncio.Event()
         """Set once the view holds what the ledger had at the start."""
 
@@ -60,22 +61,25 @@ class Tail:
             group.create_task(self._ledger.follow(self._take, self._caught_up))
             group.create_task(self._make_up())
 
-    async def _take(self, values: Sequence[bytes]) -> int | None:
+    async def _take(self, records: Sequence[ConsumedRecord]) -> int | None:
         left_out: int | None = None
-        for index, value in enumerate(values):
+        untrusted = 0
+        for index, record in enumerate(records):
             try:
-                event = await self._read(value)
+                event, origin = await self._read(record)
             except UnreadableEvent as error:
                 self._unreadable.found(str(error))
                 continue
-            known = self._view.get(event.reference_id) is not None
-            if not known and event.status in PENDING and self._view.full():
+            untrusted += origin is Origin.UNSIGNED
+            known = self._view.trusted(event.reference_id) is not None
+            if origin.trusted and not known and event.status in PENDING and self._view.full():
                 self._leave_out()
                 left_out = index if left_out is None else left_out
                 continue
-            view = self._view.apply(event)
-            if view is not None and view.pending and not known:
+            view = self._view.apply(event, trusted=origin.trusted)
+            if view is not None and view.pending and view.trusted and not known:
                 self._learnt(view)
+        self._tell_untrusted(untrusted)
         return left_out
 
     def _leave_out(self) -> None:
@@ -101,7 +105,14 @@ class Tail:
                 log.info("operations-read-again")
                 self._ledger.rewind()
 
-    async def _read(self, value: bytes) -> Operation:
+    def _tell_untrusted(self, events: int) -> None:
+        """Count events without effect; one line in the log for many that come one after another."""
+        metrics.records_untrusted.labels(self._ledger.topic).inc(events)
+        if events and not self._told_untrusted:
+            log.warning("operation-events-untrusted", events=events)
+        self._told_untrusted = events > 0
+
+    async def _read(self, record: ConsumedRecord) -> OperationEvent:
         """Return the event, whoever wrote it; a schema that can't be had now is waited for.
 
         Raises:
@@ -110,13 +121,13 @@ class Tail:
         backoff = Backoff(cap=PATIENCE)
         while True:
             try:
-                event = await self._records.read(value)
+                event, origin = await self._records.read(record)
             except RegistryUnavailable as error:
                 if backoff.attempts == 0:
                     log.warning("operation-events-held", reason=str(error))
                 await asyncio.sleep(backoff.next_delay())
             else:
-                return event
+                return OperationEvent(event, origin)
 
     def _caught_up(self) -> None:
         self._view.sort()

@@ -47,8 +47,8 @@ class Page(NamedTuple):
 class OperationsView:
     """Bounded by number, by bytes and, for what has ended, by age (s). Not durable: the ledger is.
 
-    What has ended makes room, the longest ago first. A pending operation is never dropped: where the pending ones alone
-    reach a bound, `full` says so, and its callers take no more.
+    What only untrusted events tell of makes room first, then what has ended, the longest ago first. Every other pending
+    operation stays: where these alone reach a bound, `full` says so, and its callers take no more.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class OperationsView:
         """In the order of their arrival here."""
         self._ended: dict[str, None] = {}
         """The references of what has ended, in the order of their end."""
+        self._for_show: dict[str, None] = {}
+        """The references of pending operations that only untrusted events tell of."""
         self._bytes = 0
         self._pending_bytes = 0
         self._pending: dict[str, dict[str, None]] = {}
@@ -88,17 +90,20 @@ class OperationsView:
         return self._bytes
 
     def full(self, share: float = 1.0) -> bool:
-        """Tell whether the pending operations alone take that share of a bound."""
-        pending = len(self._operations) - len(self._ended)
+        """Tell whether the pending operations that can be trusted alone take that share of a bound."""
+        pending = len(self._operations) - len(self._ended) - len(self._for_show)
         return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
 
-    def apply(self, event: Operation) -> OperationView | None:
+    def apply(self, event: Operation, *, trusted: bool = True) -> OperationView | None:
         """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
         before = self._operations.get(event.reference_id)
+        if before is not None and trusted and not before.trusted:
+            self._forget(before)
+            before = None
         kept = self.loading and event.status in PENDING  # however old: the ledger may not tell how it ended
         if before is None and not kept and event.received_at < self._oldest():
             return None
-        after = merge(before, event)
+        after = merge(before, event, trusted=trusted)
         if before is None:
             after = _interned(after)
         if after is not before:
@@ -118,6 +123,11 @@ class OperationsView:
     def get(self, reference_id: str) -> OperationView | None:
         """Return one operation, None where it is not known."""
         return self._operations.get(reference_id)
+
+    def trusted(self, reference_id: str) -> OperationView | None:
+        """Return one operation, None where it is not known from the account's own bridge."""
+        view = self._operations.get(reference_id)
+        return view if view is not None and view.trusted else None
 
     def accounts(self) -> list[str]:
         """Return the accounts that have pending operations, those of other processes too."""
@@ -165,7 +175,7 @@ class OperationsView:
         self.evict()
 
     def evict(self) -> None:
-        """Forget what has ended and is beyond the limits.
+        """Forget what is beyond the limits: what is for show first, then what has ended.
 
         While the ledger is read a quarter more is kept, to be put in order.
         """
@@ -174,6 +184,8 @@ class OperationsView:
             if not self._beyond(share):
                 return
             self._in_order()
+        while self._for_show and self._beyond(1.0):
+            self._forget(self._operations[next(iter(self._for_show))])
         oldest = self._oldest()
         while self._ended:
             view = self._operations[next(iter(self._ended))]
@@ -223,7 +235,10 @@ class OperationsView:
         self._bytes += size
         if view.pending:
             self._ended.pop(reference, None)
-            self._pending_bytes += size
+            if view.trusted:
+                self._pending_bytes += size
+            else:
+                self._for_show.setdefault(reference)
             self._pending.setdefault(view.account, {}).setdefault(reference)
             for name in _names(view):
                 self._by_record.setdefault(name, {})[reference] = None
@@ -238,7 +253,8 @@ class OperationsView:
         reference, size = view.reference_id, _size(view)
         self._bytes -= size
         if view.pending:
-            self._pending_bytes -= size
+            if view.trusted:
+                self._pending_bytes -= size
             for name in _names(view):
                 references = self._by_record[name]
                 references.pop(reference, None)
@@ -251,6 +267,7 @@ class OperationsView:
 
     def _no_longer_pending(self, view: OperationView) -> None:
         self.forwarded.pop(view.reference_id, None)
+        self._for_show.pop(view.reference_id, None)
         references = self._pending.get(view.account)
         if references is not None:
             references.pop(view.reference_id, None)
@@ -264,6 +281,8 @@ class OperationsView:
 
 
 def _names(view: OperationView) -> Iterator[Name]:
+    if not view.trusted:  # it must not stand between a genuine operation and its acknowledgement
+        return
     record = record_name(view.request_json)
     for named in (view.record_handle, record.phone_number):
         if named is not None:

@@ -4,7 +4,14 @@ from bridge.webservices import messages
 from bridge.webservices.client import WebServicesClient
 from bridge.webservices.login import Login, LoginState, LoginStatus
 from bridge.webservices.messages import DeviceUserEvent, Message, OutboundRecord
-from bridge.webservices.outbound import NOTIFICATIONS, OUTBOUND_OPERATIONS, OutboundOperation, repeatable
+from bridge.webservices.outbound import (
+    NOTIFICATIONS,
+    OUTBOUND_OPERATIONS,
+    OutboundOperation,
+    outbound_request,
+    repeatable,
+    request_forms,
+)
 from bridge.webservices.profile import OUTBOUND_FEATURE, Profile
 from bridge.webservices.replies import UpstreamReply
 from bridge.webservices.requests import (
@@ -45,7 +52,9 @@ __all__ = [
     "WebServicesClient",
     "messages",
     "outbound_record_path",
+    "outbound_request",
     "repeatable",
+    "request_forms",
     "route_of",
     "status_code",
 ]

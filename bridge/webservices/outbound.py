@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from bridge.webservices.requests import (
+    LARGEST_ID,
     AddRecord,
     CompleteRecord,
     DoNotCallByHandle,
@@ -22,7 +25,7 @@ from bridge.webservices.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,40 @@ NOTIFICATIONS: Final[Mapping[str, str]] = {
     for notification in (*operation.acknowledgements, *operation.on_the_way)
 }
 """Which operation a `notificationType` answers."""
+
+
+def request_forms(enabled: Collection[str], *, with_handle: bool) -> dict[str, type[OutboundRecordRequest]]:
+    """Return the request's form of each enabled operation, by name, with a record handle in the path or without one."""
+    both = {name: (OUTBOUND_OPERATIONS[name].by_handle, OUTBOUND_OPERATIONS[name].by_number) for name in enabled}
+    named = {name: forms[0] if with_handle else forms[1] for name, forms in both.items()}
+    return {name: form for name, form in named.items() if form is not None}
+
+
+def outbound_request(
+    operation: str,
+    record_handle: int | None,
+    body: bytes,
+    reference_id: str,
+    enabled: Collection[str] = frozenset(OUTBOUND_OPERATIONS),
+) -> OutboundRecordRequest:
+    """Read a request back from the ledger, by the rules for what a REST caller sends.
+
+    Raises:
+        ValueError: a REST call with this operation, handle and body would be refused, or the body has another
+            referenceId.
+    """
+    form = request_forms(enabled, with_handle=record_handle is not None).get(operation)
+    if form is None:
+        raise ValueError("the operation is not enabled")
+    if record_handle is not None and not 0 <= record_handle <= LARGEST_ID:
+        raise ValueError("the record handle is out of range")
+    try:
+        request = form.model_validate(msgspec.json.decode(body))
+    except RecursionError:
+        raise ValueError("the request is nested too deep") from None
+    if request.reference_id != reference_id:
+        raise ValueError("the request has another referenceId")
+    return request
 
 
 def repeatable(operation: str) -> bool:

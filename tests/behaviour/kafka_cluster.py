@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
-from bridge.delivery import KafkaPublisher, connection, position_topic, read
+from bridge.delivery import AccountKeys, KafkaPublisher, UnsignedEvents, connection, position_topic, read
 from bridge.delivery.partition import partition_of
 from bridge.settings import Kafka
 from tests.behaviour.publisher import Published
@@ -21,9 +21,11 @@ class KafkaCluster:
         self.partitions: int | None = self.settings.partitions
         self._publishers: list[KafkaPublisher] = []
 
-    def publisher(self, account: str = "alice", password: str = "secret", **changes: Any) -> KafkaPublisher:
+    def publisher(
+        self, account: str = "alice", password: str = "secret", unsigned: UnsignedEvents | None = None, **changes: Any
+    ) -> KafkaPublisher:
         settings = self.settings.model_copy(update=changes)
-        publisher = KafkaPublisher(settings, account, SecretStr(password))
+        publisher = KafkaPublisher(settings, AccountKeys(account, SecretStr(password)), unsigned=unsigned)
         self._publishers.append(publisher)
         return publisher
 
@@ -37,7 +39,13 @@ class KafkaCluster:
                 async for one in all_of_them
             ]
 
-    async def put_position(self, account: str, value: bytes) -> None:
+    async def newest_position(self, account: str) -> bytes:
+        """Read the last record that lies there as the account's position."""
+        records = read(self.settings, [position_topic(self.settings)], from_beginning=True, until_end=True)
+        async with aclosing(records) as all_of_them:
+            return [one.value or b"" async for one in all_of_them if one.key == account.encode()][-1]
+
+    async def put_position(self, account: str, value: bytes | None) -> None:
         """Write what a foreign hand might write as the account's position."""
         topic, key = position_topic(self.settings), account.encode()
         producer = AIOKafkaProducer(**connection(self.settings))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from bridge.delivery import Ledger
+from bridge.delivery import ConsumedRecord, Ledger
 from bridge.events import Record
 from tests.waiting import eventually
 
@@ -20,12 +20,14 @@ class Reader:
 
     def __init__(self) -> None:
         self.values: list[str] = []
+        self.records: list[ConsumedRecord] = []
         self.at_the_end: list[str] | None = None
         """What it had when it was told that it is at the end."""
         self.wanted_again: str | None = None
 
-    async def take(self, values: Sequence[bytes]) -> int | None:
-        fresh = [value.decode() for value in values]
+    async def take(self, records: Sequence[ConsumedRecord]) -> int | None:
+        self.records += records
+        fresh = [(record.value or b"").decode() for record in records]
         self.values += fresh
         return fresh.index(self.wanted_again) if self.wanted_again in fresh else None
 
@@ -98,6 +100,15 @@ class LedgerBehaviour:
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    async def test_records_come_whole(self, ledgers: list[Ledger]) -> None:
+        """A follower gets key, headers and place of each record, which its signature may depend on."""
+        writer, other = ledgers
+        await writer.append([record("a", "k"), record("b", "k")])
+        async with following(other) as reader:
+            first, second = reader.records
+            assert (first.key, first.value, dict(first.headers)) == (b"k", b"a", {"ce_id": b"a"})
+            assert (second.partition, second.offset) == (first.partition, first.offset + 1)
 
     async def test_place_is_where_the_record_lies(self, ledgers: list[Ledger]) -> None:
         """Once something was appended, the place of a key's record can be told."""

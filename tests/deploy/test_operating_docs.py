@@ -54,7 +54,7 @@ def test_log_lines_that_the_runbook_names_exist() -> None:
 def test_metrics_and_settings_exist(page: str) -> None:
     """Each metric, recording rule and setting that a page names is there."""
     text = text_of(page)
-    metrics.start("0", ["account"], ["topic"])
+    metrics.start("0", ["account"], ["topic"], ["topic"])
     known = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     known |= set(re.findall(r"record: (\S+)", RULES.read_text(encoding="utf-8")))
     named = set(re.findall(r"(?:account:|job:)?bridge_[a-z_]+(?::[a-z0-9_]+)?", text))

@@ -20,6 +20,8 @@ from bridge.commands.checks.finding import Outcome
 from bridge.commands.checks.kafka import check_kafka
 from bridge.delivery import (
     EVENT_TOPICS,
+    AccountKeys,
+    ConsumedRecord,
     KafkaLedger,
     KafkaProbe,
     KafkaPublisher,
@@ -109,11 +111,11 @@ async def findings(settings: Kafka) -> dict[str, tuple[Outcome, str]]:
 
 async def publish_everything(settings: Kafka) -> None:
     """Do all that a bridge does with Kafka: take over, read the position, publish, append, follow."""
-    publisher = KafkaPublisher(settings, ACCOUNT, SecretStr("secret"))
+    publisher = KafkaPublisher(settings, AccountKeys(ACCOUNT, SecretStr("secret")))
     ledger = KafkaLedger(settings, "operations.v1", ("acknowledgements.v1",))
     caught_up = asyncio.Event()
 
-    async def take(_: Sequence[bytes]) -> None:
+    async def take(_: Sequence[ConsumedRecord]) -> None:
         pass  # what is read does not matter here
 
     following = asyncio.create_task(ledger.follow(take, caught_up.set))

@@ -9,10 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from pydantic import SecretStr
 
 from bridge.cometd import Event
-from bridge.delivery import MemoryKafka, MemoryLedger
-from bridge.events import Operation, Record, Upstream, dead_letter
+from bridge.delivery import AccountKeys, ConsumedRecord, MemoryKafka, MemoryLedger
+from bridge.events import Operation, Record, Upstream, dead_letter, operation
 from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService, Submission
 from bridge.translation import Translation, Translator
 from bridge.webservices import DoNotCallByHandle, UpstreamReply
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from bridge.privacy import Concealment
 
 ACCOUNT = "agent"
+KEYS = AccountKeys(ACCOUNT, SecretStr("secret"))
+"""What the account's own bridges sign with."""
 SAMPLE: dict[str, Any] = {
     "callingList": "CallingList1",
     "phoneNumber": "3001",
@@ -92,7 +95,7 @@ async def running(
         Limits(**limits),
         {ACCOUNT: upstream},
         ledger or MemoryLedger(kafka, LEDGER_TOPIC),
-        records=records,
+        records=records or OperationRecords(keys={ACCOUNT: KEYS}),
         load_patience=load_patience,
         clock=partial(_time, ahead),
     )
@@ -178,3 +181,14 @@ def event(status: Any, *, reference: str = "1", at: str = AT, **changes: Any) ->
     if status in {"accepted", "acknowledged"}:
         fields["upstream"] = Upstream(200, 0, None)
     return Operation(reference_id=reference, status=status, at=at, **(fields | changes))
+
+
+def signed(record: Record) -> Record:
+    """The same from the account's own bridge; `KEYS` must have been started."""
+    signature = KEYS.sign("ledger", LEDGER_TOPIC.encode(), record.key, record.value)
+    return msgspec.structs.replace(record, headers=[*record.headers, (operation.SIGNATURE, signature.hex().encode())])
+
+
+def consumed(value: bytes, key: bytes = b"1") -> ConsumedRecord:
+    """A record of the ledger as a consumer gets it, without headers."""
+    return ConsumedRecord(LEDGER_TOPIC, 0, 0, 0, key, {}, value)

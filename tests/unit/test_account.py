@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from bridge.account import AccountBridge
-from bridge.delivery import KafkaProbe
+from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
 from bridge.errors import UpstreamError
 from bridge.events import JSON
 from bridge.settings import Account, Kafka, Settings, WebServices
@@ -15,7 +15,15 @@ def account_at(url: str) -> AccountBridge:
     site = WebServices.model_validate({"url": url, "username": "agent", "password": "secret", "request_timeout": 2})
     settings = Settings(web_services=site, kafka=Kafka(bootstrap_servers="127.0.0.1:1"))
     account = Account.model_validate({"name": "agent", "username": "agent", "password": "secret"})
-    return AccountBridge(settings, account, KafkaProbe(settings.kafka, ["agent"]), JSON, None)
+    return AccountBridge(
+        settings,
+        account,
+        KafkaProbe(settings.kafka, ["agent"]),
+        JSON,
+        None,
+        keys=AccountKeys(account.name, account.password),
+        unsigned=UnsignedEvents(age=60),
+    )
 
 
 async def test_logins_that_are_not_kept_are_told_steadily() -> None:

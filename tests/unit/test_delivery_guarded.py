@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka import errors as kafka
 from pydantic import SecretStr
 
-from bridge.delivery import KafkaPublisher, follower
+from bridge.delivery import AccountKeys, ConsumedRecord, KafkaPublisher, follower
 from bridge.delivery import kafka as publishers
 from bridge.delivery import producer as producers
 from bridge.delivery.batches import Batch
@@ -88,11 +88,7 @@ class OneRecord:
         if self.failures:
             raise self.failures.pop()
 
-        class Record:
-            value = b"{}"
-            offset = 0
-
-        return {PLACE: [Record]}
+        return {PLACE: [ConsumedRecord(PLACE.topic, PLACE.partition, 0, 0, b"1", {}, b"{}")]}
 
 
 def reading(monkeypatch: pytest.MonkeyPatch, client: OneRecord) -> None:
@@ -111,7 +107,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, client: OneRecord) -> None:
 async def test_a_bug_behind_the_follower_ends_it(monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
     """An error of the code that takes the values is never retried as an outage of Kafka."""
 
-    async def take(_: Sequence[bytes]) -> int | None:
+    async def take(_: Sequence[ConsumedRecord]) -> int | None:
         raise bug
 
     reading(monkeypatch, OneRecord())
@@ -127,7 +123,7 @@ async def test_a_fault_of_the_client_is_retried_by_the_follower(
     """The same errors out of aiokafka cost a new client, and the values come."""
     came = asyncio.Event()
 
-    async def take(_: Sequence[bytes]) -> int | None:
+    async def take(_: Sequence[ConsumedRecord]) -> int | None:
         came.set()
         return None
 
@@ -146,7 +142,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
     async def start(_: Any) -> None:
         raise bug
 
-    publisher = KafkaPublisher(SETTINGS, "alice", SecretStr("secret"))
+    publisher = KafkaPublisher(SETTINGS, AccountKeys("alice", SecretStr("secret")))
     monkeypatch.setattr(publishers.KafkaPublisher, "_take_over", start)
     with pytest.raises(type(bug)):
         async with asyncio.timeout(5):

@@ -1,72 +1,220 @@
-"""The sealed part of a position."""
+"""The keys of an account, and the sealed and signed position."""
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bridge.delivery.position import Position
-from bridge.delivery.seal import Seal, Unsealable, derive
-from bridge.delivery.stored_position import Unreadable, decode, encode, open_position, seal_position
+from bridge.delivery import AccountKeys, Position, Unsealable
+from bridge.delivery.keys import EARLIER_SALTS
+from bridge.delivery.stored_position import (
+    StoredPosition,
+    Unreadable,
+    decode,
+    encode,
+    open_position,
+    seal_position,
+    verify,
+)
 
 POSITION = Position("the-client", {"JSESSIONID": "the-cookie"}, 7, 100, 120, 1_700_000_000.25)
+CLAIM = StoredPosition(owner="o", turn=3, revision=9)
+RELEASED = Path(__file__).parents[1] / "released"
 
 
-async def seal(password: str = "secret", account: str = "alice", salt: bytes | None = None) -> Seal:
-    return await derive(SecretStr(password), account, salt)
+async def account_keys(password: str = "secret", account: str = "alice", context: str = "gws") -> AccountKeys:
+    keys = AccountKeys(account, SecretStr(password), context)
+    await keys.start()
+    return keys
+
+
+def released(name: str) -> bytes:
+    """What version 0.1.0 wrote for the account `alice` with the password `secret`."""
+    return (RELEASED / name).read_bytes()
+
+
+async def genuine(stored: StoredPosition, keys: AccountKeys) -> bool:
+    try:
+        await verify(stored, keys)
+    except Unsealable:
+        return False
+    return True
 
 
 async def test_a_stored_position_comes_back_whole() -> None:
-    """Sealed, encoded, decoded and opened with the same password and salt, a position is what it was."""
-    first = await seal()
-    stored = decode(encode(seal_position(POSITION, first, owner="o", turn=3)))
-    assert open_position(stored, await seal(salt=stored.salt)) == POSITION
-    assert (stored.owner, stored.turn) == ("o", 3)
+    """Sealed, encoded, decoded and opened by another process with the same password, a position is what it was."""
+    stored = decode(encode(seal_position(POSITION, await account_keys(), CLAIM)))
+    successor = await account_keys()
+    await verify(stored, successor)
+    assert await open_position(stored, successor) == POSITION
+    assert (stored.owner, stored.turn, stored.revision) == ("o", 3, 9)
 
 
-@pytest.mark.parametrize(("password", "account"), [("other", "alice"), ("secret", "bob")])
-async def test_another_password_or_account_opens_nothing(password: str, account: str) -> None:
-    """A secret can't be opened with another password, nor moved to another account."""
-    stored = seal_position(POSITION, await seal(), owner="o", turn=1)
+@settings(deadline=None)
+@given(
+    cookies=st.dictionaries(st.text(st.characters()), st.text(st.characters())),
+    acknowledgement=st.none() | st.integers(-(10**300), 10**300),
+)
+def test_whatever_upstream_sends_is_written_and_read(cookies: dict[str, str], acknowledgement: int | None) -> None:
+    """No cookie and no number of the CometD server makes a position that can't be written, or not be read again."""
+    position = msgspec.structs.replace(POSITION, cookies=cookies, acknowledgement=acknowledgement)
+    keys = asyncio.run(shared())
+    stored = decode(encode(seal_position(position, keys, CLAIM)))
+    assert asyncio.run(open_position(stored, keys)).acknowledgement == acknowledgement
+
+
+async def test_a_cookie_that_is_no_text_is_left_out() -> None:
+    """A cookie with bytes that are not UTF-8 does not keep the others from being stored."""
+    keys = await account_keys()
+    odd = msgspec.structs.replace(POSITION, cookies={"odd": "\udcff", "even": "a"})
+    assert (await open_position(seal_position(odd, keys, CLAIM), keys)).cookies == {"even": "a"}
+
+
+async def test_a_loss_at_an_unknown_time_is_kept() -> None:
+    """That an earlier session was lost, and nobody knows when, is told to the successor as well."""
+    keys, lost = await account_keys(), Position("", {}, None, 0, 0, None)
+    stored = decode(encode(seal_position(lost, keys, CLAIM)))
+    assert await open_position(stored, keys) == lost
+
+
+@pytest.mark.parametrize(
+    ("password", "account", "context"), [("other", "alice", "gws"), ("secret", "bob", "gws"), ("secret", "alice", "x")]
+)
+async def test_only_the_accounts_own_password_opens(password: str, account: str, context: str) -> None:
+    """Another password, another account or another topic prefix neither verifies nor opens anything."""
+    own, other = await account_keys(), await account_keys(password, account, context)
+    assert not await genuine(seal_position(POSITION, own, CLAIM), other)
+    assert not other.verify("ledger", own.sign("ledger", b"a"), b"a")
     with pytest.raises(Unsealable):
-        open_position(stored, await seal(password, account, stored.salt))
+        other.open("request", own.seal("request", b"a"))
 
 
-@pytest.mark.parametrize("field", ["acknowledgement", "base_sequence", "next_sequence", "last_reply_at"])
-async def test_no_number_can_be_changed(field: str) -> None:
-    """A position whose numbers are not those that were signed is not opened: a forged one could have events skipped."""
-    one = await seal()
-    stored = seal_position(POSITION, one, owner="o", turn=1)
-    forged = msgspec.structs.replace(stored, **{field: getattr(stored, field) + 1})
-    with pytest.raises(Unsealable):
-        open_position(forged, one)
+@pytest.mark.parametrize("field", [name for name in StoredPosition.__struct_fields__ if name != "version"])
+async def test_no_field_can_be_changed(field: str) -> None:
+    """Each field is signed, the owner and the turn too: a foreign hand can't make up a claim, nor a commit."""
+    keys = await account_keys()
+    stored = seal_position(POSITION, keys, CLAIM)
+    value = getattr(stored, field)
+    changed = {0: 5} if isinstance(value, dict) else value + type(value)(b"x" if isinstance(value, bytes) else 1)
+    if isinstance(value, str):
+        changed = value + "x"
+    assert not await genuine(msgspec.structs.replace(stored, **{field: changed}), keys)
 
 
-async def test_a_claim_leaves_the_signature_valid() -> None:
-    """Another owner and turn, which a successor puts there, are no change of the position."""
-    one = await seal()
-    claim = msgspec.structs.replace(seal_position(POSITION, one, owner="o", turn=1), owner="p", turn=0)
-    assert open_position(decode(encode(claim)), one) == POSITION
-
-
-async def test_a_damaged_secret_is_not_opened() -> None:
-    """A flipped bit, a cut and an empty secret are all found."""
-    one = await seal()
-    sealed = one.seal(b"{}")
-    for damaged in (sealed[:-1] + bytes([sealed[-1] ^ 1]), sealed[:5], b""):
+async def test_keys_of_one_purpose_are_of_no_use_for_another() -> None:
+    """What was sealed or signed as a position is no request and no event of the ledger, whatever surrounds it."""
+    keys = await account_keys()
+    sealed = seal_position(POSITION, keys, CLAIM).secret
+    for subject in (b"", b"1", b"alice"):
         with pytest.raises(Unsealable):
-            one.open(damaged)
+            keys.open("request", sealed, subject)
+    assert not keys.verify("ledger", keys.sign("position", b"a"), b"a")
 
 
-async def test_the_same_secret_is_sealed_once() -> None:
-    """An unchanged session costs no new encryption; a changed one gets a nonce of its own."""
-    one = await seal()
-    sealed = one.seal(b"a")
-    assert one.seal(b"a") is sealed
-    assert one.seal(b"b")[:12] != sealed[:12]
+async def test_a_sealed_text_belongs_to_its_subject() -> None:
+    """A request that was sealed under one referenceId can't be moved to another one; nor parts of what is signed."""
+    keys = await account_keys()
+    sealed = keys.seal("request", b"{}", b"1")
+    assert keys.open("request", sealed, b"1") == b"{}"
+    with pytest.raises(Unsealable):
+        keys.open("request", sealed, b"2")
+    assert not keys.verify("ledger", keys.sign("ledger", b"ab", b"c"), b"a", b"bc")
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"owner": "o"}', b'{"version": 2, "owner": "o", "turn": 1}'])
-def test_what_is_no_position_is_unreadable(value: bytes) -> None:
-    """Damage and a newer version are told apart from a position."""
+@settings(deadline=None)
+@given(damage=st.binary(max_size=80))
+async def test_damage_is_not_opened(damage: bytes) -> None:
+    """No bytes but those that were sealed are opened, and none raise anything else."""
+    with pytest.raises(Unsealable):
+        (await shared()).open("position", damage)
+
+
+async def test_an_update_goes_on_with_the_session() -> None:
+    """A position that version 0.1.0 wrote is verified and opened whole."""
+    keys, stored = await account_keys(), decode(released("position-0.1.0.json"))
+    await verify(stored, keys)
+    found = await open_position(stored, keys)
+    assert (found.client_id, found.cookies["JSESSIONID"]) == ("the-client", "the-cookie")
+    assert (found.acknowledgement, found.base_sequence, found.next_sequence) == (7, 100, 120)
+
+
+@pytest.mark.parametrize("field", ["acknowledgement", "baseSequence", "nextSequence", "lastReplyAt"])
+async def test_no_number_of_an_earlier_position_can_be_changed(field: str) -> None:
+    """The numbers of version 0.1.0 were signed too, and still are verified."""
+    forged = json.loads(released("position-0.1.0.json"))
+    forged[field] += 1 if field != "baseSequence" else -1
+    assert not await genuine(decode(json.dumps(forged).encode()), await account_keys())
+
+
+async def test_earlier_processes_read_who_has_claimed() -> None:
+    """A process of version 0.1.0 can decode a claim of this one, so that it leaves when it is updated."""
+    claim = json.loads(encode(seal_position(POSITION, await account_keys(), CLAIM)))
+    before = json.loads(released("position-0.1.0.json"))
+    assert claim["version"] == before["version"]
+    assert {name: type(claim[name]) for name in before} == {name: type(value) for name, value in before.items()}
+
+
+async def test_salts_of_foreign_hands_cost_little() -> None:
+    """Of many salts that records name only a few are tried, each once, and known ones still count afterwards."""
+    keys, stored = await account_keys(), decode(released("position-0.1.0.json"))
+    await verify(stored, keys)
+    forged = [msgspec.structs.replace(stored, salt=bytes([n]) * 16) for n in range(100)]
+    async with asyncio.timeout(10):
+        assert not any([await genuine(one, keys) for one in [*forged, *forged]])
+    assert len(keys._earlier) == EARLIER_SALTS
+    assert await genuine(stored, keys)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b'{"owner": "o"}',
+        b'{"version": 2, "owner": "o", "turn": 1}',
+        b'{"version": 1%s, "owner": "o", "turn": 1}' % (b"0" * 400),
+        b'{"owner": "\xff", "turn": 1}',
+        b'{"owner": "o", "turn": 1, "lastReplyAt": 1e308}',
+        b'{"owner": "o", "turn": 1, "lastReplyAt": 1e999}',
+        b'{"owner": "o", "turn": 1, "lastReplyAt": -1}',
+        b'{"owner": "o", "turn": 1, "lastReplyAt": NaN}',
+        b'{"owner": "o", "turn": -1}',
+        b'{"owner": "o", "turn": 1, "salt": "a"}',
+        b'{"owner": "o", "turn": 1, "secret": "!!!!"}',
+        b'{"owner": "o", "turn": 1, "baseSequence": 2, "nextSequence": 1}',
+        b'{"owner": "o", "turn": 1, "x": ' + b"[" * 100_000,
+        b'{"owner": "o", "turn": 1, "unsignedBefore": {"a": 1}}',
+        b" " * (5 << 20),
+    ],
+)
+def test_what_is_no_position_is_unreadable(value: bytes | None) -> None:
+    """Damage, impossible numbers and a newer version are told apart from a position."""
     with pytest.raises(Unreadable):
         decode(value)
+
+
+@given(
+    value=st.binary(max_size=300) | st.recursive(st.none() | st.text(), st.lists).map(lambda one: repr(one).encode())
+)
+def test_no_bytes_raise_anything_else(value: bytes) -> None:
+    """Whatever lies on the topic is decoded, or is unreadable."""
+    with suppress(Unreadable):
+        decode(value)
+
+
+_shared: list[AccountKeys] = []
+
+
+async def shared() -> AccountKeys:
+    """The same keys for each example: they cost 0.1 s."""
+    if not _shared:
+        _shared.append(await account_keys())
+    return _shared[0]

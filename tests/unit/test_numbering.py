@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event
-from bridge.numbering import NOWHERE, start_of, steps
+from bridge.delivery import NOWHERE
+from bridge.numbering import start_of, steps
 
 if TYPE_CHECKING:
     from bridge.delivery import Position

@@ -24,6 +24,7 @@ from tests.unit.operation_parts import (
     acknowledgement,
     event,
     running,
+    signed,
     submission,
     told,
     translated,
@@ -282,7 +283,7 @@ async def test_refused_acknowledgement_that_came_early_is_told_where_its_dead_le
     async with running(ScriptedUpstream(), kafka) as service:
         await turn(service, acknowledgement(), refused=True)
         now = rfc3339(time.time())
-        kafka.records.append(operation_record(event("requested", at=now, received_at=now)))
+        kafka.records.append(signed(operation_record(event("requested", at=now, received_at=now))))
         await eventually(lambda: len(service._view) == 1)
         evidence = service.get("1").acknowledgement
     assert evidence is not None

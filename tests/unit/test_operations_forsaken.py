@@ -15,6 +15,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bridge.delivery import ConsumedRecord
     from bridge.delivery.follower import Take
     from bridge.events import Status
 
@@ -72,7 +73,7 @@ class LaggingLedger(MemoryLedger):
         self.gate = asyncio.Event()
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
-        async def late(values: Sequence[bytes]) -> int | None:
+        async def late(values: Sequence[ConsumedRecord]) -> int | None:
             if not values:
                 return None
             await take(values[:1])

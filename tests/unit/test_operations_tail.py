@@ -22,7 +22,18 @@ from bridge.operations import LEDGER_TOPIC, OperationRecords, tail
 from bridge.operations.records import UnreadableEvent
 from bridge.operations.requests import LARGEST_KEPT, digest, record_name, shortened
 from bridge.operations.state import event_of, merge
-from tests.unit.operation_parts import AT, ScriptedUpstream, event, running, submission, told, turn
+from tests.unit.operation_parts import (
+    AT,
+    KEYS,
+    ScriptedUpstream,
+    consumed,
+    event,
+    running,
+    signed,
+    submission,
+    told,
+    turn,
+)
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -93,7 +104,7 @@ def counted() -> float:
 async def test_unreadable_event_is_refused_in_one_way(value: bytes) -> None:
     """Whatever makes a record no event of an operation, reading it raises one error."""
     with pytest.raises(UnreadableEvent):
-        await OperationRecords().read(value)
+        await OperationRecords().read(consumed(value))
 
 
 async def test_unreadable_records_are_passed_over() -> None:
@@ -151,14 +162,14 @@ def test_what_is_read_can_be_used(fields: dict[str, Any], edits: list[tuple[int,
     for at, changed in edits:
         value[at % len(value) : at % len(value) + len(changed)] = changed
     try:
-        read = asyncio.run(OperationRecords().read(bytes(value)))
+        read = asyncio.run(OperationRecords().read(consumed(bytes(value)))).operation
     except UnreadableEvent:
         return
     view = merge(merge(merge(None, event("requested")), read), event("accepted", attempt=2))
     view = merge(merge(None, read), event("acknowledged", reference=read.reference_id))
     again = event_of(view, "timed-out", AT)
     record = OperationRecords().record(again)
-    assert asyncio.run(OperationRecords().read(record.value)).reference_id == read.reference_id
+    assert asyncio.run(OperationRecords().read(consumed(record.value))).operation.reference_id == read.reference_id
     assert view.began >= 0
     json.loads(bytes(json_response(report(view)).body))
     hash(record_name(view.request_json))
@@ -190,10 +201,11 @@ def _plain(body: object) -> bool:
 async def test_flood_of_pending_operations_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pending operations beyond the view's bound are left out, told, and read again when there is room: all end."""
     monkeypatch.setattr(tail, "ROOM_INTERVAL", 0.1)
+    await KEYS.start()
     kafka = MemoryKafka()
     for number in range(50):
         flood = event("requested", reference=f"flood-{number}")
-        kafka.records.append(Record(LEDGER_TOPIC, b"k", msgspec.json.encode(flood), []))
+        kafka.records.append(signed(Record(LEDGER_TOPIC, b"k", msgspec.json.encode(flood), [])))
     with capture_logs() as logs:
         async with running(ScriptedUpstream(), kafka, view_limit=20, acknowledgement_timeout=0.2) as service:
             await turn(service)
@@ -202,6 +214,20 @@ async def test_flood_of_pending_operations_is_read_in_parts(monkeypatch: pytest.
     levels = [line["log_level"] for line in logs if line["event"] == "operations-left-out"]
     assert set(levels) == {"error"}
     assert len(levels) <= 5
+
+
+async def test_forged_flood_takes_no_place() -> None:
+    """Pending operations that only foreign hands tell of fill no view: a caller's operation finds room all the same."""
+    kafka = MemoryKafka()
+    for number in range(50):
+        flood = event("requested", reference=f"flood-{number}", received_at=rfc3339(time.time()))
+        kafka.records.append(Record(LEDGER_TOPIC, b"k", msgspec.json.encode(flood), []))
+    async with running(ScriptedUpstream(), kafka, view_limit=20) as service:
+        await turn(service)
+        await eventually(lambda: told_of(service, "flood-49"))
+        assert (await service.submit(submission("1"))).status == "accepted"
+        assert len(service._view) <= 20
+        assert service.get("1").status == "accepted"
 
 
 def ended(kafka: MemoryKafka) -> set[str]:
@@ -221,6 +247,6 @@ async def test_full_view_takes_no_new_operation() -> None:
             assert busy.value.retry_after
         assert service.get("1").status == "accepted"
         assert (await service.submit(submission("1"))).status == "accepted"
-        kafka.records.append(Record(LEDGER_TOPIC, b"1", msgspec.json.encode(event("acknowledged")), []))
+        kafka.records.append(signed(Record(LEDGER_TOPIC, b"1", msgspec.json.encode(event("acknowledged")), [])))
         await eventually(lambda: service.get("1").status == "acknowledged")
         assert (await service.submit(submission("3", handle=15))).status == "accepted"

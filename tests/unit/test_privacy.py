@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.cometd import Event
-from bridge.delivery import MemoryKafka, Vault
+from bridge.delivery import AccountKeys, MemoryKafka
 from bridge.errors import Conflict, UpstreamRejected
 from bridge.events import dead_letter, operation_record
 from bridge.operations import OperationRecords, Submission
@@ -178,7 +178,7 @@ def test_what_can_not_be_looked_through_is_left_out(privacy: Concealment, body: 
 
 
 def records(privacy: Concealment | None, password: str = "secret") -> OperationRecords:
-    return OperationRecords(privacy=privacy, vaults={ACCOUNT: Vault(ACCOUNT, SecretStr(password))})
+    return OperationRecords(privacy=privacy, keys={ACCOUNT: AccountKeys(ACCOUNT, SecretStr(password))})
 
 
 def by_number(reference: str = "1") -> Submission:
@@ -246,7 +246,7 @@ async def test_what_can_not_be_opened_is_not_forwarded(privacy: Concealment) -> 
     async with running(ScriptedUpstream(never), kafka, records=records(privacy)) as service:
         await service.submit_async(by_number())
     upstream = ScriptedUpstream()
-    async with running(upstream, kafka, records=records(privacy, "another")) as service:
+    async with running(upstream, kafka, records=records(privacy, "another"), acknowledgement_timeout=0.2) as service:
         await turn(service, privacy=privacy)
         await eventually(lambda: service.get("1").status == "timed-out")
     assert upstream.requests == []

@@ -18,7 +18,15 @@ from bridge.registry.reading import Reader
 from bridge.settings import Kafka, Registry
 from bridge.translation import Translator
 from tests.unit import upstream_samples as samples
-from tests.unit.operation_parts import ScriptedUpstream, acknowledgement, running, submission, turn
+from tests.unit.operation_parts import (
+    ACCOUNT,
+    KEYS,
+    ScriptedUpstream,
+    acknowledgement,
+    running,
+    submission,
+    turn,
+)
 from tests.unit.test_relay import Process, Server
 from tests.waiting import eventually
 
@@ -134,10 +142,12 @@ async def test_the_ledger_is_read_across_a_change_of_the_format() -> None:
     await asyncio.gather(avro.run(), json.run())
     formats: list[Encoding] = [JSON, json, avro]
     for number, how in enumerate(formats):
-        async with running(ScriptedUpstream(), kafka, records=OperationRecords(how)) as service:
+        async with running(ScriptedUpstream(), kafka, records=OperationRecords(how, keys={ACCOUNT: KEYS})) as service:
             await service.submit(submission(str(number)))
     assert {record.value[:1] for record in kafka.records} == {b"{", b"\0"}
-    async with running(ScriptedUpstream(), kafka, records=OperationRecords(PlainJson(avro.json_of))) as service:
+    async with running(
+        ScriptedUpstream(), kafka, records=OperationRecords(PlainJson(avro.json_of), keys={ACCOUNT: KEYS})
+    ) as service:
         await turn(service, *(acknowledgement(str(number)) for number in range(3)))
         assert [service.get(str(number)).status for number in range(3)] == ["acknowledged"] * 3
 

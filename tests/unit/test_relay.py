@@ -15,10 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options
-from bridge.delivery import InFlight, MemoryKafka, MemoryPublisher, Position, Revise, revise_nothing
+from bridge.delivery import (
+    LOST,
+    NOWHERE,
+    InFlight,
+    MemoryKafka,
+    MemoryPublisher,
+    Position,
+    Revise,
+    revise_nothing,
+)
 from bridge.errors import Fenced
 from bridge.events import JSON
-from bridge.numbering import NOWHERE
 from bridge.relay import Relay
 
 if TYPE_CHECKING:
@@ -282,6 +290,20 @@ async def test_an_end_on_purpose_leaves_no_gap() -> None:
     await process.start()
     await process.end()
     assert changes(kafka) == ["opened"]
+
+
+async def test_a_loss_at_an_unknown_time_is_told() -> None:
+    """Where nothing tells when an earlier session was lost, the gap says so, once, before the new session."""
+    server, kafka = Server(), MemoryKafka()
+    kafka.positions[ACCOUNT] = LOST
+    for _ in range(2):
+        process = Process(server, MemoryPublisher(kafka, ACCOUNT))
+        await process.start()
+        await process.end()
+    assert changes(kafka) == ["gap", "opened", "resumed"]
+    gap = msgspec.json.decode(of_type(kafka, "session")[0].value)
+    assert gap["from"] is None
+    assert gap["to"] is not None
 
 
 class Dying:

@@ -11,7 +11,7 @@ from bridge.account import AccountBridge
 from bridge.cometd import HttpSession
 from bridge.cometd.advice import Advice
 from bridge.cometd.polling import Polling
-from bridge.delivery import KafkaProbe, MemoryKafka, MemoryPublisher
+from bridge.delivery import AccountKeys, KafkaProbe, MemoryKafka, MemoryPublisher, UnsignedEvents
 from bridge.errors import Fenced, RelayEnded
 from bridge.events import JSON
 from bridge.relay import Relay
@@ -113,7 +113,15 @@ def account_with(relay: object) -> AccountBridge:
         }
     )
     [account] = settings.accounts
-    bridge = AccountBridge(settings, account, KafkaProbe(settings.kafka, [account.name]), JSON, None)
+    bridge = AccountBridge(
+        settings,
+        account,
+        KafkaProbe(settings.kafka, [account.name]),
+        JSON,
+        None,
+        keys=AccountKeys(account.name, account.password),
+        unsigned=UnsignedEvents(age=60),
+    )
     bridge._relay = relay  # type: ignore[assignment]
     return bridge
 
