@@ -17,7 +17,7 @@ from yarl import URL
 
 from bridge import tls
 from bridge.cometd.cookies import CookieJar
-from bridge.cometd.incoming import MAX_REPLY_BYTES, HttpReply, IncomingReply
+from bridge.cometd.incoming import MAX_REPLY_BYTES, HttpReply, IncomingReply, only_own_cancellation
 from bridge.cometd.route import DIRECT
 from bridge.errors import ExchangeFailed
 
@@ -167,7 +167,7 @@ class HttpSession:
         try:
             if secure and self._tls is None:
                 self._tls = self._route.context()
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(until), only_own_cancellation():
                 response = await client.request(
                     method,
                     URL(f"{self._base}{path}", encoded=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ import aiohttp
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 MAX_REPLY_BYTES: Final = 128 << 20
 """Default of `web_services.max_reply_bytes`."""
@@ -79,7 +80,8 @@ class IncomingReply:
         pieces: list[bytes] = []
         length = 0
         try:
-            async with asyncio.timeout_at(self._until if timeout is None else _now() + timeout):
+            deadline = asyncio.timeout_at(self._until if timeout is None else _now() + timeout)
+            async with deadline, only_own_cancellation():
                 while piece := await self._content.read(min(size - length, PIECE)):
                     pieces.append(piece)
                     length += len(piece)
@@ -88,6 +90,22 @@ class IncomingReply:
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise self._failure(error) from None
         return pieces
+
+
+@asynccontextmanager
+async def only_own_cancellation() -> AsyncIterator[None]:
+    """Let a cancellation of this task through, and raise aiohttp's error for one that aiohttp caused from inside.
+
+    aiohttp cancels futures that its callers await. To them that looks like a cancellation of their own task, and a task
+    group would take it for a planned end.
+    """
+    task = asyncio.current_task()
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling():
+            raise
+        raise aiohttp.ClientConnectionError("aiohttp cancelled the exchange") from error
 
 
 def too_large(limit: int) -> ExchangeFailed:

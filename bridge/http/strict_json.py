@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 
 from bridge.http.problems import INVALID, Refused
+from bridge.operations import nested_too_deep
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -19,6 +20,7 @@ LARGEST_BODY: Final = 64 * 1024
 """Bytes: a request has a few hundred."""
 BODY_DEADLINE: Final = 10.0
 """Seconds for a body to come."""
+_TOO_DEEP: Final = "It is nested too deeply."
 LONGEST_INTEGER: Final = 1000
 """Digits: reading an integer takes time quadratic in them, and Python refuses more than some thousand."""
 
@@ -77,7 +79,9 @@ def parse(body: bytes) -> Any:
     except UnicodeEncodeError:
         raise json.JSONDecodeError("A surrogate stands alone.", "", 0) from None
     except RecursionError:
-        raise json.JSONDecodeError("It is nested too deeply.", "", 0) from None
+        raise json.JSONDecodeError(_TOO_DEEP, "", 0) from None
+    if nested_too_deep(value):
+        raise json.JSONDecodeError(_TOO_DEEP, "", 0)
     return value
 
 

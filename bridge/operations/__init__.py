@@ -3,6 +3,7 @@
 from bridge.operations.correlation import Correlator
 from bridge.operations.limits import Limits
 from bridge.operations.records import OperationRecords
+from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.state import PENDING, Evidence, OperationView, Times
 from bridge.operations.submission import Submission, referenced
@@ -25,6 +26,7 @@ __all__ = [
     "Page",
     "Submission",
     "Times",
+    "nested_too_deep",
     "referenced",
     "request_forms",
     "status_code",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -103,7 +104,7 @@ class OperationRecords:
             RegistryUnavailable: its schema can't be had now.
         """
         try:
-            event = fit(_decode(await self._encoding.json_of(record.value or b"")))
+            event = fit(_decode(await self._encoding.json_of(record.value or b"")), latest=time.time() + LONGEST_AHEAD)
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise UnreadableEvent(type(error).__name__) from None
         origin = await self._signatures.origin(record, event.account)
@@ -159,13 +160,12 @@ class OperationRecords:
         return SEALED + base64.b64encode(sealed).decode()
 
 
-def fit(event: Operation) -> Operation:
-    """Return the event in the form that every later use takes.
+def fit(event: Operation, *, latest: float = math.inf) -> Operation:
+    """Return the event in the form that every later use takes. `latest` (epoch seconds) bounds its times.
 
     Raises:
         ValueError, RecursionError: there is none.
     """
-    latest = time.time() + LONGEST_AHEAD
     for moment in (event.at, event.received_at):
         if _TIME.fullmatch(moment) is None or not 0 <= seconds(moment) <= latest:
             raise ValueError("a time is none, or lies before 1970 or in the future")

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,7 +72,6 @@ def quoted(seen: Sequence[Any]) -> str:
     return "".join(f"%{byte:02x}" for byte in names[0].encode()) if names else "none"
 
 
-@pytest.mark.xfail(strict=True, reason="issue 11, item 10")
 def test_no_single_odd_value_on_the_ledger_ends_the_bridge() -> None:
     """Each member of an operation's event may hold each odd value: the bridge starts on all of them together."""
     forged = [

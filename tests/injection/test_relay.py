@@ -44,16 +44,15 @@ ENVIRONMENT: dict[str, Callable[[], BaseException]] = {
     "tls": lambda: ssl.SSLError(1, "handshake failure"),
     "disconnected": aiohttp.ServerDisconnectedError,
     "payload": lambda: aiohttp.ClientPayloadError("cut"),
+    "foreign cancellation": asyncio.CancelledError,
 }
 """What a network does."""
-FOREIGN = "foreign cancellation"
 ODD: dict[str, Callable[[], BaseException]] = {
     "value": lambda: ValueError("odd"),
     "decode": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"),
     "key": lambda: KeyError("odd"),
     "memory": MemoryError,
     "runtime": lambda: RuntimeError("odd"),
-    FOREIGN: asyncio.CancelledError,
 }
 """What is a fault of a library or of the bridge: it may end the process, never lose or double an event."""
 HTTP_SEAMS: dict[str, tuple[Any, str]] = {
@@ -167,14 +166,7 @@ def publish(simulator: Simulator, *references: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("seam", HTTP_SEAMS)
-@pytest.mark.parametrize(
-    "error",
-    [
-        *ENVIRONMENT,
-        *(one for one in ODD if one != FOREIGN),
-        pytest.param(FOREIGN, marks=pytest.mark.xfail(strict=True, reason="issue 11, item 24: a relay ends quietly")),
-    ],
-)
+@pytest.mark.parametrize("error", [*ENVIRONMENT, *ODD])
 def test_a_failure_of_http_costs_nothing(seam: str, error: str) -> None:
     """Each of the first exchanges may fail in any way: the network's failures are survived, and no event is lost."""
 

@@ -44,6 +44,7 @@ def test_json_is_read_as_it_is(value: object, ascii_only: bool) -> None:  # noqa
         b"1e999",
         b"[" * 60_000,
         b'{"a":' * 10_000,
+        b'{"a":' * 101 + b"1" + b"}" * 101,
         b"\x00",
         b"{} {}",
     ],
