@@ -5,7 +5,7 @@ TEST_ARGS ?=
 MINUTES ?= 10
 FUZZ_FACTOR ?= 50
 
-.PHONY: setup demo test fuzz lint bench soak openapi schemas configuration dashboard docs
+.PHONY: setup demo check test test-deploy fuzz lint bench soak openapi schemas configuration dashboard docs
 
 setup: .venv/.complete
 
@@ -15,8 +15,14 @@ setup: .venv/.complete
 demo: setup
 	@.venv/bin/bridge demo $(DEMO_ARGS)
 
+check: setup
+	@scripts/check
+
 test: setup
 	@scripts/test $(TEST_ARGS)
+
+test-deploy: setup
+	@scripts/test tests/deploy $(TEST_ARGS)
 
 fuzz: setup
 	@FUZZ_FACTOR=$(FUZZ_FACTOR) .venv/bin/python -m pytest tests/fuzz -q

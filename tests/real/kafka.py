@@ -15,6 +15,8 @@ from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
 from tests.real.server import RealServer
 
 _CLASSPATH = str(BUILD / "kafka" / "*")
+_CLASSES = f"-XX:SharedArchiveFile={BUILD / 'kafka.jsa'}"
+"""Prepared by tests/real/install for a quick start; without that file, or with another JVM, Kafka starts all the same."""
 
 
 @asynccontextmanager
@@ -129,7 +131,15 @@ class RealKafka(RealServer):
         (directory / "server.properties").write_text(text)
 
     async def _format(self, directory: Path) -> None:
-        arguments = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", _CLASSPATH, "kafka.tools.StorageTool", "format"]
+        arguments = [
+            "-Xmx128m",
+            "-XX:TieredStopAtLevel=1",
+            _CLASSES,
+            "-cp",
+            _CLASSPATH,
+            "kafka.tools.StorageTool",
+            "format",
+        ]
         process = JavaProcess(
             [
                 *arguments,
@@ -151,7 +161,7 @@ class RealKafka(RealServer):
             self._write_properties(directory)
             await self._format(directory)
         self._process = JavaProcess(
-            ["-Xmx512m", "-cp", _CLASSPATH, "kafka.Kafka", str(directory / "server.properties")],
+            ["-Xmx512m", _CLASSES, "-cp", _CLASSPATH, "kafka.Kafka", str(directory / "server.properties")],
             log=directory / "output.log",
             name="Kafka",
         )

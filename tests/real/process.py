@@ -2,11 +2,15 @@
 
 import asyncio
 import atexit
+import fcntl
+import functools
+import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -16,6 +20,7 @@ BUILD = Path(__file__).parent / ".build"
 # Below the range from which Linux takes the ports of outgoing connections: a client that keeps trying to reach a server
 # that is down could otherwise be given that very port, connect to itself, and keep the server from coming back.
 _SERVER_PORTS = range(20_000, 30_000)
+_OURS: set[int] = set()
 
 
 class StartFailed(RuntimeError):
@@ -23,16 +28,43 @@ class StartFailed(RuntimeError):
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on, and that no outgoing connection will be given."""
+    """Return a loopback TCP port that nobody listens on, and that no outgoing connection will be given.
+
+    Nobody else gets it from this function while this process runs, so that a server that is down keeps its port.
+    """
     for port in random.sample(_SERVER_PORTS, 100):
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _reserved(port) and _bindable(port):
             return port
     raise OSError("no free loopback port among 100 tried")
+
+
+def _reserved(port: int) -> bool:
+    """Reserve the port for this process, by locking the byte of that number in a file that all test processes share."""
+    if port in _OURS:
+        return False
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    _OURS.add(port)
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    # It stays open to the end of the process: to close it would give the locks back.
+    path = Path(tempfile.gettempdir()) / f"bridge-test-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class JavaProcess:
