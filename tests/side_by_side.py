@@ -1,7 +1,7 @@
 """How the suite shares its tests between processes (pytest-xdist); a plugin of tests/conftest.py.
 
-Most tests wait: for a server that starts, for an outage that lasts, for a time-out. So the suite runs more tests at a time
-than there are processors. `scripts/test` asks for it with `-n auto`; `pytest` without `-n` runs in one process.
+Most tests wait: for a server that starts, for an outage that lasts, for a time-out. So the suite runs several tests on
+each processor. `scripts/test` asks for it with `-n auto`; `pytest` without `-n` runs in one process.
 """
 
 import os

@@ -16,7 +16,7 @@ from tests.real.server import RealServer
 
 _CLASSPATH = str(BUILD / "kafka" / "*")
 _CLASSES = f"-XX:SharedArchiveFile={BUILD / 'kafka.jsa'}"
-"""Prepared by tests/real/install for a quick start; without that file, or with another JVM, Kafka starts all the same."""
+"""Prepared by tests/real/install for a quick start. Without that file, or with another JVM, Kafka starts too."""
 
 
 @asynccontextmanager
