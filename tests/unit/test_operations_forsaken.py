@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from bridge.delivery import MemoryKafka, MemoryLedger
@@ -22,29 +23,48 @@ if TYPE_CHECKING:
 NOON = 1_767_268_800.0
 LIMIT: dict[str, Any] = {"async_max_age": 60.0, "acknowledgement_timeout": 0.2}
 DUE = rfc3339(NOON + 60.2)
+OFTEN: dict[str, Any] = {"async_max_age": 0.1, "acknowledgement_timeout": 0.1}
+"""With these limits the service looks for such operations 20 times a second."""
 
 
-def left_behind(*statuses: Status, account: str = "gone") -> MemoryKafka:
-    """A Kafka with the events of an operation that nobody relays."""
+def left_behind(*statuses: Status, account: str = "gone", reference: str = "1") -> MemoryKafka:
+    """A Kafka with the events of an operation that no process relays."""
     kafka = MemoryKafka()
-    kafka.records += [
-        operation_record(event(status, account=account, at=rfc3339(NOON), received_at=rfc3339(NOON - 1)))
-        for status in statuses
-    ]
+    leave_behind(kafka, *statuses, account=account, reference=reference)
     return kafka
 
 
-def ends(kafka: MemoryKafka) -> list[tuple[str, str]]:
-    return [(one.status, one.at) for one in told(kafka) if one.status not in {"requested", "accepted"}]
+def leave_behind(
+    kafka: MemoryKafka, *statuses: Status, account: str = "gone", reference: str = "1", began: float = NOON
+) -> None:
+    """Add the events of an operation that no process relays."""
+    kafka.records += [
+        operation_record(
+            event(status, reference=reference, account=account, at=rfc3339(began), received_at=rfc3339(began - 1))
+        )
+        for status in statuses
+    ]
+
+
+def ends(kafka: MemoryKafka, reference: str = "1") -> list[tuple[str, str]]:
+    return [(one.status, one.at) for one in told(kafka, reference) if one.status not in {"requested", "accepted"}]
 
 
 async def test_operation_of_an_unknown_account_ends() -> None:
-    """Long after its own process must have ended it, any other one does, though the view keeps nothing that old."""
+    """Long after its own process must have ended it, any other process does, though the view keeps nothing that old."""
     kafka = left_behind("requested", "accepted")
     async with running(ScriptedUpstream(), kafka, **LIMIT):
         await eventually(lambda: ends(kafka) == [("timed-out", DUE)])
-        await asyncio.sleep(0.1)  # the time for a second one
-    assert len(ends(kafka)) == 1
+
+
+async def test_an_operation_ends_once() -> None:
+    """A later look does not end the operation again: it has ended when the next such operation ends."""
+    kafka = left_behind("accepted")
+    async with running(ScriptedUpstream(), kafka, **OFTEN):
+        await eventually(lambda: ends(kafka))
+        leave_behind(kafka, "accepted", reference="2", began=time.time())
+        await eventually(lambda: ends(kafka, "2"))
+        assert len(ends(kafka)) == 1
 
 
 async def test_several_tell_the_same() -> None:
@@ -58,11 +78,13 @@ async def test_several_tell_the_same() -> None:
 
 
 async def test_nobody_is_hurried() -> None:
-    """As long as another process may still end it, or forward it again, it is left alone."""
-    kafka = left_behind("accepted")
-    async with running(ScriptedUpstream(), kafka, async_max_age=1e9, acknowledgement_timeout=0.1) as service:
-        await asyncio.sleep(0.3)  # the time for a wrong end
-        assert service.get("1").status == "accepted"
+    """As long as another process may end an operation or forward it again, it is left alone; an older one ends."""
+    kafka, limit = left_behind("accepted"), 1000.0
+    leave_behind(kafka, "accepted", reference="young", began=time.time() - limit / 2)
+    async with running(ScriptedUpstream(), kafka, async_max_age=limit, acknowledgement_timeout=0.1) as service:
+        await eventually(lambda: ends(kafka))
+        assert service.get("young").status == "accepted"
+    assert ends(kafka, "young") == []
 
 
 class LaggingLedger(MemoryLedger):
@@ -71,6 +93,11 @@ class LaggingLedger(MemoryLedger):
     def __init__(self, kafka: MemoryKafka) -> None:
         super().__init__(kafka, LEDGER_TOPIC)
         self.gate = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def catch_up(self) -> None:
+        self.asked.set()
+        await super().catch_up()
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
         async def late(values: Sequence[ConsumedRecord]) -> int | None:
@@ -91,8 +118,8 @@ async def test_what_is_not_read_yet_may_have_ended_it() -> None:
     kafka = left_behind("accepted", "acknowledged")
     ledger = LaggingLedger(kafka)
     async with running(ScriptedUpstream(), kafka, ledger=ledger, view_age=1e9, **LIMIT) as service:
-        await eventually(lambda: len(service._view) == 1)
-        await asyncio.sleep(0.1)  # the time for a wrong end
+        await asyncio.wait_for(ledger.asked.wait(), 5)
+        assert service.get("1").status == "accepted"
         ledger.gate.set()
         await eventually(lambda: service.get("1").status == "acknowledged")
     assert [status for status, _ in ends(kafka)] == ["acknowledged"]
