@@ -13,8 +13,8 @@ _MOST_WORKERS = 8
 """Each worker may start a Kafka of its own and, for a test, a CometD server and a bridge: about 1 GiB together."""
 _UNIT_TESTS = "tests/unit"
 """The folder whose tests mostly compute: one worker a processor, and one more for those that wait."""
-_ORDER = ["faults", "behaviour", "integration", "deploy", "unit"]
-"""The folders of the tests, the longest tests first: short tests fill the gaps at the end."""
+_FIRST = ["faults", "behaviour", "integration"]
+"""The folders whose tests begin first, the longest tests at the front: short tests fill the gaps at the end."""
 _SINGLE = {"faults", "behaviour"}
 """Folders whose tests run one by one on any worker. In the other folders the tests of a file share its fixtures."""
 _SHARED = ["real_registry", "kafka_behind_proxy"]
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """In a worker: put the longest tests first, and name the group of each test that shares something costly."""
     if not hasattr(config, "workerinput"):
         return
-    items.sort(key=lambda item: _ORDER.index(_folder(item)))
+    items.sort(key=lambda item: _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST))
     for item in items:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
