@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -114,7 +114,6 @@ def messages(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 def test_no_relayed_record_holds_the_number(mode: str) -> None:
     """Wherever a message of whatever kind holds a number, no key, header or value of what is published does."""
 
-    @settings(deadline=None)
     @given(messages())
     def check(message: tuple[str, dict[str, Any]]) -> None:
         number, body = message

@@ -8,7 +8,7 @@ from typing import Any
 import fastavro
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from bridge.events import KINDS, Acknowledgement, Kind, avro_schema_files
 from bridge.registry.avro import avro_writer
@@ -56,7 +56,6 @@ async def test_every_value_is_written_as_fastavro_writes_it(kind: Kind) -> None:
     read, _ = reader({ID: avro_schema_files()[kind.schema]})
     written: list[tuple[bytes, msgspec.Struct]] = []
 
-    @settings(deadline=None)
     @given(structs(kind.struct))
     def check(value: msgspec.Struct) -> None:
         framed = write(value)

@@ -181,7 +181,7 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(ACTIONS, max_size=40))
 def test_nothing_is_missing_and_nothing_comes_twice(actions: list[tuple[str, int]]) -> None:
     """Whatever the crashes and lost replies, each event of the session is in Kafka once, in order, under its own id."""
