@@ -29,6 +29,8 @@ OUTBOUND_RECORD = "OutboundRecordMessage"
 DEVICE_USER_EVENT = "DeviceUserEventMessage"
 
 _NULL = msgspec.Raw(b"null")
+_BLANKS = b" \t\n\r"
+"""What may stand around a JSON value (RFC 8259, section 2)."""
 
 
 class OutboundRecord(msgspec.Struct, frozen=True, gc=False):
@@ -94,8 +96,8 @@ def parse(data: msgspec.Raw) -> Message:
 
 def parse_tolerantly(data: msgspec.Raw) -> Message:
     """Read a message whose fields are not all of their documented types, or which is none at all."""
-    content = bytes(data).strip()
-    if content in {b"", b"null"}:
+    content = bytes(data)
+    if content.strip(_BLANKS) in {b"", b"null"}:
         return Unknown(_NULL, "no-data")
     if not is_json(content):
         rewritten = repaired(content)

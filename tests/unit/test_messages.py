@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -334,6 +335,26 @@ def test_the_type_alone_decides_and_the_original_stays(data: dict[str, Any]) -> 
     parsed = parse(message)
     assert isinstance(parsed, kinds.get(data["messageType"], Unknown))
     assert parsed.original == message
+
+
+@pytest.mark.parametrize("blank", ["\v", "\f", "\0", "\x1c", "\x85", "\u00a0", "\u2028", "\ufeff"])
+@pytest.mark.parametrize("place", ["{0}0", "{0}{{}}", "{{}}{0}", "{{{0}}}", "{0}null", "{0}"])
+def test_only_the_blanks_of_json_are_blanks(blank: str, place: str) -> None:
+    """A blank that JSON doesn't know makes the data something else than JSON: it is published as text."""
+    data = place.format(blank)
+    message = parse(raw(data))
+    assert isinstance(message, Unknown)
+    assert message.reason == "invalid-json"
+    assert json.loads(bytes(message.original)) == data
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\r", "\r\n "])
+def test_blanks_around_a_message_change_nothing(blank: str) -> None:
+    """The blanks of JSON may stand around a message, around `null` and in place of any data."""
+    kind = '{"messageType": "OutboundRecordMessage"}'
+    assert isinstance(parse(raw(blank + kind + blank)), OutboundRecord)
+    assert parse_tolerantly(raw(blank + kind + blank)) == parse(raw(blank + kind + blank))
+    assert parse(raw(f"{blank}null{blank}")) == parse(raw(blank)) == Unknown(raw("null"), "no-data")
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,\\ud8messageTyp01.eE-\n', max_size=60).map(str.encode))
