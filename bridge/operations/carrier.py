@@ -166,7 +166,7 @@ class Carrier:
                 body,
                 persistent=persistent,
                 traceparent=run.traceparent,
-                wanted=partial(self._unacknowledged, event.reference_id),
+                acknowledged=partial(self._acknowledged, event.reference_id),
             )
             view = self._settle(event, verdict)
         except asyncio.CancelledError:
@@ -185,9 +185,15 @@ class Carrier:
         finally:
             self._leave(run)
 
-    def _unacknowledged(self, reference: str) -> bool:
-        view = self._view.get(reference)
-        return reference not in self._view.settling and (view is None or view.status != "acknowledged")
+    async def _acknowledged(self, reference: str) -> bool:
+        """Tell whether the operation is acknowledged. Wait where its acknowledgement is being committed."""
+        while True:
+            view = self._view.get(reference)
+            if view is not None and view.status == "acknowledged":
+                return True
+            if reference not in self._view.settling:
+                return False
+            await self._view.changed(reference)
 
     def _settle(self, requested: Operation, verdict: Verdict) -> OperationView:
         """Note the verdict; without one the operation stays `requested`, for its acknowledgement or the time-out."""

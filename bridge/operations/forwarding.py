@@ -20,7 +20,7 @@ from bridge.observability import metrics, tracing
 from bridge.webservices import outbound_record_path, repeatable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.operations.limits import Limits
     from bridge.webservices import UpstreamReply
@@ -86,7 +86,7 @@ class Forwarding:
         *,
         persistent: bool = False,
         traceparent: str | None = None,
-        wanted: Callable[[], bool] = lambda: True,
+        acknowledged: Callable[[], Awaitable[bool]] | None = None,
     ) -> Verdict:
         """Bring a request to Web Services.
 
@@ -96,7 +96,7 @@ class Forwarding:
             body: the request.
             persistent: nobody waits, so the deadline alone ends the attempts.
             traceparent: the trace context that the request belongs to.
-            wanted: asked before the request is sent again: what has been acknowledged meanwhile is not.
+            acknowledged: asked before the request is sent again: what has been acknowledged meanwhile is not.
         """
         harmless = repeatable(operation)
         path = outbound_record_path(record_handle)
@@ -129,7 +129,7 @@ class Forwarding:
                     if late or tired or not _again(error, harmless=harmless):
                         return Verdict(None, error, sent)
                     await asyncio.sleep(pause)
-                    if not wanted():
+                    if acknowledged is not None and await acknowledged():
                         return Verdict(None, error, sent)
                     self._retries.inc()
         except TimeoutError:

@@ -166,6 +166,21 @@ async def test_acknowledgement_instead_of_a_verdict() -> None:
     assert len(upstream.requests) == 1
 
 
+async def test_acknowledgement_that_is_being_committed_instead_of_a_verdict() -> None:
+    """Where the reply was cut and the acknowledgement's transaction is not over yet, the caller waits for its end."""
+    upstream, kafka = ScriptedUpstream(UpstreamUnreachable("cut", sent=True)), MemoryKafka()
+    async with running(upstream, kafka) as service:
+        submitted = asyncio.ensure_future(service.submit(submission()))
+        await eventually(lambda: upstream.requests and told(kafka))
+        translation = translated(acknowledgement())
+        match = await service.correlator(ACCOUNT).match(translation.parsed, translation.records)
+        assert match is not None
+        await asyncio.wait({submitted}, timeout=0.3)  # past the moment of the next attempt
+        match.committed()
+        assert (await submitted).status == "acknowledged"
+    assert len(upstream.requests) == 1
+
+
 async def test_late_acknowledgement() -> None:
     """After the time-out an acknowledgement still ends the operation as acknowledged, late."""
     async with running(ScriptedUpstream(), acknowledgement_timeout=0.2) as service:

@@ -87,7 +87,21 @@ async def test_persistence_ends_with_the_deadline() -> None:
 async def test_what_is_no_longer_wanted_is_not_sent_again() -> None:
     """A request that was acknowledged while it waited for its next attempt is left alone."""
     upstream = ScriptedUpstream(CUT)
-    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, SAMPLE, wanted=lambda: False)
+
+    async def acknowledged() -> bool:
+        return True
+
+    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, SAMPLE, acknowledged=acknowledged)
+    assert (verdict.error, len(upstream.requests)) == (CUT, 1)
+
+
+async def test_deadline_ends_the_wait_for_a_commit() -> None:
+    """An acknowledgement whose transaction does not end, because Kafka is away, holds no caller past the deadline."""
+    upstream = ScriptedUpstream(CUT)
+    never = asyncio.Event()
+    verdict = await forwarding(upstream, forward_deadline=0.5).forward(
+        "DoNotCallRecord", 13, SAMPLE, acknowledged=never.wait
+    )
     assert (verdict.error, len(upstream.requests)) == (CUT, 1)
 
 
