@@ -13,9 +13,9 @@ _MOST_WORKERS = 8
 """Each worker may start a Kafka of its own and, for a test, a CometD server and a bridge: about 1 GiB together."""
 _UNIT_TESTS = "tests/unit"
 """The folder whose tests mostly compute: one worker a processor, and one more for those that wait."""
-_FIRST = ["faults", "behaviour", "integration"]
+_FIRST = ["faults", "behaviour", "integration", "fuzz", "injection"]
 """The folders whose tests begin first, the longest tests at the front: short tests fill the gaps at the end."""
-_SINGLE = {"faults", "behaviour"}
+_SINGLE = {"faults", "behaviour", "fuzz"}
 """Folders whose tests run one by one on any worker. In the other folders the tests of a file share its fixtures."""
 _SHARED = ["real_registry", "kafka_behind_proxy"]
 """Servers that one worker starts for all tests that use them. A `real_kafka` is started by each worker."""
