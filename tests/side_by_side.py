@@ -12,11 +12,9 @@ _WORKERS_PER_PROCESSOR = 3
 _MOST_WORKERS = 8
 """Each worker may start a Kafka of its own and, for a test, a CometD server and a bridge: about 1 GiB together."""
 _UNIT_TESTS = "tests/unit"
-"""The folder whose tests mostly compute: one worker a processor, and one more for those that wait."""
+"""The folder whose tests wait less: two workers a processor."""
 _FIRST = ["faults", "behaviour", "integration", "fuzz", "injection"]
 """The folders whose tests begin first, the longest tests at the front: short tests fill the gaps at the end."""
-_SINGLE = {"faults", "behaviour", "fuzz"}
-"""Folders whose tests run one by one on any worker. In the other folders the tests of a file share its fixtures."""
 _SHARED = ["real_registry", "kafka_behind_proxy"]
 """Servers that one worker starts for all tests that use them. A `real_kafka` is started by each worker."""
 
@@ -27,7 +25,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         return 0
     processors = os.cpu_count() or 1
     if all(argument.rstrip("/") == _UNIT_TESTS for argument in config.args):
-        return processors + 1
+        return 2 * processors
     return min(_WORKERS_PER_PROCESSOR * processors, _MOST_WORKERS)
 
 
@@ -39,7 +37,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST))
     for item in items:
         if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
+            _put_into(group, item)
+
+
+def _put_into(group: str, item: pytest.Item) -> None:
+    """Name the group at the end of the test's id, where `--dist loadgroup` looks for it.
+
+    pytest-xdist 3.8 would do so for the mark `xdist_group`, but not where pytest 9.2 keeps the id.
+    """
+    item._id = type(item._id).parse(f"{item.nodeid}@{group}")
+    assert item.nodeid.endswith(f"@{group}")
 
 
 def _folder(item: pytest.Item) -> str:
@@ -51,4 +58,10 @@ def _group(item: pytest.Item) -> str | None:
     for server in _SHARED:
         if server in fixtures:
             return server
-    return None if _folder(item) in _SINGLE else item.path.name
+    return item.path.name if _shares_with_its_file(item) else None
+
+
+def _shares_with_its_file(item: pytest.Item) -> bool:
+    """Whether the test uses a fixture that is made once for its file."""
+    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(fixture.scope in {"class", "module"} for fixtures in known.values() for fixture in fixtures)
