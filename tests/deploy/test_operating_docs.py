@@ -46,8 +46,7 @@ def log_events_of(tree: ast.Module) -> Iterator[str]:
 
 def says(quoted: str, texts: set[str]) -> bool:
     """Whether the bridge says it: a stable word as a text of its own, a phrase within a text."""
-    if HTTP_STATUS.fullmatch(quoted):
-        quoted = f"http-{HOLE}"
+    quoted = f"http-{HOLE}" if HTTP_STATUS.fullmatch(quoted) else quoted.replace("…", HOLE)
     if re.search(r"[ A-Z]", quoted):
         return any(quoted in text for text in texts)
     return quoted in texts or f"{quoted}{HOLE}" in texts
@@ -88,6 +87,8 @@ def test_the_tables_quote_what_the_bridge_says() -> None:
         ("nothing but a comment", False),
         ("is wrong", True),
         ("is right", False),
+        ("it … is wrong", True),
+        ("it is wrong", False),
         ("http-503", True),
         ("handshake-refused-", True),
     ],
