@@ -130,7 +130,7 @@ def test_what_does_not_end_is_cut(name: str) -> None:
         return time.process_time() - began
 
     seconds(MEBIBYTE)
-    small, large = seconds(2 * MEBIBYTE), seconds(8 * MEBIBYTE)
+    small, large = seconds(MEBIBYTE), seconds(4 * MEBIBYTE)
     assert large < 12 * small + 0.2  # four times the bytes; sixteen times the time would be a square
 
 
