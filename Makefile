@@ -43,7 +43,7 @@ schemas: openapi
 	@.venv/bin/python -m bridge.contract
 
 configuration: setup
-	@.venv/bin/python -m bridge.settings_page > docs/configuration.md
+	@.venv/bin/python -m bridge.settings.page > docs/configuration.md
 
 dashboard: setup
 	@.venv/bin/python -m deploy.grafana.dashboard > deploy/grafana/bridge.json

@@ -19,13 +19,13 @@ from aiokafka import AIOKafkaProducer
 
 from bridge.cometd import Event
 from bridge.delivery import EVENT_TOPICS
-from bridge.delivery.batches import batches
+from bridge.delivery.client.batches import batches
 from bridge.events import JSON
 from bridge.privacy import Concealment
 from bridge.registry.encoding import RegistryEncoding
 from bridge.registry.reading import Reader
+from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
-from bridge.translation import Translator
 from tests import page
 
 if TYPE_CHECKING:

@@ -11,14 +11,13 @@ import structlog
 
 from bridge import tls
 from bridge.cometd import HttpSession, Options, State
-from bridge.delivery import InFlight, KafkaPublisher
+from bridge.delivery import KafkaPublisher
 from bridge.errors import Fenced, LoginNotKept, RelayEnded
 from bridge.events import session_hash
 from bridge.http import Missing, SessionView
 from bridge.observability import metrics
-from bridge.relay import Relay
+from bridge.relay import InFlight, Relay, Watchdog
 from bridge.settings import Delivery
-from bridge.watchdog import Watchdog
 from bridge.webservices import Login, LoginState, VoiceSession, WebServicesClient, route_of
 
 if TYPE_CHECKING:

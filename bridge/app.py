@@ -10,21 +10,14 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import (
-    AccountKeys,
-    KafkaLedger,
-    KafkaProbe,
-    UnsignedEvents,
-    make_writable,
-    position_topic,
-    topic_names,
-)
+from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, UnsignedEvents, position_topic, topic_names
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
+from bridge.relay import make_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

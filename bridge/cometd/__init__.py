@@ -1,10 +1,10 @@
 """The Bayeux session: HTTP, long polling, acknowledgements, keep-alive, resume. Knows nothing of Genesys or Kafka."""
 
 from bridge.cometd.backoff import Backoff, RenewalGuard
-from bridge.cometd.batch import Batch, Event, Opening, Resume, Sink
-from bridge.cometd.http import NO_HEADERS, Credentials, HttpSession
-from bridge.cometd.incoming import HttpReply
-from bridge.cometd.route import Route
+from bridge.cometd.http.incoming import HttpReply
+from bridge.cometd.http.route import Route
+from bridge.cometd.http.session import NO_HEADERS, Credentials, HttpSession
+from bridge.cometd.messages.batch import Batch, Event, Opening, Resume, Sink
 from bridge.cometd.session import CometdSession
 from bridge.cometd.status import SessionStatus, State
 from bridge.cometd.wiring import Options

@@ -19,8 +19,8 @@ import structlog
 from bridge.cometd.acknowledgement import UNUSABLE
 from bridge.cometd.advice import Advice, Reconnect
 from bridge.cometd.backoff import Backoff
-from bridge.cometd.batch import Batch, Event, Opening
-from bridge.cometd.message import error_code, is_unknown_client
+from bridge.cometd.messages.batch import Batch, Event, Opening
+from bridge.cometd.messages.message import error_code, is_unknown_client
 from bridge.cometd.status import State
 from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
 

@@ -13,8 +13,8 @@ from bridge.cometd.wiring import Options, Wiring
 from bridge.errors import ExchangeFailed, UpstreamError
 
 if TYPE_CHECKING:
-    from bridge.cometd.batch import Resume, Sink
-    from bridge.cometd.http import Credentials, HttpSession
+    from bridge.cometd.http.session import Credentials, HttpSession
+    from bridge.cometd.messages.batch import Resume, Sink
     from bridge.cometd.status import SessionStatus
 
 log = structlog.get_logger(__name__)

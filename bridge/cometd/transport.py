@@ -18,8 +18,8 @@ from aiocometd.transports.base import TransportBase
 from aiocometd.transports.registry import register_transport
 
 from bridge.cometd.advice import Advice
-from bridge.cometd.message import META, decode, is_client_id, meta
-from bridge.cometd.message_stream import MessageStream
+from bridge.cometd.messages.message import META, decode, is_client_id, meta
+from bridge.cometd.messages.stream import MessageStream
 from bridge.cometd.polling import MISMATCHED, Polling
 from bridge.cometd.wiring import Wiring
 from bridge.errors import ExchangeFailed
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from aiocometd.typing import Headers, JsonObject, Payload
 
-    from bridge.cometd.batch import Event
-    from bridge.cometd.incoming import IncomingReply
-    from bridge.cometd.message import Message
+    from bridge.cometd.http.incoming import IncomingReply
+    from bridge.cometd.messages.batch import Event
+    from bridge.cometd.messages.message import Message
 
 CONNECTION_TYPE: Final = ConnectionType.LONG_POLLING
 BROWSER_COOKIE: Final = "BAYEUX_BROWSER"

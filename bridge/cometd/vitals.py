@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiocometd.constants import MetaChannel
 
-from bridge.cometd.message import error_code
+from bridge.cometd.messages.message import error_code
 from bridge.cometd.status import SessionStatus, State
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.cometd.batch import Batch, Opening
+    from bridge.cometd.messages.batch import Batch, Opening
 
 log = structlog.get_logger(__name__)
 

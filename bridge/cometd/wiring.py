@@ -15,8 +15,8 @@ from bridge.cometd.vitals import Vitals
 if TYPE_CHECKING:
     from aiocometd.typing import Headers, Payload
 
-    from bridge.cometd.batch import Resume, Sink
-    from bridge.cometd.http import Credentials, HttpSession
+    from bridge.cometd.http.session import Credentials, HttpSession
+    from bridge.cometd.messages.batch import Resume, Sink
     from bridge.cometd.transport import LongPollingTransport
 
 HANDSHAKE_BACKOFF_CAP: Final = 30.0

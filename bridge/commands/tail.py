@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
 
+from bridge.commands.output.reading import read_json
+from bridge.commands.output.shown import Lines
 from bridge.commands.process import run_to_end, stop_on_signals
-from bridge.commands.reading import read_json
-from bridge.commands.shown import Lines
 from bridge.delivery import EVENT_TOPICS
 from bridge.errors import CommandFailed
 from bridge.observability import configure

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.delivery.consumer import Isolation, consumer, last_offsets
-from bridge.delivery.topics import topic_names
+from bridge.delivery.client.consumer import Isolation, consumer, last_offsets
+from bridge.delivery.client.topics import topic_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

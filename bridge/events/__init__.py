@@ -1,21 +1,21 @@
 """The published events: one module a kind, with its topic, type, schema and key. Knows no other package."""
 
-from bridge.events import acknowledgement, operation, session, unrecognized, user_event
-from bridge.events.acknowledgement import Acknowledgement
 from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
-from bridge.events.dead_letter import TOPIC as DEAD_LETTERS
-from bridge.events.dead_letter import DeadLetter, dead_letter
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
-from bridge.events.kinds import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
-from bridge.events.operation import Operation, Status, Upstream, operation_record
+from bridge.events.kinds import acknowledgement, operation, session, unrecognized, user_event
+from bridge.events.kinds.acknowledgement import Acknowledgement
+from bridge.events.kinds.catalogue import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
+from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
+from bridge.events.kinds.dead_letter import DeadLetter, dead_letter
+from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
+from bridge.events.kinds.session import Change, Session, session_record
+from bridge.events.kinds.unrecognized import Unrecognized
+from bridge.events.kinds.user_event import Processing, UserEvent
 from bridge.events.record import Headers, Record
 from bridge.events.schemas import avro_schema_files, schema_files, schemas_directory
-from bridge.events.session import Change, Session, session_record
 from bridge.events.times import rfc3339, rfc3339_milliseconds
-from bridge.events.unrecognized import Unrecognized
-from bridge.events.user_event import Processing, UserEvent
 
 TOPICS = tuple(kind.topic for kind in KINDS)
 """Every topic that events are published to, without the prefix."""

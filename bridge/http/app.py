@@ -14,19 +14,19 @@ from starlette.middleware import Middleware
 from bridge import __version__
 from bridge.contract import DEFAULT_PREFIX
 from bridge.errors import BridgeError, SettingsError
-from bridge.http.authentication import Unauthenticated
-from bridge.http.browsers import BrowserGuard
-from bridge.http.connection import MOST_CONNECTIONS
-from bridge.http.events import events
-from bridge.http.health import Missing, health
-from bridge.http.metrics import RequestMetrics, metrics_page
+from bridge.http.auth.authentication import Unauthenticated
+from bridge.http.auth.browsers import BrowserGuard
+from bridge.http.auth.shares import RequestShares
 from bridge.http.openapi import complete
-from bridge.http.operations import Ledger, operations
-from bridge.http.outbound_records import Door, outbound_records
-from bridge.http.problem_types import OTHER
-from bridge.http.problems import Refused, bridge_problem, problem, validation_problem
-from bridge.http.sessions import SessionView, sessions
-from bridge.http.shares import RequestShares
+from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
+from bridge.http.problems.types import OTHER
+from bridge.http.routes.events import events
+from bridge.http.routes.health import Missing, health
+from bridge.http.routes.metrics import RequestMetrics, metrics_page
+from bridge.http.routes.operations import Ledger, operations
+from bridge.http.routes.outbound_records import Door, outbound_records
+from bridge.http.routes.sessions import SessionView, sessions
+from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
 from bridge.observability import tracing
 from bridge.operations import OUTBOUND_OPERATIONS
@@ -34,7 +34,7 @@ from bridge.operations import OUTBOUND_OPERATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from bridge.http.authentication import Authentication
+    from bridge.http.auth.authentication import Authentication
 
 DEFAULT_OPERATIONS: Final = ("DoNotCallRecord",)
 _TITLE: Final = "CometD to Kafka bridge for Genesys Web Services"

@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge.http.app import create_app
-from bridge.http.authentication import InvalidToken
+from bridge.http.auth.authentication import InvalidToken
 from bridge.operations import OUTBOUND_OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.http.authentication import Caller
-    from bridge.http.replies import OperationStatus
+    from bridge.http.auth.authentication import Caller
+    from bridge.http.routes.replies import OperationStatus
     from bridge.operations import OperationView, Page, Submission
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.http.guarded import SCHEME
-from bridge.http.health import NotReady
-from bridge.http.problems import Problem
+from bridge.http.auth.guarded import SCHEME
+from bridge.http.problems.problems import Problem
+from bridge.http.routes.health import NotReady
 from bridge.operations import OUTBOUND_OPERATIONS
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
-    from bridge.http.authentication import Authentication
+    from bridge.http.auth.authentication import Authentication
 
 _TEMPLATE = "#/components/schemas/{model}"
 

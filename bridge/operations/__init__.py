@@ -1,13 +1,13 @@
 """The life of a forwarded operation."""
 
 from bridge.operations.correlation import Correlator
+from bridge.operations.ledger.records import OperationRecords
+from bridge.operations.ledger.requests import nested_too_deep
 from bridge.operations.limits import Limits
-from bridge.operations.records import OperationRecords
-from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
-from bridge.operations.state import PENDING, Evidence, OperationView, Times
 from bridge.operations.submission import Submission, referenced
-from bridge.operations.view import Page
+from bridge.operations.view.state import PENDING, Evidence, OperationView, Times
+from bridge.operations.view.view import Page
 from bridge.webservices import LARGEST_ID, OUTBOUND_OPERATIONS, OutboundRecordRequest, request_forms, status_code
 
 __all__ = [

@@ -16,17 +16,17 @@ import structlog
 
 from bridge.events import operation, rfc3339
 from bridge.observability import metrics, tracing
-from bridge.operations.state import Evidence, event_of, told_topic
+from bridge.operations.view.state import Evidence, event_of, told_topic
 from bridge.webservices import NOTIFICATIONS, OUTBOUND_OPERATIONS, DeviceUserEvent, OutboundRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bridge.events import Operation, Record
-    from bridge.operations.journal import Journal
-    from bridge.operations.records import OperationRecords
-    from bridge.operations.state import OperationView
-    from bridge.operations.view import Name, OperationsView
+    from bridge.operations.ledger.journal import Journal
+    from bridge.operations.ledger.records import OperationRecords
+    from bridge.operations.view.state import OperationView
+    from bridge.operations.view.view import Name, OperationsView
     from bridge.webservices import Message
 
 log = structlog.get_logger(__name__)

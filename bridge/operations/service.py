@@ -21,19 +21,19 @@ from bridge.errors import (
 )
 from bridge.events import DEAD_LETTERS, Operation, acknowledgement, operation
 from bridge.observability import metrics
-from bridge.operations.carrier import Carrier
 from bridge.operations.correlation import Correlator
-from bridge.operations.forsaken import Forsaken
-from bridge.operations.forwarding import RETRY_AFTER, Forwarding, Upstream
-from bridge.operations.journal import Journal
-from bridge.operations.records import OperationRecords, fit
-from bridge.operations.recovery import Recovery
-from bridge.operations.requests import digest
-from bridge.operations.state import merge, seconds
+from bridge.operations.ending.forsaken import Forsaken
+from bridge.operations.ending.timeouts import Timeouts
+from bridge.operations.forwarding.carrier import Carrier
+from bridge.operations.forwarding.forwarding import RETRY_AFTER, Forwarding, Upstream
+from bridge.operations.forwarding.recovery import Recovery
+from bridge.operations.ledger.journal import Journal
+from bridge.operations.ledger.records import OperationRecords, fit
+from bridge.operations.ledger.requests import digest
+from bridge.operations.ledger.tail import Tail
 from bridge.operations.submission import referenced
-from bridge.operations.tail import Tail
-from bridge.operations.timeouts import Timeouts
-from bridge.operations.view import OperationsView, Page
+from bridge.operations.view.state import merge, seconds
+from bridge.operations.view.view import OperationsView, Page
 from bridge.webservices import repeatable, status_code
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
     from bridge.delivery import Ledger
     from bridge.events import Record, Status
-    from bridge.operations.carrier import Run
+    from bridge.operations.forwarding.carrier import Run
     from bridge.operations.limits import Limits
-    from bridge.operations.state import OperationView
     from bridge.operations.submission import Submission
+    from bridge.operations.view.state import OperationView
 
 LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)

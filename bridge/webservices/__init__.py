@@ -1,9 +1,10 @@
 """Web Services: the login, the REST operations and their statusCodes."""
 
-from bridge.webservices import messages
 from bridge.webservices.client import WebServicesClient
-from bridge.webservices.login import Login, LoginState, LoginStatus
-from bridge.webservices.messages import DeviceUserEvent, Message, OutboundRecord
+from bridge.webservices.login.login import Login, LoginState, LoginStatus
+from bridge.webservices.login.profile import OUTBOUND_FEATURE, Profile
+from bridge.webservices.messages import messages
+from bridge.webservices.messages.messages import DeviceUserEvent, Message, OutboundRecord
 from bridge.webservices.outbound import (
     NOTIFICATIONS,
     OUTBOUND_OPERATIONS,
@@ -12,7 +13,6 @@ from bridge.webservices.outbound import (
     repeatable,
     request_forms,
 )
-from bridge.webservices.profile import OUTBOUND_FEATURE, Profile
 from bridge.webservices.replies import UpstreamReply
 from bridge.webservices.requests import (
     EXAMPLE_REQUEST,

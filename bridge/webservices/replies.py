@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from bridge.errors import UpstreamInvalidReply
+from bridge.webservices.messages.wire import UNREADABLE
 from bridge.webservices.statuscodes import NOT_AUTHENTICATED, OK
-from bridge.webservices.wire import UNREADABLE
 
 if TYPE_CHECKING:
     from bridge.cometd import HttpReply

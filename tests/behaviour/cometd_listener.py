@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from bridge.cometd import Batch, CometdSession, HttpReply, HttpSession, Opening, Options, Resume, State
-from bridge.cometd.incoming import MAX_REPLY_BYTES
+from bridge.cometd.http.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 from tests.waiting import eventually

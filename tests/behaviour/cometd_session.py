@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.cometd import Resume, State
-from bridge.cometd.incoming import MAX_REPLY_BYTES
+from bridge.cometd.http.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
 from bridge.simulator import FaultProxy
 from tests.behaviour.cometd_listener import CHANNELS, Listener

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from bridge.cometd import HttpSession, Options
-from bridge.delivery import MemoryKafka, MemoryLedger, MemoryPublisher
 from bridge.http import create_app
 from bridge.operations import LEDGER_TOPIC, Limits, OperationsService
 from bridge.relay import Relay
 from bridge.webservices import Login, LoginState, WebServicesClient
+from tests.memory_kafka import MemoryKafka, MemoryLedger, MemoryPublisher
 from tests.page import REQUEST
 from tests.unit.served import served
 from tests.waiting import eventually

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, KafkaPublisher, UnsignedEvents, connection, position_topic, read
-from bridge.delivery.partition import partition_of
+from bridge.delivery.client.partition import partition_of
 from bridge.settings import Kafka
 from tests.behaviour.publisher import Published
 

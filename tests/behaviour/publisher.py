@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import pytest
 
 from bridge.delivery import EVENT_TOPICS, Position, Publisher, PublisherState
-from bridge.delivery.partition import partition_of
+from bridge.delivery.client.partition import partition_of
 from bridge.errors import Fenced
 from bridge.events import Record
 

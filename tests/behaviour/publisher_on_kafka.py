@@ -14,9 +14,9 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from bridge.delivery import LOST, AccountKeys, KafkaLedger, KafkaPublisher, UnsignedEvents, position_topic, read
-from bridge.delivery.producer import BatchRefused
-from bridge.delivery.stored_position import StoredPosition, _signed_earlier
-from bridge.delivery.turn import Turn
+from bridge.delivery.client.producer import BatchRefused
+from bridge.delivery.position.stored import StoredPosition, _signed_earlier
+from bridge.delivery.publisher.attempt import Turn
 from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values

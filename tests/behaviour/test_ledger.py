@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from bridge.delivery import KafkaLedger, Ledger, MemoryKafka, MemoryLedger
+from bridge.delivery import KafkaLedger, Ledger
 from bridge.simulator.broker import EmbeddedBroker
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.ledger import TOPIC, LedgerBehaviour
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 
 PLACED = ("acknowledgements.v1",)
 DAY = 86_400.0

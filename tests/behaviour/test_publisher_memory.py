@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from bridge.delivery import MemoryKafka, MemoryPublisher
 from tests.behaviour.publisher import FencingBehaviour, Published, PublisherBehaviour, position, record
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.waiting import eventually
 
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 from aiokafka.admin import NewTopic
 
 from bridge.delivery import KafkaPublisher
-from bridge.delivery.batches import Batch
+from bridge.delivery.client.batches import Batch
 from bridge.errors import Fenced
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import (

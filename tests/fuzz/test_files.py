@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import HttpSession
-from bridge.delivery import InFlight, MemoryKafka, MemoryPublisher
 from bridge.errors import SettingsError
-from bridge.relay import Relay
+from bridge.relay import InFlight, Relay
 from bridge.settings import load
 from tests.fuzz import published
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import ODD, Change, Verbatim, changed, changes, damages, encoded, places
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
 from tests.unit.upstream_samples import SAMPLES
 

@@ -9,7 +9,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery import MemoryKafka
 from bridge.events import Record
 from bridge.http import create_app
 from bridge.operations import LEDGER_TOPIC
@@ -17,6 +16,7 @@ from tests.fuzz import published
 from tests.fuzz.asgi import call
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import bodies, sweep
+from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import ScriptedUpstream, acknowledgement, event, running, submission, turn
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import Event
-from bridge.cometd.message import decode, meta
+from bridge.cometd.messages.message import decode, meta
 from bridge.errors import ExchangeFailed
 from bridge.privacy import Concealment
-from bridge.translation import Translator
+from bridge.relay.translation import Translator
 from tests.fuzz import published
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import bodies, encoded, mutated

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.cometd import HttpSession
-from bridge.delivery import MemoryKafka, MemoryPublisher, Position, Unsealable
-from bridge.delivery.keys import AccountKeys
-from bridge.delivery.stored_position import (
+from bridge.delivery import Position, Unsealable
+from bridge.delivery.position.keys import AccountKeys
+from bridge.delivery.position.stored import (
     StoredPosition,
     Unreadable,
     decode,
@@ -28,6 +28,7 @@ from bridge.delivery.stored_position import (
 from bridge.relay import Relay
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import bodies, sweep
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
 
 POSITION = Position("client", {"JSESSIONID": "x", "BAYEUX_BROWSER": "y"}, 7, 20, 25, 1_767_268_800.0)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery import MemoryKafka
-from bridge.http import create_app, prefer
+from bridge.http import create_app
+from bridge.http.routes import prefer
 from bridge.operations import OUTBOUND_OPERATIONS
 from tests.fuzz import published
 from tests.fuzz.asgi import call
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import bodies, field_values, sweep
+from tests.memory_kafka import MemoryKafka
 from tests.page import REQUEST
 from tests.unit.operation_parts import ScriptedUpstream, running
 from tests.unit.operations_in_memory import InMemoryOperations

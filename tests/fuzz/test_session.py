@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import HttpSession, Options
-from bridge.delivery import InFlight, MemoryKafka, MemoryPublisher, Position
-from bridge.relay import Relay
+from bridge.delivery import Position
+from bridge.relay import InFlight, Relay
 from tests.fuzz import fast_loop, published
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.raw_server import RawServer, answer
 from tests.fuzz.strategies import ODD, Change, Damage, Verbatim, changed, changes, damages, encoded, places
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit.test_relay import ACCOUNT, NoCredentials
 from tests.unit.upstream_samples import SAMPLES
 from tests.waiting import eventually

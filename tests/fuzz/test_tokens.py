@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import SettingsError
-from bridge.http.authentication import Caller, InvalidToken
-from bridge.http.json_web_tokens import JsonWebTokens
-from bridge.http.problems import Refused
-from bridge.http.signing_keys import SigningKeys
-from bridge.http.static_tokens import StaticTokens
+from bridge.http.auth.authentication import Caller, InvalidToken
+from bridge.http.auth.json_web_tokens import JsonWebTokens
+from bridge.http.auth.signing_keys import SigningKeys
+from bridge.http.auth.static_tokens import StaticTokens
+from bridge.http.problems.problems import Refused
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.raw_server import RawServer, answer
 from tests.fuzz.strategies import bodies, damages, encoded, mutated, sweep

@@ -19,14 +19,14 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from bridge.cometd import HttpSession, Options
-from bridge.delivery import InFlight, MemoryKafka, MemoryLedger, MemoryPublisher
 from bridge.errors import UpstreamError
 from bridge.operations import LEDGER_TOPIC, Limits, OperationsService
-from bridge.relay import Relay
+from bridge.relay import InFlight, Relay
 from bridge.simulator import Simulator
 from bridge.webservices import Login, WebServicesClient
 from tests.fuzz import fast_loop, published
 from tests.injection.injector import Injector
+from tests.memory_kafka import MemoryKafka, MemoryLedger, MemoryPublisher
 from tests.unit.operation_parts import ACCOUNT, submission
 from tests.waiting import eventually
 

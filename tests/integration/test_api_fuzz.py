@@ -13,15 +13,16 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
-from bridge.cometd.http import HttpSession
-from bridge.delivery import MemoryKafka, MemoryLedger
-from bridge.http import Missing, SessionView, authentication_of, create_app, prefer, serve
+from bridge.cometd.http.session import HttpSession
+from bridge.http import Missing, SessionView, authentication_of, create_app, serve
 from bridge.http.document import document
-from bridge.http.submissions import BARE_KEY
+from bridge.http.routes import prefer
+from bridge.http.routes.submissions import BARE_KEY
 from bridge.operations import LEDGER_TOPIC, OUTBOUND_OPERATIONS, Limits, OperationsService
 from bridge.settings import Authentication
 from bridge.simulator import Simulator
 from bridge.webservices import Login, WebServicesClient
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 
 EXAMPLES = 40
 """Of each operation; a run takes some seconds."""

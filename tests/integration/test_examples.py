@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer
 
 from bridge.events import Record, session_record
 from bridge.registry import encoding_of
+from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
-from bridge.translation import Translator
 from tests import page
 from tests.real import RealKafka, RealRegistry
 from tests.unit.upstream_samples import ACKNOWLEDGEMENT, Sample

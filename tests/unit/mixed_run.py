@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.cometd import Opening
-from bridge.delivery import MemoryKafka, MemoryPublisher, Position
+from bridge.delivery import Position
 from bridge.errors import UpstreamRejected
-from bridge.session_changes import SessionChanges
-from bridge.translation import Translator
+from bridge.relay.session_changes import SessionChanges
+from bridge.relay.translation import Translator
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit import upstream_samples as samples
 from tests.unit.operation_parts import ACCOUNT, ScriptedUpstream, acknowledgement, running, submission, turn
 

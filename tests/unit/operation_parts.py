@@ -12,11 +12,12 @@ import msgspec
 from pydantic import SecretStr
 
 from bridge.cometd import Event
-from bridge.delivery import AccountKeys, ConsumedRecord, MemoryKafka, MemoryLedger
+from bridge.delivery import AccountKeys, ConsumedRecord
 from bridge.events import Operation, Record, Upstream, dead_letter, operation
 from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService, Submission
-from bridge.translation import Translation, Translator
+from bridge.relay.translation import Translation, Translator
 from bridge.webservices import DoNotCallByHandle, UpstreamReply
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

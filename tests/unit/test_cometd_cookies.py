@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from bridge.cometd.cookies import LIMIT, CookieJar
-from bridge.cometd.http import HttpSession
+from bridge.cometd.http.cookies import LIMIT, CookieJar
+from bridge.cometd.http.session import HttpSession
 
 BASE = URL("http://127.0.0.1:8090/gws")
 POLL = BASE / "api/v2/notifications"

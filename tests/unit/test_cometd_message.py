@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cometd.message import META, decode, error_code, is_unknown_client, meta
+from bridge.cometd.messages.message import META, decode, error_code, is_unknown_client, meta
 from bridge.errors import ExchangeFailed
 
 JSON = st.recursive(

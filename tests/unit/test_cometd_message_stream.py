@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cometd.message import Message, decode
-from bridge.cometd.message_stream import MessageStream
+from bridge.cometd.messages.message import Message, decode
+from bridge.cometd.messages.stream import MessageStream
 from bridge.errors import ExchangeFailed
 from tests.unit.test_cometd_message import EVENT, HOSTILE, JSON, META_REPLY, encoded
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.batches import MAX_VALUE, Batch, batches, chunks, size_of, without_refused
-from bridge.delivery.failures import Refusal
-from bridge.delivery.stored_position import StoredPosition
-from bridge.delivery.turn import Turn
+from bridge.delivery.client.batches import MAX_VALUE, Batch, batches, chunks, size_of, without_refused
+from bridge.delivery.client.failures import Refusal
+from bridge.delivery.position.stored import StoredPosition
+from bridge.delivery.publisher.attempt import Turn
 from bridge.errors import KafkaUnavailable
 from bridge.events import DEAD_LETTERS, Record
 

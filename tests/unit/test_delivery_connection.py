@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.delivery import connection, position_topic, topic_names
-from bridge.delivery.backoff import Backoff
+from bridge.delivery.client.backoff import Backoff
 from bridge.settings import Kafka
 
 

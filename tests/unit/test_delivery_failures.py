@@ -3,7 +3,7 @@
 import pytest
 from aiokafka import errors as kafka
 
-from bridge.delivery.failures import InvalidRecord, fenced, reason, refusal
+from bridge.delivery.client.failures import InvalidRecord, fenced, reason, refusal
 from bridge.errors import KafkaUnavailable
 
 

@@ -11,13 +11,14 @@ from aiokafka import TopicPartition
 from aiokafka import errors as kafka
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, ConsumedRecord, KafkaPublisher, follower
-from bridge.delivery import kafka as publishers
-from bridge.delivery import producer as producers
-from bridge.delivery.batches import Batch
-from bridge.delivery.failures import FAILURES, ClientFault, guarded, reason
-from bridge.delivery.follower import Follower
-from bridge.delivery.producer import answered
+from bridge.delivery import AccountKeys, ConsumedRecord, KafkaPublisher
+from bridge.delivery.client import producer as producers
+from bridge.delivery.client.batches import Batch
+from bridge.delivery.client.failures import FAILURES, ClientFault, guarded, reason
+from bridge.delivery.client.producer import answered
+from bridge.delivery.ledger import follower
+from bridge.delivery.ledger.follower import Follower
+from bridge.delivery.publisher import kafka as publishers
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bridge.delivery import InFlight, InFlightBatch, make_writable
 from bridge.errors import InFlightUnwritable
+from bridge.relay import InFlight, InFlightBatch, make_writable
 
 EVENTS = [("/v2/me/outbound", b'{"a": 1}'), ("/me/internal", b""), ("/x", "é".encode())]
 BATCH = InFlightBatch("client", 40, 1_700_000_000.5, EVENTS)

@@ -5,7 +5,7 @@ from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.partition import murmur2, partition_of
+from bridge.delivery.client.partition import murmur2, partition_of
 
 JAVA_VECTORS = {
     b"21": -973932308,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, Position, Unsealable
-from bridge.delivery.keys import EARLIER_SALTS
-from bridge.delivery.stored_position import (
+from bridge.delivery.position.keys import EARLIER_SALTS
+from bridge.delivery.position.stored import (
     StoredPosition,
     Unreadable,
     decode,

@@ -11,7 +11,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from prometheus_client import REGISTRY
 
-from bridge.delivery.unreadable import AT_ONCE, ReadableRecords
+from bridge.delivery.client.unreadable import AT_ONCE, ReadableRecords
 
 PLACE = TopicPartition("gws.operations.v1", 0)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}

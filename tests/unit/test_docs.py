@@ -9,9 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bridge import settings_source
-from bridge.settings import Settings
-from bridge.settings_page import as_text, documented, sections
+from bridge.settings import Settings, sources
+from bridge.settings.page import as_text, documented, sections
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -89,7 +88,7 @@ def test_committed_configuration_page_is_these_settings() -> None:
 def test_each_setting_says_what_it_means() -> None:
     """Every setting has a docstring under it: the page has nothing else to tell."""
     silent = [
-        settings_source.dotted((*location, field))
+        sources.dotted((*location, field))
         for location, section in sections(Settings)
         for field, meaning in documented(section).items()
         if not meaning and not any((*location, field) == other for other, _ in sections(Settings))
@@ -100,7 +99,7 @@ def test_each_setting_says_what_it_means() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_each_variable_that_a_page_names_is_a_setting(page: Path) -> None:
     """A page names no BRIDGE_* variable that the bridge does not know."""
-    known = settings_source._variables(Settings).keys() | settings_source._NOT_OURS
+    known = sources._variables(Settings).keys() | sources._NOT_OURS
     named = set(re.findall(r"BRIDGE_[A-Z_]*[A-Z](?!\w|_?\*)", page.read_text(encoding="utf-8")))
     assert sorted(named - known) == []
 

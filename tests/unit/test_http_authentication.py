@@ -11,9 +11,10 @@ import pytest_asyncio
 import structlog.testing
 
 from bridge.errors import SettingsError
-from bridge.http import authentication_of, static_tokens
-from bridge.http.authentication import InvalidToken
-from bridge.http.static_tokens import LOOK_INTERVAL, StaticTokens
+from bridge.http import authentication_of
+from bridge.http.auth import static_tokens
+from bridge.http.auth.authentication import InvalidToken
+from bridge.http.auth.static_tokens import LOOK_INTERVAL, StaticTokens
 from bridge.settings import Authentication
 from tests.unit.api import BODY, RECORD, Api, rest_side
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from bridge.http import connection
+from bridge.http.server import connection
 from tests.unit.api import BARE, Api, rest_side
 from tests.waiting import eventually
 

@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI, Response
 
-from bridge.http import Unauthenticated, authentication_of, signing_keys
-from bridge.http.authentication import InvalidToken
-from bridge.http.json_web_tokens import JsonWebTokens
-from bridge.http.problems import Refused
-from bridge.http.signing_keys import FRESH, LARGEST, SOONEST, STALE, SigningKeys
+from bridge.http import Unauthenticated, authentication_of
+from bridge.http.auth import signing_keys
+from bridge.http.auth.authentication import InvalidToken
+from bridge.http.auth.json_web_tokens import JsonWebTokens
+from bridge.http.auth.signing_keys import FRESH, LARGEST, SOONEST, STALE, SigningKeys
+from bridge.http.problems.problems import Refused
 from bridge.settings import Authentication
 from tests.unit.api import rest_side
 from tests.unit.served import served

@@ -9,9 +9,9 @@ import pytest
 
 from bridge.http import create_app
 from bridge.http.document import as_text, document
-from bridge.http.problem_types import EXAMPLES
-from bridge.http.problems import Problem
-from bridge.http.replies import OperationReply, OperationReport, OperationsPage
+from bridge.http.problems.problems import Problem
+from bridge.http.problems.types import EXAMPLES
+from bridge.http.routes.replies import OperationReply, OperationReport, OperationsPage
 from tests.unit.api import RECORDS, rest_side
 from tests.unit.operations_in_memory import InMemoryOperations
 

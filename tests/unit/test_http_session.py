@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from bridge.cometd.http import HttpSession
-from bridge.cometd.route import Route
+from bridge.cometd.http.route import Route
+from bridge.cometd.http.session import HttpSession
 from bridge.errors import ExchangeFailed
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]

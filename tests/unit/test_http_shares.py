@@ -11,8 +11,8 @@ import pytest
 
 from bridge.http import app as rest_app
 from bridge.http import authentication_of
-from bridge.http.problems import Refused
-from bridge.http.shares import RequestShares
+from bridge.http.auth.shares import RequestShares
+from bridge.http.problems.problems import Refused
 from bridge.settings import Authentication
 from tests.unit.api import BARE, rest_side
 from tests.waiting import eventually

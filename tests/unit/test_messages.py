@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from bridge.webservices.messages import DeviceUserEvent, OutboundRecord, Unknown, parse, parse_tolerantly
-from bridge.webservices.wire import UNREADABLE, decode_body
+from bridge.webservices.messages.messages import DeviceUserEvent, OutboundRecord, Unknown, parse, parse_tolerantly
+from bridge.webservices.messages.wire import UNREADABLE, decode_body
 from tests.page import DEVICE, DEVICE_PATH
 from tests.unit import upstream_samples as samples
 

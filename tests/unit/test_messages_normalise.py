@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.webservices.normalise import integer, text
+from bridge.webservices.messages.normalise import integer, text
 
 
 @pytest.mark.parametrize(

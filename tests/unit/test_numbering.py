@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event
 from bridge.delivery import NOWHERE
-from bridge.numbering import start_of, steps
+from bridge.relay.numbering import start_of, steps
 
 if TYPE_CHECKING:
     from bridge.delivery import Position

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from bridge.delivery import MemoryKafka
-from bridge.delivery.stored_position import StoredPosition
-from bridge.delivery.turn import Turn
+from bridge.delivery.position.stored import StoredPosition
+from bridge.delivery.publisher.attempt import Turn
 from bridge.errors import UpstreamUnreachable
 from bridge.events import Record, operation_record, rfc3339
 from bridge.operations.correlation import Correlator
-from bridge.operations.journal import Journal
-from bridge.operations.records import OperationRecords
-from bridge.operations.view import OperationsView
+from bridge.operations.ledger.journal import Journal
+from bridge.operations.ledger.records import OperationRecords
+from bridge.operations.view.view import OperationsView
+from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
     ACCOUNT,
     ScriptedUpstream,

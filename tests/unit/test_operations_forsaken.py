@@ -6,10 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from bridge.delivery import MemoryKafka, MemoryLedger
 from bridge.errors import KafkaUnavailable
 from bridge.events import operation_record, rfc3339
 from bridge.operations import LEDGER_TOPIC
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 from tests.unit.operation_parts import ACCEPTED, ScriptedUpstream, event, running, submission, told
 from tests.waiting import eventually
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery import ConsumedRecord
-    from bridge.delivery.follower import Take
+    from bridge.delivery.ledger.follower import Take
     from bridge.events import Status
 
 NOON = 1_767_268_800.0

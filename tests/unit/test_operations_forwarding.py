@@ -15,7 +15,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.operations import Limits
-from bridge.operations.forwarding import PATIENCE, Forwarding
+from bridge.operations.forwarding.forwarding import PATIENCE, Forwarding
 from tests.unit.operation_parts import ACCEPTED, ACCOUNT, SAMPLE, ScriptedUpstream
 
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.delivery import MemoryKafka, MemoryLedger
 from bridge.errors import KafkaUnavailable
 from bridge.events import Record
-from bridge.operations.journal import Journal
+from bridge.operations.ledger.journal import Journal
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 from tests.waiting import eventually
 
 if TYPE_CHECKING:

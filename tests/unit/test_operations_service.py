@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from bridge.delivery import MemoryKafka, MemoryLedger
 from bridge.errors import (
     Busy,
     Conflict,
@@ -24,6 +23,7 @@ from bridge.errors import (
 )
 from bridge.events import operation_record
 from bridge.operations import LEDGER_TOPIC, OperationRecords, Submission
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 from tests.unit.operation_parts import (
     ACCOUNT,
     ScriptedUpstream,

@@ -12,13 +12,14 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, ConsumedRecord, MemoryKafka, UnsignedEvents
+from bridge.delivery import AccountKeys, ConsumedRecord, UnsignedEvents
 from bridge.errors import UnknownOperation
 from bridge.events import Operation, operation, operation_record, rfc3339
 from bridge.operations import LEDGER_TOPIC, OperationRecords
-from bridge.operations.signatures import Origin
+from bridge.operations.ledger.signatures import Origin
 from bridge.privacy import concealment_of
 from bridge.settings import Privacy
+from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
     ACCOUNT,
     KEYS,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.events import Operation, Upstream
 from bridge.operations import OperationView, Times
-from bridge.operations.state import event_of, merge, seconds
+from bridge.operations.view.state import event_of, merge, seconds
 from tests.unit.operation_parts import event
 
 LIFE = [

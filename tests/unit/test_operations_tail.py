@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from bridge.delivery import MemoryKafka
 from bridge.errors import Busy
 from bridge.events import Operation, Record, rfc3339
-from bridge.http.replies import json_response, report
-from bridge.operations import LEDGER_TOPIC, OperationRecords, tail
-from bridge.operations.records import UnreadableEvent
-from bridge.operations.requests import LARGEST_KEPT, digest, record_name, shortened
-from bridge.operations.state import event_of, merge
+from bridge.http.routes.replies import json_response, report
+from bridge.operations import LEDGER_TOPIC, OperationRecords
+from bridge.operations.ledger import tail
+from bridge.operations.ledger.records import UnreadableEvent
+from bridge.operations.ledger.requests import LARGEST_KEPT, digest, record_name, shortened
+from bridge.operations.view.state import event_of, merge
+from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
     AT,
     KEYS,

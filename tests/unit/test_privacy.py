@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.cometd import Event
-from bridge.delivery import AccountKeys, MemoryKafka
+from bridge.delivery import AccountKeys
 from bridge.errors import Conflict, UpstreamRejected
 from bridge.events import dead_letter, operation_record
 from bridge.operations import OperationRecords, Submission
 from bridge.privacy import OMITTED, PREFIX, Concealment
-from bridge.translation import Translator
+from bridge.relay.translation import Translator
 from bridge.webservices import DoNotCallByNumber
+from tests.memory_kafka import MemoryKafka
 from tests.unit import upstream_samples as samples
 from tests.unit.operation_parts import (
     ACCOUNT,

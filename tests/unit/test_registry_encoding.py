@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import pytest
 
-from bridge.delivery import MemoryKafka, MemoryPublisher
 from bridge.errors import RegistryUnavailable, SettingsError
 from bridge.events import JSON, KINDS, PlainJson, dead_letter, session_record
 from bridge.operations import OperationRecords
 from bridge.registry import encoding_of, subjects
 from bridge.registry.encoding import RegistryEncoding
 from bridge.registry.reading import Reader
+from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
-from bridge.translation import Translator
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit import upstream_samples as samples
 from tests.unit.operation_parts import (
     ACCOUNT,

@@ -15,19 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options
-from bridge.delivery import (
-    LOST,
-    NOWHERE,
-    InFlight,
-    MemoryKafka,
-    MemoryPublisher,
-    Position,
-    Revise,
-    revise_nothing,
-)
+from bridge.delivery import LOST, NOWHERE, Position, Revise, revise_nothing
 from bridge.errors import Fenced
 from bridge.events import JSON
-from bridge.relay import Relay
+from bridge.relay import InFlight, Relay
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

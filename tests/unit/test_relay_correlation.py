@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.delivery import MemoryKafka, MemoryPublisher
 from bridge.events import Record
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit.test_relay import Crash, MortalPublisher, Process, Server
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from bridge.account import AccountBridge
 from bridge.cometd import HttpSession
 from bridge.cometd.advice import Advice
 from bridge.cometd.polling import Polling
-from bridge.delivery import AccountKeys, KafkaProbe, MemoryKafka, MemoryPublisher, UnsignedEvents
+from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
 from bridge.errors import Fenced, RelayEnded
 from bridge.events import JSON
 from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.behaviour.cometd_listener import Listener
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
 from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
 
 if TYPE_CHECKING:

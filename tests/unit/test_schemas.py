@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import events
-from bridge.cometd.batch import Event
+from bridge.cometd.messages.batch import Event
 from bridge.events import (
     KINDS,
     SCHEMA_PREFIX,
@@ -27,7 +27,7 @@ from bridge.events import (
     schema_files,
     schemas_directory,
 )
-from bridge.translation import Translator
+from bridge.relay.translation import Translator
 from bridge.webservices import NOTIFICATIONS
 from tests.unit import upstream_samples as samples
 from tests.unit.test_messages import MESSAGE

@@ -199,19 +199,19 @@ def test_a_schema_that_disappears_is_told(tmp_path: Path) -> None:
     ("file", "before", "after", "sentence"),
     [
         (
-            "bridge/events/acknowledgement.py",
+            "bridge/events/kinds/acknowledgement.py",
             "    campaign_name: Annotated[",
             "    campaign: Annotated[",
             "acknowledgement/v1.avsc: `campaignName` was renamed to `campaign`",
         ),
         (
-            "bridge/events/session.py",
+            "bridge/events/kinds/session.py",
             "    account: Account\n",
             "    account: Account\n    node: str\n",
             "session/v1.json: `node` is new and has no default, so records that are older than it can't be read",
         ),
         (
-            "bridge/events/session.py",
+            "bridge/events/kinds/session.py",
             "    account: Account\n",
             "    account: list[str]\n",
             "`account` is of a type that the contract has no form for",

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cometd.batch import Event
+from bridge.cometd.messages.batch import Event
 from bridge.events import Record, session_hash
-from bridge.translation import Translation, Translator
+from bridge.relay.translation import Translation, Translator
 from tests.page import DEVICE, DEVICE_PATH
 from tests.unit import upstream_samples as samples
 

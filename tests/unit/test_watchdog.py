@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import SessionStatus, State
-from bridge.watchdog import APART, ENOUGH, LONGEST_PATIENCE, MissingAcknowledgements, Step, StuckPoll, Watchdog
+from bridge.relay.watchdog import APART, ENOUGH, LONGEST_PATIENCE, MissingAcknowledgements, Step, StuckPoll, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,8 +229,8 @@ class Clocks:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monotonic, self.wall = time.monotonic(), time.time()
-        monkeypatch.setattr("bridge.watchdog.time.monotonic", lambda: self.monotonic)
-        monkeypatch.setattr("bridge.watchdog.time.time", lambda: self.wall)
+        monkeypatch.setattr("bridge.relay.watchdog.time.monotonic", lambda: self.monotonic)
+        monkeypatch.setattr("bridge.relay.watchdog.time.time", lambda: self.wall)
 
     def go_on(self, seconds: float) -> None:
         self.monotonic += seconds

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from bridge.cometd.http import HttpSession
+from bridge.cometd.http.session import HttpSession
 from bridge.errors import UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
 from bridge.webservices import Login, UpstreamReply, WebServicesClient
 from bridge.webservices.client import IN_FLIGHT

@@ -5,8 +5,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cometd.http import HttpSession
-from bridge.webservices.csrf import csrf_header
+from bridge.cometd.http.session import HttpSession
+from bridge.webservices.login.csrf import csrf_header
 from tests.serving import serving
 
 OWN = [

@@ -19,7 +19,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.webservices import Login, LoginState, Profile
-from bridge.webservices.attempt import SharedAttempt
+from bridge.webservices.login.attempt import SharedAttempt
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
 from tests.waiting import eventually
 

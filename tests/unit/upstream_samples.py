@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bridge.cometd.batch import Event
+from bridge.cometd.messages.batch import Event
 from tests import page
 
 

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bridge.commands.checks.finding import failed, ok
-from bridge.delivery import make_writable
 from bridge.errors import InFlightUnwritable
+from bridge.relay import make_writable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,0 +1,1 @@
+"""Bayeux messages as they come, and the batches that are handed over."""

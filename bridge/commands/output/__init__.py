@@ -1,0 +1,1 @@
+"""How commands read records and show them."""

@@ -1,0 +1,1 @@
+"""The Kafka client: connections, producers, consumers, topics, rights and failures."""

@@ -1,0 +1,88 @@
+"""A consumer without a group, opened and closed with deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bridge.delivery.client import unreadable
+from bridge.delivery.client.connection import connection
+from bridge.delivery.client.failures import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from bridge.settings import Kafka
+
+Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
+CLOSE_TIMEOUT: Final = 2.0
+log = structlog.get_logger(__name__)
+PARTITION_BYTES: Final = 1 << 20
+"""Of one partition in one fetch, compressed, unless one batch has more."""
+FETCH_BYTES: Final = 8 << 20
+"""Of one fetch from a broker, compressed."""
+unreadable.install()
+
+
+@asynccontextmanager
+async def consumer(
+    settings: Kafka, topics: Sequence[str], isolation: Isolation, *, wait_ms: int, least_bytes: int = 1
+) -> AsyncGenerator[AIOKafkaConsumer, None]:
+    """A started consumer of all partitions of `topics`.
+
+    `wait_ms` is how long the broker waits for `least_bytes` of new records.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or a topic doesn't exist.
+    """
+    client: AIOKafkaConsumer = guarded(
+        AIOKafkaConsumer(
+            *topics,
+            **connection(settings),
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level=isolation,
+            auto_offset_reset="earliest",
+            check_crcs=settings.check_crcs,
+            fetch_max_wait_ms=wait_ms,
+            fetch_min_bytes=least_bytes,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_BYTES,
+        )
+    )
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await client.start()
+        yield client
+    finally:
+        await _close(client)
+
+
+async def _close(client: AIOKafkaConsumer) -> None:
+    """Close the client in a task of its own, within a deadline.
+
+    After a failed exchange the close can wait for a broker that is gone. And right after the start it ends cancelled,
+    because aiokafka awaits a task there that it has just cancelled: that must not look as if the caller were cancelled.
+    """
+    closing = asyncio.ensure_future(client.stop())
+    _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+    if late:
+        closing.cancel()
+        await asyncio.wait([closing])
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        log.debug("consumer-not-closed", error=type(error).__name__)
+
+
+async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """The offset after the last record of each partition, committed or not.
+
+    A read_committed consumer is told the last stable offset instead, which stays behind while any transaction is open,
+    and for a moment after a commit was confirmed.
+    """
+    async with consumer(settings, topics, "read_uncommitted", wait_ms=0) as client:
+        ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())
+        return ends

@@ -1,0 +1,96 @@
+"""Asks Kafka regularly whether the bridge can use it: whether it is there, and gives the rights that the bridge needs.
+
+A publisher with nothing to publish would not notice that Kafka is gone, nor that a right is missing which it will need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka.client import AIOKafkaClient
+
+from bridge.delivery.client.connection import connection, connection_trouble
+from bridge.delivery.client.failures import FAILURES, guarded, reason
+from bridge.delivery.client.rights import creation_refusals, may_use, view_cluster
+from bridge.delivery.client.topics import transactional_id_of
+from bridge.settings import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+INTERVAL: Final = 3.0
+"""Seconds between two questions."""
+SOON: Final = 1.0
+"""Seconds, while something is missing that people may just be putting right."""
+DEADLINE: Final = 3.0
+"""Seconds for an answer."""
+NOT_ASKED: Final = "not asked yet"
+
+
+class KafkaProbe:
+    """Tells in `reason` why Kafka can't be used; None while it can."""
+
+    def __init__(self, settings: Kafka, accounts: Sequence[str]) -> None:
+        self._settings = settings
+        exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
+        self._transactional_ids = [transactional_id_of(settings, name) for name in accounts] if exactly_once else []
+        self.reason: str | None = NOT_ASKED
+
+    @property
+    def finding(self) -> str | None:
+        """What an answer, or the want of one, has shown to be wrong; None before the first one too."""
+        return None if self.reason is NOT_ASKED else self.reason
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            try:
+                await self._ask_on()
+            except FAILURES as error:
+                self._found(
+                    await connection_trouble(self._settings, DEADLINE) or reason(error, self._settings.ssl_certfile)
+                )
+            await asyncio.sleep(INTERVAL)
+
+    async def _ask_on(self) -> None:
+        client = guarded(AIOKafkaClient(**connection(self._settings)))
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await client.bootstrap()
+            while True:
+                async with asyncio.timeout(DEADLINE):
+                    found = await self._look(client)
+                self._found(found)
+                await asyncio.sleep(INTERVAL if found is None else SOON)
+        finally:
+            await client.close()
+
+    async def _look(self, client: AIOKafkaClient) -> str | None:
+        # Where the bridge creates no topics the cluster may, on first use, which a bridge that is not ready never sees.
+        seen = await view_cluster(client, self._settings, create=not self._settings.create_topics)
+        ids = [name for name in self._transactional_ids if not await may_use(client, name)]
+        lacking = seen.lacking + [f"write on transactional id {name}" for name in ids]
+        if lacking:
+            return f"not authorised: {', '.join(lacking)}"
+        if not seen.unknown or seen.creates_on_use:
+            return None
+        if not self._settings.create_topics:
+            return f"unknown topic {', '.join(seen.unknown)}"
+        refused = await creation_refusals(client, self._settings, seen.unknown)
+        if not refused:
+            return None  # the publisher is about to create them
+        return (
+            f"topics are missing and can't be created: {', '.join(f'{name} ({why})' for name, why in refused.items())}"
+        )
+
+    def _found(self, reason: str | None) -> None:
+        """Keep the finding; one line in the log for each change."""
+        if reason not in {None, self.reason}:
+            log.warning("kafka-unusable", reason=reason)
+        self.reason = reason

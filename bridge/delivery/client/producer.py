@@ -1,0 +1,152 @@
+"""One aiokafka producer from its start to the first thing that goes wrong with it; then it is thrown away.
+
+aiokafka's idempotent producer never gives a send up, its `stop()` waits for sends that may never end, and after a
+refused batch its sequence numbers no longer fit the broker's. So the caller gives every exchange a deadline, and a
+producer that has failed in any way is discarded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.producer import sender
+
+from bridge.delivery.client.connection import connection, milliseconds
+from bridge.delivery.client.discard import discard
+from bridge.delivery.client.failures import client_faults, guarded, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.delivery.client.batches import Batch
+    from bridge.delivery.client.failures import Refusal
+    from bridge.settings import Kafka
+
+MAX_BATCH: Final = 900_000
+"""Bytes of one batch: under the broker's default `message.max.bytes` of 1 MiB, with room for what surrounds it."""
+TRANSACTION_TIMEOUT: Final = 30.0
+"""Seconds after which the coordinator aborts the transaction of a bridge that is gone. Until then, or until a successor
+starts, it hides what others commit on the same partitions from read_committed consumers: so half of Kafka's default."""
+sender.BACKOFF_OVERRIDE = 0.002
+"""Seconds that aiokafka waits while the coordinator still writes the markers of the transaction before (KAFKA-5477).
+With its own 20 ms a transaction of one record right behind another takes 28 ms, so 5 (measured, Kafka 4.1)."""
+
+
+class BatchRefused(Exception):
+    """Kafka refuses these batches for themselves; `reasons` says why, by batch."""
+
+    def __init__(self, reasons: dict[Batch, Refusal]) -> None:
+        super().__init__(f"{len(reasons)} batches refused")
+        self.reasons = reasons
+
+
+class Producer:
+    """Sends batches, in a transaction where `transactional_id` is given."""
+
+    def __init__(self, settings: Kafka, transactional_id: str | None) -> None:
+        self._transactional = transactional_id is not None
+        self.committing = False
+        """Whether the outcome of the transaction is open: the request to commit it may have been sent."""
+        self._topic_timeout = settings.request_timeout / 2
+        self._client: Any = AIOKafkaProducer(
+            **connection(settings),
+            acks="all",
+            enable_idempotence=True,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=milliseconds(max(TRANSACTION_TIMEOUT, 2 * settings.request_timeout)),
+            compression_type=None if settings.compression == "none" else settings.compression,
+            max_batch_size=MAX_BATCH,
+            retry_backoff_ms=50,
+        )
+        self._kafka: Any = guarded(self._client)
+
+    async def start(self) -> None:
+        """Connect. With a transactional id this fences every earlier producer and settles its open transaction."""
+        await self._kafka.start()
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has. Waits a while for it to appear, where the cluster creates topics.
+
+        Raises:
+            UnknownTopicOrPartitionError: it does not appear; with its name as the argument.
+        """
+        patience = asyncio.timeout(self._topic_timeout)
+        try:
+            async with patience:
+                return len(await self._kafka.partitions_for(topic))
+        except UnknownTopicOrPartitionError:
+            raise UnknownTopicOrPartitionError(topic) from None
+        except TimeoutError:
+            if not patience.expired():  # a broker that does not answer says nothing of the topic
+                raise
+            raise UnknownTopicOrPartitionError(topic) from None
+
+    async def begin(self) -> None:
+        """Begin a transaction, where there are any."""
+        self.committing = False
+        if self._transactional:
+            await self._kafka.begin_transaction()
+
+    async def send(self, name: str, batch: Batch, timestamp: int) -> list[asyncio.Future[Any]]:
+        """Hand a batch for the topic `name` over; `timestamp` in ms. Await the futures for Kafka's answer."""
+        sent: list[asyncio.Future[Any]] = []
+
+        async def submit() -> None:
+            future = await self._kafka.send_batch(builder, name, partition=batch.partition)
+            future.add_done_callback(_look_at)
+            sent.append(future)
+
+        builder = self._kafka.create_batch()
+        append = builder.append
+        for record in batch.records:
+            headers = record.headers
+            if append(timestamp=timestamp, key=record.key, value=record.value, headers=headers) is None:
+                await submit()
+                builder = self._kafka.create_batch()
+                append = builder.append
+                append(timestamp=timestamp, key=record.key, value=record.value, headers=headers)
+        await submit()
+        return sent
+
+    async def commit(self) -> None:
+        """Commit the transaction, where there are any. All that was sent must have been answered."""
+        if self._transactional:
+            self.committing = True
+            await self._kafka.commit_transaction()
+            self.committing = False
+
+    async def discard(self) -> None:
+        """Throw the producer away: every task ends, every connection closes, an open transaction stays for the next."""
+        await discard(self._client)
+
+
+async def answered(sent: Sequence[tuple[Batch, asyncio.Future[Any]]]) -> None:
+    """Wait until Kafka has answered for each batch.
+
+    Raises:
+        BatchRefused: some were refused for themselves. The failure of the others is then a consequence.
+        aiokafka.errors.KafkaError: another failure.
+    """
+    results = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+    refused: dict[Batch, Refusal] = {}
+    failure: BaseException | None = None
+    for (batch, _), result in zip(sent, results, strict=True):
+        if isinstance(result, BaseException):
+            why = refusal(result)
+            if why is not None:
+                refused[batch] = why
+            failure = failure or result
+    if refused:
+        raise BatchRefused(refused)
+    if failure is not None:
+        with client_faults():
+            raise failure
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """Of a failed transaction's batches not all are awaited; asyncio would complain about the others."""
+    if not future.cancelled():
+        future.exception()

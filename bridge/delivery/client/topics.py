@@ -1,0 +1,124 @@
+"""The bridge's names in Kafka, and how missing topics are made."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from bridge.delivery.client.connection import connection
+from bridge.delivery.client.failures import guarded
+
+if TYPE_CHECKING:
+    from bridge.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+CLOSE_TIMEOUT: Final = 2.0
+OPERATIONS: Final = "operations.v1"
+EVENT_TOPICS: Final = (
+    "acknowledgements.v1",
+    "user-events.v1",
+    OPERATIONS,
+    "sessions.v1",
+    "unrecognized.v1",
+    "dead-letters.v1",
+)
+"""Without the prefix, as `Record.topic` names them."""
+POSITION_TOPIC: Final = "bridge-state"
+POSITION_PARTITIONS: Final = 16
+"""Positions that share a partition can hide each other: an open transaction hides what was committed after it."""
+POSITION_CONFIGS: Final = {
+    "cleanup.policy": "compact",
+    # Small segments and eager compaction: a start reads the tail of this topic, and it must never grow long.
+    "segment.bytes": str(1 << 20),
+    "segment.ms": "3600000",
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": "3600000",
+}
+OPERATIONS_CONFIGS: Final = {"cleanup.policy": "compact,delete"}
+
+
+def topic_name(settings: Kafka, topic: str) -> str:
+    """The name in Kafka of a topic without its prefix."""
+    return f"{settings.topic_prefix}.{topic}"
+
+
+def topic_names(settings: Kafka) -> list[str]:
+    """The names in Kafka of all event topics."""
+    return [topic_name(settings, topic) for topic in EVENT_TOPICS]
+
+
+def position_topic(settings: Kafka) -> str:
+    """The name in Kafka of the topic of positions."""
+    return topic_name(settings, POSITION_TOPIC)
+
+
+def transactional_id_of(settings: Kafka, account: str) -> str:
+    """The transactional id that an account's relay publishes with."""
+    return f"{settings.topic_prefix}.relay.{account}"
+
+
+async def create_missing_topics(settings: Kafka) -> None:
+    """Create what is missing, where the settings and the cluster allow it.
+
+    A cluster without a controller (librdkafka's mock: topics appear on first use) or one that denies the right to
+    create topics is no fault here: a topic that is missing shows when it is used.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
+    """
+    admin = guarded(AIOKafkaAdminClient(**connection(settings)))
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await admin.start()
+            cluster = await admin.describe_cluster()
+            if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
+                return
+            present = set(await admin.list_topics())
+            missing = [topic for topic in wanted_topics(settings) if topic.name not in present]
+            if missing:
+                await _create(admin, missing)
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+    try:
+        response = await admin.create_topics(missing)
+    except (ClusterAuthorizationFailedError, IncompatibleBrokerVersion) as error:
+        log.warning("topics-not-created", topics=[topic.name for topic in missing], reason=type(error).__name__)
+        return
+    for name, code, *_ in response.topic_errors:
+        result = for_code(code)
+        if result is NoError:
+            log.info("topic-created", topic=name)
+        elif result is not TopicAlreadyExistsError:
+            log.warning("topic-not-created", topic=name, reason=result.__name__)
+
+
+def wanted_topics(settings: Kafka) -> list[NewTopic]:
+    """Every topic as the bridge would create it."""
+    topics = [
+        _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == OPERATIONS else {})
+        for topic in EVENT_TOPICS
+    ]
+    return [*topics, _topic(settings, POSITION_TOPIC, POSITION_PARTITIONS, POSITION_CONFIGS)]
+
+
+def _topic(settings: Kafka, topic: str, partitions: int, configs: dict[str, str]) -> NewTopic:
+    # aiokafka takes the cluster's own replication factor (-1) only with an explicit, if empty, assignment.
+    name = topic_name(settings, topic)
+    return NewTopic(name, partitions, settings.replication_factor, replica_assignments={}, topic_configs=configs)

@@ -1,0 +1,162 @@
+"""What can't be read on a topic is passed over, counted and told: it never stops the reader.
+
+aiokafka decodes a whole batch of records (all come from one producer's request), and raises whatever its parser runs
+into: a header's name that is not UTF-8, a codec's error. There is no option to go on behind such a batch, and none to
+bound what a batch decompresses to: 1 MiB of gzip can be 1 GiB of blanks. So this module puts its own reading of batches
+in the place of aiokafka's (0.14).
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+import cramjam
+import structlog
+from aiokafka.consumer import fetcher
+from aiokafka.record import _crecords, default_records, legacy_records
+
+from bridge.delivery.client.batches import MAX_VALUE
+from bridge.observability import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aiokafka import TopicPartition
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BATCH: Final = MAX_VALUE + (1 << 20)
+"""Bytes that a batch may decompress to: the bridge writes no record of more than `MAX_VALUE`."""
+AT_ONCE: Final = 4 << 20
+"""Bytes of one partition's records that a reader gets at once, but for the last batch. The rest is fetched again."""
+TELL_INTERVAL: Final = 60.0
+"""Seconds between two lines in the log about the same topic."""
+
+
+class UnreadableRecords:
+    """Counts the records of one topic (its whole name) that are passed over, and tells of them now and then."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._counter = metrics.records_unreadable.labels(topic)
+        self._told_at = -TELL_INTERVAL
+        self._since = 0
+
+    def found(self, reason: str) -> None:
+        """Take note of one; `reason` repeats nothing of it."""
+        self._counter.inc()
+        self._since += 1
+        now = time.monotonic()
+        if now - self._told_at >= TELL_INTERVAL:
+            log.warning("records-unreadable", topic=self._topic, records=self._since, reason=reason)
+            self._told_at, self._since = now, 0
+
+
+_topics: Final[dict[str, UnreadableRecords]] = {}
+
+
+def unreadable_records(topic: str) -> UnreadableRecords:
+    """Return what counts for a topic."""
+    if topic not in _topics:
+        _topics[topic] = UnreadableRecords(topic)
+    return _topics[topic]
+
+
+class TooLarge(Exception):
+    """A batch decompresses to more than `LARGEST_BATCH`."""
+
+
+class _Batch:
+    """A batch of aiokafka's that ends where its bytes can't be read any further."""
+
+    def __init__(self, batch: Any, place: TopicPartition) -> None:
+        self._batch = batch
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Any:
+        return next(self._batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._batch
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it lies in the bytes
+            unreadable_records(self._place.topic).found(type(error).__name__)
+
+
+class _Batches:
+    """aiokafka's reader of a fetch's batches, for `_Batch`."""
+
+    def __init__(self, records: Any, place: TopicPartition) -> None:
+        self._records = records
+        self._place = place
+
+    def has_next(self) -> bool:
+        return bool(self._records.has_next())
+
+    def next_batch(self) -> _Batch:
+        return _Batch(self._records.next_batch(), self._place)
+
+
+class ReadableRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition in one fetch: those that can be read, up to about `AT_ONCE` bytes of them."""
+
+    def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
+        self._room = AT_ONCE
+        super().__init__(tp, _Batches(records, tp), *rest)
+
+    def __next__(self) -> Any:
+        if self._room <= 0:
+            raise StopIteration  # the position is behind the last record, and the next fetch begins there
+        record = super().__next__()
+        self._room -= len(record.value or b"") + len(record.key or b"")
+        return record
+
+
+def _gzip(payload: Any) -> bytes:
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    plain = stream.decompress(payload, LARGEST_BATCH + 1)
+    if len(plain) > LARGEST_BATCH:
+        raise TooLarge
+    if not stream.eof:
+        raise EOFError
+    return plain
+
+
+def _zstd(payload: Any) -> bytearray:
+    return _into(cramjam.zstd.decompress_into, payload)
+
+
+def _lz4(payload: Any) -> bytearray:
+    return _into(cramjam.lz4.decompress_into, payload)
+
+
+def _into(decompress: Callable[[Any, bytearray], int], payload: Any) -> bytearray:
+    """Decompress into a buffer of a fixed size, which is all that cramjam can be bounded by."""
+    usual = min(LARGEST_BATCH, 4096 + 32 * len(payload))
+    try:
+        return _filled(decompress, payload, usual)
+    except cramjam.DecompressionError:
+        return _filled(decompress, payload, LARGEST_BATCH)
+
+
+def _filled(decompress: Callable[[Any, bytearray], int], payload: Any, size: int) -> bytearray:
+    buffer = bytearray(size)
+    del buffer[decompress(payload, buffer) :]
+    return buffer
+
+
+def install() -> None:
+    """Put all this in the place of aiokafka's own, for every consumer of the process.
+
+    Snappy is left as it is: it can't do more than twentyfold.
+    """
+    fetcher.PartitionRecords = ReadableRecords
+    for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
+        for name, decode in (("gzip_decode", _gzip), ("zstd_decode", _zstd), ("lz4_decode", _lz4)):
+            if hasattr(module, name):
+                setattr(module, name, decode)

@@ -1,0 +1,1 @@
+"""Appends to one topic and follows it."""

@@ -1,0 +1,116 @@
+"""Appends records to Kafka outside any relay's transaction: durable, each at least once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+
+from bridge.delivery.client.batches import MAX_VALUE, batches, without_refused
+from bridge.delivery.client.failures import FAILURES, TOO_LARGE, reason
+from bridge.delivery.client.producer import BatchRefused, Producer, answered
+from bridge.delivery.client.topics import create_missing_topics, topic_name
+from bridge.errors import KafkaUnavailable
+from bridge.events import DEAD_LETTERS, JSON, dead_letter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bridge.delivery.client.batches import Batch
+    from bridge.delivery.client.failures import Refusal
+    from bridge.events import Encoding, Record
+    from bridge.settings import Kafka
+
+    Bury: TypeAlias = Callable[[Record, Refusal], Record]
+
+log = structlog.get_logger(__name__)
+
+
+class Appender:
+    """An idempotent producer of its own; a new one after each failure. Used by one task at a time."""
+
+    def __init__(self, settings: Kafka, encoding: Encoding = JSON) -> None:
+        self._settings = settings
+        self._encoding = encoding
+        self._producer: Producer | None = None
+        self._partitions: dict[str, int] = {}
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return once the records are in Kafka. One that Kafka refuses for itself becomes a dead letter.
+
+        Raises:
+            KafkaUnavailable: not within `request_timeout`. Some, or all, may be there nevertheless.
+        """
+        try:
+            async with asyncio.timeout(self._settings.request_timeout):
+                await self._append(records)
+        except FAILURES as error:
+            await self.stop()
+            raise KafkaUnavailable(reason(error)) from None
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic (without the prefix) has.
+
+        Raises:
+            KafkaUnavailable: Kafka does not tell within `request_timeout`.
+        """
+        try:
+            async with asyncio.timeout(self._settings.request_timeout):
+                return await (await self._started()).partitions(topic_name(self._settings, topic))
+        except FAILURES as error:
+            await self.stop()
+            raise KafkaUnavailable(reason(error)) from None
+
+    async def stop(self) -> None:
+        """Release the connections; the next call opens new ones."""
+        producer, self._producer = self._producer, None
+        self._partitions.clear()
+        if producer is not None:
+            await producer.discard()
+
+    async def _append(self, records: Sequence[Record]) -> None:
+        timestamp = time.time_ns() // 1_000_000
+
+        def bury(record: Record, why: Refusal) -> Record:
+            log.warning("dead-lettered", reason=why, records=1)
+            return dead_letter(record, why, at=timestamp / 1000, encoding=self._encoding)
+
+        due = await self._placed([bury(one, TOO_LARGE) if len(one.value) > MAX_VALUE else one for one in records])
+        while due:
+            due = await self._attempt(due, timestamp, bury)
+
+    async def _placed(self, records: Sequence[Record]) -> list[Batch]:
+        producer = await self._started()
+        for topic in {record.topic for record in records}:
+            self._partitions[topic] = await producer.partitions(topic_name(self._settings, topic))
+        return batches(records, self._partitions)
+
+    async def _attempt(self, due: list[Batch], timestamp: int, bury: Bury) -> list[Batch]:
+        """Send the batches; return what is to be sent next: nothing, unless some were refused."""
+        producer = await self._started()
+        sent = []
+        for batch in due:
+            name = topic_name(self._settings, batch.topic)
+            sent += [(batch, future) for future in await producer.send(name, batch, timestamp)]
+        try:
+            await answered(sent)
+        except BatchRefused as refused:
+            if any(batch.topic == DEAD_LETTERS and len(batch.records) == 1 for batch in refused.reasons):
+                raise KafkaUnavailable("kafka refuses a dead letter") from None
+            await self.stop()
+            divided = without_refused(due, refused.reasons, bury)
+            return [piece for batch in divided for piece in await self._placed(batch.records)]
+        return []
+
+    async def _started(self) -> Producer:
+        if self._producer is None:
+            if self._settings.create_topics:
+                await create_missing_topics(self._settings)
+            self._producer = Producer(self._settings, None)
+            await self._producer.start()
+        return self._producer

@@ -1,0 +1,139 @@
+"""The keys of one account: one key for each purpose, all made from the account's password.
+
+scrypt (RFC 7914; n = 2**15, r = 8, p = 1 takes 32 MiB and about 0.1 s) makes one root key, once in a process.
+HKDF-Expand (RFC 5869) makes every other key from the root key, with the purpose in its label. So nothing that was
+sealed or signed for one purpose passes for another, and there is no further secret to manage.
+
+scrypt's salt is a hash of the account's name and the topic prefix: every process knows it, and no record can make a
+process derive a key from a salt of the record's choice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from bridge.delivery.position.earlier_seal import SALT_BYTES, EarlierSeal, Unsealable
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+Purpose: TypeAlias = Literal["position", "request", "ledger"]
+
+APPLICATION: Final = b"cometd-kafka-bridge"
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+EARLIER_SALTS: Final = 8
+"""How many salts of version 0.1.0 one account tries in the life of a process. Records name them; each costs 0.1 s."""
+_workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
+"""The threads that run scrypt: at most two at a time, however many accounts start at once."""
+
+
+class AccountKeys:
+    """Seals (AES-256-GCM) and signs (HMAC-SHA-256) for one account. `context` is the topic prefix."""
+
+    def __init__(self, account: str, password: SecretStr, context: str = "") -> None:
+        self.account = account
+        self.salt: Final = hashlib.sha256(_joined(APPLICATION, context.encode(), account.encode())).digest()[
+            :SALT_BYTES
+        ]
+        self._password = password
+        self._root: bytes | None = None
+        self._signing: dict[Purpose, bytes] = {}
+        self._earlier: dict[bytes, EarlierSeal] = {}
+        self._deriving = asyncio.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `start` has returned once."""
+        return self._root is not None
+
+    async def start(self) -> None:
+        """Derive the root key. The first call takes about 0.1 s, later calls return at once."""
+        async with self._deriving:
+            if self._root is None:
+                self._root = await self._derived(self.salt)
+
+    def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
+        """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
+
+        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. The salt is new each time and goes into the
+        key, so the number of texts that one account may seal has no practical limit.
+        """
+        salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
+        return salt + nonce + self._cipher(purpose, salt).encrypt(nonce, plain, self._bound(purpose, subject))
+
+    def open(self, purpose: Purpose, sealed: bytes, subject: bytes = b"") -> bytes:
+        """Return the plaintext.
+
+        Raises:
+            Unsealable: sealed with another password, for another account, purpose or subject, or damaged.
+        """
+        salt, nonce = sealed[:SALT_BYTES], sealed[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
+        try:
+            return self._cipher(purpose, salt).decrypt(
+                nonce, sealed[SALT_BYTES + NONCE_BYTES :], self._bound(purpose, subject)
+            )
+        except (InvalidTag, ValueError):
+            raise Unsealable("it was not sealed for this purpose with this account's password") from None
+
+    def sign(self, purpose: Purpose, *parts: bytes) -> bytes:
+        """Return the signature (32 bytes) of content that lies in the open."""
+        key = self._signing.get(purpose)
+        if key is None:
+            key = self._signing[purpose] = self._key(b"sign", purpose)
+        return hmac.digest(key, self._bound(purpose, *parts), "sha256")
+
+    def verify(self, purpose: Purpose, signature: bytes, *parts: bytes) -> bool:
+        """Tell whether the signature is this account's, for that purpose and that content."""
+        return hmac.compare_digest(self.sign(purpose, *parts), signature)
+
+    async def earlier(self, salt: bytes) -> EarlierSeal:
+        """Return the keys that version 0.1.0 derived with a salt from a record.
+
+        Raises:
+            Unsealable: it is no salt, or this process has tried `EARLIER_SALTS` other salts already.
+        """
+        if len(salt) != SALT_BYTES:
+            raise Unsealable("there is no salt of 16 bytes")
+        await self.start()
+        assert self._root is not None
+        async with self._deriving:
+            if salt not in self._earlier:
+                if len(self._earlier) >= EARLIER_SALTS:
+                    raise Unsealable(f"it has one more salt than the {EARLIER_SALTS} that a process tries")
+                root = self._root if salt == self.salt else await self._derived(salt)
+                self._earlier[salt] = EarlierSeal(root, self.account)
+        return self._earlier[salt]
+
+    def _cipher(self, purpose: Purpose, salt: bytes) -> AESGCM:
+        return AESGCM(self._key(b"seal", purpose, salt))
+
+    def _key(self, use: bytes, purpose: Purpose, salt: bytes = b"") -> bytes:
+        if self._root is None:
+            raise RuntimeError("the account's keys are used before start()")
+        label = _joined(APPLICATION, use, purpose.encode(), salt)
+        return HKDFExpand(SHA256(), KEY_BYTES, label).derive(self._root)
+
+    def _bound(self, purpose: Purpose, *parts: bytes) -> bytes:
+        return _joined(purpose.encode(), self.account.encode(), *parts)
+
+    async def _derived(self, salt: bytes) -> bytes:
+        kdf = Scrypt(salt=salt, length=2 * KEY_BYTES, n=2**15, r=8, p=1)
+        password = self._password.get_secret_value().encode()
+        return await asyncio.get_running_loop().run_in_executor(_workers, kdf.derive, password)
+
+
+def _joined(*parts: bytes) -> bytes:
+    """Join the parts so that no other parts give the same bytes: each with its length (8 bytes) before it."""
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -1,0 +1,1 @@
+"""Publishes records and the position in one transaction."""

@@ -1,0 +1,115 @@
+"""One call of `publish`, over all its attempts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bridge.delivery.client.batches import MAX_VALUE, Batch, batches, chunks, placed, without_refused
+from bridge.delivery.client.failures import TOO_LARGE
+from bridge.delivery.client.topics import POSITION_TOPIC
+from bridge.delivery.position.stored import StoredPosition, encode
+from bridge.delivery.publisher.publisher import revise_nothing
+from bridge.errors import KafkaUnavailable
+from bridge.events import DEAD_LETTERS, JSON, Record, dead_letter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bridge.delivery.client.failures import Refusal
+    from bridge.delivery.publisher.publisher import Revise
+    from bridge.events import Encoding
+
+
+class Turn:
+    """The records of one call, with dead letters in the place of what Kafka refused, and the position beside them."""
+
+    def __init__(
+        self,
+        account: str,
+        records: Sequence[Record],
+        stored: StoredPosition,
+        partition: int,
+        encoding: Encoding = JSON,
+        *,
+        revise: Revise = revise_nothing,
+    ) -> None:
+        self._encoding = encoding
+        self._revise = revise
+        self._revised: dict[int, tuple[Record, Record]] = {}
+        """By the id of a record that told of a buried one: itself, and the record in its place."""
+        self.number = stored.turn
+        self.position = Batch(POSITION_TOPIC, partition, [Record(POSITION_TOPIC, account.encode(), encode(stored), [])])
+        self.timestamp = time.time_ns() // 1_000_000
+        self.buried: Counter[str] = Counter()
+        """How many records were replaced by dead letters, by reason."""
+        self._batches: list[Batch] | None = None
+        self._records = records
+        if any(len(record.value) > MAX_VALUE for record in records):
+            kept = [self._bury(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
+            self._records = self._with_revised(kept)
+
+    @property
+    def topics(self) -> set[str]:
+        """The topics to send to, without the prefix; the position's is not among them."""
+        if self._batches is not None:
+            return {batch.topic for batch in self._batches}
+        return {record.topic for record in self._records}
+
+    def batches(self, partitions: Mapping[str, int], limits: Mapping[str, int]) -> list[Batch]:
+        """What to send in the next attempt.
+
+        `partitions` has the number of partitions of each of `topics`, `limits` the most bytes of a batch where a topic
+        has been found to take less than usual.
+        """
+        if self._batches is None:
+            self._batches = batches(self._records, partitions)
+            if limits:
+                self._batches = [
+                    piece
+                    for batch in self._batches
+                    for piece in (chunks(batch, limits[batch.topic]) if batch.topic in limits else (batch,))
+                ]
+        else:
+            self._batches = [placed(batch, partitions) for batch in self._batches]
+        return self._batches
+
+    def refused(self, reasons: Mapping[Batch, Refusal]) -> None:
+        """Kafka refuses these batches for themselves: divide or bury them for the next attempt.
+
+        Raises:
+            KafkaUnavailable: the position or a dead letter is refused, which only people can put right.
+        """
+        for batch, why in reasons.items():
+            if batch is self.position or (batch.topic == DEAD_LETTERS and len(batch.records) == 1):
+                raise KafkaUnavailable(f"kafka refuses a record of {batch.topic}: {why}")
+        self._batches = without_refused(self._batches or [], reasons, self._bury)
+        for batch in self._batches:
+            batch.records = self._with_revised(batch.records)
+
+    def counts(self) -> Counter[str]:
+        """How many records each topic, without the prefix, has got by this call."""
+        if self._batches is None:
+            return Counter(record.topic for record in self._records)
+        counts: Counter[str] = Counter()
+        for batch in self._batches:
+            counts[batch.topic] += len(batch.records)
+        return counts
+
+    def failed(self) -> None:
+        """The attempt failed for another reason: the partitions may have changed by the next one."""
+        if self._batches is not None:
+            self._records = [record for batch in self._batches for record in batch.records]
+            self._batches = None
+
+    def _bury(self, record: Record, reason: Refusal) -> Record:
+        self.buried[reason] += 1
+        letter = dead_letter(record, reason, at=self.timestamp / 1000, encoding=self._encoding)
+        revised = self._revise(record, letter)
+        if revised is not None:
+            self._revised[id(revised[0])] = revised
+        return letter
+
+    def _with_revised(self, records: Sequence[Record]) -> list[Record]:
+        return [self._revised[id(record)][1] if id(record) in self._revised else record for record in records]

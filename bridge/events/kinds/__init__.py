@@ -1,0 +1,1 @@
+"""One module for each kind of event: its struct, topic, type and schema."""

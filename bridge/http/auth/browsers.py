@@ -1,0 +1,109 @@
+"""Keeps web pages from using the bridge through the browser of somebody who can reach it.
+
+A page can post to any address without asking (cross-site request forgery), and can give its own host name the bridge's
+address (DNS rebinding). Neither needs a login where the bridge asks for none, as on loopback.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.http.problems.problems import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from bridge.settings import Http
+
+ANY_HOST: Final = "*"
+LOOPBACK: Final = "localhost"
+HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN: Final = ("/health/", "/metrics")
+"""Paths that answer under every name: probes and scrapers send many, and nothing changes by these requests."""
+_AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s,]+)(?::([0-9]{1,5}))?")
+_ORIGIN: Final = re.compile(r"(https?)://(.+)")
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class _Authority(NamedTuple):
+    name: str
+    port: int | None
+
+
+def allowed_hosts(settings: Http) -> frozenset[str] | None:
+    """Return the host names that requests may be sent to; None: any.
+
+    Where callers prove who they are by a token, a page of another site gains nothing by a name, so any is the default.
+    """
+    names = settings.allowed_hosts
+    if ANY_HOST in names or (not names and settings.authentication.method != "none"):
+        return None
+    return frozenset({LOOPBACK, settings.host.lower(), *names})
+
+
+class BrowserGuard:
+    """ASGI middleware: refuses what another site's page makes a browser send, before anything else looks at it.
+
+    Not Starlette's TrustedHostMiddleware: it knows no IPv6 addresses, no origins, and answers with plain text.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with a problem."""
+        if scope["type"] != "http" or scope["path"].startswith(OPEN):
+            await self._app(scope, receive, send)
+        elif not self._is_allowed(host := _authority(_values(scope, b"host"))):
+            detail = (
+                "The bridge does not answer under the name in the header Host; BRIDGE_HTTP__ALLOWED_HOSTS adds one."
+            )
+            await problem(421, "foreign-host", detail)(scope, receive, send)
+        elif _is_foreign(scope, host):
+            detail = "A web page of another origin may not use the bridge."
+            await problem(403, "foreign-origin", detail)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_allowed(self, host: _Authority | None) -> bool:
+        # A page can't rebind an address: under one the browser asked the bridge itself for the page.
+        return self._hosts is None or (host is not None and (host.name in self._hosts or _is_address(host.name)))
+
+
+def _is_foreign(scope: Scope, host: _Authority | None) -> bool:
+    sites = _values(scope, b"sec-fetch-site")
+    if scope["method"] not in HARMLESS and not set(sites) <= {"same-origin", "none"}:
+        return True
+    origins = _values(scope, b"origin")
+    if not origins:
+        return False
+    found = _ORIGIN.fullmatch(origins[0]) if len(origins) == 1 else None
+    origin = _authority([found[2]]) if found is not None else None
+    if found is None or origin is None or host is None:
+        return True
+    usual = _PORTS[found[1]]
+    return (origin.name, origin.port or usual) != (host.name, host.port or usual)
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for header, value in scope["headers"] if header == name]
+
+
+def _authority(values: Sequence[str]) -> _Authority | None:
+    found = _AUTHORITY.fullmatch(values[0]) if len(values) == 1 else None
+    if found is None:
+        return None
+    return _Authority(found[1].lower().removesuffix("."), int(found[2]) if found[2] else None)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,37 @@
+"""Which authentication the settings ask for."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from bridge.errors import SettingsError
+from bridge.http.auth.authentication import Unauthenticated
+from bridge.http.auth.json_web_tokens import JsonWebTokens
+from bridge.http.auth.signing_keys import SigningKeys
+from bridge.http.auth.static_tokens import StaticTokens
+
+if TYPE_CHECKING:
+    from bridge.http.auth.authentication import Authentication
+    from bridge.settings import Authentication as Settings
+
+
+def authentication_of(settings: Settings) -> Authentication:
+    """Make what the settings ask for; their own rules see to it that nothing is missing.
+
+    Raises:
+        SettingsError: a file that they name is not usable.
+    """
+    if settings.method == "tokens":
+        assert settings.tokens_file is not None
+        return StaticTokens(settings.tokens_file)
+    if settings.method == "jwt":
+        assert settings.jwks_url is not None
+        assert settings.issuer is not None
+        assert settings.audience is not None
+        try:
+            keys = SigningKeys(settings.jwks_url, cafile=settings.jwks_cafile)
+        except (OSError, ssl.SSLError):
+            raise SettingsError(["BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: holds no certificates"]) from None
+        return JsonWebTokens(keys, issuer=settings.issuer, audience=settings.audience, algorithms=settings.algorithms)
+    return Unauthenticated()

@@ -1,0 +1,159 @@
+"""The keys that sign the callers' tokens, fetched from where the identity provider publishes them (RFC 7517)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import aiohttp
+import jwt
+import structlog
+
+from bridge.http.problems.problems import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from jwt.algorithms import AllowedPublicKeys
+
+FRESH: Final = 300.0
+"""Seconds that fetched keys count without a further look."""
+STALE: Final = 3600.0
+"""Seconds that they count at most while they can't be fetched again: a key that was withdrawn must end some time."""
+SOONEST: Final = 10.0
+"""Seconds between two fetches, whatever callers send: nobody can drive the identity provider through the bridge."""
+DEADLINE: Final = 5.0
+"""Seconds for one fetch."""
+LARGEST: Final = 256 * 1024
+"""Bytes of a document of keys."""
+DEEPEST: Final = 8
+"""Levels of nesting that are read; RFC 7517 needs three. What lies deeper counts as null."""
+LONGEST_INTEGER: Final = 20
+"""Digits. Keys hold their large numbers as text (RFC 7518, section 6)."""
+_KINDS: Final = ("RSA", "EC", "OKP")
+_NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{\]}]', re.DOTALL)
+Key: TypeAlias = "jwt.PyJWK | AllowedPublicKeys"
+"""A key of one algorithm, or, where the provider names none, of every algorithm of its kind."""
+log = structlog.get_logger(__name__)
+
+
+class SigningKeys:
+    """Keys by their id (`kid`), kept for a while; `clock` is in seconds, and only goes forward."""
+
+    def __init__(self, url: str, *, cafile: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._ssl = ssl.create_default_context(cafile=cafile) if cafile is not None else True
+        self._clock = clock
+        self._keys: Mapping[str | None, Key] = {}
+        self._fetched = self._tried = float("-inf")
+        self._turn = asyncio.Lock()
+
+    async def get(self, kid: str | None) -> Key | None:
+        """Return the key of that id; None when the provider has none. Without an id: its only key.
+
+        Raises:
+            Refused: 503, the keys can't be fetched.
+        """
+        if self._due(kid) and not (self._turn.locked() and kid in self._keys and self._age() <= STALE):
+            async with self._turn:
+                if self._due(kid):  # whoever had the turn before may have brought it
+                    await self._renew()
+        if self._age() > STALE:
+            raise Refused(
+                503,
+                "signing-keys-unavailable",
+                "The keys that sign tokens can't be fetched, so nobody can prove who they are; try again later.",
+                headers={"Retry-After": str(round(SOONEST))},
+            )
+        if kid is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(kid)
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched
+
+    def _due(self, kid: str | None) -> bool:
+        if self._clock() - self._tried < SOONEST:
+            return False
+        unknown = kid is not None and kid not in self._keys
+        return unknown or self._age() > FRESH
+
+    async def _renew(self) -> None:
+        try:
+            self._keys = _keys(await self._fetch())
+        except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError) as error:
+            log.warning("signing-keys-not-fetched", reason=type(error).__name__)
+        else:
+            self._fetched = self._clock()
+        finally:
+            self._tried = self._clock()
+
+    async def _fetch(self) -> Any:
+        timeout = aiohttp.ClientTimeout(total=DEADLINE)
+        async with (
+            aiohttp.ClientSession(
+                timeout=timeout,
+                raise_for_status=True,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # a few compressed bytes could fill the memory
+                headers={"Accept-Encoding": "identity"},
+            ) as client,
+            client.get(self._url, ssl=self._ssl, allow_redirects=False) as reply,
+        ):
+            body = await reply.content.read(LARGEST + 1)
+            while len(body) <= LARGEST and (more := await reply.content.read(LARGEST + 1)):
+                body += more
+            if len(body) > LARGEST:
+                raise ValueError("too large")
+            return json.loads(_shallow(body.decode("utf-8-sig", errors="replace")), parse_int=_integer)
+
+
+def _integer(digits: str) -> int | None:
+    """Read an integer; None for a longer one than any key has: Python refuses the whole document for one of them."""
+    return int(digits) if len(digits) <= LONGEST_INTEGER else None
+
+
+def _shallow(text: str) -> str:
+    """Put null in the place of what is nested deeper than any key needs: Python's parser gives up on deep nesting."""
+    parts: list[str] = []
+    depth = kept = 0
+    for token in _NESTING.finditer(text):
+        if token[0] in {"[", "{"}:
+            depth += 1
+            if depth == DEEPEST + 1:
+                parts += (text[kept : token.start()], "null")
+        elif token[0] in {"]", "}"}:
+            depth -= 1
+            if depth == DEEPEST:
+                kept = token.end()
+    return "".join((*parts, text[kept:] if depth <= DEEPEST else ""))
+
+
+def _keys(document: Any) -> dict[str | None, Key]:
+    """Take the keys that verify signatures; those of a kind that is not known are left out.
+
+    Raises:
+        ValueError: it is no document of keys, or holds none.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
+    keys: dict[str | None, Key] = {}
+    unusable = 0
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and entry.get("kty") in _KINDS and entry.get("use", "sig") == "sig":
+            kid = entry.get("kid")
+            try:
+                key = jwt.PyJWK(entry)
+            except Exception:  # noqa: BLE001 -- whatever is wrong in one key, the others count
+                unusable += 1
+            else:
+                keys[kid if isinstance(kid, str) else None] = key if entry.get("alg") else key.key
+    if unusable:
+        log.info("signing-keys-unusable", count=unusable)
+    if not keys:
+        raise ValueError("no key")
+    return keys

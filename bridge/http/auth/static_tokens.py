@@ -1,0 +1,139 @@
+"""Static bearer tokens, kept in a file as their SHA-256."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from bridge.errors import SettingsError
+from bridge.http.auth.authentication import SCOPES, Caller, InvalidToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks at the file: a change counts at the latest after so long."""
+LOOK_DEADLINE: Final = 1.0
+"""Seconds that a request waits for such a look; a file system that hangs must not hold callers up."""
+SETTING: Final = "BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE"
+_LINE: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63}):(?P<digest>[0-9A-Fa-f]{64})(:(?P<scopes>.*))?")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """Tells one state of a file from the next; the inode, because secrets are replaced by renaming."""
+
+    modified_ns: int
+    size: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> _Version:
+        found = path.stat()
+        return cls(found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+class StaticTokens:
+    """The tokens of a file: lines `name:sha256-hex[:scopes]`, scopes apart by spaces or commas; none given means all.
+
+    A name may have several lines, so that a token can be replaced without a moment in which neither works. Empty lines
+    and those that start with # count for nothing. A request reads a changed file again, in a thread, where the last
+    look at it is older than LOOK_INTERVAL. When the file is wrong, the tokens read before go on to count, and the log
+    says so. `clock` is in seconds, and only goes forward.
+
+    SHA-256 without salt or work factor is enough for random tokens of 128 bits and more, and for nothing weaker.
+
+    Raises:
+        SettingsError: the file can't be read or is wrong, at the start.
+    """
+
+    scheme: Mapping[str, Any] | None = {"type": "http", "scheme": "bearer", "description": "A token from the operator."}
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._looked = clock()
+        self._look: asyncio.Future[None] | None = None
+        try:
+            self._version: _Version | None = _Version.of(path)
+            self._callers = _read(path)
+        except OSError as error:
+            raise SettingsError([f"{SETTING}: can't be read: {os.strerror(error.errno or 0)}"]) from None
+        except ValueError as error:
+            raise SettingsError([f"{SETTING}: {error}"]) from None
+
+    async def caller(self, token: str) -> Caller:
+        """Tell whose token it is, comparing it with every one, each in constant time."""
+        await self._renew()
+        digest = hashlib.sha256(token.encode()).digest()
+        found = None
+        for known, caller in self._callers:
+            if hmac.compare_digest(known, digest):
+                found = caller
+        if found is None:
+            raise InvalidToken
+        return found
+
+    async def _renew(self) -> None:
+        """Look at the file where that is due; one look at a time, so that a hanging one holds only one request up."""
+        if self._clock() - self._looked < LOOK_INTERVAL or not (self._look is None or self._look.done()):
+            return
+        self._looked = self._clock()
+        self._look = asyncio.ensure_future(asyncio.to_thread(self._read_changed))
+        finished, _ = await asyncio.wait({self._look}, timeout=LOOK_DEADLINE)
+        for look in finished:
+            look.result()
+
+    def _read_changed(self) -> None:
+        """Read the file where it is another one than before. Runs in a thread."""
+        try:
+            version = _Version.of(self._path)
+        except OSError:
+            version = None
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._callers = _read(self._path)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            log.warning("tokens-file-unusable", reason=reason, effect="the tokens read before go on to count")
+        else:
+            log.info("tokens-file-read", tokens=len(self._callers))
+
+
+def _read(path: Path) -> list[tuple[bytes, Caller]]:
+    """Read the file.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is wrong; the text tells the line's number, and nothing that stands there.
+    """
+    callers = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError("the file is not UTF-8") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        entry = _LINE.fullmatch(line.strip())
+        if entry is None:
+            raise ValueError(f"line {number} is not name:sha256-hex[:scopes]")
+        scopes = frozenset(SCOPES) if entry["scopes"] is None else frozenset(entry["scopes"].replace(",", " ").split())
+        if not scopes <= set(SCOPES):
+            raise ValueError(f"line {number} has a scope that is none of {', '.join(SCOPES)}")
+        callers.append((bytes.fromhex(entry["digest"]), Caller(entry["name"], scopes)))
+    if not callers:
+        raise ValueError("the file has no token")
+    return callers

@@ -1,0 +1,1 @@
+"""Serves the REST side: sockets, connections and their limits."""

@@ -1,0 +1,1 @@
+"""Ends the operations whose acknowledgement does not come."""

@@ -1,0 +1,1 @@
+"""Brings operations to Web Services, and writes down what becomes of each."""

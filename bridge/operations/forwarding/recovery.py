@@ -1,0 +1,116 @@
+"""Forwards what an earlier process had promised (202) and not brought to a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.delivery import Backoff
+from bridge.errors import BridgeError, KafkaUnavailable
+from bridge.operations.view.state import event_of, seconds
+from bridge.webservices import outbound_request, repeatable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bridge.operations.correlation import Correlator
+    from bridge.operations.forwarding.carrier import Carrier
+    from bridge.operations.ledger.journal import Journal
+    from bridge.operations.limits import Limits
+    from bridge.operations.view.state import OperationView
+    from bridge.operations.view.view import OperationsView
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """For one account."""
+
+    def __init__(
+        self,
+        account: str,
+        *,
+        view: OperationsView,
+        journal: Journal,
+        carrier: Carrier,
+        correlator: Correlator,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._account = account
+        self._view = view
+        self._journal = journal
+        self._carrier = carrier
+        self._correlator = correlator
+        self._limits = limits
+        self._clock = clock
+        self._left: set[str] | None = None
+        """What is still to be done; None until that is known."""
+
+    async def run(self) -> None:
+        """Wait for the CometD server's first reply, which has the acknowledgements of the meantime; then forward."""
+        await self._correlator.up_to_date()
+        views = [one for one in self._view.pending(self._account) if self._promised(one)]
+        self._left = {view.reference_id for view in views}
+        if not views:
+            return
+        log.info("operations-left-behind", account=self._account, operations=len(views))
+        queue = iter(views)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(self._limits.concurrency, len(views))):
+                workers.create_task(self._work_through(queue))
+
+    def spares(self, view: OperationView) -> bool:
+        """Tell whether the operation is still to be forwarded: then it must not time out."""
+        if self._left is None:
+            return view.account == self._account and self._promised(view) and not self._too_old(view)
+        return view.reference_id in self._left
+
+    async def _work_through(self, queue: Iterator[OperationView]) -> None:
+        assert self._left is not None
+        for view in queue:
+            try:
+                await self._forward(view.reference_id)
+            finally:
+                self._left.discard(view.reference_id)
+
+    async def _forward(self, reference: str) -> None:
+        view = self._view.get(reference)
+        if view is None or not self._promised(view):
+            return  # acknowledged meanwhile
+        if self._too_old(view) or view.sealed_request is not None or not repeatable(view.operation):
+            self._carrier.end(view)
+            return
+        try:
+            outbound_request(view.operation, view.record_handle, view.request_json, reference, self._limits.enabled)
+        except ValueError:
+            self._carrier.end(view)
+            log.warning("operation-not-recovered", account=self._account, error="invalid-request")
+            return
+        event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
+        with self._carrier.announced(event, None, take_place=False) as run:
+            record = self._carrier.record(event)
+            backoff = Backoff()
+            while True:  # the ledger says that it may be a second time, before it is one
+                try:
+                    await self._journal.append(record, otherwise=lambda: record)
+                except KafkaUnavailable:
+                    await asyncio.sleep(backoff.next_delay())
+                else:
+                    break
+            self._carrier.begin(run, persistent=True)
+        await asyncio.wait([run.done])
+        failure = run.done.exception()
+        if failure is not None:
+            name = failure.code if isinstance(failure, BridgeError) else type(failure).__name__
+            log.info("operation-not-recovered", account=self._account, error=name)
+
+    def _too_old(self, view: OperationView) -> bool:
+        return self._clock() - seconds(view.received_at) > self._limits.async_max_age
+
+    def _promised(self, view: OperationView) -> bool:
+        known = view.trusted and view.status == "requested" and view.reference_id not in self._carrier.running
+        return view.asynchronous and known

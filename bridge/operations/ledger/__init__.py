@@ -1,0 +1,1 @@
+"""The operations' events on Kafka: written, signed, followed, and read with care."""

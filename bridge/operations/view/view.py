@@ -1,0 +1,303 @@
+"""All operations that this process knows of: those that it forwards, and those that the ledger tells of."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from bridge.events import rfc3339
+from bridge.operations.ledger.requests import record_name
+from bridge.operations.view.state import PENDING, OperationView, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from bridge.events import Operation, Status
+
+MOST_BYTES: Final = 64 << 20
+OVERHEAD: Final = 1024
+"""Bytes of an operation besides its texts, and of its places in the indexes (600 were measured, Python 3.11)."""
+Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
+"""Account, operation, application, campaign, and the handle (a number) or the phone number (a text)."""
+_NONE: Final[Mapping[str, None]] = {}
+
+
+class Forwarded(NamedTuple):
+    """What only the process that forwards a pending operation knows."""
+
+    at: float
+    """When the forwarding began, in epoch seconds."""
+    traceparent: str | None
+    """The W3C trace context that the caller sent."""
+
+
+class Page(NamedTuple):
+    """Operations, newest first."""
+
+    operations: list[OperationView]
+    next: str | None
+    """`after` of the following page; None where this is the last."""
+
+
+class OperationsView:
+    """Bounded by number, by bytes and, for what has ended, by age (s). Not durable: the ledger is.
+
+    What only untrusted events tell of makes room first, then what has ended, the longest ago first. Every other pending
+    operation stays: where these alone reach a bound, `full` says so, and its callers take no more.
+    """
+
+    def __init__(
+        self, *, limit: int, age: float, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._limit = limit
+        self._most_bytes = most_bytes
+        self._age = age
+        self._clock = clock
+        self._operations: dict[str, OperationView] = {}
+        """In the order of their arrival here."""
+        self._ended: dict[str, None] = {}
+        """The references of what has ended, in the order of their end."""
+        self._for_show: dict[str, None] = {}
+        """The references of pending operations that only untrusted events tell of."""
+        self._bytes = 0
+        self._pending_bytes = 0
+        self._pending: dict[str, dict[str, None]] = {}
+        """The references of each account's pending operations."""
+        self._timed_out: dict[str, set[str]] = {}
+        """The references of each account's timed-out operations: their acknowledgement may still come."""
+        self._by_record: dict[Name, dict[str, None]] = {}
+        """The references of pending operations by the record that they are about."""
+        self._changed: dict[str, list[asyncio.Future[None]]] = {}
+        self.forwarded: dict[str, Forwarded] = {}
+        """Of pending operations that this process forwards."""
+        self.loading = False
+        """Whether the ledger is being read: it is read partition by partition, so what comes last is not the newest."""
+        self.settling: set[str] = set()
+        """Operations whose acknowledgement is in a transaction that is not committed yet."""
+
+    def __len__(self) -> int:
+        """How many operations there are."""
+        return len(self._operations)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the operations take in memory."""
+        return self._bytes
+
+    def full(self, share: float = 1.0) -> bool:
+        """Tell whether the pending operations that can be trusted alone take that share of a bound."""
+        pending = len(self._operations) - len(self._ended) - len(self._for_show)
+        return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
+
+    def apply(self, event: Operation, *, trusted: bool = True) -> OperationView | None:
+        """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
+        before = self._operations.get(event.reference_id)
+        if before is not None and trusted and not before.trusted:
+            self._forget(before)
+            before = None
+        kept = self.loading and event.status in PENDING  # however old: the ledger may not tell how it ended
+        if before is None and not kept and event.received_at < self._oldest():
+            return None
+        after = merge(before, event, trusted=trusted)
+        if before is None:
+            after = _interned(after)
+        if after is not before:
+            self._put(before, after)
+        if self.loading and not after.pending and after.received_at < self._oldest():
+            self._forget(after)
+            return None
+        self.evict()
+        return after
+
+    def note_user_event(self, reference_id: str, event_id: str) -> None:
+        """Keep the user event of a pending operation's record; the operation's next event tells it."""
+        view = self._operations[reference_id]
+        if view.user_event_id is None:
+            self._put(view, _replace(view, user_event_id=event_id))
+
+    def get(self, reference_id: str) -> OperationView | None:
+        """Return one operation, None where it is not known."""
+        return self._operations.get(reference_id)
+
+    def trusted(self, reference_id: str) -> OperationView | None:
+        """Return one operation, None where it is not known from the account's own bridge."""
+        view = self._operations.get(reference_id)
+        return view if view is not None and view.trusted else None
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that have pending operations, those of other processes too."""
+        return list(self._pending)
+
+    def pending(self, account: str) -> list[OperationView]:
+        """Return the account's pending operations, the oldest first."""
+        return [self._operations[reference] for reference in self._pending.get(account, _NONE)]
+
+    def pending_count(self, account: str) -> int:
+        """Return how many of the account's operations are pending."""
+        return len(self._pending.get(account, _NONE))
+
+    def awaits(self, account: str) -> bool:
+        """Tell whether an acknowledgement could end any operation of the account."""
+        return account in self._pending or account in self._timed_out
+
+    def only_pending(self, name: Name) -> OperationView | None:
+        """Return the pending operation about a record, None where there is none or more than one."""
+        references = self._by_record.get(name, _NONE)
+        return self._operations[next(iter(references))] if len(references) == 1 else None
+
+    def list(self, status: Status | None, limit: int, after: str | None) -> Page:
+        """Return a page of at most `limit` operations, newest first, that come after the operation `after`."""
+        found = list(islice(self._newest_first(status, after), limit + 1))
+        return Page(found[:limit], found[limit - 1].reference_id if len(found) > limit else None)
+
+    async def changed(self, reference_id: str) -> None:
+        """Wait for the operation's next change."""
+        future = asyncio.get_running_loop().create_future()
+        waiting = self._changed.setdefault(reference_id, [])
+        waiting.append(future)
+        try:
+            await future
+        finally:
+            if not future.done() or future.cancelled():
+                waiting.remove(future)
+                if not waiting and self._changed.get(reference_id) is waiting:
+                    del self._changed[reference_id]
+
+    def sort(self) -> None:
+        """Bring the operations into the order in which callers sent them, now that the ledger is read."""
+        self.loading = False
+        self._in_order()
+        self.evict()
+
+    def evict(self) -> None:
+        """Forget what is beyond the limits: what is for show first, then what has ended.
+
+        While the ledger is read a quarter more is kept, to be put in order.
+        """
+        share = 1.25 if self.loading else 1.0
+        if self.loading:
+            if not self._beyond(share):
+                return
+            self._in_order()
+        while self._for_show and self._beyond(1.0):
+            self._forget(self._operations[next(iter(self._for_show))])
+        oldest = self._oldest()
+        while self._ended:
+            view = self._operations[next(iter(self._ended))]
+            if not self._beyond(1.0) and (self.loading or view.received_at >= oldest):
+                return
+            self._forget(view)
+
+    def _beyond(self, share: float) -> bool:
+        return len(self._operations) > self._limit * share or self._bytes > self._most_bytes * share
+
+    def _forget(self, view: OperationView) -> None:
+        self._unindex(view)
+        del self._operations[view.reference_id]
+        self._ended.pop(view.reference_id, None)
+        self._no_longer_pending(view)
+        self._tell(view.reference_id)
+
+    def _in_order(self) -> None:
+        self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))
+        self._ended = {reference: None for reference in self._operations if reference in self._ended}
+
+    def _oldest(self) -> str:
+        return rfc3339(max(0.0, self._clock() - self._age))
+
+    def _newest_first(self, status: Status | None, after: str | None) -> Iterator[OperationView]:
+        views: Iterable[OperationView] = reversed(self._operations.values())
+        if after is not None:
+            if after not in self._operations:
+                return  # it has made room; what is older has too, or is on the pages of what is pending
+            views = iter(views)
+            for view in views:
+                if view.reference_id == after:
+                    break
+        for view in views:
+            if status is None or view.status == status:
+                yield view
+
+    def _put(self, before: OperationView | None, after: OperationView) -> None:
+        if before is not None:
+            self._unindex(before)
+        self._operations[after.reference_id] = after
+        self._index(after)
+        self._tell(after.reference_id)
+
+    def _index(self, view: OperationView) -> None:
+        reference, size = view.reference_id, _size(view)
+        self._bytes += size
+        if view.pending:
+            self._ended.pop(reference, None)
+            if view.trusted:
+                self._pending_bytes += size
+            else:
+                self._for_show.setdefault(reference)
+            self._pending.setdefault(view.account, {}).setdefault(reference)
+            for name in _names(view):
+                self._by_record.setdefault(name, {})[reference] = None
+        else:
+            self._ended.setdefault(reference)
+            self._no_longer_pending(view)
+        if view.status == "timed-out":
+            self._timed_out.setdefault(view.account, set()).add(reference)
+
+    def _unindex(self, view: OperationView) -> None:
+        """Take back what `_index` did, but for the place among what is pending, or has ended."""
+        reference, size = view.reference_id, _size(view)
+        self._bytes -= size
+        if view.pending:
+            if view.trusted:
+                self._pending_bytes -= size
+            for name in _names(view):
+                references = self._by_record[name]
+                references.pop(reference, None)
+                if not references:
+                    del self._by_record[name]
+        if view.status == "timed-out":
+            self._timed_out[view.account].discard(reference)
+            if not self._timed_out[view.account]:
+                del self._timed_out[view.account]
+
+    def _no_longer_pending(self, view: OperationView) -> None:
+        self.forwarded.pop(view.reference_id, None)
+        self._for_show.pop(view.reference_id, None)
+        references = self._pending.get(view.account)
+        if references is not None:
+            references.pop(view.reference_id, None)
+            if not references:
+                del self._pending[view.account]
+
+    def _tell(self, reference_id: str) -> None:
+        for future in self._changed.pop(reference_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+def _names(view: OperationView) -> Iterator[Name]:
+    if not view.trusted:  # it must not stand between a genuine operation and its acknowledgement
+        return
+    record = record_name(view.request_json)
+    for named in (view.record_handle, record.phone_number):
+        if named is not None:
+            yield view.account, view.operation, record.application_id, record.campaign_name, named
+
+
+def _size(view: OperationView) -> int:
+    """About how many bytes an operation takes in memory, with its places in the indexes."""
+    return OVERHEAD + len(msgspec.msgpack.encode(view))
+
+
+def _interned(view: OperationView) -> OperationView:
+    """The same few texts come with each operation."""
+    return _replace(view, operation=sys.intern(view.operation), account=sys.intern(view.account))
+
+
+def _replace(view: OperationView, **changes: object) -> OperationView:
+    return msgspec.structs.replace(view, **changes)

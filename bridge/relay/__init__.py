@@ -1,0 +1,13 @@
+"""One account's relay: from its CometD session into Kafka, each event exactly once."""
+
+from bridge.relay.in_flight import InFlight, InFlightBatch, make_writable
+from bridge.relay.relay import Relay
+from bridge.relay.watchdog import Watchdog
+
+__all__ = [
+    "InFlight",
+    "InFlightBatch",
+    "Relay",
+    "Watchdog",
+    "make_writable",
+]

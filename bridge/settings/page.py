@@ -1,0 +1,191 @@
+"""docs/configuration.md, made from the settings and the docstrings under them. `make configuration` writes it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, SecretStr
+
+from bridge import settings
+from bridge.settings.sources import FILE_SUFFIX, dotted, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from bridge.settings.sources import Location
+
+INTRODUCTION: Final = """\
+# Configuration
+
+<!-- Written by `make configuration` from bridge/settings/models.py; a test fails when it has drifted. -->
+
+Settings come from environment variables and from a TOML file (`bridge --config bridge.toml run`); a variable wins over
+the file. Required are only where Web Services is, who the bridge is there, and where Kafka is:
+
+    export BRIDGE_WEB_SERVICES__URL=https://web-services.example.com
+    export BRIDGE_WEB_SERVICES__USERNAME=bridge@example.com
+    export BRIDGE_WEB_SERVICES__PASSWORD_FILE=/run/secrets/web-services
+    export BRIDGE_KAFKA__BOOTSTRAP_SERVERS=kafka-1:9092,kafka-2:9092
+
+The same as a file:
+
+    [web_services]
+    url = "https://web-services.example.com"
+    username = "bridge@example.com"
+    password_file = "/run/secrets/web-services"
+
+    [kafka]
+    bootstrap_servers = "kafka-1:9092,kafka-2:9092"
+
+- **Names**: `BRIDGE_`, the section, two underscores, the key. Unknown names are faults, so that a misspelt setting is
+  not silently without effect. An empty variable counts as not set.
+- **Lists and sections** may be given in a variable as JSON.
+- **Secrets** may lie in a file each: the variable that ends in `_FILE`, or the key that ends in `_file`, names it; a
+  line break at its end does not count. Prefer that: an environment is easier to read than a mounted secret. Secrets
+  never show, neither in the log nor in an error.
+- **Faults**: a wrong setting stops the start with exit code 2 and one line for each fault, which names the variable, or
+  the file and the key, and never the value.
+- Settings are read once, at the start. Only the file of static tokens is read again when it changes.
+"""
+
+
+def as_text() -> str:
+    """Return the page as the repository keeps it."""
+    return "\n".join([INTRODUCTION, *_sections(settings.Settings)])
+
+
+def documented(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return the docstring under each of the model's own fields, as one line; "" where there is none."""
+    [definition] = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = dict.fromkeys(model.model_fields, "")
+    for line, following in zip(definition.body, definition.body[1:], strict=False):
+        if (
+            isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            found[line.target.id] = " ".join(str(following.value.value).split())
+    return found
+
+
+def sections(model: type[BaseModel], under: Location = ()) -> Iterator[tuple[Location, type[BaseModel]]]:
+    """Walk through the model and the sections in it, those of a list's items too, in the order of the source."""
+    yield under, model
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        if inner is not None:
+            yield from sections(inner, (*under, name))
+
+
+def _sections(model: type[BaseModel]) -> Iterator[str]:
+    found = list(sections(model))
+    for location, section in [*found[1:], found[0]]:  # the few that belong to no section come last
+        is_list = bool(location) and _is_list(model.model_fields[str(location[0])].annotation)
+        yield f"## {dotted(location) or 'Without a section'}\n"
+        yield _heading(location, section, is_list=is_list)
+        yield from _rows(location, section, is_list=is_list)
+        yield ""
+
+
+def _heading(location: Location, section: type[BaseModel], *, is_list: bool) -> str:
+    if not location:
+        return "In the file these stand before the first `[section]`.\n"
+    text = inspect.getdoc(section)
+    if is_list:
+        return (
+            f"{text} A list, as `[[{dotted(location)}]]` for each in the file, or all of them as a JSON array in "
+            f"`{variable(location)}`. REST callers choose by the header `X-Account`; the first is the default.\n"
+        )
+    return f"{text} In the file: `[{dotted(location)}]`.\n"
+
+
+def _rows(location: Location, section: type[BaseModel], *, is_list: bool) -> Iterator[str]:
+    yield f"| {'key' if is_list else 'variable, and key'} | default | meaning |"
+    yield "|---|---|---|"
+    meanings = documented(section)
+    for name, field in section.model_fields.items():
+        if _section(field.annotation) is not None:
+            continue
+        names = [name, f"{name}{FILE_SUFFIX}"] if _is_secret(field.annotation) else [name]
+        variables = [] if is_list else [f"`{variable((*location, one))}`" for one in names]
+        setting = "<br>".join([*variables, " or ".join(f"`{one}`" for one in names)])
+        meaning = " ".join(part for part in (meanings[name], _value(field)) if part)
+        yield f"| {setting} | {_default(field)} | {meaning} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    default = field.default
+    if default is None:
+        return "none"
+    if isinstance(default, bool | tuple | frozenset):
+        return f"`{json.dumps(list(default) if not isinstance(default, bool) else default)}`"
+    return f"`{default.value if isinstance(default, Enum) else default}`"
+
+
+def _value(field: FieldInfo) -> str:
+    """Say what values there are, where default and meaning leave it open."""
+    text = _values(field.annotation, field.metadata)
+    return f"{text}." if text else ""
+
+
+def _values(annotation: Any, bounds: Iterable[Any] = ()) -> str:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        inner = [bound for one in arguments[1:] for bound in getattr(one, "metadata", [one])]
+        return _values(arguments[0], inner)
+    if get_origin(annotation) in {tuple, frozenset}:
+        return " of ".join(part for part in ("A list", _values(arguments[0])) if part)
+    if type(None) in arguments:
+        return _values(next(one for one in arguments if one is not type(None)), bounds)
+    return _range(bounds) if annotation in {int, float} else _choices(annotation)
+
+
+def _range(bounds: Iterable[Any]) -> str:
+    ends = {type(bound): bound for bound in bounds}
+    if Gt in ends:
+        return f"More than {ends[Gt].gt}"
+    if Ge in ends and Le in ends:
+        return f"From {ends[Ge].ge} to {ends[Le].le}"
+    return f"At least {ends[Ge].ge}" if Ge in ends else ""
+
+
+def _choices(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        found = get_args(annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        found = tuple(one.value for one in annotation)
+    else:
+        return ""
+    *others, last = [f"`{choice}`" for choice in found]
+    return f"{', '.join(others)} or {last}" if others else f"Only {last}"
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or SecretStr in get_args(annotation)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_text())

@@ -1,0 +1,221 @@
+"""Rules for settings: of one value (they return it as it is used, or raise ValueError), and across several.
+
+The rules across take what was read, of any type, for pydantic comes to them only once every value is right.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import HttpUrl, SecretStr, TypeAdapter
+
+from bridge import tls
+from bridge.settings import sources
+
+Finding = tuple[sources.Location, str]
+"""A place, and what is wrong there."""
+
+_HTTP_URL = TypeAdapter(HttpUrl)
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_LEAST_SECRET = 16
+_USER_ID = re.compile(r"[^:\x00-\x1f\x7f]+")
+_HOST_NAME = re.compile(r"\*|[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?")
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+
+
+def base_url(text: str) -> str:
+    """The base URL of a service, without a slash at its end."""
+    url = _HTTP_URL.validate_python(text)
+    _refuse_login(url)
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("must end with the path, without ? and #")
+    base = str(url).rstrip("/")
+    if base.endswith("/api/v2"):
+        raise ValueError("is the base URL: leave /api/v2 out")
+    return base
+
+
+def registry_url(text: str) -> str:
+    """As `base_url`, of the schema registry."""
+    url = _HTTP_URL.validate_python(text)
+    _refuse_login(url)
+    return str(url).rstrip("/")
+
+
+def hard_to_guess(secret: SecretStr | None) -> SecretStr | None:
+    """A secret that can be the key of an HMAC."""
+    if secret is not None and len(secret.get_secret_value()) < _LEAST_SECRET:
+        raise ValueError(f"should have at least {_LEAST_SECRET} characters")
+    return secret
+
+
+def servers(servers: str) -> str:
+    """Bootstrap servers, host:port, without blanks."""
+    names = [name.strip() for name in servers.split(",")]
+    if not all(_SERVER.fullmatch(name) for name in names):
+        raise ValueError("should be host:port, or several of them with commas between")
+    return ",".join(names)
+
+
+def some(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """At least one item."""
+    if not items:
+        raise ValueError("is empty")
+    return items
+
+
+def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as the header Host has them, in lower case; `*` stands for any."""
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError("should hold host names without ports, or *; IP addresses need not be named")
+    return tuple(name.lower().removesuffix(".") for name in names)
+
+
+def keys_url(text: str) -> str:
+    """Where signing keys are: https, or this machine."""
+    url = _HTTP_URL.validate_python(text)
+    _refuse_login(url)
+    if url.scheme != "https" and not _is_loopback(url.host or ""):
+        raise ValueError("should be https: who changes the keys on their way can let anybody in")
+    return str(url)
+
+
+def proxy_url(text: str) -> str:
+    """An HTTP proxy."""
+    url = _HTTP_URL.validate_python(text)
+    if url.scheme != "http" or url.path not in {None, "/"} or url.query is not None or url.fragment is not None:
+        raise ValueError("should be http://host:port; a proxy for https is asked by plain HTTP too, for a tunnel")
+    _refuse_login(url)
+    return str(url)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def basic_user(username: str) -> str:
+    """RFC 7617, section 2: a user-id holds neither a colon nor a control character."""
+    if not _USER_ID.fullmatch(username):
+        raise ValueError("should be a user name: not empty, no colon, no control character")
+    return username
+
+
+def account_faults(one: Mapping[str, Any], accounts: Any) -> Iterable[Finding]:
+    """What is wrong with the accounts, those of the list or the only one; places from the root."""
+    given = [name for name in ("username", "password") if one.get(name) is not None]
+    if accounts:
+        yield from ((("web_services", name), "is set beside accounts; keep one of them") for name in given)
+        yield from _repeated(accounts)
+        return
+    yield from ((("web_services", name), "is required") for name in ("username", "password") if name not in given)
+    username = one.get("username")
+    if isinstance(username, str) and _USER_ID.fullmatch(username) and not ACCOUNT_NAME.fullmatch(username):
+        text = "can't serve as the account's name too (letters, digits and ._@- up to 64); list it in accounts"
+        yield ("web_services", "username"), text
+
+
+def _repeated(accounts: Any) -> Iterable[Finding]:
+    """Two relays of one account would take the session from each other, for ever."""
+    if not isinstance(accounts, tuple | list):
+        return
+    for name in ("name", "username"):
+        seen = set()
+        for index, account in enumerate(accounts):
+            value = account.get(name) if isinstance(account, Mapping) else getattr(account, name, None)
+            if isinstance(value, str) and value in seen:
+                yield ("accounts", index, name), f"is the {name} of another account too"
+            seen.add(value if isinstance(value, str) else None)
+
+
+def way_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
+    """What is wrong with TLS and proxy on the way to Web Services."""
+    if str(site.get("url")).startswith("https"):
+        yield from _tls_faults(site, ("ca_file", "client_cert_file", "client_key_file", "client_key_password"))
+    given = [name for name in ("proxy", "proxy_username", "proxy_password") if site.get(name) is not None]
+    if given not in ([], ["proxy"], ["proxy", "proxy_username", "proxy_password"]):
+        yield ("proxy",), "goes without a login, or with proxy_username and proxy_password; neither of them goes alone"
+
+
+def kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+    """What is wrong between the settings of Kafka."""
+    yield from _sasl_faults(kafka)
+    if str(kafka.get("security_protocol")).endswith("SSL"):
+        yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
+    form, registry = str(kafka.get("format")), kafka.get("registry") or {}
+    if form in {"json-registry", "avro-registry"} and isinstance(registry, Mapping) and registry.get("url") is None:
+        yield ("registry", "url"), f"is required with {form}"
+
+
+def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) -> Iterable[Finding]:
+    """Try the files: a certificate without its key should stop the start, not the first connection."""
+    *files, password = (section.get(name) for name in names)
+    if files[1] is None and files[2] is not None:
+        yield (names[1],), f"is required with {names[2]}"
+        return
+    ca, certificate, key = (Path(file) if isinstance(file, str | Path) else None for file in files)
+    if not all(file is None or file.is_file() for file in (ca, certificate, key)):
+        return  # said already
+    secret = password.get_secret_value() if isinstance(password, SecretStr) else password
+    if not isinstance(secret, str | None):
+        return  # said already
+    try:
+        tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
+    except tls.UnusableFiles as error:
+        yield (names[0] if error.authorities else names[1],), str(error)
+
+
+def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+    protocol = str(kafka.get("security_protocol"))
+    if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
+        for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            if kafka.get(name) is None:
+                yield (name,), f"is required with {protocol}"
+
+
+def registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
+    """What is wrong between the settings of the registry."""
+    for one, other in (("username", "password"), ("password", "username")):
+        if registry.get(one) is not None and registry.get(other) is None:
+            yield (other,), f"is required with {one}"
+    if str(registry.get("url")).startswith("https"):
+        yield from _tls_faults(registry, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
+
+
+def privacy_faults(privacy: Mapping[str, Any]) -> Iterable[Finding]:
+    """What is wrong between the settings of privacy."""
+    if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
+        yield ("secret",), "is required with hmac"
+
+
+def authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:
+    """What is wrong between the settings of callers' authentication."""
+    method = callers.get("method")
+    needed = {"tokens": ("tokens_file",), "jwt": ("jwks_url", "issuer", "audience")}.get(str(method), ())
+    yield from (((name,), f"is required with {method}") for name in needed if callers.get(name) is None)
+
+
+def http_faults(http: Mapping[str, Any]) -> Iterable[Finding]:
+    """What is wrong between the settings of the REST side."""
+    host, callers = http.get("host"), http.get("authentication") or {}
+    known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"
+    allowed = str(http.get("allow_unauthenticated", False)).lower() not in {"false", "0", "no", "off", "f", "n"}
+    if isinstance(host, str) and host and not _is_loopback(host) and not known and not allowed:
+        yield (
+            ("host",),
+            "lets other machines in, so set authentication.method to tokens or jwt, or allow_unauthenticated to true",
+        )
+    port = http.get("port")
+    if port is not None and str(port) != "0" and str(port) == str(http.get("management_port")):
+        yield ("management_port",), "is the port of the REST side too"
+
+
+def _refuse_login(url: HttpUrl) -> None:
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no user name and no password; they are settings of their own")

@@ -1,0 +1,58 @@
+"""Who the account is for Web Services: its features and devices, from the reply to the login."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from bridge.webservices.messages.wire import UNREADABLE
+
+if TYPE_CHECKING:
+    from bridge.cometd import HttpReply
+
+OUTBOUND_FEATURE: Final = "api-voice-outbound"
+"""What every outbound operation requires (page DoNotCallRecord, Required Features)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Ids of the account's features and devices; empty where the reply did not tell."""
+
+    features: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+
+    @property
+    def may_do_outbound(self) -> bool:
+        """Whether the account has the feature that outbound operations require."""
+        return OUTBOUND_FEATURE in self.features
+
+
+class _Named(msgspec.Struct):
+    id: str = ""
+
+
+class _User(msgspec.Struct):
+    features: list[_Named] | None = None
+    devices: list[_Named] | None = None
+
+
+class _Me(msgspec.Struct):
+    user: _User = msgspec.field(default_factory=_User)
+
+
+_DECODER = msgspec.json.Decoder(_Me)
+
+
+def profile(reply: HttpReply) -> Profile:
+    """Read the reply of GET /api/v2/me; one that can't be read gives an empty profile, because the login holds."""
+    try:
+        user = _DECODER.decode(reply.body).user
+    except UNREADABLE:
+        return Profile()
+    return Profile(_ids(user.features), _ids(user.devices))
+
+
+def _ids(named: list[_Named] | None) -> tuple[str, ...]:
+    return tuple(one.id for one in named or () if one.id)

@@ -1,0 +1,1 @@
+"""What arrives by CometD, read: acknowledgements, user events, and everything else."""
