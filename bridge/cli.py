@@ -115,7 +115,7 @@ def run(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Stay idle for so long once successors have taken every account over, where what ends is restarted.",
+            help="Seconds to stay idle after a takeover, so that a supervisor doesn't restart the bridge at once.",
         ),
     ] = 0.0,
 ) -> None:
@@ -153,7 +153,7 @@ def demo(
 def simulate(
     *,
     host: Annotated[
-        str, typer.Option(help="Whoever reaches another address than loopback can use it, and steer it.")
+        str, typer.Option(help="Listening on another address than loopback lets others use and control the simulator.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
     username: Annotated[str, typer.Option(help="The account.")] = "agent",
@@ -185,7 +185,7 @@ def tail(
     *,
     config: Config = None,
     topic: Annotated[
-        list[str] | None, typer.Option(help="Such as user-events.v1; repeatable. None: all event topics.")
+        list[str] | None, typer.Option(help="A topic such as user-events.v1; repeatable. Default: all event topics.")
     ] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Also the events that are there.")] = False,
     events: Events = None,
@@ -219,7 +219,7 @@ def schemas_check() -> None:
 def schemas_models(
     *,
     language: Annotated[Language, typer.Option(help="Of the models.")] = Language.PYTHON,  # noqa: ARG001 -- the only one
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="None: standard output.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: standard output.")] = None,
 ) -> None:
     """Write typed models of all events, for those who read them; needs the extra `models`."""
     typer.echo(commands.write_models(output))

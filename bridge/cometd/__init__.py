@@ -6,8 +6,8 @@ from bridge.cometd.http.route import Route
 from bridge.cometd.http.session import NO_HEADERS, Credentials, HttpSession
 from bridge.cometd.messages.batch import Batch, Event, Opening, Resume, Sink
 from bridge.cometd.session import CometdSession
+from bridge.cometd.session_context import Options
 from bridge.cometd.status import SessionStatus, State
-from bridge.cometd.wiring import Options
 
 __all__ = [
     "NO_HEADERS",

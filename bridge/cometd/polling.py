@@ -27,8 +27,8 @@ from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamErro
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bridge.cometd.session_context import SessionContext
     from bridge.cometd.transport import LongPollingTransport, Reply
-    from bridge.cometd.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +47,10 @@ EMPTY_REPLY_CAP: Final = 1.0
 class Polling:
     """Keeps one session going on `transport`; `run` ends by `stop`, cancellation, or an error of the sink."""
 
-    def __init__(self, transport: LongPollingTransport, wiring: Wiring) -> None:
+    def __init__(self, transport: LongPollingTransport, context: SessionContext) -> None:
         self._transport = transport
-        self._wiring = wiring
-        self._vitals = wiring.vitals
+        self._context = context
+        self._reporter = context.reporter
         self._opening: Opening | None = None
         """The session's word to the sink, due with its first good poll: until then it may be none."""
         self._waiting: list[Batch] = []
@@ -78,16 +78,16 @@ class Polling:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            self._vitals.disconnected(State.STOPPED, None)
+            self._reporter.disconnected(State.STOPPED, None)
         for task in done:
             task.result()
 
     async def _poll_on(self) -> None:
         at_once = True
-        backoff = self._wiring.poll_backoff()
+        backoff = self._context.poll_backoff()
         empty = Backoff(first=0.01, cap=EMPTY_REPLY_CAP)
         while not self._stop.is_set():
-            base, asked_at = self._wiring.acks.acknowledged, time.monotonic()
+            base, asked_at = self._context.acks.acknowledged, time.monotonic()
             try:
                 reply = await self._poll(at_once=at_once)
             except (ExchangeFailed, UpstreamError) as failure:
@@ -96,9 +96,9 @@ class Polling:
                 self._unusable = self._unusable + 1 if _reason(failure) == UNUSABLE else 0
                 if (self._handed and _reason(failure) in UNNUMBERED) or self._unusable == MOST_UNUSABLE:
                     self._lost = _reason(failure)
-                self._vitals.disconnected(State.RETRYING, _reason(failure))
+                self._reporter.disconnected(State.RETRYING, _reason(failure))
                 if _reason(failure) == DISPLACED:
-                    await self._wiring.sink.displaced()
+                    await self._context.sink.displaced()
                 at_once = True
                 await self._pause(backoff.next())
                 continue
@@ -130,7 +130,7 @@ class Polling:
         """Do one poll; None when it was cut short, because the session is lost or the bridge stops."""
         if self._lost is None:
             self._sent_at, self._handed = time.monotonic(), 0
-            self._vitals.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
+            self._reporter.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
             self._parked = parked = asyncio.timeout(None)
             try:
                 async with parked:
@@ -145,12 +145,12 @@ class Polling:
         return None
 
     def _subscriptions_due(self) -> bool:
-        status = self._vitals.status
-        return status.confirmed | status.refused.keys() < set(self._wiring.options.channels)
+        status = self._reporter.status
+        return status.confirmed | status.refused.keys() < set(self._context.options.channels)
 
     async def _refused_poll(self, reply: Reply, backoff: Backoff) -> None:
         """Do what the server advises when it refuses a poll."""
-        if not self._wiring.acks.enabled:
+        if not self._context.acks.enabled:
             await self._arrive(reply.events)
             await self._hand_over_waiting()
         advice = Advice.of(reply)
@@ -159,22 +159,22 @@ class Polling:
         elif advice is not None and advice.reconnect is Reconnect.NONE:
             await self.open_session("advice-none")
         else:
-            self._vitals.disconnected(State.RETRYING, f"poll-refused-{error_code(reply)}")
+            self._reporter.disconnected(State.RETRYING, f"poll-refused-{error_code(reply)}")
             await self._pause(max(backoff.next(), self._transport.advice.interval))
 
     async def _received(self, reply: Reply, base: int | None) -> None:
         """Hand a good reply over, and acknowledge it when the sink has it."""
         now = time.time()
-        self._vitals.subscriptions(reply.others)
-        self._vitals.connected()
-        number = self._wiring.acks.number_of(reply)
+        self._reporter.subscriptions(reply.others)
+        self._reporter.connected()
+        number = self._context.acks.number_of(reply)
         batch = Batch(self._session(), base, number, reply.events, now, offset=self._handed)
         if batch.events and not batch.sent_again:
             await self._arrive(batch.events)
         else:
             await self._hand_over_waiting()
             await self._hand_over(batch)
-        self._wiring.acks.acknowledge(number)
+        self._context.acks.acknowledge(number)
         await self._hand_over_waiting()
 
     async def received_part(self, events: list[Event]) -> None:
@@ -183,11 +183,11 @@ class Polling:
         From here on only a stop ends that poll early, and never while the sink has the events: what the reply holds may
         be the last that the session gives.
         """
-        base, parked = self._wiring.acks.acknowledged, self._parked
+        base, parked = self._context.acks.acknowledged, self._parked
         if parked is not None:
             parked.reschedule(None)
         self._parked = None
-        self._vitals.connected()
+        self._reporter.connected()
         if base is None:
             await self._arrive(events)
             await self._hand_over_waiting()
@@ -196,7 +196,7 @@ class Polling:
             await self._hand_over_waiting()
             await self._hand_over(batch)
         self._handed += len(events)
-        self._vitals.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
+        self._reporter.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
         self._parked = parked
         if self._stop.is_set():
             self._cut_poll()
@@ -207,7 +207,7 @@ class Polling:
         if events:
             batch = Batch(self._session(), None, None, events, time.time())
             async with self._arrivals:
-                await self._wiring.sink.arrived(batch)
+                await self._context.sink.arrived(batch)
                 self._waiting.append(batch)
 
     async def _hand_over_waiting(self) -> None:
@@ -216,13 +216,13 @@ class Polling:
 
     async def _hand_over(self, batch: Batch) -> None:
         if self._opening is not None:
-            await self._wiring.sink.opened(self._opening)
+            await self._context.sink.opened(self._opening)
             self._opening = None
-        self._vitals.holding(batch)
+        self._reporter.holding(batch)
         try:
-            await self._wiring.sink.received(batch)
+            await self._context.sink.received(batch)
         finally:
-            self._vitals.released()
+            self._reporter.released()
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -235,16 +235,16 @@ class Polling:
         self._lost = reason
         await self._hand_over_waiting()
         if self._transport.client_id is not None:
-            self._vitals.lost(reason)
-        self._vitals.disconnected(State.OPENING, reason)
+            self._reporter.lost(reason)
+        self._reporter.disconnected(State.OPENING, reason)
         while not self._stop.is_set():
-            await self._pause(self._wiring.guard.delay())
+            await self._pause(self._context.guard.delay())
             if self._stop.is_set():
                 return
             result = await self._shake_hands()
-            self._vitals.handshake(result)
+            self._reporter.handshake(result)
             if result == "ok":
-                self._wiring.guard.opened()
+                self._context.guard.opened()
                 self._begin(reason, resumed=False)
                 return
 
@@ -252,12 +252,12 @@ class Polling:
         try:
             reply = await self._transport.new_session()
         except (ExchangeFailed, UpstreamError) as failure:
-            self._vitals.disconnected(State.OPENING, _reason(failure))
+            self._reporter.disconnected(State.OPENING, _reason(failure))
             return "failed"
         if not reply["successful"]:
-            self._vitals.disconnected(State.OPENING, f"handshake-refused-{error_code(reply)}")
+            self._reporter.disconnected(State.OPENING, f"handshake-refused-{error_code(reply)}")
         elif self._transport.client_id is None:
-            self._vitals.disconnected(State.OPENING, "client-id-unusable")
+            self._reporter.disconnected(State.OPENING, "client-id-unusable")
         else:
             return "ok"
         return "refused"
@@ -265,9 +265,9 @@ class Polling:
     def _begin(self, reason: str, *, resumed: bool) -> None:
         self._lost = None
         self._opening = Opening(
-            self._session(), resumed=resumed, ack_extension=self._wiring.acks.enabled, reason=reason
+            self._session(), resumed=resumed, ack_extension=self._context.acks.enabled, reason=reason
         )
-        self._vitals.began(self._opening)
+        self._reporter.began(self._opening)
 
     def _session(self) -> str:
         client_id = self._transport.client_id
@@ -282,7 +282,7 @@ class Polling:
 
     def repoll(self) -> None:
         """Poll anew, with all subscriptions in the same request."""
-        self._vitals.status.confirmed.clear()
+        self._reporter.status.confirmed.clear()
         self._cut_poll()
 
     def stop(self) -> None:
@@ -313,8 +313,8 @@ class Polling:
 
     def _heartbeat_due(self) -> float:
         """Return the seconds until then. A refused subscription is repeated however busy the polls are."""
-        last = self._probed_at if self._vitals.status.refused else self._sent_at
-        return last + self._wiring.quiet_limit - time.monotonic()
+        last = self._probed_at if self._reporter.status.refused else self._sent_at
+        return last + self._context.quiet_limit - time.monotonic()
 
     async def probe(self) -> None:
         """Subscribe again to everything; give the session up if the server no longer knows it.
@@ -335,8 +335,8 @@ class Polling:
         if is_unknown_client(reply):
             self.give_up("unknown-client")
             return
-        self._vitals.subscriptions([reply, *reply.others])
-        self._vitals.replied()
+        self._reporter.subscriptions([reply, *reply.others])
+        self._reporter.replied()
 
 
 def _reason(failure: BridgeError) -> str:

@@ -21,7 +21,7 @@ from bridge.cometd.advice import Advice
 from bridge.cometd.messages.message import META, decode, is_client_id, meta
 from bridge.cometd.messages.stream import MessageStream
 from bridge.cometd.polling import MISMATCHED, Polling
-from bridge.cometd.wiring import Wiring
+from bridge.cometd.session_context import SessionContext
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
@@ -64,16 +64,16 @@ class Reply(dict[str, Any]):
 
 @register_transport(CONNECTION_TYPE)
 class LongPollingTransport(TransportBase):
-    """One CometD session over HTTP. Made by aiocometd's `Client`, with a `Wiring` among its extensions."""
+    """One CometD session over HTTP. Made by aiocometd's `Client`, with a `SessionContext` among its extensions."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._wiring = next(extension for extension in self._extensions if isinstance(extension, Wiring))
+        self._context = next(extension for extension in self._extensions if isinstance(extension, SessionContext))
         self.advice = Advice()
         """The server's newest."""
-        self.polling = Polling(self, self._wiring)
+        self.polling = Polling(self, self._context)
         self._task: asyncio.Task[None] | None = None
-        self._wiring.transport = self
+        self._context.transport = self
 
     async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- we have one
         """Return once there is a session: the earlier process's, taken over, or a new one."""
@@ -82,13 +82,13 @@ class LongPollingTransport(TransportBase):
         return {"successful": True, "supportedConnectionTypes": [CONNECTION_TYPE.value]}
 
     def _resume(self) -> bool:
-        """Take over the session of `wiring.resume`; whether the server still knows it, the first poll will tell."""
-        resume, self._wiring.resume = self._wiring.resume, None
+        """Take over the session of `context.resume`; whether the server still knows it, the first poll will tell."""
+        resume, self._context.resume = self._context.resume, None
         if resume is None:
             return False
         self._client_id = resume.client_id
-        self._wiring.acks.resume(resume.acknowledgement)
-        self._wiring.http.restore_cookies(resume.cookies)
+        self._context.acks.resume(resume.acknowledgement)
+        self._context.http.restore_cookies(resume.cookies)
         self.polling.resumed()
         return True
 
@@ -101,21 +101,21 @@ class LongPollingTransport(TransportBase):
         Raises:
             BridgeError: the exchange or the login failed.
         """
-        self._wiring.http.forget_cookie(BROWSER_COOKIE)
+        self._context.http.forget_cookie(BROWSER_COOKIE)
         reply = cast("Reply", await super().handshake([CONNECTION_TYPE]))
         if reply["successful"] and not is_client_id(self._client_id):
             self._client_id = None
         return reply
 
     async def connect(self) -> JsonObject:
-        """Start the poll loop. It never fails at its first step: an unreachable server is its daily bread."""
+        """Start the poll loop. The loop retries failed connections, so this never fails."""
         self._task = asyncio.create_task(self.polling.run(), name="cometd-polling")
         return {"channel": MetaChannel.CONNECT, "successful": True}
 
     @property
     def poll_timeout(self) -> float:
         """Deadline of a poll, in seconds: as long as the server parks it, and an exchange's time more."""
-        return self.advice.timeout + self._wiring.options.request_timeout
+        return self.advice.timeout + self._context.options.request_timeout
 
     async def wait_closed(self) -> None:
         """Wait for the end of the poll loop; raise what ended it."""
@@ -151,7 +151,7 @@ class LongPollingTransport(TransportBase):
             message["advice"] = {"timeout": 0}
         reply = await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
         if reply["successful"]:
-            self._wiring.acks.number_of(reply)  # raises here, where a failed poll is dealt with
+            self._context.acks.number_of(reply)  # raises here, where a failed poll is dealt with
         return reply
 
     async def subscribe_all(self) -> Reply:
@@ -159,7 +159,7 @@ class LongPollingTransport(TransportBase):
         return await self._exchange(self._subscribe_messages())
 
     def _subscribe_messages(self) -> Payload:
-        return [{**SUBSCRIBE_MESSAGE, "subscription": channel} for channel in self._wiring.options.channels]
+        return [{**SUBSCRIBE_MESSAGE, "subscription": channel} for channel in self._context.options.channels]
 
     async def _exchange(self, payload: Payload) -> Reply:
         return cast("Reply", await self._send_payload(payload))
@@ -171,29 +171,29 @@ class LongPollingTransport(TransportBase):
             ExchangeFailed: the network, the HTTP status, or a body that is not the reply to this payload.
             UpstreamError: the login was refused or could not be done.
         """
-        wiring = self._wiring
-        timeout = wiring.options.request_timeout
+        context = self._context
+        timeout = context.options.request_timeout
         if payload[0]["channel"] == MetaChannel.CONNECT:
             timeout = self.poll_timeout
         elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # the heartbeat: one that hangs must leave time for more
-            timeout = min(timeout, wiring.max_interval / 3)
+            timeout = min(timeout, context.max_interval / 3)
         body = msgspec.json.encode(payload)
-        post = partial(wiring.http.exchange, "POST", wiring.options.path, body=body, timeout=timeout)
+        post = partial(context.http.exchange, "POST", context.options.path, body=body, timeout=timeout)
         sent_at = time.monotonic()
         async with post(headers=headers) as reply:
             if reply.status not in {401, 403}:
                 return await self._understand(payload, reply)
             refused = await reply.whole()
-        if not await wiring.credentials.challenged(refused, sent_at=sent_at):
+        if not await context.credentials.challenged(refused, sent_at=sent_at):
             raise _http_error(refused.status)
-        async with post(headers={**headers, **await wiring.credentials.headers()}) as reply:
+        async with post(headers={**headers, **await context.credentials.headers()}) as reply:
             return await self._understand(payload, reply)
 
     async def _understand(self, payload: Payload, reply: IncomingReply) -> Reply:
         if reply.status != 200:
             await reply.whole()
             raise _http_error(reply.status)
-        replies = _Replies(payload, self._wiring.vitals.odd)
+        replies = _Replies(payload, self._context.reporter.odd)
         if payload[0]["channel"] == MetaChannel.CONNECT:
             messages = await self._last_messages(reply, replies)
         else:
@@ -202,18 +202,18 @@ class LongPollingTransport(TransportBase):
         if replies.own is None:
             # Perhaps a late reply to an earlier poll. With the extension its events come again; without they exist only
             # here.
-            raise MismatchedReply([] if self._wiring.acks.enabled else events)
+            raise MismatchedReply([] if self._context.acks.enabled else events)
         for answer in (replies.own, *replies.others):
             self._take_advice(Advice.of(answer))
-        await self._wiring.acks.incoming([replies.own])
+        await self._context.acks.incoming([replies.own])
         return Reply(replies.own, replies.others, events)
 
     def _take_advice(self, advice: Advice | None) -> None:
         if advice is not None:
             self.advice = advice
-            self._wiring.max_interval = advice.max_interval or self._wiring.options.max_interval
+            self._context.max_interval = advice.max_interval or self._context.options.max_interval
             if advice.out_of_bounds:
-                self._wiring.vitals.odd("advice-out-of-bounds")
+                self._context.reporter.odd("advice-out-of-bounds")
 
     async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
         """Read the reply to a poll: hand over what comes before its last part, and return the messages of that.
@@ -230,7 +230,7 @@ class LongPollingTransport(TransportBase):
             for messages in stream.feed(part):
                 if events := replies.without(messages):
                     await self.polling.received_part(events)
-            part = await reply.part(size, timeout=self._wiring.options.request_timeout)
+            part = await reply.part(size, timeout=self._context.options.request_timeout)
         return stream.end()
 
 

@@ -14,7 +14,7 @@ from bridge.commands.checks.kafka import check_kafka
 from bridge.commands.checks.registry import check_registry
 from bridge.commands.checks.state_dir import check_state_dir
 from bridge.commands.checks.web_services import check_web_services
-from bridge.commands.output.shown import in_cell, visible
+from bridge.commands.output.views import in_cell, visible
 from bridge.commands.process import run_to_end
 from bridge.observability import configure
 

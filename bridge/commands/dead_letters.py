@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.output.reading import read_json
-from bridge.commands.output.shown import in_cell, json_line, value_of
+from bridge.commands.output.views import in_cell, json_line, value_of
 from bridge.commands.process import run_to_end
 from bridge.commands.tail import unreadable, whole_name
 from bridge.observability import configure

@@ -12,7 +12,7 @@ from rich.console import Console
 from bridge.app import Bridge
 from bridge.commands.demo_calls import curl, keep_calling
 from bridge.commands.output.reading import read_json
-from bridge.commands.output.shown import Lines, LiveTable
+from bridge.commands.output.views import Lines, LiveTable
 from bridge.commands.process import run_to_end, stop_on_signals
 from bridge.errors import CommandFailed
 from bridge.observability import configure
@@ -20,7 +20,7 @@ from bridge.settings import Http, Kafka, Settings, WebServices
 from bridge.simulator import EmbeddedBroker, Simulator
 
 if TYPE_CHECKING:
-    from bridge.commands.output.shown import View
+    from bridge.commands.output.views import View
     from bridge.settings import Log
 
 USERNAME: Final = "agent"

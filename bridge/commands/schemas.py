@@ -54,7 +54,7 @@ def check_schemas() -> str:
         raise CommandFailed(
             "\n".join([*broken, "Readers would break: make it a new version (docs/events.md, Versions)."])
         )
-    return "Nothing has changed since the last release but for fields more that have a default."
+    return "Compatible: since the last release only fields with defaults were added."
 
 
 def write_models(output: Path | None) -> str:

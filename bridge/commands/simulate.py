@@ -31,7 +31,7 @@ def run_simulator(*, host: str, port: int, username: str, password: str, faults:
     """Serve until SIGTERM or SIGINT; `rate` is how many events a second it sends of its own.
 
     Raises:
-        CommandFailed: the address can't be had.
+        CommandFailed: it can't listen on that address.
     """
     configure("console", "warning")
     simulator = Simulator(host=host, port=port, username=username, password=password)
@@ -46,7 +46,7 @@ async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, 
         await simulator.start()
     except OSError as error:
         raise CommandFailed(
-            f"the address can't be had: {error.strerror or type(error).__name__}; try another --port or --host"
+            f"can't listen there: {error.strerror or type(error).__name__}; try another --port or --host"
         ) from None
     try:
         print(_invitation(simulator.url, username, password), flush=True)  # noqa: T201 -- the command's output

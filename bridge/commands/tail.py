@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 
 from bridge.commands.output.reading import read_json
-from bridge.commands.output.shown import Lines
+from bridge.commands.output.views import Lines
 from bridge.commands.process import run_to_end, stop_on_signals
 from bridge.delivery import EVENT_TOPICS
 from bridge.errors import CommandFailed

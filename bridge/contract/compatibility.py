@@ -1,4 +1,4 @@
-"""What breaks readers: whatever a schema says otherwise than its last release, but fields more that have a default.
+"""What breaks readers: every change of a schema since its last release, except new fields with defaults.
 
 What only widens breaks somebody, too: a reader that has no case for a new symbol, or too small a column for a number.
 """

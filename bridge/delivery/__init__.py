@@ -19,7 +19,7 @@ from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys
-from bridge.delivery.position.position import LOST, NOWHERE, Position
+from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.publisher.kafka import KafkaPublisher
 from bridge.delivery.publisher.publisher import Publisher, Revise, revise_nothing
@@ -27,10 +27,10 @@ from bridge.delivery.publisher.state import PublisherState
 from bridge.delivery.reader import ConsumedRecord, read
 
 __all__ = [
+    "EMPTY_POSITION",
     "EVENT_TOPICS",
     "KAFKA_FAILURES",
     "LOST",
-    "NOWHERE",
     "SALT_BYTES",
     "AccountKeys",
     "Backoff",

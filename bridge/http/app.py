@@ -23,8 +23,8 @@ from bridge.http.problems.types import OTHER
 from bridge.http.routes.events import events
 from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
-from bridge.http.routes.operations import Ledger, operations
-from bridge.http.routes.outbound_records import Door, outbound_records
+from bridge.http.routes.operations import OperationReader, operations
+from bridge.http.routes.outbound_records import OperationSubmitter, outbound_records
 from bridge.http.routes.sessions import SessionView, sessions
 from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
@@ -41,7 +41,7 @@ _TITLE: Final = "CometD to Kafka bridge for Genesys Web Services"
 _CODES: Final = {404: "not-found", 405: "method-not-allowed"}
 
 
-class Operations(Door, Ledger, Protocol):
+class Operations(OperationSubmitter, OperationReader, Protocol):
     """What the REST side needs of operations: `bridge.operations.OperationsService`."""
 
 

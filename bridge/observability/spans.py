@@ -98,7 +98,7 @@ class OpenTelemetrySpan:
 
 
 def _context(traceparent: str | None) -> Context:
-    """Of nothing but the traceparent: whatever else is current in this task is not the cause."""
+    """Take the cause from the traceparent alone, and ignore the task's current span."""
     return Context() if traceparent is None else _W3C.extract({"traceparent": traceparent}, Context())
 
 

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EARLY_ROOM: Final = 4096
-"""Acknowledgements of operations that are not known (yet); most are another system's, and make room soon."""
+"""Acknowledgements of operations that are not known (yet). Mostly other clients' acknowledgements; the oldest are
+dropped first."""
 EARLY_AT_ONCE: Final = 256
-"""Of one turn the newest so many are kept: what another replica has forwarded just now is among them."""
+"""Maximum kept per turn. The newest are kept: operations that another replica has just forwarded are among them."""
 EARLY_AGE: Final = 10.0
 """Seconds that they are kept."""
 LOAD_PATIENCE: Final = 3.0

@@ -1,4 +1,4 @@
-"""The door to operations: takes them, knows them, and sees to it that each one ends."""
+"""Takes operations, knows them, and makes sure that each one ends."""
 
 from __future__ import annotations
 
@@ -12,36 +12,33 @@ import msgspec
 
 from bridge.errors import (
     Busy,
-    Conflict,
     LedgerUnread,
     UnknownAccount,
     UnknownOperation,
-    UpstreamRejected,
-    UpstreamTimeout,
 )
 from bridge.events import DEAD_LETTERS, Operation, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.correlation import Correlator
-from bridge.operations.ending.forsaken import Forsaken
+from bridge.operations.ending.orphaned import OrphanedOperations
 from bridge.operations.ending.timeouts import Timeouts
-from bridge.operations.forwarding.carrier import Carrier
-from bridge.operations.forwarding.forwarding import RETRY_AFTER, Forwarding, Upstream
+from bridge.operations.forwarding.account_forwarder import RETRY_AFTER, AccountForwarder, OperationClient
+from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
 from bridge.operations.ledger.records import OperationRecords, fit
-from bridge.operations.ledger.requests import digest
 from bridge.operations.ledger.tail import Tail
+from bridge.operations.repeats import check_same, following, with_verdict
 from bridge.operations.submission import referenced
 from bridge.operations.view.state import merge, seconds
 from bridge.operations.view.view import OperationsView, Page
-from bridge.webservices import repeatable, status_code
+from bridge.webservices import repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery import Ledger
     from bridge.events import Record, Status
-    from bridge.operations.forwarding.carrier import Run
+    from bridge.operations.forwarding.operation_forwarder import ForwardingTask
     from bridge.operations.limits import Limits
     from bridge.operations.submission import Submission
     from bridge.operations.view.state import OperationView
@@ -62,7 +59,7 @@ class OperationsService:
     def __init__(
         self,
         limits: Limits,
-        clients: Mapping[str, Upstream],
+        clients: Mapping[str, OperationClient],
         ledger: Ledger,
         *,
         records: OperationRecords | None = None,
@@ -83,9 +80,9 @@ class OperationsService:
         self._journal = Journal(ledger)
         self._records = records or OperationRecords()
         self._tail = Tail(ledger, self._records, self._view, self._learnt)
-        self._lanes = {account: Forwarding(client, account, limits) for account, client in clients.items()}
-        self._carrier = Carrier(
-            self._view, self._journal, self._records, self._lanes, on_accepted=on_accepted, clock=clock
+        self._forwarders = {account: AccountForwarder(client, account, limits) for account, client in clients.items()}
+        self._forwarder = OperationForwarder(
+            self._view, self._journal, self._records, self._forwarders, on_accepted=on_accepted, clock=clock
         )
         self._correlators = {
             account: Correlator(
@@ -98,7 +95,7 @@ class OperationsService:
                 account,
                 view=self._view,
                 journal=self._journal,
-                carrier=self._carrier,
+                forwarder=self._forwarder,
                 correlator=correlator,
                 limits=limits,
                 clock=clock,
@@ -109,17 +106,17 @@ class OperationsService:
             self._view,
             self._correlators,
             timeout=limits.acknowledgement_timeout,
-            spared=self._under_way,
-            end=self._carrier.end,
+            in_progress=self._under_way,
+            end=self._forwarder.end,
             clock=clock,
         )
-        self._forsaken = Forsaken(
+        self._orphaned = OrphanedOperations(
             self._view,
             ledger,
             limit=limits.async_max_age + limits.acknowledgement_timeout,
             loaded=self._tail.loaded,
-            spared=self._under_way,
-            end=self._carrier.end,
+            in_progress=self._under_way,
+            end=self._forwarder.end,
             clock=clock,
         )
         for account in clients:
@@ -143,18 +140,18 @@ class OperationsService:
         """
         event = self._event(submission, asynchronous=False)
         await self._ledger_read()
-        run = self._run_of(event)
+        run = self._task_of(event)
         if run is None:
             known = await self._known(event)
             if known is not None and not self._may_follow(known):
-                return self._placed(_with_verdict(known))
-            run = self._run_of(event)
+                return self._placed(with_verdict(known))
+            run = self._task_of(event)
         if run is None:
             self._check_open()
-            event = _following(event, self._view.trusted(event.reference_id))
-            with self._carrier.announced(event, submission.traceparent, take_place=True) as run:
-                self._journal.note(self._carrier.record(event, submission.traceparent))
-                self._carrier.begin(run, persistent=False)
+            event = following(event, self._view.trusted(event.reference_id))
+            with self._forwarder.announced(event, submission.traceparent, take_place=True) as run:
+                self._journal.note(self._forwarder.record(event, submission.traceparent))
+                self._forwarder.begin(run, persistent=False)
         return self._placed(await asyncio.shield(run.done))
 
     async def submit_async(self, submission: Submission) -> OperationView:
@@ -170,22 +167,22 @@ class OperationsService:
         await self._ledger_read()
         known = self._view.trusted(event.reference_id)
         if known is not None and self._promised(known):
-            _check_same(known, event)
+            check_same(known, event)
             return self._placed(known)
-        run = self._run_of(event)
+        run = self._task_of(event)
         if run is None:
             known = await self._known(event)
             if known is not None and not self._may_follow(known):
-                return self._placed(_with_verdict(known) if known.status == "requested" else known)
-            run = self._run_of(event)
+                return self._placed(with_verdict(known) if known.status == "requested" else known)
+            run = self._task_of(event)
         if run is not None:  # it has no promise yet, or was not to have one
             return self._placed(await asyncio.shield(run.done))
         self._check_open()
-        event = _following(event, self._view.trusted(event.reference_id))
-        with self._carrier.announced(event, submission.traceparent, take_place=True) as run:
-            record = self._carrier.record(event, submission.traceparent)
+        event = following(event, self._view.trusted(event.reference_id))
+        with self._forwarder.announced(event, submission.traceparent, take_place=True) as run:
+            record = self._forwarder.record(event, submission.traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, submission.traceparent))
-            self._carrier.begin(run, persistent=True)
+            self._forwarder.begin(run, persistent=True)
         view = self._view.trusted(event.reference_id)
         assert view is not None
         return self._placed(view)
@@ -228,17 +225,17 @@ class OperationsService:
     # -- its own life -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run for ever; nothing can be submitted before."""
+        """Run until cancelled. No operation can be submitted before."""
         self._patient_until = asyncio.get_running_loop().time() + self._load_patience
         try:
             await self._records.start()
             async with asyncio.TaskGroup() as group:
                 for run in (
                     self._journal.run,
-                    self._carrier.run,
+                    self._forwarder.run,
                     self._tail.run,
                     self._timeouts.run,
-                    self._forsaken.run,
+                    self._orphaned.run,
                     *(part.run for part in self._recoveries),
                 ):
                     group.create_task(run())
@@ -248,7 +245,7 @@ class OperationsService:
     async def drain(self, deadline: float) -> None:
         """Take nothing more, and wait at most `deadline` seconds for the verdicts that are under way."""
         self._closed = True
-        under_way = [run.done for run in self._carrier.running.values()]
+        under_way = [run.done for run in self._forwarder.running.values()]
         if under_way:
             await asyncio.wait(under_way, timeout=deadline)
 
@@ -256,11 +253,11 @@ class OperationsService:
 
     def _event(self, submission: Submission, *, asynchronous: bool) -> Operation:
         account = self._default if submission.account is None else submission.account
-        if account not in self._lanes:
+        if account not in self._forwarders:
             raise UnknownAccount("The bridge has no account of that name; leave the header out for the default one.")
         request = referenced(submission.request)
         assert request.reference_id is not None
-        now = self._carrier.now()
+        now = self._forwarder.now()
         event = Operation(
             reference_id=request.reference_id,
             operation=request.operation_name,
@@ -287,10 +284,10 @@ class OperationsService:
         if not self._tail.loaded.is_set():
             raise LedgerUnread("What came before the bridge's start is still being read from Kafka; try again later.")
 
-    def _run_of(self, event: Operation) -> Run | None:
-        run = self._carrier.running.get(event.reference_id)
+    def _task_of(self, event: Operation) -> ForwardingTask | None:
+        run = self._forwarder.running.get(event.reference_id)
         if run is not None:
-            _check_same(merge(None, run.event), event)
+            check_same(merge(None, run.event), event)
         return run
 
     async def _known(self, event: Operation) -> OperationView | None:
@@ -298,7 +295,7 @@ class OperationsService:
         known = self._view.trusted(event.reference_id)
         if known is None:
             return None
-        _check_same(known, event)
+        check_same(known, event)
         remaining = seconds(known.times.requested or known.received_at) + self._limits.forward_deadline - self._clock()
         try:
             async with asyncio.timeout(max(0.0, remaining)):
@@ -311,7 +308,7 @@ class OperationsService:
 
     def _abandoned(self, view: OperationView) -> bool:
         """Whether this process forwarded it itself, and has ended that without a verdict."""
-        return view.reference_id in self._view.forwarded and view.reference_id not in self._carrier.running
+        return view.reference_id in self._view.forwarded and view.reference_id not in self._forwarder.running
 
     def _may_follow(self, view: OperationView) -> bool:
         """Whether it may be requested anew: it was never delivered, or has no verdict and may be sent again."""
@@ -331,9 +328,9 @@ class OperationsService:
     def _under_way(self, view: OperationView) -> bool:
         """Whether its forwarding is not over, or its acknowledgement is being committed."""
         reference = view.reference_id
-        if reference in self._carrier.running or reference in self._view.settling:
+        if reference in self._forwarder.running or reference in self._view.settling:
             return True
-        return any(one.spares(view) for one in self._recoveries)
+        return any(one.in_progress(view) for one in self._recoveries)
 
     def _existing(self, reference_id: str) -> OperationView:
         view = self._view.get(reference_id)
@@ -347,7 +344,7 @@ class OperationsService:
 
         A caller must not take that for the truth. Of accounts of other processes it is shown, for no caller is theirs.
         """
-        return not view.trusted and view.account in self._lanes and view.status in {"acknowledged", "rejected"}
+        return not view.trusted and view.account in self._forwarders and view.status in {"acknowledged", "rejected"}
 
     def _placed(self, view: OperationView) -> OperationView:
         """Tell where the acknowledgement lies."""
@@ -360,42 +357,11 @@ class OperationsService:
 
     def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
         """Make the event that follows a request which is not promised; what is requested anew comes after it."""
-        event = msgspec.structs.replace(requested, status="rejected", at=self._carrier.now())
+        event = msgspec.structs.replace(requested, status="rejected", at=self._forwarder.now())
         self._view.apply(event)
-        return self._carrier.record(event, traceparent)
+        return self._forwarder.record(event, traceparent)
 
     def _learnt(self, view: OperationView) -> None:
         correlator = self._correlators.get(view.account)
         if correlator is not None:
             correlator.learnt(view)
-
-
-def _following(event: Operation, known: OperationView | None) -> Operation:
-    """Count on where the operation was requested before; a promise that was given stays one."""
-    if known is None:
-        return event
-    asynchronous = event.asynchronous or (known.asynchronous and known.pending)
-    return msgspec.structs.replace(event, attempt=known.attempt + 1, asynchronous=asynchronous)
-
-
-def _check_same(known: OperationView, event: Operation) -> None:
-    digest_ = digest(bytes(event.request))
-    if (known.account, known.record_handle, known.request_digest) != (event.account, event.record_handle, digest_):
-        raise Conflict("The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.")
-
-
-def _with_verdict(known: OperationView) -> OperationView:
-    """Return an operation that Web Services accepted; raise what it said, or that it said nothing."""
-    upstream = known.upstream
-    if known.status == "rejected" and upstream is not None and upstream.status_code is not None:
-        meaning = status_code(upstream.status_code)
-        raise UpstreamRejected(
-            f"Web Services refused the same request before: {meaning.meaning} (statusCode {upstream.status_code}). "
-            f"Remedy: {meaning.remedy}, under a new referenceId.",
-            http_status=upstream.http_status or 0,
-            status_code=upstream.status_code,
-            status_message=upstream.status_message,
-        )
-    if upstream is None and known.status in {"requested", "timed-out"}:
-        raise UpstreamTimeout("Web Services gave no verdict on the same request before; it may have been done")
-    return known

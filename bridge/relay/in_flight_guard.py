@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Safekeeping:
-    """Of one account; without a store (no `state_dir`) it does nothing."""
+class InFlightGuard:
+    """Saves one account's batches to disk until they are published. Without a `state_dir` it does nothing."""
 
     def __init__(self, account: str, store: InFlight | None) -> None:
         self._account = account

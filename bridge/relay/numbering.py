@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from bridge.delivery import NOWHERE
+from bridge.delivery import EMPTY_POSITION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bridge.delivery import Position
 
 
-class Step(NamedTuple):
+class Chunk(NamedTuple):
     """The content of one transaction."""
 
     events: Sequence[Event]
@@ -32,10 +32,10 @@ class Step(NamedTuple):
 
 def start_of(client_id: str, *, ack_extension: bool) -> Position:
     """Return the position of a session that has just been opened."""
-    return msgspec.structs.replace(NOWHERE, client_id=client_id, acknowledgement=0 if ack_extension else None)
+    return msgspec.structs.replace(EMPTY_POSITION, client_id=client_id, acknowledgement=0 if ack_extension else None)
 
 
-def steps(position: Position, batch: Batch, size: int) -> Iterator[Step]:
+def chunks(position: Position, batch: Batch, size: int) -> Iterator[Chunk]:
     """Cut a reply into transactions of at most `size` events, without those that `position` says are in Kafka.
 
     At least one step comes: an empty reply, too, moves the position. The acknowledgement moves with the last step of a
@@ -49,10 +49,10 @@ def steps(position: Position, batch: Batch, size: int) -> Iterator[Step]:
         upto = first + size
         kept = position.base_sequence if sent_again else upto
         position = msgspec.structs.replace(position, base_sequence=kept, next_sequence=upto)
-        yield Step(batch.events[first - base : upto - base], first, position)
+        yield Chunk(batch.events[first - base : upto - base], first, position)
     first = position.next_sequence
     if batch.more and sent_again:
-        yield Step(batch.events[first - base :], first, msgspec.structs.replace(position, next_sequence=end))
+        yield Chunk(batch.events[first - base :], first, msgspec.structs.replace(position, next_sequence=end))
         return
     position = msgspec.structs.replace(
         position,
@@ -61,4 +61,4 @@ def steps(position: Position, batch: Batch, size: int) -> Iterator[Step]:
         next_sequence=end,
         last_reply_at=batch.received_at,
     )
-    yield Step(batch.events[first - base :], first, position)
+    yield Chunk(batch.events[first - base :], first, position)

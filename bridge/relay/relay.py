@@ -21,11 +21,11 @@ import msgspec
 import structlog
 
 from bridge.cometd import Batch, CometdSession, Event, Resume
-from bridge.delivery import NOWHERE, revise_nothing
+from bridge.delivery import EMPTY_POSITION, revise_nothing
 from bridge.events import JSON
 from bridge.observability import metrics
-from bridge.relay.in_flight_guard import Safekeeping
-from bridge.relay.numbering import Step, start_of, steps
+from bridge.relay.in_flight_guard import InFlightGuard
+from bridge.relay.numbering import Chunk, chunks, start_of
 from bridge.relay.session_changes import SessionChanges
 from bridge.relay.translation import Translator
 
@@ -111,13 +111,13 @@ class Relay:
         self._http = http
         self._credentials = credentials
         self._publisher = publisher
-        self._safekeeping = Safekeeping(options.account, in_flight)
+        self._in_flight = InFlightGuard(options.account, in_flight)
         self._chunk = chunk
         self._on_open = on_open
         self._on_delivery = on_delivery
         self._encoding = encoding
         self._translator = Translator(options.account, encoding, privacy)
-        self._position: Position = NOWHERE
+        self._position: Position = EMPTY_POSITION
         self._noted_at = 0.0
         """The `last_reply_at` that Kafka has."""
         self._changes = SessionChanges(options.account, encoding)
@@ -159,8 +159,8 @@ class Relay:
         Raises:
             Fenced: another bridge relays this account now.
         """
-        await self._encoding.ready()  # first: who can't write must not take the account from one who can
-        self._position = await self._publisher.start() or NOWHERE
+        await self._encoding.ready()  # first: don't fence a working bridge before this one can encode
+        self._position = await self._publisher.start() or EMPTY_POSITION
         if self.correlator is not None:
             await self.correlator.start()
         await self._publish_what_was_left()
@@ -182,29 +182,29 @@ class Relay:
         if self.session is not None and self._position.client_id:
             await self.session.end()
             self._changes.closed(self._position.client_id, "disconnect-on-exit")
-            await self._publisher.publish(self._changes.records, NOWHERE)
+            await self._publisher.publish(self._changes.records, EMPTY_POSITION)
 
     @property
     def weakness(self) -> str | None:
         """A stable word for what makes the guarantee weaker than it could be here."""
-        return self._safekeeping.weakness
+        return self._in_flight.weakness
 
     # -- the sink of the CometD session -------------------------------------------------------------------------------
 
     async def arrived(self, batch: Batch) -> None:
         """Put what exists only here on the disk, where there is a `state_dir`."""
-        await self._safekeeping.keep(batch, self._position)
+        await self._in_flight.keep(batch, self._position)
 
     async def received(self, batch: Batch) -> None:
         """Do one turn: on return every event of the batch is in Kafka, and the server may forget it."""
-        async with self._safekeeping.of(batch, self._position):
-            for step in steps(self._position, batch, self._chunk):
+        async with self._in_flight.of(batch, self._position):
+            for step in chunks(self._position, batch, self._chunk):
                 await self._publish(step, batch.received_at)
         if self.correlator is not None and not batch.more:
             self.correlator.turned()
         self._delivery.observe(time.time() - batch.received_at)
 
-    async def _publish(self, step: Step, received_at: float) -> None:
+    async def _publish(self, step: Chunk, received_at: float) -> None:
         translation = self._translate(self._position.client_id, step, received_at)
         match = await self._match(translation)
         records = translation.records if match is None else [*translation.records, *match.records]
@@ -224,7 +224,7 @@ class Relay:
             return None
         return await self.correlator.match(translation.parsed, translation.records)
 
-    def _translate(self, client_id: str, step: Step, received_at: float) -> Translation:
+    def _translate(self, client_id: str, step: Chunk, received_at: float) -> Translation:
         translation = self._translator.translate(
             step.events,
             session=self._changes.hash(client_id),
@@ -252,7 +252,7 @@ class Relay:
 
     async def _publish_what_was_left(self) -> None:
         """Publish what an earlier process had in its hands, in order, without what Kafka has of it already."""
-        async for left in self._safekeeping.left():
+        async for left in self._in_flight.left():
             batch = Batch(
                 left.client_id,
                 None,
@@ -262,7 +262,7 @@ class Relay:
             )
             if left.client_id == self._position.client_id:
                 fresh = batch.events[max(0, self._position.next_sequence - left.first_sequence) :]
-                for step in steps(self._position, replace(batch, events=fresh), self._chunk):
+                for step in chunks(self._position, replace(batch, events=fresh), self._chunk):
                     await self._publish(step, left.received_at)
             else:
                 await self._publish_of_another_session(batch, left.first_sequence)
@@ -274,7 +274,7 @@ class Relay:
         self._position = msgspec.structs.replace(at, last_reply_at=max(at.last_reply_at or 0.0, batch.received_at))
         for first in range(0, len(batch.events), self._chunk):
             events = batch.events[first : first + self._chunk]
-            step = Step(events, first_sequence + first, self._position)
+            step = Chunk(events, first_sequence + first, self._position)
             translation = self._translate(batch.client_id, step, batch.received_at)
             match = await self._match(translation)
             await self._publisher.publish(

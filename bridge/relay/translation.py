@@ -203,7 +203,7 @@ class _Batch:
 
 
 class _PrivateBatch(_Batch):
-    """The same without phone numbers. What stands for one in the key may be more than in the value: never nothing."""
+    """The same without phone numbers. A key part can't be empty, so `omit` writes `omitted` there."""
 
     __slots__ = ("_privacy",)
 

@@ -40,7 +40,7 @@ LONGEST_TICK: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-class Step(StrEnum):
+class Remedy(StrEnum):
     """What is done about a silence, in this order."""
 
     PROBE = "probe"
@@ -59,9 +59,9 @@ class StuckPoll:
         self._since: float | None = None
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> Remedy | None:
         """The newest step done about the present silence."""
-        return list(Step)[self._next - 1] if self._next else None
+        return list(Remedy)[self._next - 1] if self._next else None
 
     def stuck(self) -> None:
         """Note that the poll has not ended, although its deadline is over."""
@@ -72,14 +72,14 @@ class StuckPoll:
         """Note that the poll loop turns: there is no silence."""
         self._since, self._next, self._factor = None, 0, 1
 
-    def due(self) -> Step | None:
+    def due(self) -> Remedy | None:
         """Return the step that is due now, once; None while there is none."""
         if self._since is None or self._clock() - self._since < self._patience * self._factor:
             return None
-        step = list(Step)[self._next]
+        step = list(Remedy)[self._next]
         self._since = self._clock()
         self._next += 1
-        if step is Step.NEW_SESSION:
+        if step is Remedy.NEW_SESSION:
             self._since, self._next = None, 0
             self._factor = min(2 * self._factor, LONGEST_PATIENCE)
         return step
@@ -107,12 +107,12 @@ class MissingAcknowledgements:
         self._oldest: float | None = None
         """When the oldest operation of this silence was accepted."""
         self._step_at = 0.0
-        self._done: Step | None = None
+        self._done: Remedy | None = None
         self._evidence: list[float] = []
         """When the operations that count for a new session were accepted: `ENOUGH` at the most."""
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> Remedy | None:
         """The newest step done about the present silence."""
         return self._done
 
@@ -124,7 +124,7 @@ class MissingAcknowledgements:
         if self._evidence and now - self._evidence[-1] < APART * self._factor:
             return
         before_the_last = len(self._evidence) < ENOUGH - 1
-        if before_the_last or (len(self._evidence) < ENOUGH and self._done is Step.REPOLL):
+        if before_the_last or (len(self._evidence) < ENOUGH and self._done is Remedy.REPOLL):
             self._evidence.append(now)
 
     def acknowledged(self) -> None:
@@ -140,7 +140,7 @@ class MissingAcknowledgements:
         """Note that acknowledgements could not arrive just now, or that the session is a new one."""
         self._begin_anew()
 
-    def due(self) -> Step | None:
+    def due(self) -> Remedy | None:
         """Return the step that is due now, once; None while there is none."""
         now, patience = self._clock(), self._patience * self._factor
         if self._oldest is None:
@@ -148,15 +148,15 @@ class MissingAcknowledgements:
         if self._done is None:
             if now - self._oldest < patience:
                 return None
-            self._done = Step.PROBE
-        elif self._done is Step.PROBE:
+            self._done = Remedy.PROBE
+        elif self._done is Remedy.PROBE:
             if now - self._step_at < patience:
                 return None
-            self._done = Step.REPOLL
+            self._done = Remedy.REPOLL
         elif len(self._evidence) == ENOUGH and now - self._evidence[-1] >= patience:
             self._begin_anew()
             self._factor = min(2 * self._factor, LONGEST_PATIENCE)
-            return Step.NEW_SESSION
+            return Remedy.NEW_SESSION
         else:
             return None
         self._step_at = now
@@ -177,7 +177,7 @@ class Watchdog:
         self._polls = StuckPoll(STUCK)
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> Remedy | None:
         """The newest step done about a present silence, for GET /sessions."""
         return self._polls.step or self._acknowledgements.step
 
@@ -205,7 +205,7 @@ class Watchdog:
                 for step, reason in self._due(watched.status):
                     await self._do(step, reason, watched)
 
-    def _due(self, status: SessionStatus) -> list[tuple[Step, str]]:
+    def _due(self, status: SessionStatus) -> list[tuple[Remedy, str]]:
         if status.state is State.CONNECTED and time.monotonic() > status.reply_due_at:
             self._polls.stuck()
         else:
@@ -215,15 +215,15 @@ class Watchdog:
         steps = [(self._polls.due(), "poll-stuck"), (self._acknowledgements.due(), "no-acknowledgement")]
         return [(step, reason) for step, reason in steps if step is not None]
 
-    async def _do(self, step: Step, reason: str, session: CometdSession) -> None:
+    async def _do(self, step: Remedy, reason: str, session: CometdSession) -> None:
         log.warning("watchdog", account=self._account, step=step.value, reason=reason)
         metrics.cometd_watchdog_steps.labels(self._account, step.value).inc()
-        if step is Step.PROBE:
+        if step is Remedy.PROBE:
             try:
                 await session.probe()
             except (CometdError, UpstreamError) as failure:
                 log.info("watchdog-probe-failed", account=self._account, error=failure.code)
-        elif step is Step.REPOLL:
+        elif step is Remedy.REPOLL:
             session.repoll()
         else:
             session.give_up("watchdog")

@@ -90,7 +90,7 @@ class WebServices(Section):
 
     @validator(mode="after")
     def _way_is_whole(self) -> Self:
-        _refuse(type(self).__name__, rules.way_faults(dict(self)))
+        _refuse(type(self).__name__, rules.connection_faults(dict(self)))
         return self
 
 
@@ -111,13 +111,13 @@ class Registry(Section):
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Its password there."""
     ssl_cafile: FilePath | None = None
-    """The certificates that sign the registry's; None: the usual public ones."""
+    """CA file (PEM) for the registry's certificate. Default: the system's CAs."""
     ssl_certfile: FilePath | None = None
     """PEM file of the client certificate, where the registry asks for one."""
     ssl_keyfile: FilePath | None = None
     """PEM file of its key."""
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Of the key."""
+    """Passphrase of the client certificate's private key."""
     auto_register: bool = True
     """Whether the bridge registers its schemas; false: it looks them up, and changes nothing."""
     subject_naming: Literal["topic", "record"] = "topic"
@@ -170,7 +170,7 @@ class Kafka(Section):
     ssl_keyfile: FilePath | None = None
     """PEM file of its key, unless that is in the certificate's file."""
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Of the key."""
+    """Passphrase of the client certificate's private key."""
 
     @validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -257,7 +257,7 @@ class Privacy(Section):
     phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
     """As they are; or as their HMAC-SHA-256, so that equal ones stay equal; or not at all."""
     secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
-    """The key of the HMAC: who has it can find the number behind one. Another secret makes others of all of them."""
+    """The key of the HMAC: with it the number behind a hash can be found. Changing the secret changes every hash."""
 
     @validator(mode="after")
     def _hmac_has_its_secret(self) -> Self:
@@ -364,7 +364,7 @@ def _faults_across(values: Mapping[str, Any]) -> list[rules.Finding]:
     if isinstance(one := values["web_services"], Mapping) and accounts is not sources.BROKEN:
         faults += rules.account_faults(one, accounts)
     if isinstance(one, Mapping):
-        faults += [(("web_services", *location), text) for location, text in rules.way_faults(one)]
+        faults += [(("web_services", *location), text) for location, text in rules.connection_faults(one)]
     if isinstance(kafka := values["kafka"], Mapping):
         faults += [(("kafka", *location), text) for location, text in rules.kafka_faults(kafka)]
         if isinstance(registry := kafka.get("registry"), Mapping):

@@ -134,7 +134,7 @@ def _repeated(accounts: Any) -> Iterable[Finding]:
             seen.add(value if isinstance(value, str) else None)
 
 
-def way_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
+def connection_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
     """What is wrong with TLS and proxy on the way to Web Services."""
     if str(site.get("url")).startswith("https"):
         yield from _tls_faults(site, ("ca_file", "client_cert_file", "client_key_file", "client_key_password"))

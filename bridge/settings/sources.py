@@ -100,7 +100,7 @@ def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> 
     # A section's own JSON comes first, so that the variables of its single settings win.
     for name in sorted(found, key=lambda name: (name.count("__"), name)):
         if name not in known:
-            source.faults.append(f"{name}: is no setting{_did_you_mean(name, known)}")
+            source.faults.append(f"{name}: unknown setting{_did_you_mean(name, known)}")
         elif environment[name]:
             location, expected = known[name]
             _put(source.values, location, _decode(source, name, environment[name], expected))
@@ -186,7 +186,7 @@ def _put(values: dict[str, Any], location: Location, value: Any) -> None:
 
 
 def _check(source: Source, model: type[BaseModel], values: dict[str, Any], location: Location) -> None:
-    """Take out what is no setting, and put in the secrets that lie in files, in this section and those below."""
+    """Remove unknown settings, and read the secrets that are files, in this section and the sections below it."""
     known = dict.fromkeys(model.model_fields)
     known.update({f"{name}{FILE_SUFFIX}": None for name in known if _is_secret(model.model_fields[name].annotation)})
     for key in [key for key in values if key not in known]:
@@ -212,8 +212,8 @@ def _check(source: Source, model: type[BaseModel], values: dict[str, Any], locat
 def _unknown_key(source: Source, key: str, known: Mapping[str, None], location: Location) -> str:
     """Quote the key only if it is like a setting's name: a secret may have been put where the name belongs."""
     if near := difflib.get_close_matches(key, known, n=1):
-        return f"{source.name((*location, key))}: is no setting; did you mean {near[0]}?"
-    return f"{source.name(location)}: has a key that is no setting; there are {', '.join(known)}"
+        return f"{source.name((*location, key))}: unknown setting; did you mean {near[0]}?"
+    return f"{source.name(location)}: has an unknown key; there are {', '.join(known)}"
 
 
 def _did_you_mean(name: str, known: Mapping[str, object]) -> str:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bridge.delivery import LOST, AccountKeys, KafkaLedger, KafkaPublisher, UnsignedEvents, position_topic, read
 from bridge.delivery.client.producer import BatchRefused
 from bridge.delivery.position.stored import StoredPosition, _signed_earlier
-from bridge.delivery.publisher.attempt import Turn
+from bridge.delivery.publisher.attempt import PublishAttempt
 from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values
@@ -158,11 +158,11 @@ class KafkaPublisherBehaviour:
         """Where Kafka refuses the claim the start waits and says why, like for every other trouble."""
         publisher, transaction, attempts = cluster.publisher(), KafkaPublisher._transaction, list[str | None]()
 
-        async def refuse_twice(turn: Turn) -> None:
+        async def refuse_twice(attempt: PublishAttempt) -> None:
             attempts.append(publisher.state.reason)
             if len(attempts) < 3:
-                raise BatchRefused({turn.position: "too-large"})
-            await transaction(publisher, turn)
+                raise BatchRefused({attempt.position: "too-large"})
+            await transaction(publisher, attempt)
 
         publisher._transaction = refuse_twice  # type: ignore[method-assign]
         async with asyncio.timeout(20):

@@ -26,4 +26,4 @@ def test_every_variable_that_is_named_exists(file: str, name: str) -> None:
     """Each `BRIDGE_…` in the Dockerfile, the compose file, the chart and their page is a setting."""
     with pytest.raises(SettingsError) as caught:
         settings.load(environment={name: ""})
-    assert [fault for fault in caught.value.faults if fault.startswith(f"{name}: is no setting")] == [], file
+    assert [fault for fault in caught.value.faults if fault.startswith(f"{name}: unknown setting")] == [], file

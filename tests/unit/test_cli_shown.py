@@ -14,7 +14,7 @@ from bridge import cli
 from bridge.commands import check, dead_letters
 from bridge.commands.checks.finding import failed
 from bridge.commands.demo_calls import calls, curl
-from bridge.commands.output.shown import ROWS, Lines, LiveTable, cells, json_line
+from bridge.commands.output.views import ROWS, Lines, LiveTable, cells, json_line
 from bridge.delivery import ConsumedRecord
 from bridge.errors import CommandFailed
 from tests.page import REQUEST

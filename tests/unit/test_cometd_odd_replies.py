@@ -89,7 +89,7 @@ class TolerantSink(RememberingSink):
 
 def listener_of(server: OddServer) -> Listener:
     listener = Listener(server.url, max_interval=1.0)
-    wiring = listener.session._wiring
+    wiring = listener.session._context
     wiring.sink = listener.sink = TolerantSink()
     wiring.guard = RenewalGuard(cap=0.01, clock=lambda: 0.0)
     return listener
@@ -221,16 +221,16 @@ async def test_advice_out_of_bounds(field: str, value: bytes) -> None:
         with capture_logs() as lines:
             server.spoil("/meta/connect", ["advice", field], value)
             await eventually(lambda: [line for line in lines if line["event"] == "cometd-reply-odd"])
-        transport = listener.session._wiring.transport
+        transport = listener.session._context.transport
         assert transport is not None
         assert transport.advice.interval <= LONGEST_INTERVAL
         assert transport.poll_timeout <= LONGEST_TIMEOUT + listener.options.request_timeout
-        assert listener.session._wiring.poll_backoff().next() <= LONGEST_MAX_INTERVAL / 4
+        assert listener.session._context.poll_backoff().next() <= LONGEST_MAX_INTERVAL / 4
 
 
 async def test_ten_thousand_subscriptions_that_nobody_asked_for() -> None:
     """Replies about channels that were not asked for take no memory and one line, which has nothing of their text."""
-    wiring = Listener("http://127.0.0.1:9").session._wiring
+    wiring = Listener("http://127.0.0.1:9").session._context
     replies = [
         {"channel": "/meta/subscribe", "subscription": f"+49 30 {n}", "successful": n % 2 == 0, "error": f"secret {n}"}
         for n in range(22_000)
@@ -241,9 +241,9 @@ async def test_ten_thousand_subscriptions_that_nobody_asked_for() -> None:
     ]
     with capture_logs() as lines:
         for _ in range(3):
-            wiring.vitals.subscriptions(replies)
+            wiring.reporter.subscriptions(replies)
     assert [line["event"] for line in lines] == ["cometd-reply-odd", "cometd-subscription-refused"]
     assert "secret" not in str(lines)
     assert "+49" not in str(lines)
-    assert wiring.vitals.status.refused == {CHANNELS[0]: "None"}
-    assert wiring.vitals.status.confirmed == set()
+    assert wiring.reporter.status.refused == {CHANNELS[0]: "None"}
+    assert wiring.reporter.status.confirmed == set()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridge.delivery.client.batches import MAX_VALUE, Batch, batches, chunks, size_of, without_refused
 from bridge.delivery.client.failures import Refusal
 from bridge.delivery.position.stored import StoredPosition
-from bridge.delivery.publisher.attempt import Turn
+from bridge.delivery.publisher.attempt import PublishAttempt
 from bridge.errors import KafkaUnavailable
 from bridge.events import DEAD_LETTERS, Record
 
@@ -30,7 +30,7 @@ def values(these: Sequence[Batch]) -> list[bytes]:
     return [one.value for batch in these for one in batch.records]
 
 
-def settle(turn: Turn, refuses: set[bytes]) -> tuple[list[Batch], int]:
+def settle(turn: PublishAttempt, refuses: set[bytes]) -> tuple[list[Batch], int]:
     """Play a Kafka that refuses each batch with one of these values in it; the batches it takes, and the attempts."""
     for attempt in range(1, 40):
         sent = turn.batches(PARTITIONS, {})
@@ -57,38 +57,40 @@ def test_batches_keep_the_order_within_a_partition(count: int, partitions: int) 
 @given(st.sets(st.integers(0, 63), max_size=5))
 def test_only_what_is_refused_is_buried(refused: set[int]) -> None:
     """Exactly the refused records become dead letters; all others are published, in order within their keys."""
-    turn = Turn("alice", [record(n) for n in range(64)], STORED, 0)
+    turn = PublishAttempt("alice", [record(n) for n in range(64)], STORED, 0)
     taken, attempts = settle(turn, {b"%d" % n for n in refused})
     published = [one for batch in taken if batch.topic == TOPIC for one in batch.records]
     assert sorted(int(one.value) for one in published) == sorted(set(range(64)) - refused)
     for key in {one.key for one in published}:
         numbers = [int(one.value) for one in published if one.key == key]
         assert numbers == sorted(numbers)
-    assert sum(turn.buried.values()) == len(refused)
+    assert sum(turn.dead_lettered.values()) == len(refused)
     assert sum(batch.topic == DEAD_LETTERS for batch in taken) == len(refused)
     assert attempts <= 8, "more than halving needs"
 
 
 def test_one_huge_record_is_found_at_once() -> None:
-    """A record with most of a batch's bytes stands alone in the second attempt and is buried in the third."""
+    """A record with most of a batch's bytes stands alone in the second attempt and is dead_lettered in the third."""
     huge = record(7, 100_000)
-    turn = Turn("alice", [*(record(n) for n in range(500)), huge, *(record(n) for n in range(500))], STORED, 0)
+    turn = PublishAttempt(
+        "alice", [*(record(n) for n in range(500)), huge, *(record(n) for n in range(500))], STORED, 0
+    )
     _, attempts = settle(turn, {huge.value})
     assert attempts == 3
 
 
 def test_a_value_over_the_utmost_is_not_sent() -> None:
-    """What would make a broker close the connection is buried before the first attempt."""
-    turn = Turn("alice", [record(1), record(2, MAX_VALUE), record(3)], STORED, 0)
+    """What would make a broker close the connection is dead_lettered before the first attempt."""
+    turn = PublishAttempt("alice", [record(1), record(2, MAX_VALUE), record(3)], STORED, 0)
     assert turn.topics == {TOPIC, DEAD_LETTERS}
-    assert turn.buried == {"too-large": 1}
+    assert turn.dead_lettered == {"too-large": 1}
     sent = turn.batches(PARTITIONS, {})
     assert max(len(value) for value in values(sent)) < 10_000
 
 
 def test_a_refused_position_or_dead_letter_is_not_divided() -> None:
-    """What people must put right is reported, not buried again and again."""
-    turn = Turn("alice", [record(1)], STORED, 0)
+    """What people must put right is reported, not dead_lettered again and again."""
+    turn = PublishAttempt("alice", [record(1)], STORED, 0)
     with pytest.raises(KafkaUnavailable, match="bridge-state"):
         turn.refused({turn.position: "too-large"})
     settle(turn, {b"1"})
@@ -100,7 +102,7 @@ def test_a_refused_position_or_dead_letter_is_not_divided() -> None:
 
 def test_a_failure_keeps_what_was_buried() -> None:
     """After an outage in the middle of halving, the dead letters made so far stay, placed anew."""
-    turn = Turn("alice", [record(n) for n in range(4)], STORED, 0)
+    turn = PublishAttempt("alice", [record(n) for n in range(4)], STORED, 0)
     settle(turn, {b"2"})
     turn.failed()
     again = turn.batches({TOPIC: 1, DEAD_LETTERS: 1}, {})

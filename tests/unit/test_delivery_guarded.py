@@ -15,7 +15,7 @@ from bridge.delivery import AccountKeys, ConsumedRecord, KafkaPublisher
 from bridge.delivery.client import producer as producers
 from bridge.delivery.client.batches import Batch
 from bridge.delivery.client.failures import FAILURES, ClientFault, guarded, reason
-from bridge.delivery.client.producer import answered
+from bridge.delivery.client.producer import await_acknowledgements
 from bridge.delivery.ledger import follower
 from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.publisher import kafka as publishers
@@ -64,7 +64,7 @@ async def test_a_fault_of_aiokafkas_sender_counts_as_kafkas() -> None:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     future.set_exception(AssertionError())
     with pytest.raises(ClientFault):
-        await answered([(Batch("t", 0, []), future)])
+        await await_acknowledgements([(Batch("t", 0, []), future)])
 
 
 class OneRecord:

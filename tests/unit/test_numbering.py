@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event
-from bridge.delivery import NOWHERE
-from bridge.relay.numbering import start_of, steps
+from bridge.delivery import EMPTY_POSITION
+from bridge.relay.numbering import chunks, start_of
 
 if TYPE_CHECKING:
     from bridge.delivery import Position
@@ -25,9 +25,9 @@ def batch(count: int, *, base: int | None = 0, acknowledgement: int | None = 1, 
 
 
 def numbered(position: Position, received: Batch, size: int) -> tuple[list[tuple[int, str]], list[Position]]:
-    """Return (sequence, channel) of each event that the steps bring, and the positions they leave."""
+    """Return (sequence, channel) of each event that the chunks bring, and the positions they leave."""
     found, positions = [], []
-    for step in steps(position, received, size):
+    for step in chunks(position, received, size):
         assert len(step.events) <= size
         found += [(step.first_sequence + index, event.channel) for index, event in enumerate(step.events)]
         positions.append(step.position)
@@ -49,7 +49,7 @@ def test_each_event_has_the_sequence_of_its_place(count: int, size: int, base: i
 def test_a_crash_between_two_transactions_repeats_nothing(count: int, size: int, data: st.DataObject) -> None:
     """After a crash the same reply, with more behind it, brings exactly the events that are not in Kafka yet."""
     position = start_of("client", ack_extension=True)
-    done = list(steps(position, batch(count), size))
+    done = list(chunks(position, batch(count), size))
     survived = data.draw(st.integers(0, len(done) - 1))
     committed = [event.channel for step in done[:survived] for event in step.events]
     after = done[survived - 1].position if survived else position
@@ -151,12 +151,12 @@ def test_parts_without_acknowledgements_count_on(count: int, sizes: list[int], s
 
 def test_an_empty_reply_moves_the_position() -> None:
     """An empty reply leaves one transaction's worth: the newer acknowledgement and the time of the reply."""
-    [step] = steps(start_of("client", ack_extension=True), batch(0, acknowledgement=4, at=7.5), 10)
+    [step] = chunks(start_of("client", ack_extension=True), batch(0, acknowledgement=4, at=7.5), 10)
     assert not step.events
     assert (step.position.acknowledgement, step.position.last_reply_at) == (4, 7.5)
 
 
 def test_nowhere_has_no_session() -> None:
     """The position before the first session gives a successor nothing to resume, and no gap to tell of."""
-    assert not NOWHERE.client_id
-    assert not NOWHERE.last_reply_at
+    assert not EMPTY_POSITION.client_id
+    assert not EMPTY_POSITION.last_reply_at

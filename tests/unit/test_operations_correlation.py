@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bridge.delivery.position.stored import StoredPosition
-from bridge.delivery.publisher.attempt import Turn
+from bridge.delivery.publisher.attempt import PublishAttempt
 from bridge.errors import UpstreamUnreachable
 from bridge.events import Record, operation_record, rfc3339
 from bridge.operations.correlation import Correlator
@@ -305,13 +305,13 @@ async def test_refused_acknowledgement_that_came_early_is_told_where_its_dead_le
     assert (evidence.topic, evidence.id) == ("dead-letters.v1", "s-0-dead-letter")
 
 
-def test_a_buried_record_revises_what_tells_of_it() -> None:
-    """A turn publishes the revised record in the place of the one that named the buried record, in every attempt."""
+def test_a_dead_lettered_record_revises_the_record_that_names_it() -> None:
+    """Every attempt publishes the revised record in the place of the one that named the dead-lettered record."""
     ack, op = Record("acknowledgements.v1", b"k", b"x", [("ce_id", b"a")]), Record("operations.v1", b"1", b"old", [])
     new = Record("operations.v1", b"1", b"new", [])
     for over in (False, True):
         first = msgspec.structs.replace(ack, value=b"x" * (9 << 20)) if over else ack
-        one = Turn("alice", [first, op], StoredPosition(owner="o", turn=1), 0, revise=lambda _, __: (op, new))
+        one = PublishAttempt("alice", [first, op], StoredPosition(owner="o", turn=1), 0, revise=lambda _, __: (op, new))
         counts = dict.fromkeys(("acknowledgements.v1", "operations.v1", "dead-letters.v1"), 1)
         if not over:
             [acks] = [batch for batch in one.batches(counts, {}) if batch.topic == "acknowledgements.v1"]

@@ -15,7 +15,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.operations import Limits
-from bridge.operations.forwarding.forwarding import PATIENCE, Forwarding
+from bridge.operations.forwarding.account_forwarder import PATIENCE, AccountForwarder
 from tests.unit.operation_parts import ACCEPTED, ACCOUNT, SAMPLE, ScriptedUpstream
 
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)
@@ -26,8 +26,8 @@ STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message
 SLOW = UpstreamTimeout("slow")
 
 
-def forwarding(upstream: ScriptedUpstream, **limits: float) -> Forwarding:
-    return Forwarding(upstream, ACCOUNT, Limits(**limits))  # type: ignore[arg-type]
+def forwarding(upstream: ScriptedUpstream, **limits: float) -> AccountForwarder:
+    return AccountForwarder(upstream, ACCOUNT, Limits(**limits))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ async def test_concurrency_is_bounded() -> None:
     """No more requests run at a time than the settings say; one that gets no turn in time was not sent."""
     go = asyncio.Event()
     upstream = ScriptedUpstream(go, go)
-    lane = forwarding(upstream, concurrency=2, forward_deadline=0.3)
-    results = [asyncio.ensure_future(lane.forward("DoNotCallRecord", 13, SAMPLE)) for _ in range(3)]
+    forwarder = forwarding(upstream, concurrency=2, forward_deadline=0.3)
+    results = [asyncio.ensure_future(forwarder.forward("DoNotCallRecord", 13, SAMPLE)) for _ in range(3)]
     third = await results[2]
     assert isinstance(third.error, UpstreamUnreachable)
     assert (third.error.sent, third.sent) == (False, 0)
@@ -129,11 +129,11 @@ async def test_concurrency_is_bounded() -> None:
 
 def test_waiting_room_is_bounded() -> None:
     """Beyond the turns and the waiting room there is no place, until one is given back."""
-    lane = forwarding(ScriptedUpstream(), concurrency=1, waiting_room=1)
-    lane.enter()
-    lane.enter()
+    forwarder = forwarding(ScriptedUpstream(), concurrency=1, waiting_room=1)
+    forwarder.enter()
+    forwarder.enter()
     with pytest.raises(Busy) as busy:
-        lane.enter()
+        forwarder.enter()
     assert busy.value.retry_after > 0
-    lane.leave()
-    lane.enter()
+    forwarder.leave()
+    forwarder.enter()

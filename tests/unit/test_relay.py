@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options
-from bridge.delivery import LOST, NOWHERE, Position, Revise, revise_nothing
+from bridge.delivery import EMPTY_POSITION, LOST, Position, Revise, revise_nothing
 from bridge.errors import Fenced
 from bridge.events import JSON
 from bridge.relay import InFlight, Relay
@@ -277,7 +277,7 @@ async def test_the_later_of_two_bridges_has_the_account() -> None:
 async def test_an_end_on_purpose_leaves_no_gap() -> None:
     """The position that a deliberate end leaves makes the next start an opening, not a loss."""
     server, kafka = Server(), MemoryKafka()
-    kafka.positions[ACCOUNT] = NOWHERE
+    kafka.positions[ACCOUNT] = EMPTY_POSITION
     process = Process(server, MemoryPublisher(kafka, ACCOUNT))
     await process.start()
     await process.end()

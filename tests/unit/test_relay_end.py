@@ -77,7 +77,7 @@ class FailingTransport:
 @pytest.mark.parametrize("error", UNEXPECTED, ids=repr)
 async def test_a_poll_that_fails_is_not_a_poll_cut_short(error: Exception) -> None:
     """A poll's own unexpected error ends the session's `run`, also right after the watchdog asked for a new poll."""
-    wiring = Listener("http://127.0.0.1:9").session._wiring
+    wiring = Listener("http://127.0.0.1:9").session._context
     transport = FailingTransport(error)
     one = Polling(transport, wiring)  # type: ignore[arg-type]
     one.resumed()

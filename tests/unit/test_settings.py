@@ -206,9 +206,9 @@ def test_kubernetes_service_links_are_no_settings() -> None:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({"BRIDGE_HTP__PORT": "1"}, "BRIDGE_HTP__PORT: is no setting; did you mean BRIDGE_HTTP__PORT?"),
-        ({"BRIDGE_HTTP_PORT": "1"}, "BRIDGE_HTTP_PORT: is no setting; did you mean BRIDGE_HTTP__PORT?"),
-        ({"BRIDGE_PORT": "1"}, "BRIDGE_PORT: is no setting"),
+        ({"BRIDGE_HTP__PORT": "1"}, "BRIDGE_HTP__PORT: unknown setting; did you mean BRIDGE_HTTP__PORT?"),
+        ({"BRIDGE_HTTP_PORT": "1"}, "BRIDGE_HTTP_PORT: unknown setting; did you mean BRIDGE_HTTP__PORT?"),
+        ({"BRIDGE_PORT": "1"}, "BRIDGE_PORT: unknown setting"),
         ({"BRIDGE_HTTP__PORT": SECRET}, "BRIDGE_HTTP__PORT: should be a valid integer"),
         ({"BRIDGE_KAFKA__DELIVERY": SECRET}, "BRIDGE_KAFKA__DELIVERY: should be 'exactly-once' or 'at-least-once'"),
         ({"BRIDGE_KAFKA__REQUEST_TIMEOUT": "inf"}, "BRIDGE_KAFKA__REQUEST_TIMEOUT: should be a finite number"),
@@ -269,8 +269,8 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         ({"BRIDGE_ACCOUNTS": f'"{SECRET}"'}, "BRIDGE_ACCOUNTS: is not a JSON array"),
         ({"BRIDGE_LOG": f'{{"level": {SECRET}'}, "BRIDGE_LOG: is not JSON"),
         ({"BRIDGE_LOG": f'["{SECRET}"]'}, "BRIDGE_LOG: is not a JSON object"),
-        ({"BRIDGE_LOG": f'{{"levl": "{SECRET}"}}'}, "BRIDGE_LOG__LEVL: is no setting; did you mean level?"),
-        ({"BRIDGE_LOG": f'{{"{SECRET}": 1}}'}, "BRIDGE_LOG: has a key that is no setting; there are format, level"),
+        ({"BRIDGE_LOG": f'{{"levl": "{SECRET}"}}'}, "BRIDGE_LOG__LEVL: unknown setting; did you mean level?"),
+        ({"BRIDGE_LOG": f'{{"{SECRET}": 1}}'}, "BRIDGE_LOG: has an unknown key; there are format, level"),
         ({"BRIDGE_WEB_SERVICES__CHANNELS": "[1]"}, "BRIDGE_WEB_SERVICES__CHANNELS[0]: should be a valid string"),
     ],
 )
@@ -299,7 +299,7 @@ def test_fault_names_the_variable(environment: dict[str, str], expected: str) ->
         (SECRET, "BRIDGE_ACCOUNTS[1]: should be a table of settings"),
         (
             {"name": "b", "username": "b", "password": "p", SECRET: 1},
-            "BRIDGE_ACCOUNTS[1]: has a key that is no setting",
+            "BRIDGE_ACCOUNTS[1]: has an unknown key",
         ),
     ],
 )
@@ -342,7 +342,7 @@ def test_faults_of_the_file(config: Path) -> None:
     )
     assert sorted(faults(WITHOUT_ACCOUNT | {"BRIDGE_LOG__LEVEL": SECRET, "BRIDGE_KAFKA__FORMAT": "yaml"}, config)) == [
         f"{config}: accounts[0].password: is required",
-        f"{config}: http.hots: is no setting; did you mean host?",
+        f"{config}: http.hots: unknown setting; did you mean host?",
         f"{config}: http.port: should be a valid integer, unable to parse string as an integer",
         "BRIDGE_KAFKA__FORMAT: should be 'json', 'json-registry' or 'avro-registry'",
         "BRIDGE_LOG__LEVEL: should be 'debug', 'info', 'warning' or 'error'",

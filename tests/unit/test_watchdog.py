@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import SessionStatus, State
-from bridge.relay.watchdog import APART, ENOUGH, LONGEST_PATIENCE, MissingAcknowledgements, Step, StuckPoll, Watchdog
+from bridge.relay.watchdog import APART, ENOUGH, LONGEST_PATIENCE, MissingAcknowledgements, Remedy, StuckPoll, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Site:
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.silence = MissingAcknowledgements(PATIENCE, self.clock)
-        self.steps: list[tuple[float, Step]] = []
+        self.steps: list[tuple[float, Remedy]] = []
 
     def wait(self, seconds: float) -> None:
         until = self.clock.now + seconds
@@ -48,12 +48,12 @@ class Site:
                 self.steps.append((self.clock.now, step))
 
     @property
-    def done(self) -> list[Step]:
+    def done(self) -> list[Remedy]:
         return [step for _, step in self.steps]
 
     @property
     def new_sessions(self) -> list[float]:
-        return [at for at, step in self.steps if step is Step.NEW_SESSION]
+        return [at for at, step in self.steps if step is Remedy.NEW_SESSION]
 
 
 def test_one_operation_never_costs_a_session() -> None:
@@ -63,12 +63,12 @@ def test_one_operation_never_costs_a_session() -> None:
     site.wait(PATIENCE - 1)
     assert site.done == []
     site.wait(1)
-    assert site.done == [Step.PROBE]
+    assert site.done == [Remedy.PROBE]
     site.wait(PATIENCE)
-    assert site.done == [Step.PROBE, Step.REPOLL]
+    assert site.done == [Remedy.PROBE, Remedy.REPOLL]
     site.wait(7 * 24 * 3600)
-    assert site.done == [Step.PROBE, Step.REPOLL]
-    assert site.silence.step is Step.REPOLL
+    assert site.done == [Remedy.PROBE, Remedy.REPOLL]
+    assert site.silence.step is Remedy.REPOLL
 
 
 def test_a_burst_is_one_operation() -> None:
@@ -78,7 +78,7 @@ def test_a_burst_is_one_operation() -> None:
         site.silence.accepted()
         site.wait(APART / 1001)
     site.wait(3600)
-    assert Step.NEW_SESSION not in site.done
+    assert Remedy.NEW_SESSION not in site.done
 
 
 def test_several_operations_over_minutes_cost_the_session() -> None:
@@ -88,7 +88,7 @@ def test_several_operations_over_minutes_cost_the_session() -> None:
     while not site.new_sessions:
         site.silence.accepted()
         site.wait(20)
-    assert site.done == [Step.PROBE, Step.REPOLL, Step.NEW_SESSION]
+    assert site.done == [Remedy.PROBE, Remedy.REPOLL, Remedy.NEW_SESSION]
     assert (ENOUGH - 1) * APART + PATIENCE <= site.new_sessions[0] - began <= 360
     assert site.silence.step is None
 
@@ -101,7 +101,7 @@ def test_any_event_shows_that_the_session_delivers() -> None:
         site.wait(60)
         if minute % 4 == 3:
             site.silence.delivered()
-    assert site.done == [Step.PROBE, Step.REPOLL]
+    assert site.done == [Remedy.PROBE, Remedy.REPOLL]
 
 
 def test_an_acknowledgement_ends_the_silence() -> None:
@@ -112,7 +112,7 @@ def test_an_acknowledgement_ends_the_silence() -> None:
     site.silence.acknowledged()
     assert site.silence.step is None
     site.wait(100 * PATIENCE)
-    assert site.done == [Step.PROBE]
+    assert site.done == [Remedy.PROBE]
 
 
 def test_nothing_accepted_is_no_silence() -> None:
@@ -172,11 +172,11 @@ def test_steps_come_in_order(actions: list[tuple[str, float]]) -> None:
     for action, pause in actions:
         getattr(site.silence, action)()
         site.wait(pause)
-    for step, after in itertools.pairwise([Step.NEW_SESSION, *site.done]):
-        if after is Step.NEW_SESSION:
-            assert step is Step.REPOLL
-        if after is Step.REPOLL:
-            assert step is Step.PROBE
+    for step, after in itertools.pairwise([Remedy.NEW_SESSION, *site.done]):
+        if after is Remedy.NEW_SESSION:
+            assert step is Remedy.REPOLL
+        if after is Remedy.REPOLL:
+            assert step is Remedy.PROBE
 
 
 @given(st.lists(st.floats(1, 10 * APART), min_size=1, max_size=300))
@@ -203,7 +203,7 @@ def test_a_stuck_poll() -> None:
         clock.now += 1
         done.append(stuck.due())
         assert stuck.due() is None
-    assert done == [Step.PROBE, Step.REPOLL, Step.NEW_SESSION]
+    assert done == [Remedy.PROBE, Remedy.REPOLL, Remedy.NEW_SESSION]
     stuck.turned()
     clock.now += 1000 * PATIENCE
     assert stuck.due() is None
@@ -218,7 +218,7 @@ def test_a_poll_that_stays_stuck(waits: list[float]) -> None:
     for wait in waits:
         stuck.stuck()
         clock.now += wait * PATIENCE
-        if stuck.due() is Step.NEW_SESSION:
+        if stuck.due() is Remedy.NEW_SESSION:
             sessions.append(clock.now)
     for index, (earlier, later) in enumerate(itertools.pairwise(sessions)):
         assert later - earlier >= PATIENCE * 3 * min(2 ** (index + 1), LONGEST_PATIENCE)
@@ -263,7 +263,7 @@ def test_a_clock_that_is_set_anew_is_no_stuck_poll(monkeypatch: pytest.MonkeyPat
     clocks.go_on(100)
     assert watchdog._due(status) == []
     clocks.go_on(PATIENCE)
-    assert watchdog._due(status) == [(Step.PROBE, "poll-stuck")]
+    assert watchdog._due(status) == [(Remedy.PROBE, "poll-stuck")]
 
 
 def test_a_new_session_starts_without_evidence() -> None:
@@ -277,7 +277,7 @@ def test_a_new_session_starts_without_evidence() -> None:
     watchdog.opened()
     watchdog.accepted()
     site.wait(3600)
-    assert Step.NEW_SESSION not in site.done
-    assert watchdog.step is Step.REPOLL
+    assert Remedy.NEW_SESSION not in site.done
+    assert watchdog.step is Remedy.REPOLL
     watchdog.delivered(acknowledgement=True)
     assert watchdog.step is None

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.cometd.messages.batch import Event
-from bridge.cometd.messages.elements import elements, is_value
+from bridge.cometd.messages.json_array import array_elements, is_value
 from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
@@ -49,7 +49,7 @@ def decode(body: bytes, *, size: int | None = None) -> list[Message]:
     if messages is not None:
         return messages
     try:
-        return [_tolerant(text) for text in elements(body.decode(errors="surrogateescape"))]
+        return [_tolerant(text) for text in array_elements(body.decode(errors="surrogateescape"))]
     except ValueError:
         raise _not_json(len(body) if size is None else size) from None  # the cause's text quotes the reply
 

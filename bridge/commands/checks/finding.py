@@ -42,4 +42,4 @@ def failed(subject: str, text: str) -> Finding:
 
 def skipped(subjects: list[str], because: str) -> list[Finding]:
     """They were not looked at."""
-    return [Finding(subject, Outcome.SKIPPED, f"Not looked at, because of: {because}.") for subject in subjects]
+    return [Finding(subject, Outcome.SKIPPED, f"Skipped: {because} failed.") for subject in subjects]

@@ -80,16 +80,16 @@ def chunks(batch: Batch, limit: int) -> list[Batch]:
 
 
 def without_refused(
-    sent: Sequence[Batch], refused: Mapping[Batch, Refusal], bury: Callable[[Record, Refusal], Record]
+    sent: Sequence[Batch], refused: Mapping[Batch, Refusal], to_dead_letter: Callable[[Record, Refusal], Record]
 ) -> list[Batch]:
-    """The batches of the next attempt: each refused one in parts, or buried where it is a single record."""
+    """The batches of the next attempt: a refused batch comes in parts, or as a dead letter where it is one record."""
     following: list[Batch] = []
     for batch in sent:
         why = refused.get(batch)
         if why is None:
             following.append(batch)
         elif len(batch.records) == 1:
-            following.append(Batch(DEAD_LETTERS, UNPLACED, [bury(batch.records[0], why)]))
+            following.append(Batch(DEAD_LETTERS, UNPLACED, [to_dead_letter(batch.records[0], why)]))
         else:
             following += _parts(batch)
     return following

@@ -64,7 +64,7 @@ def guarded(client: Client) -> Client:
 
 @contextmanager
 def client_faults() -> Iterator[None]:
-    """Turn aiokafka's AssertionErrors and KeyErrors into `ClientFault`; nothing of ours may run in the body."""
+    """Raise `ClientFault` for aiokafka's AssertionErrors and KeyErrors; no code of ours may run in the body."""
     try:
         yield
     except (AssertionError, KeyError) as error:

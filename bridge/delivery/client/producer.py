@@ -123,7 +123,7 @@ class Producer:
         await discard(self._client)
 
 
-async def answered(sent: Sequence[tuple[Batch, asyncio.Future[Any]]]) -> None:
+async def await_acknowledgements(sent: Sequence[tuple[Batch, asyncio.Future[Any]]]) -> None:
     """Wait until Kafka has answered for each batch.
 
     Raises:

@@ -10,7 +10,7 @@ import structlog
 
 from bridge.delivery.client.batches import MAX_VALUE, batches, without_refused
 from bridge.delivery.client.failures import FAILURES, TOO_LARGE, reason
-from bridge.delivery.client.producer import BatchRefused, Producer, answered
+from bridge.delivery.client.producer import BatchRefused, Producer, await_acknowledgements
 from bridge.delivery.client.topics import create_missing_topics, topic_name
 from bridge.errors import KafkaUnavailable
 from bridge.events import DEAD_LETTERS, JSON, dead_letter
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.events import Encoding, Record
     from bridge.settings import Kafka
 
-    Bury: TypeAlias = Callable[[Record, Refusal], Record]
+    ToDeadLetter: TypeAlias = Callable[[Record, Refusal], Record]
 
 log = structlog.get_logger(__name__)
 
@@ -76,13 +76,15 @@ class Appender:
     async def _append(self, records: Sequence[Record]) -> None:
         timestamp = time.time_ns() // 1_000_000
 
-        def bury(record: Record, why: Refusal) -> Record:
+        def to_dead_letter(record: Record, why: Refusal) -> Record:
             log.warning("dead-lettered", reason=why, records=1)
             return dead_letter(record, why, at=timestamp / 1000, encoding=self._encoding)
 
-        due = await self._placed([bury(one, TOO_LARGE) if len(one.value) > MAX_VALUE else one for one in records])
+        due = await self._placed(
+            [to_dead_letter(one, TOO_LARGE) if len(one.value) > MAX_VALUE else one for one in records]
+        )
         while due:
-            due = await self._attempt(due, timestamp, bury)
+            due = await self._attempt(due, timestamp, to_dead_letter)
 
     async def _placed(self, records: Sequence[Record]) -> list[Batch]:
         producer = await self._started()
@@ -90,7 +92,7 @@ class Appender:
             self._partitions[topic] = await producer.partitions(topic_name(self._settings, topic))
         return batches(records, self._partitions)
 
-    async def _attempt(self, due: list[Batch], timestamp: int, bury: Bury) -> list[Batch]:
+    async def _attempt(self, due: list[Batch], timestamp: int, to_dead_letter: ToDeadLetter) -> list[Batch]:
         """Send the batches; return what is to be sent next: nothing, unless some were refused."""
         producer = await self._started()
         sent = []
@@ -98,12 +100,12 @@ class Appender:
             name = topic_name(self._settings, batch.topic)
             sent += [(batch, future) for future in await producer.send(name, batch, timestamp)]
         try:
-            await answered(sent)
+            await await_acknowledgements(sent)
         except BatchRefused as refused:
             if any(batch.topic == DEAD_LETTERS and len(batch.records) == 1 for batch in refused.reasons):
                 raise KafkaUnavailable("kafka refuses a dead letter") from None
             await self.stop()
-            divided = without_refused(due, refused.reasons, bury)
+            divided = without_refused(due, refused.reasons, to_dead_letter)
             return [piece for batch in divided for piece in await self._placed(batch.records)]
         return []
 

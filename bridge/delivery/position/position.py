@@ -30,9 +30,9 @@ class Position(msgspec.Struct, frozen=True):
     0.0 before the account's first reply; None where an earlier session was lost, and nothing genuine tells when."""
 
 
-NOWHERE: Final = Position(
+EMPTY_POSITION: Final = Position(
     client_id="", cookies={}, acknowledgement=None, base_sequence=0, next_sequence=0, last_reply_at=0.0
 )
 """The position before the first session, and after one that was ended on purpose."""
-LOST: Final = msgspec.structs.replace(NOWHERE, last_reply_at=None)
+LOST: Final = msgspec.structs.replace(EMPTY_POSITION, last_reply_at=None)
 """The position where there may have been a session, and nothing genuine tells of it."""

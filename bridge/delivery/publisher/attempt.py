@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.events import Encoding
 
 
-class Turn:
+class PublishAttempt:
     """The records of one call, with dead letters in the place of what Kafka refused, and the position beside them."""
 
     def __init__(
@@ -38,16 +38,16 @@ class Turn:
         self._encoding = encoding
         self._revise = revise
         self._revised: dict[int, tuple[Record, Record]] = {}
-        """By the id of a record that told of a buried one: itself, and the record in its place."""
+        """By the id of a record that named a dead-lettered record: that record, and the one that replaces it."""
         self.number = stored.turn
         self.position = Batch(POSITION_TOPIC, partition, [Record(POSITION_TOPIC, account.encode(), encode(stored), [])])
         self.timestamp = time.time_ns() // 1_000_000
-        self.buried: Counter[str] = Counter()
+        self.dead_lettered: Counter[str] = Counter()
         """How many records were replaced by dead letters, by reason."""
         self._batches: list[Batch] | None = None
         self._records = records
         if any(len(record.value) > MAX_VALUE for record in records):
-            kept = [self._bury(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
+            kept = [self._to_dead_letter(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
             self._records = self._with_revised(kept)
 
     @property
@@ -76,7 +76,7 @@ class Turn:
         return self._batches
 
     def refused(self, reasons: Mapping[Batch, Refusal]) -> None:
-        """Kafka refuses these batches for themselves: divide or bury them for the next attempt.
+        """Kafka refuses these batches for themselves: divide them, or make dead letters of them, for the next attempt.
 
         Raises:
             KafkaUnavailable: the position or a dead letter is refused, which only people can put right.
@@ -84,7 +84,7 @@ class Turn:
         for batch, why in reasons.items():
             if batch is self.position or (batch.topic == DEAD_LETTERS and len(batch.records) == 1):
                 raise KafkaUnavailable(f"kafka refuses a record of {batch.topic}: {why}")
-        self._batches = without_refused(self._batches or [], reasons, self._bury)
+        self._batches = without_refused(self._batches or [], reasons, self._to_dead_letter)
         for batch in self._batches:
             batch.records = self._with_revised(batch.records)
 
@@ -103,8 +103,8 @@ class Turn:
             self._records = [record for batch in self._batches for record in batch.records]
             self._batches = None
 
-    def _bury(self, record: Record, reason: Refusal) -> Record:
-        self.buried[reason] += 1
+    def _to_dead_letter(self, record: Record, reason: Refusal) -> Record:
+        self.dead_lettered[reason] += 1
         letter = dead_letter(record, reason, at=self.timestamp / 1000, encoding=self._encoding)
         revised = self._revise(record, letter)
         if revised is not None:

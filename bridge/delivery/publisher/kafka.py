@@ -17,7 +17,7 @@ A successor can also be noticed before any failure, by `confirm`.
 "Fenced" from the broker is not proof of another bridge: it says the same after its own transaction time-out (a process
 that was suspended in mid-transaction). So it takes the way of all failures, but waits for a moment for the claim of a
 successor that has just started. Two bridges that start at the same time may fence each other's claim; the one whose
-claim is committed last has the account, the other one sees it at its next turn.
+claim is committed last has the account, the other one sees it at its next attempt.
 
 Without transactions (`at-least-once`) records are published before the position, so a failure may repeat them but
 never lose them. There the broker fences nobody: a successor's claim is noticed only by `confirm`, or after a failure.
@@ -38,7 +38,7 @@ from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.consumer import last_offsets
 from bridge.delivery.client.failures import DENIED, FAILURES, TOO_LARGE, fenced, reason
 from bridge.delivery.client.partition import partition_of
-from bridge.delivery.client.producer import MAX_BATCH, BatchRefused, Producer, answered
+from bridge.delivery.client.producer import MAX_BATCH, BatchRefused, Producer, await_acknowledgements
 from bridge.delivery.client.topics import (
     OPERATIONS,
     create_missing_topics,
@@ -47,11 +47,11 @@ from bridge.delivery.client.topics import (
     transactional_id_of,
 )
 from bridge.delivery.position.earlier_seal import Unsealable
-from bridge.delivery.position.position import LOST, NOWHERE
+from bridge.delivery.position.position import EMPTY_POSITION, LOST
 from bridge.delivery.position.reader import PositionReader
 from bridge.delivery.position.stored import StoredPosition, open_position, seal_position
 from bridge.delivery.position.unsigned import UnsignedEvents
-from bridge.delivery.publisher.attempt import Turn
+from bridge.delivery.publisher.attempt import PublishAttempt
 from bridge.delivery.publisher.publisher import revise_nothing
 from bridge.delivery.publisher.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
 from bridge.errors import Fenced
@@ -132,17 +132,19 @@ class KafkaPublisher:
             raise RuntimeError("publish() before start()")
         self._claim = msgspec.structs.replace(self._claim, turn=self._claim.turn + 1, revision=self._claim.revision + 1)
         stored = seal_position(position, self._keys, self._claim)
-        turn = Turn(self._account, records, stored, self._position_partition, self._encoding, revise=revise)
+        attempt = PublishAttempt(
+            self._account, records, stored, self._position_partition, self._encoding, revise=revise
+        )
         backoff = Backoff()
         while True:
             try:
-                if await self._is_done(turn):
+                if await self._is_done(attempt):
                     return
             except Fenced:
                 await self._discard()
                 raise
             except FAILURES as error:
-                turn.failed()
+                attempt.failed()
                 await self._failed(error)
                 await asyncio.sleep(backoff.next_delay())
 
@@ -162,54 +164,56 @@ class KafkaPublisher:
         if self.state is not FENCED:
             self._enter(STOPPED)
 
-    async def _is_done(self, turn: Turn) -> bool:
+    async def _is_done(self, attempt: PublishAttempt) -> bool:
         """One attempt; False where records were refused, so that the next one brings fewer of them together."""
         if self._unfinished:
             await self._discard()
-        if self._producer is None and await self._replace_producer(turn):
-            self._count(turn)
+        if self._producer is None and await self._replace_producer(attempt):
+            self._count(attempt)
             return True
-        return await self._is_committed_now(turn)
+        return await self._is_committed_now(attempt)
 
-    async def _is_committed_now(self, turn: Turn) -> bool:
+    async def _is_committed_now(self, attempt: PublishAttempt) -> bool:
         """One transaction; False where Kafka has refused some of the records.
 
         Raises:
             KafkaUnavailable: Kafka refuses the position or a dead letter.
         """
         try:
-            await self._transaction(turn)
+            await self._transaction(attempt)
         except BatchRefused as refused:
-            turn.refused(refused.reasons)
+            attempt.refused(refused.reasons)
             self._learn_limits(refused.reasons)
             metrics.kafka_transactions.labels(self._account, "aborted").inc()
             return False
-        self._count(turn)
+        self._count(attempt)
         return True
 
-    async def _transaction(self, turn: Turn) -> None:
+    async def _transaction(self, attempt: PublishAttempt) -> None:
         """Send everything and commit, all within one deadline."""
         producer = self._producer
         assert producer is not None
         self._unfinished = True
         async with asyncio.timeout(self._settings.request_timeout * self._patience):
-            for topic in turn.topics:
+            for topic in attempt.topics:
                 self._partitions[topic] = await producer.partitions(topic_name(self._settings, topic))
             await producer.begin()
             sent = []
-            for batch in turn.batches(self._partitions, self._limits):
-                sent += await self._send(producer, batch, turn)
+            for batch in attempt.batches(self._partitions, self._limits):
+                sent += await self._send(producer, batch, attempt)
             if not self._exactly_once:
-                await answered(sent)
-            sent += await self._send(producer, turn.position, turn)
-            await answered(sent)
+                await await_acknowledgements(sent)
+            sent += await self._send(producer, attempt.position, attempt)
+            await await_acknowledgements(sent)
             await producer.commit()
         self._unfinished = False
         self._patience = 1
 
-    async def _send(self, producer: Producer, batch: Batch, turn: Turn) -> list[tuple[Batch, asyncio.Future[Any]]]:
+    async def _send(
+        self, producer: Producer, batch: Batch, attempt: PublishAttempt
+    ) -> list[tuple[Batch, asyncio.Future[Any]]]:
         name = topic_name(self._settings, batch.topic)
-        return [(batch, future) for future in await producer.send(name, batch, turn.timestamp)]
+        return [(batch, future) for future in await producer.send(name, batch, attempt.timestamp)]
 
     def _learn_limits(self, refused: Mapping[Batch, Refusal]) -> None:
         """A topic that refuses many records together as too large gets smaller batches from now on."""
@@ -236,17 +240,17 @@ class KafkaPublisher:
         )
         claimed = seal_position(position, self._keys, claim)
         # One record alone can't be refused in part: it is committed, or `KafkaUnavailable`.
-        await self._is_committed_now(Turn(self._account, [], claimed, self._position_partition))
+        await self._is_committed_now(PublishAttempt(self._account, [], claimed, self._position_partition))
         self._claim = claim
         self._unsigned.end(before, until)
         self._was_fenced = False
         self._enter(CONNECTED)
-        return None if position == NOWHERE else position
+        return None if position == EMPTY_POSITION else position
 
     async def _position_in(self, found: Found) -> Position:
         """Return where to go on. Where only records of foreign hands are left, a session may have been lost."""
         if found.stored is None:
-            return NOWHERE if found.last < 0 else LOST
+            return EMPTY_POSITION if found.last < 0 else LOST
         try:
             return await open_position(found.stored, self._keys)
         except Unsealable as error:
@@ -269,7 +273,7 @@ class KafkaPublisher:
             return {}, 0.0
         return {place.partition: end for place, end in ends.items()}, now + self._unsigned.age
 
-    async def _replace_producer(self, turn: Turn) -> bool:
+    async def _replace_producer(self, attempt: PublishAttempt) -> bool:
         """Steps 2 to 4 of the module's text; True if the turn turns out to be committed.
 
         Raises:
@@ -277,10 +281,10 @@ class KafkaPublisher:
         """
         if self._was_fenced:
             await self._await_claim()
-        if await self._is_committed(turn, settled=False):
+        if await self._is_committed(attempt, settled=False):
             return True
         await self._start_producer()
-        if await self._is_committed(turn, settled=True):
+        if await self._is_committed(attempt, settled=True):
             self._enter(CONNECTED)
             return True
         self._enter(CONNECTED)
@@ -302,11 +306,11 @@ class KafkaPublisher:
             await asyncio.sleep(CLAIM_POLL)
         self._was_fenced = False
 
-    async def _is_committed(self, turn: Turn, *, settled: bool) -> bool:
+    async def _is_committed(self, attempt: PublishAttempt, *, settled: bool) -> bool:
         found = await self._positions.read(self._position_partition, settled=settled)
         self._check_owner(found)
         stored = found.stored
-        return stored is not None and stored.owner == self._owner and stored.turn == turn.number
+        return stored is not None and stored.owner == self._owner and stored.turn == attempt.number
 
     def _check_owner(self, found: Found) -> None:
         """Leave where a successor has claimed the account. Only a record with the account's signature is a claim."""
@@ -330,15 +334,15 @@ class KafkaPublisher:
         self._position_partition = partition_of(self._account.encode(), partitions)
         self._unfinished = False
 
-    def _count(self, turn: Turn) -> None:
+    def _count(self, attempt: PublishAttempt) -> None:
         metrics.kafka_transactions.labels(self._account, "committed").inc()
-        for topic, count in turn.counts().items():
+        for topic, count in attempt.counts().items():
             counter = self._published.get(topic)
             if counter is None:
                 name = topic_name(self._settings, topic)
                 counter = self._published[topic] = metrics.events_published.labels(self._account, name)
             counter.inc(count)
-        for why, count in turn.buried.items():
+        for why, count in attempt.dead_lettered.items():
             metrics.events_dead_lettered.labels(self._account, why).inc(count)
             self._log.warning("dead-lettered", reason=why, records=count)
 

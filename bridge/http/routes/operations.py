@@ -23,7 +23,7 @@ LONGEST_CURSOR: Final = 400
 PARAMETERS: Final = ("status", "limit", "after")
 
 
-class Ledger(Protocol):
+class OperationReader(Protocol):
     """What knows operations; `bridge.operations.OperationsService` says what each raises."""
 
     def get(self, reference_id: str) -> OperationView:
@@ -50,7 +50,7 @@ After = Annotated[
 ReferenceId = Annotated[str, Path(alias="referenceId", min_length=1, max_length=255, examples=["123456789"])]
 
 
-def operations(ledger: Ledger, authentication: Authentication) -> APIRouter:
+def operations(ledger: OperationReader, authentication: Authentication) -> APIRouter:
     """Make the router."""
     router = APIRouter(prefix="/operations", tags=["Operations"], route_class=guarded(authentication, READ))
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
-class Door(Protocol):
+class OperationSubmitter(Protocol):
     """What takes operations on their way; `bridge.operations.OperationsService` says what each raises."""
 
     async def submit(self, submission: Submission) -> OperationView:
@@ -83,7 +83,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-def outbound_records(door: Door, authentication: Authentication, enabled: Collection[str]) -> APIRouter:
+def outbound_records(
+    submitter: OperationSubmitter, authentication: Authentication, enabled: Collection[str]
+) -> APIRouter:
     """Make the router, for the operations that are `enabled`."""
     router = APIRouter(
         prefix="/api/v2/me/outbound-records",
@@ -100,9 +102,9 @@ def outbound_records(door: Door, authentication: Authentication, enabled: Collec
         http.state.reference_id = request.reference_id  # problems name it too
         preferences = parse_prefer(http.headers.getlist("Prefer"))
         submission = Submission(account, record_handle, request, http.state.caller.name, traceparent(http))
-        view = await (door.submit_async if preferences.respond_async else door.submit)(submission)
+        view = await (submitter.submit_async if preferences.respond_async else submitter.submit)(submission)
         if preferences.wait and view.pending:
-            view = await _wait(door, request.reference_id, preferences.wait, http)
+            view = await _wait(submitter, request.reference_id, preferences.wait, http)
         return outcome(view, preferences)
 
     @router.post(
@@ -141,14 +143,14 @@ def outbound_records(door: Door, authentication: Authentication, enabled: Collec
     return router
 
 
-async def _wait(door: Door, reference_id: str, seconds: float, http: Request) -> OperationView:
+async def _wait(submitter: OperationSubmitter, reference_id: str, seconds: float, http: Request) -> OperationView:
     """Wait for the operation's end; no longer than the caller does, and the server is there."""
-    waiting = asyncio.ensure_future(door.wait(reference_id, seconds))
+    waiting = asyncio.ensure_future(submitter.wait(reference_id, seconds))
     ending = asyncio.ensure_future(http.app.state.ending.wait())
     gone = asyncio.ensure_future(http.receive())  # the body is read: all that can come is the disconnect
     try:
         await asyncio.wait({waiting, ending, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return waiting.result() if waiting.done() else await door.wait(reference_id, 0)
+        return waiting.result() if waiting.done() else await submitter.wait(reference_id, 0)
     finally:
         for task in (waiting, ending, gone):
             task.cancel()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Timeouts:
     """Of each account only the process that relays it decides: no other one sees its acknowledgements.
 
-    `spared` tells of operations whose forwarding is not over, or that are about to end otherwise.
+    `in_progress` tells of operations whose forwarding is not over, or that are about to end otherwise.
     """
 
     def __init__(
@@ -26,14 +26,14 @@ class Timeouts:
         correlators: Mapping[str, Correlator],
         *,
         timeout: float,
-        spared: Callable[[OperationView], bool],
+        in_progress: Callable[[OperationView], bool],
         end: Callable[[OperationView], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._view = view
         self._correlators = correlators
         self._timeout = timeout
-        self._spared = spared
+        self._in_progress = in_progress
         self._end = end
         self._clock = clock
 
@@ -49,7 +49,7 @@ class Timeouts:
     def _look(self, account: str) -> None:
         now = self._clock()
         for view in self._view.pending(account):
-            if self._spared(view):
+            if self._in_progress(view):
                 continue
             forwarded = self._view.forwarded.get(view.reference_id)
             began = view.began if forwarded is None else max(view.began, forwarded.at)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bridge.operations.correlation import Correlator
-    from bridge.operations.forwarding.carrier import Carrier
+    from bridge.operations.forwarding.operation_forwarder import OperationForwarder
     from bridge.operations.ledger.journal import Journal
     from bridge.operations.limits import Limits
     from bridge.operations.view.state import OperationView
@@ -35,7 +35,7 @@ class Recovery:
         *,
         view: OperationsView,
         journal: Journal,
-        carrier: Carrier,
+        forwarder: OperationForwarder,
         correlator: Correlator,
         limits: Limits,
         clock: Callable[[], float] = time.time,
@@ -43,7 +43,7 @@ class Recovery:
         self._account = account
         self._view = view
         self._journal = journal
-        self._carrier = carrier
+        self._forwarder = forwarder
         self._correlator = correlator
         self._limits = limits
         self._clock = clock
@@ -63,7 +63,7 @@ class Recovery:
             for _ in range(min(self._limits.concurrency, len(views))):
                 workers.create_task(self._work_through(queue))
 
-    def spares(self, view: OperationView) -> bool:
+    def in_progress(self, view: OperationView) -> bool:
         """Tell whether the operation is still to be forwarded: then it must not time out."""
         if self._left is None:
             return view.account == self._account and self._promised(view) and not self._too_old(view)
@@ -82,17 +82,17 @@ class Recovery:
         if view is None or not self._promised(view):
             return  # acknowledged meanwhile
         if self._too_old(view) or view.sealed_request is not None or not repeatable(view.operation):
-            self._carrier.end(view)
+            self._forwarder.end(view)
             return
         try:
             outbound_request(view.operation, view.record_handle, view.request_json, reference, self._limits.enabled)
         except ValueError:
-            self._carrier.end(view)
+            self._forwarder.end(view)
             log.warning("operation-not-recovered", account=self._account, error="invalid-request")
             return
-        event = event_of(view, "requested", self._carrier.now(), attempt=view.attempt + 1)
-        with self._carrier.announced(event, None, take_place=False) as run:
-            record = self._carrier.record(event)
+        event = event_of(view, "requested", self._forwarder.now(), attempt=view.attempt + 1)
+        with self._forwarder.announced(event, None, take_place=False) as run:
+            record = self._forwarder.record(event)
             backoff = Backoff()
             while True:  # the ledger says that it may be a second time, before it is one
                 try:
@@ -101,7 +101,7 @@ class Recovery:
                     await asyncio.sleep(backoff.next_delay())
                 else:
                     break
-            self._carrier.begin(run, persistent=True)
+            self._forwarder.begin(run, persistent=True)
         await asyncio.wait([run.done])
         failure = run.done.exception()
         if failure is not None:
@@ -112,5 +112,5 @@ class Recovery:
         return self._clock() - seconds(view.received_at) > self._limits.async_max_age
 
     def _promised(self, view: OperationView) -> bool:
-        known = view.trusted and view.status == "requested" and view.reference_id not in self._carrier.running
+        known = view.trusted and view.status == "requested" and view.reference_id not in self._forwarder.running
         return view.asynchronous and known

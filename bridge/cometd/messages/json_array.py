@@ -13,7 +13,7 @@ _SPACE: Final = frozenset(" \t\n\r")
 _NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
-def elements(text: str) -> Iterator[str]:
+def array_elements(text: str) -> Iterator[str]:
     """Yield the text of each element of an array, or of the one value that stands there instead.
 
     The standard library's scanner only looks for the ends here: unlike msgspec it takes half a surrogate pair, which is

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Vitals:
+class SessionReporter:
     """Notes each change of one account's session. A line in the log is a change of state, never an event."""
 
     def __init__(self, account: str, channels: Sequence[str]) -> None:

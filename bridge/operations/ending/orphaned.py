@@ -1,4 +1,7 @@
-"""Ends the operations that nobody decides on: no process relays their account, or none that ever gets through."""
+"""Times out the operations that no relaying process times out.
+
+No process may relay their account, or its relay never gets a reply.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,12 @@ INTERVAL: Final = 60.0
 """Seconds between two looks."""
 
 
-class Forsaken:
-    """Whoever relays an account ends its operations long before `limit` (s). What is left then, anybody may end.
+class OrphanedOperations:
+    """The relaying process normally times operations out. After `limit` seconds any process may.
 
-    Several processes may do it at once: they tell the same moment, so their events have one id. `spared` tells of
-    operations that are about to end otherwise; `loaded` is set once the view holds what the ledger knew at the start.
+    Several processes may do so at once. They write the same time, so their events have the same id. `in_progress` tells
+    whether an operation is still being forwarded, or is about to end otherwise. `loaded` is set once the view holds all
+    that the ledger held at the start.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Forsaken:
         *,
         limit: float,
         loaded: asyncio.Event,
-        spared: Callable[[OperationView], bool],
+        in_progress: Callable[[OperationView], bool],
         end: Callable[[OperationView, str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -46,7 +50,7 @@ class Forsaken:
         self._ledger = ledger
         self._limit = limit
         self._loaded = loaded
-        self._spared = spared
+        self._in_progress = in_progress
         self._end = end
         self._clock = clock
 
@@ -73,5 +77,5 @@ class Forsaken:
         due = self._clock() - self._limit
         for account in self._view.accounts():
             for view in self._view.pending(account):
-                if view.began <= due and not self._spared(view):
+                if view.began <= due and not self._in_progress(view):
                     yield view

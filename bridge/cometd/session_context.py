@@ -10,7 +10,7 @@ from aiocometd.extensions import Extension
 
 from bridge.cometd.acknowledgement import AcknowledgementExtension
 from bridge.cometd.backoff import Backoff, RenewalGuard
-from bridge.cometd.vitals import Vitals
+from bridge.cometd.session_reporter import SessionReporter
 
 if TYPE_CHECKING:
     from aiocometd.typing import Headers, Payload
@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass(eq=False)
-class Wiring(Extension):
+class SessionContext(Extension):
     """The collaborators and the shared state of one session; as an extension it adds the login's headers.
 
     aiocometd passes its transports nothing of ours but the extensions, and they are made for exactly this: to see every
@@ -54,14 +54,14 @@ class Wiring(Extension):
     resume: Resume | None = None
     acks: AcknowledgementExtension = field(default_factory=AcknowledgementExtension)
     guard: RenewalGuard = field(default_factory=lambda: RenewalGuard(cap=HANDSHAKE_BACKOFF_CAP, clock=time.monotonic))
-    vitals: Vitals = field(init=False)
+    reporter: SessionReporter = field(init=False)
     max_interval: float = field(init=False)
     """The server's, as its advice tells, else the setting."""
     transport: LongPollingTransport | None = field(init=False, default=None)
     """The one that aiocometd made; it puts itself here."""
 
     def __post_init__(self) -> None:
-        self.vitals = Vitals(self.options.account, self.options.channels)
+        self.reporter = SessionReporter(self.options.account, self.options.channels)
         self.max_interval = self.options.max_interval
 
     @property

@@ -32,7 +32,7 @@ PATIENCE: Final = 5
 RETRY_AFTER: Final = 1
 
 
-class Upstream(Protocol):
+class OperationClient(Protocol):
     """Web Services with one account's login: `bridge.webservices.WebServicesClient`."""
 
     async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
@@ -54,10 +54,10 @@ class Verdict:
     """How many times the request has reached, or may have reached, Web Services."""
 
 
-class Forwarding:
+class AccountForwarder:
     """At most `concurrency` requests at a time, and `waiting_room` more that wait for their turn."""
 
-    def __init__(self, client: Upstream, account: str, limits: Limits) -> None:
+    def __init__(self, client: OperationClient, account: str, limits: Limits) -> None:
         self._client = client
         self._limits = limits
         self._turns = asyncio.Semaphore(limits.concurrency)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from bridge.events import Operation, Record
-    from bridge.operations.forwarding.forwarding import Forwarding, Verdict
+    from bridge.operations.forwarding.account_forwarder import AccountForwarder, Verdict
     from bridge.operations.ledger.journal import Journal
     from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.view.state import OperationView
@@ -35,7 +35,7 @@ OTHERS: Final = "(other)"
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class ForwardingTask:
     """One operation on its way to its verdict."""
 
     event: Operation
@@ -43,13 +43,13 @@ class Run:
     traceparent: str | None
     done: asyncio.Future[OperationView]
     """The operation with Web Services' verdict, or the error that there is instead."""
-    lane: Forwarding | None
+    forwarder: AccountForwarder | None
     """Where the run holds a place, for a caller; None without one."""
     begun: bool = False
     """Whether a task forwards the operation: that task then ends the run."""
 
 
-class Carrier:
+class OperationForwarder:
     """`on_accepted` hears the account of each operation that Web Services accepted."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Carrier:
         view: OperationsView,
         journal: Journal,
         records: OperationRecords,
-        lanes: Mapping[str, Forwarding],
+        forwarders: Mapping[str, AccountForwarder],
         *,
         on_accepted: Callable[[str], None],
         clock: Callable[[], float] = time.time,
@@ -65,16 +65,16 @@ class Carrier:
         self._view = view
         self._journal = journal
         self._records = records
-        self._lanes = lanes
+        self._forwarders = forwarders
         self._on_accepted = on_accepted
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
         self._outcomes = {
             (account, outcome): metrics.operations.labels(account, outcome)
-            for account in lanes
+            for account in forwarders
             for outcome in ("accepted", "rejected", "failed")
         }
-        self.running: dict[str, Run] = {}
+        self.running: dict[str, ForwardingTask] = {}
         """By reference."""
 
     async def run(self) -> None:
@@ -91,26 +91,26 @@ class Carrier:
         return rfc3339(self._clock())
 
     @contextmanager
-    def announced(self, event: Operation, traceparent: str | None, *, take_place: bool) -> Iterator[Run]:
+    def announced(self, event: Operation, traceparent: str | None, *, take_place: bool) -> Iterator[ForwardingTask]:
         """Note that the operation of a `requested` event is under way, so that no other caller begins it again.
 
-        The body calls `begin`. A body that ends in any way without it gives up the run and its place in the lane, and
-        callers who wait for the run get the same error.
+        The body calls `begin`. A body that ends without calling it gives up the task and its place in the forwarder.
+        Callers that wait for the task get the same error.
 
         Args:
             event: the `requested` event.
             traceparent: the caller's trace context.
-            take_place: whether the run takes a place in its account's lane, for a caller.
+            take_place: whether the run takes a place in its account's forwarder, for a caller.
 
         Raises:
-            Busy: the lane has no place left.
+            Busy: the forwarder has no place left.
         """
         done: asyncio.Future[OperationView] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_look_at)
-        lane = self._lanes[event.account] if take_place else None
-        if lane is not None:
-            lane.enter()
-        run = self.running[event.reference_id] = Run(event, traceparent, done, lane)
+        forwarder = self._forwarders[event.account] if take_place else None
+        if forwarder is not None:
+            forwarder.enter()
+        run = self.running[event.reference_id] = ForwardingTask(event, traceparent, done, forwarder)
         failure: BaseException = RuntimeError("an announced operation was not begun")
         try:
             yield run
@@ -125,7 +125,7 @@ class Carrier:
                 else:
                     done.cancel()
 
-    def begin(self, run: Run, *, persistent: bool) -> None:
+    def begin(self, run: ForwardingTask, *, persistent: bool) -> None:
         """Forward, beside the caller: an operation does not end because its caller goes away."""
         assert self._group is not None
         reference = run.event.reference_id
@@ -134,11 +134,11 @@ class Carrier:
         self._group.create_task(self._carry(run, persistent=persistent))
         run.begun = True
 
-    def _leave(self, run: Run) -> None:
+    def _leave(self, run: ForwardingTask) -> None:
         """Give back all that a run holds."""
         del self.running[run.event.reference_id]
-        if run.lane is not None:
-            run.lane.leave()
+        if run.forwarder is not None:
+            run.forwarder.leave()
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
         """Make the record of an event."""
@@ -152,15 +152,15 @@ class Carrier:
         event = event_of(view, "timed-out", at or self.now())
         self._journal.note(self.record(event) if view.trusted else self._records.unsigned(event))
         self._view.apply(event, trusted=view.trusted)
-        account = view.account if view.account in self._lanes else OTHERS
+        account = view.account if view.account in self._forwarders else OTHERS
         metrics.operations.labels(account, "timed-out").inc()
 
-    async def _carry(self, run: Run, *, persistent: bool) -> None:
+    async def _carry(self, run: ForwardingTask, *, persistent: bool) -> None:
         event = run.event
         try:
-            lane = self._lanes[event.account]
+            forwarder = self._forwarders[event.account]
             body = msgspec.json.decode(event.request)
-            verdict = await lane.forward(
+            verdict = await forwarder.forward(
                 event.operation,
                 event.record_handle,
                 body,
