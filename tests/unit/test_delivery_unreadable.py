@@ -5,13 +5,16 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
+import cramjam
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.codec import snappy_encode
+from aiokafka.record import default_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from prometheus_client import REGISTRY
 
-from bridge.delivery.client.unreadable import AT_ONCE, ReadableRecords
+from bridge.delivery.client.unreadable import AT_ONCE, ReadableRecords, TooLarge
 
 PLACE = TopicPartition("gws.operations.v1", 0)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -55,7 +58,7 @@ def test_batch_that_cannot_be_parsed_is_passed_over() -> None:
     assert counted() == before + 1
 
 
-@pytest.mark.parametrize("codec", ["gzip", "zstd", "lz4"])
+@pytest.mark.parametrize("codec", ["gzip", "zstd", "lz4", "snappy"])
 def test_batch_that_grows_too_large_is_passed_over(codec: str) -> None:
     """A batch of 60 MB of blanks costs no more memory than the largest batch that may be read."""
     blanks = batch(0, b" " * 60_000_000, codec=codec)
@@ -88,3 +91,25 @@ def test_one_fetch_hands_over_a_bounded_part() -> None:
     records, following = read(*batches)
     assert sum(len(one.value) for one in records) <= AT_ONCE + 3_000_000
     assert following == records[-1].offset + 1 == len(records) < 5
+
+
+def test_snappy_without_framing_is_bounded_too() -> None:
+    """Snappy as librdkafka writes it, in one block, is read, and costs no more than it may."""
+    assert default_records.snappy_decode(bytes(cramjam.snappy.compress_raw(b"a" * 1000))) == b"a" * 1000
+    blanks = bytes(cramjam.snappy.compress_raw(b" " * 60_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            default_records.snappy_decode(blanks)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("size", [-8, 0, 3, 1 << 30])
+def test_snappy_block_of_an_impossible_size_is_refused(size: int) -> None:
+    """A block's size that leads backwards, nowhere, or past the end of the batch is damage."""
+    framing = bytes(snappy_encode(b"a" * 100))[:16]
+    with pytest.raises((EOFError, cramjam.DecompressionError)):
+        default_records.snappy_decode(framing + size.to_bytes(4, "big", signed=True) + b"\x00\x00\x00\x00")

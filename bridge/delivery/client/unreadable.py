@@ -31,6 +31,8 @@ LARGEST_BATCH: Final = MAX_VALUE + (1 << 20)
 """Bytes that a batch may decompress to: the bridge writes no record of more than `MAX_VALUE`."""
 AT_ONCE: Final = 4 << 20
 """Bytes of one partition's records that a reader gets at once, but for the last batch. The rest is fetched again."""
+XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
+XERIAL_HEADER_BYTES: Final = 16
 TELL_INTERVAL: Final = 60.0
 """Seconds between two lines in the log about the same topic."""
 
@@ -150,13 +152,39 @@ def _filled(decompress: Callable[[Any, bytearray], int], payload: Any, size: int
     return buffer
 
 
-def install() -> None:
-    """Put all this in the place of aiokafka's own, for every consumer of the process.
+def _snappy(payload: Any) -> bytes:
+    blocks = list(_snappy_blocks(memoryview(payload)))
+    if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > LARGEST_BATCH:
+        raise TooLarge
+    return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
 
-    Snappy is left as it is: it can't do more than twentyfold.
-    """
+
+def _snappy_blocks(payload: memoryview) -> Iterator[memoryview]:
+    """Split the framing of Java's clients (xerial) into its blocks; without the framing it is one block."""
+    if bytes(payload[: len(XERIAL_MAGIC)]) != XERIAL_MAGIC:
+        yield payload
+        return
+    rest = payload[XERIAL_HEADER_BYTES:]
+    while rest:
+        size = int.from_bytes(rest[:4], "big")
+        if not 0 < size <= len(rest) - 4:
+            raise EOFError
+        yield rest[4 : 4 + size]
+        rest = rest[4 + size :]
+
+
+DECODERS: Final = (
+    ("gzip_decode", _gzip),
+    ("zstd_decode", _zstd),
+    ("lz4_decode", _lz4),
+    ("snappy_decode", _snappy),
+)
+
+
+def install() -> None:
+    """Put all this in the place of aiokafka's own, for every consumer of the process."""
     fetcher.PartitionRecords = ReadableRecords
     for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
-        for name, decode in (("gzip_decode", _gzip), ("zstd_decode", _zstd), ("lz4_decode", _lz4)):
+        for name, decode in DECODERS:
             if hasattr(module, name):
                 setattr(module, name, decode)
