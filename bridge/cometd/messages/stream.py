@@ -38,6 +38,8 @@ class MessageStream:
         """Bytes that have come in all."""
         self._rest = bytearray()
         """What is not taken yet: it begins where an element begins, or where the body does."""
+        self._blanks = 0
+        """Bytes of space before the body, which are no message either."""
         self._in_array = False
         self._taken = False
         """Whether a comma was the last thing before `_rest`."""
@@ -50,9 +52,7 @@ class MessageStream:
             ExchangeFailed: `reply-too-large`, or `not-json`; what came before was yielded.
         """
         self._size += len(part)
-        self._rest += part
-        if not self._in_array:
-            self._enter_array()
+        self._rest += part if self._in_array or self._rest else self._begin(part)
         if self._in_array:
             before = len(self._rest)
             guessed = None if self._ends.begun else self._guess()
@@ -60,7 +60,7 @@ class MessageStream:
                 yield guessed
             if len(self._rest) > before // 2:  # elements of many kinds: a guess takes few of them
                 yield from self._follow()
-        if len(self._rest) > self._limit:
+        if self._blanks + len(self._rest) > self._limit:
             raise too_large(self._limit)
 
     def end(self) -> list[Message]:
@@ -74,11 +74,14 @@ class MessageStream:
         trailing_comma = self._taken and self._rest.strip(_SPACE) == b"]"
         return decode(b"" if trailing_comma else b"[" + self._rest, size=self._size)
 
-    def _enter_array(self) -> None:
-        begin = len(self._rest) - len(self._rest.lstrip(_SPACE))
-        if self._rest[begin : begin + 1] == b"[":
-            del self._rest[: begin + 1]
-            self._in_array = True
+    def _begin(self, part: bytes) -> bytes:
+        """Return what is left of a part without the space before the body, and without an array's bracket."""
+        body = part.lstrip(_SPACE)
+        if body[:1] == b"[":
+            self._in_array, self._blanks = True, 0
+            return body[1:]
+        self._blanks += len(part) - len(body)
+        return body
 
     def _guess(self) -> list[Message] | None:
         """Take all elements before the last one that begins as the first one does: most often its end is to come."""
