@@ -231,3 +231,10 @@ def test_any_error(error: object) -> None:
     code = error_code({"error": error})
     assert code is None or 0 <= code <= 999
     assert is_unknown_client({"error": error}) in {True, False}
+
+
+def test_a_field_that_is_far_too_large_is_left_out() -> None:
+    """No server has reason to send advice of kilobytes, and reading it would make an object of each of its values."""
+    advice = b"[" + b"[]," * 40_000 + b"[]]"
+    reply = decode(b'[{"channel":"/meta/connect","successful":true,"id":"1","advice":' + advice + b"}]")
+    assert meta(reply[0]) == {"channel": "/meta/connect", "successful": True, "id": "1"}

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from itertools import chain, pairwise
 from typing import Any
 
@@ -183,3 +184,17 @@ def test_spaced_json(events: list[dict[str, Any]], size: int) -> None:
     body = json.dumps(events, indent=1).encode()
     parts = [body[at : at + size] for at in range(0, len(body), size)]
     assert streamed(parts) == (decode(body), None)
+
+
+def test_an_odd_message_of_many_values_costs_little_more_than_its_size() -> None:
+    """A large message that msgspec can't read is handed on without an object for each of its values."""
+    odd = b'{"channel":"/a","data":["\\ud800"' + b",[]" * (2 * MEBIBYTE) + b"]}"
+    tracemalloc.start()
+    try:
+        messages, reason = streamed([b"[", odd, b',{"channel":"/b"}]'], 16 * MEBIBYTE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert reason is None
+    assert [(one.channel, len(bytes(one.data))) for one in messages] == [("", len(odd)), ("/b", 0)]
+    assert peak < 8 * len(odd)

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SPACE: Final = frozenset(" \t\n\r")
-_NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_NESTING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+LARGEST_SCANNED: Final = 4 << 20
+"""Characters of a value with brackets that is scanned: the scanner makes objects, of up to thirty times its size."""
 
 
 def array_elements(text: str) -> Iterator[str]:
@@ -53,7 +55,11 @@ def is_value(text: str) -> bool:
 
 
 def _end(text: str, start: int) -> int:
-    """Return where the value that begins at `start` ends. One that is nested too deep to be read is only measured."""
+    """Return where the value that begins at `start` ends. A value too deep or too large to be read is only measured."""
+    if len(text) - start > LARGEST_SCANNED and text[start] in "[{":
+        end = _end_of_nesting(text, start)
+        if end - start > LARGEST_SCANNED:
+            return end
     try:
         _, end = _scan(text, start)
     except RecursionError:

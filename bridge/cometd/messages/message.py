@@ -12,6 +12,8 @@ from bridge.cometd.messages.json_array import array_elements, is_value
 from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
+LARGEST_FIELD: Final = 64 << 10
+"""Bytes of a field of a reply to one of our own messages."""
 LONGEST_CLIENT_ID: Final = 512
 """Characters; CometD's have about 30."""
 _NOTHING: Final = msgspec.Raw()
@@ -88,12 +90,12 @@ def _tolerant(text: str) -> Message:
 def meta(message: Message) -> dict[str, Any]:
     """Return a reply to one of our own messages as plain objects: the form that aiocometd works with.
 
-    A field that can't be read is left out.
+    A field that can't be read, or is larger than any that a server has reason to send, is left out.
     """
     fields: dict[str, Any] = {"channel": message.channel}
     for name in _META_FIELDS:
         raw = getattr(message, name)
-        if raw != _NOTHING:
+        if raw != _NOTHING and len(bytes(raw)) <= LARGEST_FIELD:
             with suppress(*_UNREADABLE):
                 fields[name] = msgspec.json.decode(raw)
     fields["successful"] = fields.get("successful") is True
