@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 LIVED: Final = 60.0
 """Seconds that a session or a login must have lived before the next one may again be opened at once."""
-SHORT_LIVES: Final = 3
-"""In a row: a restart of the server, or of one of two behind a balancer, may end a young login once or twice."""
+SHORT_LIVES: Final = 5
+"""In a row: a restart of the server, or of one of two behind a balancer, may end a young login a few times."""
 
 
 class Backoff:

@@ -356,7 +356,7 @@ async def test_not_kept_stays_until_a_login_lives() -> None:
             with contextlib.suppress(LoginNotKept):
                 await challenge_of(login, now)
             seen.append(login.not_kept)
-        assert seen == [False] * 2 + [True] * 8
+        assert seen == [False] * 4 + [True] * 6
         now += 59
         assert login.not_kept
         now += 2

@@ -73,6 +73,7 @@ class IncomingReply:
         """
         pieces = await self._pieces(self.limit + 1, None)
         if sum(map(len, pieces)) > self.limit:
+            pieces.clear()  # whoever keeps the error keeps this frame, and must not keep the bytes
             raise too_large(self.limit)
         return HttpReply(self.status, self.headers, b"".join(pieces))
 
@@ -88,6 +89,7 @@ class IncomingReply:
                     if not self._content.at_eof():
                         await asyncio.sleep(0)  # a small compressed piece can fill the buffer for long without a wait
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            pieces.clear()  # as in `whole`
             raise self._failure(error) from None
         return pieces
 
