@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -363,3 +364,18 @@ def test_no_bytes_raise(data: bytes) -> None:
     parsed = parse(msgspec.Raw(data))
     bytes(parsed.original).decode()
     msgspec.json.decode(parsed.original, type=msgspec.Raw)
+
+
+def test_large_data_that_is_no_text_is_kept_as_it_came() -> None:
+    """Data of millions of values with half a surrogate pair is told as text, without an object for each value."""
+    data = b'["\\ud800"' + b",[]" * 2_000_000 + b"]"
+    tracemalloc.start()
+    try:
+        found = parse(msgspec.Raw(data))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Unknown)
+    assert found.reason == "invalid-json"
+    assert msgspec.json.decode(found.original) == data.decode()
+    assert peak < 6 * len(data)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.cometd.messages.batch import Event
-from bridge.cometd.messages.json_array import array_elements, is_value
+from bridge.cometd.messages.json_array import LARGEST_SCANNED, array_elements, is_value
 from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
@@ -65,11 +65,17 @@ def decode_prefix(array: bytes) -> list[Message] | None:
 
 
 def decode_element(element: bytes, *, size: int) -> Message:
-    """Return the message that one element of an array is; as `decode` does, which also has the error."""
+    """Return the message that one element of an array is; as `decode` does, which also has the error.
+
+    The brackets of `element` are known to be in pairs: a large one is not looked through again.
+    """
     try:
         return _decode_message(element)
     except _UNREADABLE:
-        text = element.decode(errors="surrogateescape").strip(" \t\n\r")
+        element = element.strip(b" \t\n\r")
+    if len(element) > LARGEST_SCANNED and element[0] in b"[{":
+        return Message(channel="", data=msgspec.Raw(element))
+    text = element.decode(errors="surrogateescape")
     if not is_value(text):
         raise _not_json(size)
     return _tolerant(text)

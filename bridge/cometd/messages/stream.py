@@ -71,6 +71,8 @@ class MessageStream:
         """
         if not self._in_array:
             return decode(bytes(self._rest))
+        if not self._ends.find(self._rest, 1) and self._ends.closed_at == len(self._rest.rstrip(_SPACE)) > AT_ONCE:
+            return [decode_element(bytes(self._rest[: self._ends.closed_at - 1]), size=self._size)]
         trailing_comma = self._taken and self._rest.strip(_SPACE) == b"]"
         return decode(b"" if trailing_comma else b"[" + self._rest, size=self._size)
 
@@ -151,6 +153,11 @@ class _ElementEnds:
     def begun(self) -> bool:
         """Whether a part of the present element was looked at."""
         return self._at > 0
+
+    @property
+    def closed_at(self) -> int | None:
+        """Where the text goes on behind the array's own end; None while that is not known."""
+        return self._at if self._over else None
 
     def restart(self) -> None:
         """Look at the present element again, from its beginning."""

@@ -7,7 +7,7 @@ DoNotCallRecord and its sisters; the three kinds of `record` (ids, `userData`, `
 from __future__ import annotations
 
 import json
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -142,11 +142,18 @@ def tolerant_user_data(raw: msgspec.Raw) -> UserData | None:
     )
 
 
+LARGEST_REPAIRED: Final = 4 << 20
+"""Bytes. The standard library makes an object of each value, which can take thirty times the bytes."""
+
+
 def repaired(data: bytes) -> bytes | None:
     """Write JSON anew whose strings are not all text (no UTF-8, half surrogates); None where it is no JSON.
 
-    What can't be text is replaced (U+FFFD, `?`); a bare NaN or Infinity becomes null.
+    What can't be text is replaced (U+FFFD, `?`); a bare NaN or Infinity becomes null. Data over `LARGEST_REPAIRED` is
+    not looked through: None too.
     """
+    if len(data) > LARGEST_REPAIRED:
+        return None
     try:
         value = json.loads(data.decode(errors="replace"), parse_constant=lambda _: None)
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace")
