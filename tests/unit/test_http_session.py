@@ -63,7 +63,7 @@ async def silent(_: bytes, __: asyncio.StreamWriter) -> bool:
 async def failure(handler: Handler) -> ExchangeFailed:
     async with raw_server(handler) as url, HttpSession(url, request_timeout=5) as http:
         with pytest.raises(ExchangeFailed) as failed:
-            await http.request("POST", "/x", body=b"{}", timeout=0.2)
+            await http.request("POST", "/x", body=b"{}", timeout=2)
     return failed.value
 
 
