@@ -15,6 +15,8 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.real.process import stopped
+
 COMMAND = (sys.executable, "-m", "bridge", "run")
 ROOT = Path(__file__).parents[2]
 _REQUEST_TIMEOUT = 5.0
@@ -114,9 +116,10 @@ class BridgeProcess:
         async with asyncio.timeout(within):
             return await self._running().wait()
 
-    def suspend(self) -> None:
-        """Hang the process (SIGSTOP)."""
+    async def suspend(self) -> None:
+        """Hang the process (SIGSTOP): nothing of it runs any more when this returns."""
         self._running().send_signal(signal.SIGSTOP)
+        await stopped(self._running().pid)
 
     def resume(self) -> None:
         """Let a hanging process go on."""

@@ -90,7 +90,7 @@ class Soak:
 
     async def kill_in_a_backlog(self) -> None:
         """Kill -9 while a reply is published that takes more than one transaction."""
-        self._bridge.suspend()
+        await self._bridge.suspend()
         await asyncio.sleep(self._chance.uniform(5.0, 7.0))
         self._bridge.resume()
         await asyncio.sleep(self._chance.uniform(0.0, 0.3))
@@ -112,7 +112,7 @@ class Soak:
 
     async def suspend(self) -> None:
         """The bridge hangs for less than maxInterval."""
-        self._bridge.suspend()
+        await self._bridge.suspend()
         await asyncio.sleep(self._chance.uniform(0.5, 5.0))
         self._bridge.resume()
 

@@ -133,7 +133,7 @@ async def test_a_hanging_bridge_loses_no_event_of_its_session(site: Site) -> Non
     """A bridge that was suspended for less than maxInterval goes on as if nothing had been."""
     bridge = await site.ready_bridge()
     async with site.load():
-        bridge.suspend()
+        await bridge.suspend()
         await asyncio.sleep(3)  # the length of the fault
         bridge.resume()
         await bridge.ready()

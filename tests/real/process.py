@@ -57,6 +57,21 @@ def _reservations() -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
+async def stopped(pid: int) -> None:
+    """Wait until a child process that was sent SIGSTOP stands still, 10 s at most (TimeoutError).
+
+    A signal is only an entry in the kernel's list until a thread of the process runs and sees it. On a busy machine the
+    other threads go on for a while, and a server answers what is sent to it after the call that should have hung it.
+    """
+    async with asyncio.timeout(10):
+        while not _stands_still(pid):  # noqa: ASYNC110 - asyncio has no event for it
+            await asyncio.sleep(0.002)
+
+
+def _stands_still(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _bindable(port: int) -> bool:
     with socket.socket() as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,6 +147,11 @@ class JavaProcess:
             while (status := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio knows no Popen
                 await asyncio.sleep(0.01)
         return status
+
+    async def pause(self) -> None:
+        """Hang it (SIGSTOP): none of its threads runs any more when this returns."""
+        self.send(signal.SIGSTOP)
+        await stopped(self.pid)
 
     async def kill(self) -> None:
         """End it with SIGKILL, paused or not."""

@@ -71,7 +71,7 @@ class RealServer(ABC):
 
     async def pause(self) -> None:
         """Hang it (SIGSTOP): connections stay open, and nothing is answered."""
-        self._running().send(signal.SIGSTOP)
+        await self._running().pause()
 
     async def resume(self) -> None:
         """Let it go on."""
