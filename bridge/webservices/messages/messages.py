@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from bridge.webservices.messages.normalise import text
+from bridge.webservices.messages.normalise import integer, text
 from bridge.webservices.messages.wire import (
     UNREADABLE,
     Body,
@@ -135,9 +135,9 @@ def _outbound_record(body: Body, data: msgspec.Raw) -> OutboundRecord:
         phone_number = record.phone
     for more in (record.user_data, record.custom_fields):
         if more is not None:
-            application_id = more.application_id if application_id is None else application_id
+            application_id = integer(more.application_id) if application_id is None else application_id
             campaign_name = more.campaign_name if campaign_name is None else campaign_name
-            record_handle = more.record_handle if record_handle is None else record_handle
+            record_handle = integer(more.record_handle) if record_handle is None else record_handle
             phone_number = more.phone_number if phone_number is None else phone_number
             calling_list = more.calling_list if calling_list is None else calling_list
     return OutboundRecord(
@@ -169,12 +169,12 @@ def _device_user_event(body: Body, data: msgspec.Raw) -> DeviceUserEvent:
         raw,
         body.device_id,
         user_data.user_event,
-        user_data.application_id,
+        integer(user_data.application_id),
         user_data.campaign_name,
-        user_data.record_handle,
+        integer(user_data.record_handle),
         user_data.phone_number,
         user_data.calling_list,
-        user_data.chain_id,
+        integer(user_data.chain_id),
         user_data.chain_attribute,
         times is not None,
         generated,

@@ -13,6 +13,8 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 def integer(value: object) -> int | None:
     """Return the 64-bit integer that the value means, None where it means none (text, 1.5, true, 2**64)."""
+    if value is None:
+        return None
     if isinstance(value, str):
         number = int(value) if _INTEGER.fullmatch(value) else None
     elif isinstance(value, bool):

@@ -19,15 +19,18 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class UserData(msgspec.Struct, gc=False):
-    """The GSW_ keys of a record's or a user event's data; all others are left out."""
+    """The GSW_ keys of a record's or a user event's data; all others are left out.
 
-    application_id: Int64 | None = msgspec.field(name="GSW_APPLICATION_ID", default=None)
+    Its numbers often come as text, which is too common for the slow way: read them with `integer`.
+    """
+
+    application_id: Int64 | str | None = msgspec.field(name="GSW_APPLICATION_ID", default=None)
     campaign_name: str | None = msgspec.field(name="GSW_CAMPAIGN_NAME", default=None)
-    record_handle: Int64 | None = msgspec.field(name="GSW_RECORD_HANDLE", default=None)
+    record_handle: Int64 | str | None = msgspec.field(name="GSW_RECORD_HANDLE", default=None)
     phone_number: str | None = msgspec.field(name="GSW_PHONE", default=None)
     calling_list: str | None = msgspec.field(name="GSW_CALLING_LIST", default=None)
     user_event: str | None = msgspec.field(name="GSW_USER_EVENT", default=None)
-    chain_id: Int64 | None = msgspec.field(name="GSW_CHAIN_ID", default=None)
+    chain_id: Int64 | str | None = msgspec.field(name="GSW_CHAIN_ID", default=None)
     chain_attribute: str | None = msgspec.field(name="GSW_CHAIN_ATTR", default=None)
 
 
