@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.errors import UpstreamRejected, UpstreamUnreachable
+from bridge.errors import LoginNotKept, UpstreamRejected, UpstreamUnreachable
 from bridge.webservices.exchange import exchange
 from bridge.webservices.replies import Challenge, challenge, verdict
 from bridge.webservices.statuscodes import OK, PARTIAL_SUCCESS, status_code
@@ -63,7 +63,7 @@ class WebServicesClient:
         Raises:
             UpstreamRejected: a statusCode other than 0.
             LoginRefused: the account's password is wrong, or was a short time ago.
-            LoginNotKept: logins have been forgotten at once, and the next one is not due yet; nothing was done.
+            LoginNotKept: logins have been forgotten at once, the last one that was tried too; nothing was done.
             UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: no verdict; see there.
         """
         answer = verdict(await self._post(path, msgspec.json.encode(body)))
@@ -98,6 +98,11 @@ class WebServicesClient:
                     self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout
                 )
                 asked = challenge(reply)
+                if asked is Challenge.LOGIN and not left[asked]:
+                    raise LoginNotKept(
+                        f"Web Services refused the request for want of a login, also after {RENEWALS[asked]} new logins"
+                        f" of the account {self._account}, which it accepted (is the balancer sticky?)"
+                    )
                 if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
                     return reply
                 left[asked] -= 1

@@ -52,7 +52,7 @@ STATUS_CODES: Final[Mapping[int, StatusCode]] = {
     17: StatusCode("it can't be unassigned", _STATE, 409),
     18: StatusCode("it already exists", "nothing is left to do, or choose another name", 409),
     19: StatusCode("it is in use", _STATE, 409),
-    # Seen by a caller only when a fresh login did not help. The caller can't repair that, an operator can: 503.
+    # No caller sees it: a refused login is `login-refused`, a login that was forgotten at once `login-not-kept`.
     NOT_AUTHENTICATED: StatusCode("the bridge's login is not accepted", "tell the operator; try again later", 503),
 }
 

@@ -268,10 +268,10 @@ class IngressBehaviour:
         assert (await ingress.post(REQUEST))[0] == 200
 
     async def test_lasting_unauthenticated_answer_is_unavailable(self, upstream: Upstream, ingress: Ingress) -> None:
-        """A statusCode 20 that a new login does not cure is a 503: an operator must see to the account."""
-        await upstream.fault("status-20:rest:9")
+        """A statusCode 20 that new logins do not cure is a 503 that names it: nothing was done, so it may be repeated."""
+        await upstream.fault("status-20:rest:40")
         status, answer = await ingress.post(REQUEST)
-        assert (status, answer["statusCode"]) == (503, 20)
+        assert (status, answer["code"]) == (503, "login-not-kept")
 
     async def test_state_problem_is_a_conflict(self, upstream: Upstream, ingress: Ingress) -> None:
         """HTTP 500 with statusCode 4 is a 409 for the caller, is not sent a second time, and is remembered."""

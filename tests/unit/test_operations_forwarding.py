@@ -8,6 +8,7 @@ import pytest
 
 from bridge.errors import (
     Busy,
+    LoginNotKept,
     LoginRefused,
     UpstreamInvalidReply,
     UpstreamRejected,
@@ -37,6 +38,7 @@ def forwarding(upstream: ScriptedUpstream, **limits: float) -> AccountForwarder:
         ("DoNotCallRecord", CUT, 2),
         ("DoNotCallRecord", HTML_503, 2),
         ("AddRecord", NOT_SENT, 1),
+        ("AddRecord", LoginNotKept("forgotten"), 1),
     ],
 )
 async def test_tried_again(operation: str, first: Exception, sent: int) -> None:

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from bridge.cometd.http.session import HttpSession
-from bridge.errors import UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from bridge.errors import LoginNotKept, UpstreamInvalidReply, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from bridge.operations import Limits
+from bridge.operations.forwarding.account_forwarder import AccountForwarder
 from bridge.webservices import Login, UpstreamReply, WebServicesClient
 from bridge.webservices.client import IN_FLIGHT
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
@@ -64,12 +66,26 @@ async def test_login_and_token_are_renewed(refusals: list[Scripted], methods: st
 
 
 async def test_login_is_renewed_twice() -> None:
-    """A statusCode 20 after a second new login is the verdict, not the start of a loop."""
+    """A statusCode 20 after a second new login says that logins are not kept; it is no verdict, and starts no loop."""
     async with client_to(NOT_AUTHENTICATED) as (client, upstream):
-        with pytest.raises(UpstreamRejected) as failed:
+        with pytest.raises(LoginNotKept):
             await client.forward(PATH, {})
-        assert failed.value.status_code == 20
         assert upstream.methods == ["GET", "POST"] * 3
+
+
+async def test_an_asynchronous_operation_outlives_forgotten_logins() -> None:
+    """An operation that nobody waits for is sent again after logins that were forgotten: nothing was done with it."""
+    async with client_to(*[NOT_AUTHENTICATED] * 4, OK) as (client, _):
+        forwarder = AccountForwarder(client, "a", Limits())
+        verdict = await forwarder.forward("AddRecord", None, {}, persistent=True)
+    assert (verdict.reply, verdict.error) == (UpstreamReply(200, 0), None)
+
+
+async def test_a_voice_session_is_not_refused_by_a_forgotten_login() -> None:
+    """StartContactCenterSession names forgotten logins as operations do."""
+    async with client_to(NOT_AUTHENTICATED) as (client, _):
+        with pytest.raises(LoginNotKept):
+            await client.start_voice_session()
 
 
 async def test_a_second_new_login_may_help() -> None:

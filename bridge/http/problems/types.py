@@ -20,7 +20,7 @@ _REJECTED: Final = (
     (404, 6, "the resource is not there"),
     (409, 4, "the present state of Web Services, or of a server behind it, does not allow it"),
     (422, 10, "a parameter is not valid"),
-    (503, 20, "the bridge's login is not accepted"),
+    (503, 8, "the account's password must be changed"),
 )
 _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (400, "malformed-json", "The body is not JSON: A name stands twice in one object.", {"statusCode": 10}),
