@@ -268,7 +268,7 @@ class IngressBehaviour:
         assert (await ingress.post(REQUEST))[0] == 200
 
     async def test_lasting_unauthenticated_answer_is_unavailable(self, upstream: Upstream, ingress: Ingress) -> None:
-        """A statusCode 20 that new logins do not cure is a 503 that names it: nothing was done, so it may be repeated."""
+        """A statusCode 20 that new logins do not cure is a 503 that says so: nothing was done, and a retry is safe."""
         await upstream.fault("status-20:rest:40")
         status, answer = await ingress.post(REQUEST)
         assert (status, answer["code"]) == (503, "login-not-kept")
