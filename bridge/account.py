@@ -83,7 +83,6 @@ class AccountBridge:
             self._login,
             account=account.name,
             request_timeout=site.request_timeout,
-            in_flight=concurrency,
         )
         self._voice = VoiceSession(self.client, account.name)
         self._publisher = KafkaPublisher(settings.kafka, keys, encoding, unsigned)

@@ -2,13 +2,20 @@
 
 from bridge.operations.correlation import Correlator
 from bridge.operations.ledger.records import OperationRecords
-from bridge.operations.ledger.requests import nested_too_deep
 from bridge.operations.limits import Limits
+from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
-from bridge.operations.submission import Submission, referenced
+from bridge.operations.submission import Submission
 from bridge.operations.view.state import PENDING, Evidence, OperationView, Times
 from bridge.operations.view.view import Page
-from bridge.webservices import LARGEST_ID, OUTBOUND_OPERATIONS, OutboundRecordRequest, request_forms, status_code
+from bridge.webservices import (
+    LARGEST_ID,
+    OUTBOUND_OPERATIONS,
+    OutboundRecordRequest,
+    refusal,
+    request_forms,
+    status_code,
+)
 
 __all__ = [
     "LARGEST_ID",
@@ -27,7 +34,7 @@ __all__ = [
     "Submission",
     "Times",
     "nested_too_deep",
-    "referenced",
+    "refusal",
     "request_forms",
     "status_code",
 ]

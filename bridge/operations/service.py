@@ -10,35 +10,25 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bridge.errors import (
-    Busy,
-    LedgerUnread,
-    UnknownAccount,
-    UnknownOperation,
-)
+from bridge.errors import Busy, LedgerUnread, UnknownAccount, UnknownOperation
 from bridge.events import DEAD_LETTERS, Operation, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.correlation import Correlator
-from bridge.operations.ending.orphaned import OrphanedOperations
-from bridge.operations.ending.timeouts import Timeouts
+from bridge.operations.earlier_requests import EarlierRequests
 from bridge.operations.forwarding.account_forwarder import RETRY_AFTER, AccountForwarder, OperationClient
 from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
 from bridge.operations.ledger.records import OperationRecords, fit
 from bridge.operations.ledger.tail import Tail
-from bridge.operations.repeats import check_same, following, with_verdict
-from bridge.operations.submission import referenced
-from bridge.operations.view.state import merge, seconds
+from bridge.operations.timeouts import Timeouts
 from bridge.operations.view.view import OperationsView, Page
-from bridge.webservices import repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery import Ledger
-    from bridge.events import Record, Status
-    from bridge.operations.forwarding.operation_forwarder import ForwardingTask
+    from bridge.events import Status
     from bridge.operations.limits import Limits
     from bridge.operations.submission import Submission
     from bridge.operations.view.state import OperationView
@@ -90,11 +80,13 @@ class OperationsService:
             )
             for account in clients
         }
+        self._earlier = EarlierRequests(
+            self._view, self._forwarder.running, forward_deadline=limits.forward_deadline, clock=clock
+        )
         self._recoveries = [
             Recovery(
                 account,
                 view=self._view,
-                journal=self._journal,
                 forwarder=self._forwarder,
                 correlator=correlator,
                 limits=limits,
@@ -105,17 +97,10 @@ class OperationsService:
         self._timeouts = Timeouts(
             self._view,
             self._correlators,
-            timeout=limits.acknowledgement_timeout,
-            in_progress=self._under_way,
-            end=self._forwarder.end,
-            clock=clock,
-        )
-        self._orphaned = OrphanedOperations(
-            self._view,
             ledger,
-            limit=limits.async_max_age + limits.acknowledgement_timeout,
+            limits,
             loaded=self._tail.loaded,
-            in_progress=self._under_way,
+            in_progress=self._in_progress,
             end=self._forwarder.end,
             clock=clock,
         )
@@ -138,21 +123,13 @@ class OperationsService:
             UpstreamRejected: Web Services says no, or said no to the same request before.
             UpstreamError: there is no verdict.
         """
-        event = self._event(submission, asynchronous=False)
+        event = self._requested(submission, asynchronous=False)
         await self._ledger_read()
-        run = self._task_of(event)
-        if run is None:
-            known = await self._known(event)
-            if known is not None and not self._may_follow(known):
-                return self._placed(with_verdict(known))
-            run = self._task_of(event)
-        if run is None:
+        view = await self._earlier.outcome(event)
+        if view is None:
             self._check_open()
-            event = following(event, self._view.trusted(event.reference_id))
-            with self._forwarder.announced(event, submission.traceparent, take_place=True) as run:
-                self._journal.note(self._forwarder.record(event, submission.traceparent))
-                self._forwarder.begin(run, persistent=False)
-        return self._placed(await asyncio.shield(run.done))
+            view = await self._forwarder.forward(self._earlier.following(event), submission.traceparent)
+        return self._placed(view)
 
     async def submit_async(self, submission: Submission) -> OperationView:
         """Return once the request is durable in Kafka; it is forwarded then, and again after a crash.
@@ -163,28 +140,13 @@ class OperationsService:
             UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing is forwarded.
             KafkaUnavailable: it can't be made durable now; nothing is forwarded.
         """
-        event = self._event(submission, asynchronous=True)
+        event = self._requested(submission, asynchronous=True)
         await self._ledger_read()
-        known = self._view.trusted(event.reference_id)
-        if known is not None and self._promised(known):
-            check_same(known, event)
-            return self._placed(known)
-        run = self._task_of(event)
-        if run is None:
-            known = await self._known(event)
-            if known is not None and not self._may_follow(known):
-                return self._placed(with_verdict(known) if known.status == "requested" else known)
-            run = self._task_of(event)
-        if run is not None:  # it has no promise yet, or was not to have one
-            return self._placed(await asyncio.shield(run.done))
-        self._check_open()
-        event = following(event, self._view.trusted(event.reference_id))
-        with self._forwarder.announced(event, submission.traceparent, take_place=True) as run:
-            record = self._forwarder.record(event, submission.traceparent)
-            await self._journal.append(record, otherwise=partial(self._take_back, event, submission.traceparent))
-            self._forwarder.begin(run, persistent=True)
-        view = self._view.trusted(event.reference_id)
-        assert view is not None
+        view = await self._earlier.outcome(event)
+        if view is None:
+            self._check_open()
+            await self._forwarder.promise(self._earlier.following(event), submission.traceparent)
+            view = self._existing(event.reference_id)
         return self._placed(view)
 
     # -- knowing them -------------------------------------------------------------------------------------------------
@@ -235,7 +197,6 @@ class OperationsService:
                     self._forwarder.run,
                     self._tail.run,
                     self._timeouts.run,
-                    self._orphaned.run,
                     *(part.run for part in self._recoveries),
                 ):
                     group.create_task(run())
@@ -251,23 +212,21 @@ class OperationsService:
 
     # -- the rules ----------------------------------------------------------------------------------------------------
 
-    def _event(self, submission: Submission, *, asynchronous: bool) -> Operation:
+    def _requested(self, submission: Submission, *, asynchronous: bool) -> Operation:
         account = self._default if submission.account is None else submission.account
         if account not in self._forwarders:
             raise UnknownAccount("The bridge has no account of that name; leave the header out for the default one.")
-        request = referenced(submission.request)
-        assert request.reference_id is not None
         now = self._forwarder.now()
         event = Operation(
-            reference_id=request.reference_id,
-            operation=request.operation_name,
+            reference_id=submission.reference_id,
+            operation=submission.request.operation_name,
             status="requested",
             at=now,
             account=account,
             received_at=now,
             requested_by=submission.requested_by,
             record_handle=submission.record_handle,
-            request=msgspec.Raw(msgspec.json.encode(request.body())),
+            request=msgspec.Raw(msgspec.json.encode(submission.request.body())),
             asynchronous=asynchronous,
         )
         return fit(event)  # nothing is written that can't be read again
@@ -284,40 +243,6 @@ class OperationsService:
         if not self._tail.loaded.is_set():
             raise LedgerUnread("What came before the bridge's start is still being read from Kafka; try again later.")
 
-    def _task_of(self, event: Operation) -> ForwardingTask | None:
-        run = self._forwarder.running.get(event.reference_id)
-        if run is not None:
-            check_same(merge(None, run.event), event)
-        return run
-
-    async def _known(self, event: Operation) -> OperationView | None:
-        """Return what is known of the request; where another replica has it under way, once that has a verdict."""
-        known = self._view.trusted(event.reference_id)
-        if known is None:
-            return None
-        check_same(known, event)
-        remaining = seconds(known.times.requested or known.received_at) + self._limits.forward_deadline - self._clock()
-        try:
-            async with asyncio.timeout(max(0.0, remaining)):
-                while known is not None and known.status == "requested" and not self._abandoned(known):
-                    await self._view.changed(event.reference_id)
-                    known = self._view.trusted(event.reference_id)
-        except TimeoutError:
-            pass  # whoever forwarded it is gone, or has no verdict
-        return self._view.trusted(event.reference_id)
-
-    def _abandoned(self, view: OperationView) -> bool:
-        """Whether this process forwarded it itself, and has ended that without a verdict."""
-        return view.reference_id in self._view.forwarded and view.reference_id not in self._forwarder.running
-
-    def _may_follow(self, view: OperationView) -> bool:
-        """Whether it may be requested anew: it was never delivered, or has no verdict and may be sent again."""
-        return view.undelivered or (view.status == "requested" and repeatable(view.operation))
-
-    def _promised(self, view: OperationView) -> bool:
-        """Whether it is durable, and is forwarded without any caller: now, or once a crash's traces are cleared."""
-        return view.asynchronous and view.status == "requested" and not self._abandoned(view)
-
     def _check_open(self) -> None:
         if self._closed:
             raise Busy("The bridge is stopping; nothing was forwarded.", retry_after=1)
@@ -325,7 +250,7 @@ class OperationsService:
         if self._view.full():
             raise Busy("Too many operations are pending; nothing was forwarded.", retry_after=RETRY_AFTER)
 
-    def _under_way(self, view: OperationView) -> bool:
+    def _in_progress(self, view: OperationView) -> bool:
         """Whether its forwarding is not over, or its acknowledgement is being committed."""
         reference = view.reference_id
         if reference in self._forwarder.running or reference in self._view.settling:
@@ -354,12 +279,6 @@ class OperationsService:
         place = self._ledger.place(evidence.topic, evidence.key)
         evidence = msgspec.structs.replace(evidence, topic=place.topic, partition=place.partition)
         return msgspec.structs.replace(view, acknowledgement=evidence)
-
-    def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
-        """Make the event that follows a request which is not promised; what is requested anew comes after it."""
-        event = msgspec.structs.replace(requested, status="rejected", at=self._forwarder.now())
-        self._view.apply(event)
-        return self._forwarder.record(event, traceparent)
 
     def _learnt(self, view: OperationView) -> None:
         correlator = self._correlators.get(view.account)

@@ -24,7 +24,7 @@ from bridge.webservices.requests import (
     outbound_record_path,
 )
 from bridge.webservices.route import route_of
-from bridge.webservices.statuscodes import STATUS_CODES, StatusCode, status_code
+from bridge.webservices.statuscodes import STATUS_CODES, StatusCode, refusal, status_code
 from bridge.webservices.voice import VoiceSession
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "messages",
     "outbound_record_path",
     "outbound_request",
+    "refusal",
     "repeatable",
     "request_forms",
     "route_of",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.errors import LoginNotKept, UpstreamRejected, UpstreamUnreachable
+from bridge.errors import LoginNotKept, UpstreamRejected
 from bridge.webservices.exchange import exchange
 from bridge.webservices.replies import Challenge, challenge, verdict
-from bridge.webservices.statuscodes import OK, PARTIAL_SUCCESS, status_code
+from bridge.webservices.statuscodes import OK, PARTIAL_SUCCESS, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from bridge.cometd import Credentials, HttpReply, HttpSession
     from bridge.webservices.replies import UpstreamReply
 
-IN_FLIGHT: Final = 32
-"""Requests at the same time, where the settings don't say: fewer than the account's connections, so that slow
-operations never delay the CometD poll."""
 RENEWALS: Final = {Challenge.LOGIN: 2, Challenge.CSRF: 1}
 """How often one request is sent again after a new login or a new token. The first of two logins may have reached a node
 that is about to leave."""
@@ -32,10 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class WebServicesClient:
-    """Sends operations with the account's login.
-
-    `request_timeout` (s) bounds each exchange, and the wait for a turn; at most `in_flight` requests run at a time.
-    """
+    """Sends operations with the account's login; `request_timeout` (s) bounds each exchange."""
 
     def __init__(
         self,
@@ -44,14 +37,11 @@ class WebServicesClient:
         *,
         account: str,
         request_timeout: float,
-        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._http = http
         self._login = login
         self._account = account
         self._request_timeout = request_timeout
-        self._in_flight = in_flight
-        self._turns = asyncio.Semaphore(in_flight)
 
     async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
         """POST an operation as JSON; return the verdict of an accepted one (statusCode 0: accepted, not done).
@@ -89,40 +79,24 @@ class WebServicesClient:
         return answer
 
     async def _post(self, path: str, body: bytes) -> HttpReply:
-        await self._turn()
-        try:
-            left = Counter(RENEWALS)
-            while True:
-                headers, sent_at = await self._login.headers(), time.monotonic()
-                reply = await exchange(
-                    self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout
+        left = Counter(RENEWALS)
+        while True:
+            headers, sent_at = await self._login.headers(), time.monotonic()
+            reply = await exchange(self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout)
+            asked = challenge(reply)
+            if asked is Challenge.LOGIN and not left[asked]:
+                raise LoginNotKept(
+                    f"Web Services refused the request for want of a login, also after {RENEWALS[asked]} new logins"
+                    f" of the account {self._account}, which it accepted (is the balancer sticky?)"
                 )
-                asked = challenge(reply)
-                if asked is Challenge.LOGIN and not left[asked]:
-                    raise LoginNotKept(
-                        f"Web Services refused the request for want of a login, also after {RENEWALS[asked]} new logins"
-                        f" of the account {self._account}, which it accepted (is the balancer sticky?)"
-                    )
-                if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
-                    return reply
-                left[asked] -= 1
-        finally:
-            self._turns.release()
-
-    async def _turn(self) -> None:
-        try:
-            async with asyncio.timeout(self._request_timeout):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise UpstreamUnreachable(
-                f"{self._in_flight} requests are waiting for Web Services already; it is too slow for more", sent=False
-            ) from None
+            if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
+                return reply
+            left[asked] -= 1
 
 
 def _rejected(answer: UpstreamReply) -> UpstreamRejected:
-    known = status_code(answer.status_code)
     return UpstreamRejected(
-        f"Web Services refuses: {known.meaning} (statusCode {answer.status_code}). Remedy: {known.remedy}.",
+        refusal(answer.status_code),
         http_status=answer.http_status,
         status_code=answer.status_code,
         status_message=answer.status_message,

@@ -62,3 +62,9 @@ _UNKNOWN = StatusCode("Web Services refuses it with a code that is not documente
 def status_code(number: int) -> StatusCode:
     """Look a statusCode up; one that is not documented is a refusal all the same."""
     return STATUS_CODES.get(number, _UNKNOWN)
+
+
+def refusal(number: int) -> str:
+    """Say that Web Services refuses an operation, why, and what the caller should do."""
+    known = status_code(number)
+    return f"Web Services refuses: {known.meaning} (statusCode {number}). Remedy: {known.remedy}."

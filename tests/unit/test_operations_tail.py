@@ -20,7 +20,7 @@ from bridge.http.routes.replies import json_response, report
 from bridge.operations import LEDGER_TOPIC, OperationRecords
 from bridge.operations.ledger import tail
 from bridge.operations.ledger.records import UnreadableEvent
-from bridge.operations.ledger.requests import LARGEST_KEPT, digest, record_name, shortened
+from bridge.operations.requests import LARGEST_KEPT, digest, record_name, shortened
 from bridge.operations.view.state import event_of, merge
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (

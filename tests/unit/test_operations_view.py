@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.events import Status, rfc3339
-from bridge.operations.ledger.requests import digest
+from bridge.operations.requests import digest
 from bridge.operations.view.state import event_of
 from bridge.operations.view.view import OperationsView
 from tests.unit.operation_parts import ACCOUNT, AT, SAMPLE, event

@@ -12,7 +12,6 @@ from bridge.errors import LoginNotKept, UpstreamInvalidReply, UpstreamRejected, 
 from bridge.operations import Limits
 from bridge.operations.forwarding.account_forwarder import AccountForwarder
 from bridge.webservices import Login, UpstreamReply, WebServicesClient
-from bridge.webservices.client import IN_FLIGHT
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
 
 PATH = "/api/v2/me/outbound-records/13"
@@ -126,14 +125,13 @@ async def test_slow_upstream_is_a_timeout() -> None:
 
 
 async def test_requests_leave_room_for_the_poll() -> None:
-    """At most half of the account's connections serve requests; one more is told that it was not sent."""
+    """No more requests run at a time than `concurrency` says; one more is told that it was not sent."""
     gate = asyncio.Event()
     async with client_to(Scripted(gate=gate), request_timeout=3) as (client, upstream):
-        results = await asyncio.gather(
-            *(client.forward(PATH, {}) for _ in range(IN_FLIGHT + 1)), return_exceptions=True
-        )
-        assert upstream.methods.count("POST") == IN_FLIGHT
-    refused = [one for one in results if isinstance(one, UpstreamUnreachable)]
+        forwarder = AccountForwarder(client, "a", Limits(concurrency=32, forward_deadline=2))
+        verdicts = await asyncio.gather(*(forwarder.forward("AddRecord", 13, {}) for _ in range(33)))
+        assert upstream.methods.count("POST") == 32
+    refused = [one.error for one in verdicts if isinstance(one.error, UpstreamUnreachable)]
     assert [one.sent for one in refused] == [False]
 
 

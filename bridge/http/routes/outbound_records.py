@@ -98,13 +98,12 @@ def outbound_records(
     async def submit(http: Request, account: str | None, record_handle: int | None, forms: Forms) -> Response:
         check_headers(http.headers)
         request = read_request(await strict_json(http), forms, enabled, http.headers)
-        assert request.reference_id is not None
-        http.state.reference_id = request.reference_id  # problems name it too
-        preferences = parse_prefer(http.headers.getlist("Prefer"))
         submission = Submission(account, record_handle, request, http.state.caller.name, traceparent(http))
+        http.state.reference_id = submission.reference_id  # problems name it too
+        preferences = parse_prefer(http.headers.getlist("Prefer"))
         view = await (submitter.submit_async if preferences.respond_async else submitter.submit)(submission)
         if preferences.wait and view.pending:
-            view = await _wait(submitter, request.reference_id, preferences.wait, http)
+            view = await _wait(submitter, submission.reference_id, preferences.wait, http)
         return outcome(view, preferences)
 
     @router.post(

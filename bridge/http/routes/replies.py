@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from bridge.http.problems.problems import RETRY_UNREACHABLE, problem, rejection
-from bridge.operations import status_code
+from bridge.operations import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,6 +194,4 @@ def _rejected(view: OperationView) -> Response:
             headers={"Retry-After": str(RETRY_UNREACHABLE)},
             reference_id=view.reference_id,
         )
-    known = status_code(upstream.status_code)
-    detail = f"Web Services refuses: {known.meaning} (statusCode {upstream.status_code}). Remedy: {known.remedy}."
-    return rejection(detail, upstream.status_code, upstream.status_message, view.reference_id)
+    return rejection(refusal(upstream.status_code), upstream.status_code, upstream.status_message, view.reference_id)

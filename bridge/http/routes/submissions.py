@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from bridge.http.problems.problems import header_refused
-from bridge.operations import OUTBOUND_OPERATIONS, OutboundRecordRequest, referenced
+from bridge.operations import OUTBOUND_OPERATIONS, OutboundRecordRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,9 +30,7 @@ Forms: TypeAlias = "Mapping[str, type[OutboundRecordRequest]]"
 def read_request(
     body: Any, forms: Forms, enabled: Collection[str], headers: Mapping[str, str]
 ) -> OutboundRecordRequest:
-    """Check a body by the form of its operation, and give it its referenceId.
-
-    The referenceId is the body's, else the Idempotency-Key, else a new one.
+    """Check a body by the form of its operation. An Idempotency-Key becomes the referenceId of a body without one.
 
     Raises:
         RequestValidationError: it is no request, or none that is enabled.
@@ -45,7 +43,7 @@ def read_request(
         found = error.errors(include_url=False, include_input=False, include_context=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found], body=body) from None
     if key is None:
-        return referenced(request)
+        return request
     if request.reference_id not in {None, key}:
         detail = "It is not the body's referenceId; send one of the two, or the same."
         raise header_refused(IDEMPOTENCY_KEY, "idempotency-key-mismatch", detail, reference_id=request.reference_id)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.errors import UpstreamRejected, UpstreamTimeout
+from bridge.delivery import Backoff
+from bridge.errors import KafkaUnavailable, UpstreamRejected, UpstreamTimeout
 from bridge.events import Upstream, operation, rfc3339
 from bridge.observability import metrics, tracing
 from bridge.operations.view.state import event_of
@@ -41,12 +42,19 @@ class ForwardingTask:
     event: Operation
     """Its `requested` event."""
     traceparent: str | None
-    done: asyncio.Future[OperationView]
-    """The operation with Web Services' verdict, or the error that there is instead."""
+    persistent: bool
+    """Whether the forwarding goes on until its deadline: no caller waits for the verdict."""
     forwarder: AccountForwarder | None
-    """Where the run holds a place, for a caller; None without one."""
-    begun: bool = False
-    """Whether a task forwards the operation: that task then ends the run."""
+    """Where the task holds a place, for a caller; None without one."""
+    done: asyncio.Future[OperationView | Exception]
+    """The operation with Web Services' verdict, or the error that there is instead."""
+
+    async def verdict(self) -> OperationView:
+        """Return the operation with Web Services' verdict, or raise the error that there is instead."""
+        outcome = await asyncio.shield(self.done)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 class OperationForwarder:
@@ -78,7 +86,7 @@ class OperationForwarder:
         """By reference."""
 
     async def run(self) -> None:
-        """Own the tasks of all runs, for ever."""
+        """Own the forwarding tasks, for ever."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
@@ -90,55 +98,84 @@ class OperationForwarder:
         """The time, RFC 3339."""
         return rfc3339(self._clock())
 
-    @contextmanager
-    def announced(self, event: Operation, traceparent: str | None, *, take_place: bool) -> Iterator[ForwardingTask]:
-        """Note that the operation of a `requested` event is under way, so that no other caller begins it again.
-
-        The body calls `begin`. A body that ends without calling it gives up the task and its place in the forwarder.
-        Callers that wait for the task get the same error.
-
-        Args:
-            event: the `requested` event.
-            traceparent: the caller's trace context.
-            take_place: whether the run takes a place in its account's forwarder, for a caller.
+    async def forward(self, event: Operation, traceparent: str | None) -> OperationView:
+        """Forward the operation of a `requested` event for a caller who waits; return it with the verdict.
 
         Raises:
             Busy: the forwarder has no place left.
+            UpstreamError: Web Services says no, or gives no verdict.
         """
-        done: asyncio.Future[OperationView] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(_look_at)
+        with self._begun(event, traceparent, persistent=False, take_place=True) as task:
+            self._journal.note(self.record(event, traceparent))
+        return await task.verdict()
+
+    async def promise(self, event: Operation, traceparent: str | None) -> None:
+        """Return once the `requested` event is durable; the operation is forwarded then.
+
+        Raises:
+            Busy: the forwarder has no place left.
+            KafkaUnavailable: the event can't be made durable now; nothing is forwarded.
+        """
+        with self._begun(event, traceparent, persistent=True, take_place=True):
+            record = self.record(event, traceparent)
+            await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
+
+    async def keep_promise(self, event: Operation) -> OperationView | Exception:
+        """Forward what an earlier process has promised; return the verdict, or the error that there is instead.
+
+        It needs no place. The ledger says that the operation may be sent a second time before it is.
+        """
+        with self._begun(event, None, persistent=True, take_place=False) as task:
+            record = self.record(event)
+            backoff = Backoff()
+            while True:
+                try:
+                    await self._journal.append(record, otherwise=lambda: record)
+                except KafkaUnavailable:
+                    await asyncio.sleep(backoff.next_delay())
+                else:
+                    break
+        return await asyncio.shield(task.done)
+
+    @contextmanager
+    def _begun(
+        self, event: Operation, traceparent: str | None, *, persistent: bool, take_place: bool
+    ) -> Iterator[ForwardingTask]:
+        """Have no other caller begin the same operation while the body writes its event; then begin to forward it.
+
+        A body that fails gives the operation and its place up. Callers that wait for the task get the same error.
+        """
+        assert self._group is not None
         forwarder = self._forwarders[event.account] if take_place else None
         if forwarder is not None:
             forwarder.enter()
-        run = self.running[event.reference_id] = ForwardingTask(event, traceparent, done, forwarder)
-        failure: BaseException = RuntimeError("an announced operation was not begun")
+        done: asyncio.Future[OperationView | Exception] = asyncio.get_running_loop().create_future()
+        task = ForwardingTask(event, traceparent, persistent, forwarder, done)
+        self.running[event.reference_id] = task
         try:
-            yield run
+            yield task
+            self._view.apply(event)
+            self._view.forwarded[event.reference_id] = Forwarded(self._clock(), traceparent)
+            self._group.create_task(self._carry(task))  # an operation does not end because its caller goes away
         except BaseException as error:
-            failure = error
+            self._leave(task)
+            if isinstance(error, Exception):
+                done.set_result(error)
+            else:
+                done.cancel()
             raise
-        finally:
-            if not run.begun:
-                self._leave(run)
-                if isinstance(failure, Exception):
-                    done.set_exception(failure)
-                else:
-                    done.cancel()
 
-    def begin(self, run: ForwardingTask, *, persistent: bool) -> None:
-        """Forward, beside the caller: an operation does not end because its caller goes away."""
-        assert self._group is not None
-        reference = run.event.reference_id
-        self._view.apply(run.event)
-        self._view.forwarded[reference] = Forwarded(self._clock(), run.traceparent)
-        self._group.create_task(self._carry(run, persistent=persistent))
-        run.begun = True
+    def _leave(self, task: ForwardingTask) -> None:
+        """Give back all that a task holds."""
+        del self.running[task.event.reference_id]
+        if task.forwarder is not None:
+            task.forwarder.leave()
 
-    def _leave(self, run: ForwardingTask) -> None:
-        """Give back all that a run holds."""
-        del self.running[run.event.reference_id]
-        if run.forwarder is not None:
-            run.forwarder.leave()
+    def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
+        """Make the event that follows a request which is not promised; what is requested anew comes after it."""
+        event = msgspec.structs.replace(requested, status="rejected", at=self.now())
+        self._view.apply(event)
+        return self.record(event, traceparent)
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
         """Make the record of an event."""
@@ -155,35 +192,31 @@ class OperationForwarder:
         account = view.account if view.account in self._forwarders else OTHERS
         metrics.operations.labels(account, "timed-out").inc()
 
-    async def _carry(self, run: ForwardingTask, *, persistent: bool) -> None:
-        event = run.event
+    async def _carry(self, task: ForwardingTask) -> None:
+        event = task.event
         try:
-            forwarder = self._forwarders[event.account]
-            body = msgspec.json.decode(event.request)
-            verdict = await forwarder.forward(
+            verdict = await self._forwarders[event.account].forward(
                 event.operation,
                 event.record_handle,
-                body,
-                persistent=persistent,
-                traceparent=run.traceparent,
+                msgspec.json.decode(event.request),
+                persistent=task.persistent,
+                traceparent=task.traceparent,
                 acknowledged=partial(self._acknowledged, event.reference_id),
             )
             view = self._settle(event, verdict)
         except asyncio.CancelledError:
-            run.done.set_exception(
+            task.done.set_result(
                 UpstreamTimeout("The bridge stops before Web Services' verdict; it may have been done")
             )
             raise
         except Exception as error:
             log.exception("operation-failed", error=type(error).__name__)
-            run.done.set_exception(error)
+            task.done.set_result(error)
         else:
-            if verdict.error is not None and view.status != "acknowledged":
-                run.done.set_exception(verdict.error)
-            else:
-                run.done.set_result(view)
+            acknowledged = view.status == "acknowledged"
+            task.done.set_result(view if verdict.error is None or acknowledged else verdict.error)
         finally:
-            self._leave(run)
+            self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
         """Tell whether the operation is acknowledged. Wait where its acknowledgement is being committed."""
@@ -227,9 +260,3 @@ class OperationForwarder:
         if view.status != "acknowledged" and event.reference_id not in self._view.settling:
             self._journal.note(self.record(event))
         return self._view.apply(event) or view
-
-
-def _look_at(done: asyncio.Future[OperationView]) -> None:
-    """Nobody may be waiting for the verdict; asyncio would complain about an error that is not looked at."""
-    if not done.cancelled():
-        done.exception()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.delivery import Backoff
-from bridge.errors import BridgeError, KafkaUnavailable
+from bridge.errors import BridgeError
 from bridge.operations.view.state import event_of, seconds
 from bridge.webservices import outbound_request, repeatable
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from bridge.operations.correlation import Correlator
     from bridge.operations.forwarding.operation_forwarder import OperationForwarder
-    from bridge.operations.ledger.journal import Journal
     from bridge.operations.limits import Limits
     from bridge.operations.view.state import OperationView
     from bridge.operations.view.view import OperationsView
@@ -34,7 +32,6 @@ class Recovery:
         account: str,
         *,
         view: OperationsView,
-        journal: Journal,
         forwarder: OperationForwarder,
         correlator: Correlator,
         limits: Limits,
@@ -42,7 +39,6 @@ class Recovery:
     ) -> None:
         self._account = account
         self._view = view
-        self._journal = journal
         self._forwarder = forwarder
         self._correlator = correlator
         self._limits = limits
@@ -91,26 +87,13 @@ class Recovery:
             log.warning("operation-not-recovered", account=self._account, error="invalid-request")
             return
         event = event_of(view, "requested", self._forwarder.now(), attempt=view.attempt + 1)
-        with self._forwarder.announced(event, None, take_place=False) as run:
-            record = self._forwarder.record(event)
-            backoff = Backoff()
-            while True:  # the ledger says that it may be a second time, before it is one
-                try:
-                    await self._journal.append(record, otherwise=lambda: record)
-                except KafkaUnavailable:
-                    await asyncio.sleep(backoff.next_delay())
-                else:
-                    break
-            self._forwarder.begin(run, persistent=True)
-        await asyncio.wait([run.done])
-        failure = run.done.exception()
-        if failure is not None:
-            name = failure.code if isinstance(failure, BridgeError) else type(failure).__name__
+        outcome = await self._forwarder.keep_promise(event)
+        if isinstance(outcome, Exception):
+            name = outcome.code if isinstance(outcome, BridgeError) else type(outcome).__name__
             log.info("operation-not-recovered", account=self._account, error=name)
 
     def _too_old(self, view: OperationView) -> bool:
         return self._clock() - seconds(view.received_at) > self._limits.async_max_age
 
     def _promised(self, view: OperationView) -> bool:
-        known = view.trusted and view.status == "requested" and view.reference_id not in self._forwarder.running
-        return view.asynchronous and known
+        return view.promised and view.trusted and view.reference_id not in self._forwarder.running

@@ -19,8 +19,8 @@ import structlog
 
 from bridge.delivery import SALT_BYTES, Unsealable
 from bridge.events import DEAD_LETTERS, INT64_MAX, JSON, Operation, acknowledgement, operation, operation_record
-from bridge.operations.ledger.requests import readable
 from bridge.operations.ledger.signatures import Origin, Signatures
+from bridge.operations.requests import readable
 from bridge.operations.view.state import seconds
 from bridge.webservices import outbound_request
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import msgspec
 
 from bridge.events import rfc3339
-from bridge.operations.ledger.requests import record_name
+from bridge.operations.requests import record_name
 from bridge.operations.view.state import PENDING, OperationView, merge
 
 if TYPE_CHECKING:

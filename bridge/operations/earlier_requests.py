@@ -1,0 +1,127 @@
+"""Tells what became of an earlier request under the same referenceId, so that a request is forwarded once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bridge.errors import Conflict, UpstreamRejected, UpstreamTimeout
+from bridge.operations.requests import digest
+from bridge.operations.view.state import merge, seconds
+from bridge.webservices import repeatable, status_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.events import Operation
+    from bridge.operations.forwarding.operation_forwarder import ForwardingTask
+    from bridge.operations.view.state import OperationView
+    from bridge.operations.view.view import OperationsView
+
+
+class EarlierRequests:
+    """Compares requests with `view`, and with those that this process has `running`, by referenceId."""
+
+    def __init__(
+        self,
+        view: OperationsView,
+        running: Mapping[str, ForwardingTask],
+        *,
+        forward_deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._view = view
+        self._running = running
+        self._forward_deadline = forward_deadline
+        self._clock = clock
+
+    async def outcome(self, event: Operation) -> OperationView | None:
+        """Return what became of the same request, None where it is to be forwarded now.
+
+        A request that is under way, here or in another replica, is waited for, unless it is promised and `event` asks
+        for no more than a promise.
+
+        Raises:
+            Conflict: the referenceId belongs to another request.
+            UpstreamError: Web Services refused the same request, or gave no verdict on it.
+        """
+        known = self._view.trusted(event.reference_id)
+        if event.asynchronous and known is not None and known.promised and not self._abandoned(known):
+            _check_same(known, event)
+            return known
+        task = self._task(event)
+        if task is None:
+            known = await self._known(event)
+            if known is not None and not _may_follow(known):
+                return known if event.asynchronous and known.status != "requested" else _with_verdict(known)
+            task = self._task(event)
+        return None if task is None else await task.verdict()
+
+    def following(self, event: Operation) -> Operation:
+        """Count attempts on from an earlier request. A request that was accepted with 202 stays asynchronous."""
+        known = self._view.trusted(event.reference_id)
+        if known is None:
+            return event
+        asynchronous = event.asynchronous or (known.asynchronous and known.pending)
+        return msgspec.structs.replace(event, attempt=known.attempt + 1, asynchronous=asynchronous)
+
+    def _task(self, event: Operation) -> ForwardingTask | None:
+        task = self._running.get(event.reference_id)
+        if task is not None:
+            _check_same(merge(None, task.event), event)
+        return task
+
+    async def _known(self, event: Operation) -> OperationView | None:
+        """Return what is known of the request; where another replica has it under way, once that has a verdict."""
+        known = self._view.trusted(event.reference_id)
+        if known is None:
+            return None
+        _check_same(known, event)
+        began = seconds(known.times.requested or known.received_at)
+        try:
+            async with asyncio.timeout(max(0.0, began + self._forward_deadline - self._clock())):
+                while known is not None and known.status == "requested" and not self._abandoned(known):
+                    await self._view.changed(event.reference_id)
+                    known = self._view.trusted(event.reference_id)
+        except TimeoutError:
+            pass  # the replica that forwarded it is gone, or has no verdict
+        return self._view.trusted(event.reference_id)
+
+    def _abandoned(self, view: OperationView) -> bool:
+        """Whether this process forwarded it itself, and has ended that without a verdict."""
+        return view.reference_id in self._view.forwarded and view.reference_id not in self._running
+
+
+def _check_same(known: OperationView, event: Operation) -> None:
+    digest_ = digest(bytes(event.request))
+    if (known.account, known.record_handle, known.request_digest) != (event.account, event.record_handle, digest_):
+        raise Conflict("The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.")
+
+
+def _may_follow(view: OperationView) -> bool:
+    """Whether it may be requested anew: it was never delivered, or has no verdict and may be sent again."""
+    return view.undelivered or (view.status == "requested" and repeatable(view.operation))
+
+
+def _with_verdict(known: OperationView) -> OperationView:
+    """Return an operation that Web Services accepted.
+
+    Raises:
+        UpstreamRejected: Web Services refused the same request before.
+        UpstreamTimeout: it gave no verdict on the same request before.
+    """
+    upstream = known.upstream
+    if known.status == "rejected" and upstream is not None and upstream.status_code is not None:
+        meaning = status_code(upstream.status_code)
+        raise UpstreamRejected(
+            f"Web Services refused the same request before: {meaning.meaning} (statusCode {upstream.status_code}). "
+            f"Remedy: {meaning.remedy}, under a new referenceId.",
+            http_status=upstream.http_status or 0,
+            status_code=upstream.status_code,
+            status_message=upstream.status_message,
+        )
+    if upstream is None and known.status in {"requested", "timed-out"}:
+        raise UpstreamTimeout("Web Services gave no verdict on the same request before; it may have been done")
+    return known

@@ -1,1 +1,0 @@
-"""Ends the operations whose acknowledgement does not come."""
