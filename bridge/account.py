@@ -12,7 +12,7 @@ import structlog
 from bridge import tls
 from bridge.cometd import HttpSession, Options, State
 from bridge.delivery import KafkaPublisher
-from bridge.errors import Fenced, LoginNotKept, RelayEnded
+from bridge.errors import Fenced, LoginNotKept
 from bridge.events import session_hash
 from bridge.http import Missing, SessionView
 from bridge.observability import metrics
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LONG_HOLD: Final = 3.0
 """Seconds: a batch that waits for its commit for longer says that Kafka is away before any deadline does."""
-CLOSE_TIMEOUT: Final = 3.0
-"""Seconds that the end of a session may take on a planned stop."""
 NOT_KEPT: Final = "a login is forgotten at the next request; is the balancer sticky?"
 log = structlog.get_logger(__name__)
 
@@ -58,7 +56,6 @@ class AccountBridge:
         self.name = account.name
         self._settings = settings
         self._kafka = kafka
-        self._stopped = False
         metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
         concurrency = settings.operations.concurrency
         # As many again as operations may take: the poll, the login and the heartbeat always find one.
@@ -119,9 +116,9 @@ class AccountBridge:
                 group.create_task(self.watchdog.run(lambda: self._relay.session)),
             ]
             try:
-                await self._relay_until_stopped()
+                await self._relay.run()
                 if disconnect_on_exit:
-                    await self._close()
+                    await self._relay.close()
             except Fenced:
                 log.warning(
                     "fenced", account=self.name, effect="another bridge relays this account now; this one leaves"
@@ -136,39 +133,12 @@ class AccountBridge:
         if self._settings.web_services.start_voice_session:
             self._voice.due()
 
-    async def _relay_until_stopped(self) -> None:
-        """Run the relay, and take every end that nobody asked for as a bug, which must end the process.
-
-        A task group ignores a child that returns or was cancelled: without this the bridge would look alive without
-        its relay. A library cancels from inside by cancelling a future that the relay awaits.
-        """
-        task = asyncio.current_task()
-        try:
-            await self._relay.run()
-        except asyncio.CancelledError as error:
-            if task is None or task.cancelling():
-                raise
-            raise RelayEnded(f"the relay of account {self.name} was cancelled from inside; this is a bug") from error
-        if not self._stopped:
-            raise RelayEnded(f"the relay of account {self.name} ended without a stop; this is a bug")
-
-    async def _close(self) -> None:
-        closing = asyncio.timeout(CLOSE_TIMEOUT)
-        try:
-            async with closing:
-                await self._relay.close()
-        except TimeoutError:
-            if not closing.expired():
-                raise
-            log.warning("close-timed-out", account=self.name)
-
     def correlate(self, correlator: Correlator) -> None:
         """Have the relay ask `correlator` in each turn; to be called before `run`."""
         self._relay.correlator = correlator
 
     def stop(self) -> None:
         """Let `run` return when the turn under way is committed."""
-        self._stopped = True
         self._relay.stop()
 
     # -- what can be said ---------------------------------------------------------------------------------------------

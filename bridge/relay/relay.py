@@ -22,6 +22,7 @@ import structlog
 
 from bridge.cometd import Batch, CometdSession, Event, Resume
 from bridge.delivery import EMPTY_POSITION, revise_nothing
+from bridge.errors import RelayEnded
 from bridge.events import JSON
 from bridge.observability import metrics
 from bridge.relay.in_flight_guard import InFlightGuard
@@ -44,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 CHUNK: Final = 2000
 """Events of one transaction: from 1,000 on one costs little more than its events, and a reply may have 200,000."""
+CLOSE_TIMEOUT: Final = 3.0
+"""Seconds that the end of a session may take on a planned stop."""
 REFRESH: Final = 5.0
 """Seconds after which an empty reply, too, is noted in Kafka: a gap's `from` is true to within that."""
 
@@ -135,7 +138,23 @@ class Relay:
 
         Raises:
             Fenced: another bridge relays this account now.
+            RelayEnded: the loop ended although nobody asked for that. This is a bug, which must end the process: a task
+                group ignores a child that returns or was cancelled, so the bridge would look alive without its relay.
         """
+        task = asyncio.current_task()
+        try:
+            await self._relay()
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling():
+                raise
+            # A library cancels from inside by cancelling a future that the relay awaits.
+            raise RelayEnded(
+                f"the relay of account {self._account} was cancelled from inside; this is a bug"
+            ) from error
+        if not self._stopping:
+            raise RelayEnded(f"the relay of account {self._account} ended without a stop; this is a bug")
+
+    async def _relay(self) -> None:
         if self._stopping:
             return
         self._starting = asyncio.timeout(None)
@@ -178,11 +197,19 @@ class Relay:
             self._starting.reschedule(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
-        """End the CometD session for good, after `run`: for when no successor is to come."""
-        if self.session is not None and self._position.client_id:
-            await self.session.end()
-            self._changes.closed(self._position.client_id, "disconnect-on-exit")
-            await self._publisher.publish(self._changes.records, EMPTY_POSITION)
+        """End the CometD session for good, after `run`, within `CLOSE_TIMEOUT`: for when no successor is to come."""
+        if self.session is None or not self._position.client_id:
+            return
+        closing = asyncio.timeout(CLOSE_TIMEOUT)
+        try:
+            async with closing:
+                await self.session.end()
+                self._changes.closed(self._position.client_id, "disconnect-on-exit")
+                await self._publisher.publish(self._changes.records, EMPTY_POSITION)
+        except TimeoutError:
+            if not closing.expired():
+                raise
+            log.warning("close-timed-out", account=self._account)
 
     @property
     def weakness(self) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from bridge.account import AccountBridge
-from bridge.cometd import HttpSession
+from bridge.cometd import HttpSession, Opening, SessionStatus
 from bridge.cometd.advice import Advice
 from bridge.cometd.polling import Polling
 from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
@@ -23,6 +23,7 @@ from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bridge.cometd import Sink
     from bridge.delivery import Position
 
 UNEXPECTED = [TimeoutError(), TimeoutError("the disk"), OSError("the disk"), KeyError("x"), AssertionError()]
@@ -88,43 +89,56 @@ async def test_a_poll_that_fails_is_not_a_poll_cut_short(error: Exception) -> No
 
 
 class Ending:
-    """A relay that ends as `end` does."""
+    """A CometD session that is open, and ends as `run` does; `end` is what a planned stop without a successor asks."""
 
-    def __init__(self, end: Callable[[], Awaitable[object]]) -> None:
-        self.session = None
-        self.weakness = None
-        self._end = end
-        self._close: Callable[[], Awaitable[object]] = end
+    def __init__(
+        self, run: Callable[[], Awaitable[object]], end: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        self.status = SessionStatus()
+        self.running = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self._run = run
+        self.end = end
+
+    def __call__(self, _: object, __: object, ___: object, sink: Sink, *, resume: object) -> Ending:
+        assert resume is None
+        self._sink = sink
+        return self
 
     async def run(self) -> None:
-        await self._end()
-
-    async def close(self) -> None:
-        await self._close()
+        await self._sink.opened(Opening("c", resumed=False, ack_extension=True, reason="start"))
+        self.running.set()
+        await self._run()
 
     def stop(self) -> None:
-        pass
+        self.stopped.set()
 
 
-def account_with(relay: object) -> AccountBridge:
-    settings = Settings.model_validate(
-        {
-            "web_services": {"url": "http://127.0.0.1:9", "username": "agent", "password": "secret"},
-            "kafka": {"bootstrap_servers": "127.0.0.1:9"},
-        }
-    )
-    [account] = settings.accounts
-    bridge = AccountBridge(
-        settings,
-        account,
-        KafkaProbe(settings.kafka, [account.name]),
-        JSON,
-        None,
-        keys=AccountKeys(account.name, account.password),
-        unsigned=UnsignedEvents(age=60),
-    )
-    bridge._relay = relay  # type: ignore[assignment]
-    return bridge
+@pytest.fixture
+def account_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], AccountBridge]:
+    """Makes an account whose relay has that CometD session, and Kafka in memory."""
+
+    def account_with(session: Ending) -> AccountBridge:
+        monkeypatch.setattr("bridge.relay.relay.CometdSession", session)
+        monkeypatch.setattr("bridge.account.KafkaPublisher", lambda *_: MemoryPublisher(MemoryKafka(), ACCOUNT))
+        settings = Settings.model_validate(
+            {
+                "web_services": {"url": "http://127.0.0.1:9", "username": "agent", "password": "secret"},
+                "kafka": {"bootstrap_servers": "127.0.0.1:9"},
+            }
+        )
+        [account] = settings.accounts
+        return AccountBridge(
+            settings,
+            account,
+            KafkaProbe(settings.kafka, [account.name]),
+            JSON,
+            None,
+            keys=AccountKeys(account.name, account.password),
+            unsigned=UnsignedEvents(age=60),
+        )
+
+    return account_with
 
 
 def raises(error: BaseException) -> Callable[[], Awaitable[object]]:
@@ -144,8 +158,11 @@ async def awaits_a_future_that_a_library_cancels() -> None:
     await future
 
 
+AccountWith: TypeAlias = "Callable[[Ending], AccountBridge]"
+
+
 @pytest.mark.parametrize("error", UNEXPECTED, ids=repr)
-async def test_an_unexpected_error_ends_the_account(error: Exception) -> None:
+async def test_an_unexpected_error_ends_the_account(error: Exception, account_with: AccountWith) -> None:
     """Any unexpected error of the relay comes out of the account's `run`, and so ends the process."""
     with pytest.raises(ExceptionGroup) as caught:
         await account_with(Ending(raises(error))).run(disconnect_on_exit=True)
@@ -153,31 +170,47 @@ async def test_an_unexpected_error_ends_the_account(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("end", [returns, awaits_a_future_that_a_library_cancels])
-async def test_a_quiet_end_is_a_bug(end: Callable[[], Awaitable[object]]) -> None:
+async def test_a_quiet_end_is_a_bug(end: Callable[[], Awaitable[object]], account_with: AccountWith) -> None:
     """A relay that returns by itself, or is cancelled from inside, ends the process instead of going missing."""
     with pytest.raises(ExceptionGroup) as caught:
         await account_with(Ending(end)).run(disconnect_on_exit=False)
     assert [type(error) for error in caught.value.exceptions] == [RelayEnded]
 
 
-async def test_ends_that_were_asked_for() -> None:
-    """A stop, a successor and a cancellation from outside are no bugs."""
-    stopped = account_with(Ending(returns))
-    stopped.stop()
-    await stopped.run(disconnect_on_exit=False)
+async def test_ends_that_were_asked_for(account_with: AccountWith) -> None:
+    """A stop, before the start too, a successor and a cancellation from outside are no bugs."""
+    never_began = account_with(Ending(returns))
+    never_began.stop()
+    await never_began.run(disconnect_on_exit=False)
+    await stop_while_running(Ending(returns), account_with, disconnect_on_exit=False)
     await account_with(Ending(raises(Fenced("a successor")))).run(disconnect_on_exit=False)
-    cancelled = asyncio.create_task(account_with(Ending(asyncio.Event().wait)).run(disconnect_on_exit=False))
-    await asyncio.sleep(0)
+    session = Ending(asyncio.Event().wait)
+    cancelled = asyncio.create_task(account_with(session).run(disconnect_on_exit=False))
+    await session.running.wait()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
 
 
-async def test_a_close_that_fails_is_no_time_out() -> None:
-    """A TimeoutError from inside the close is an error; only the close's own deadline is passed over with a warning."""
-    relay = Ending(returns)
-    relay._close = raises(TimeoutError("from inside"))
-    account = account_with(relay)
+async def stop_while_running(session: Ending, account_with: AccountWith, *, disconnect_on_exit: bool) -> None:
+    session._run = session.stopped.wait
+    account = account_with(session)
+    run = asyncio.create_task(account.run(disconnect_on_exit=disconnect_on_exit))
+    await session.running.wait()
     account.stop()
+    await run
+
+
+async def test_a_close_that_fails_is_no_time_out(account_with: AccountWith) -> None:
+    """A TimeoutError from inside the close is an error; only the close's own deadline is passed over with a warning."""
+    session = Ending(returns, end=raises(TimeoutError("from inside")))
     with pytest.raises(ExceptionGroup):
-        await account.run(disconnect_on_exit=True)
+        await stop_while_running(session, account_with, disconnect_on_exit=True)
+
+
+async def test_a_close_that_hangs_is_given_up(account_with: AccountWith, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that can't be ended does not hold up a planned stop."""
+    monkeypatch.setattr("bridge.relay.relay.CLOSE_TIMEOUT", 0.05)
+    session = Ending(returns, end=asyncio.Event().wait)
+    async with asyncio.timeout(5):
+        await stop_while_running(session, account_with, disconnect_on_exit=True)
