@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     FilePath,
     SecretStr,
     ValidationError,
+    model_validator,
 )
-from pydantic import model_validator as validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from bridge.errors import SettingsError
 from bridge.settings import rules, sources
+from bridge.settings.section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-
-
-class Section(BaseModel):
-    """A group of settings. Unknown names are faults: a misspelt setting must not be silently without effect."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
-    )
 
 
 class Account(Section):
@@ -88,10 +80,7 @@ class WebServices(Section):
     proxy_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Its password there."""
 
-    @validator(mode="after")
-    def _way_is_whole(self) -> Self:
-        _refuse(type(self).__name__, rules.connection_faults(dict(self)))
-        return self
+    across = staticmethod(rules.connection_faults)
 
 
 class Delivery(StrEnum):
@@ -125,10 +114,7 @@ class Registry(Section):
     request_timeout: Seconds = 10
     """Deadline of each exchange with the registry, in seconds."""
 
-    @validator(mode="after")
-    def _proof_is_whole(self) -> Self:
-        _refuse(type(self).__name__, rules.registry_faults(dict(self)))
-        return self
+    across = staticmethod(rules.registry_faults)
 
 
 class Kafka(Section):
@@ -172,10 +158,7 @@ class Kafka(Section):
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Passphrase of the client certificate's private key."""
 
-    @validator(mode="after")
-    def _parts_fit(self) -> Self:
-        _refuse(type(self).__name__, rules.kafka_faults(dict(self) | {"registry": dict(self.registry)}))
-        return self
+    across = staticmethod(rules.kafka_faults)
 
 
 class Authentication(Section):
@@ -196,10 +179,7 @@ class Authentication(Section):
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(rules.some)] = ("RS256", "ES256")
     """Asymmetric ones only: a public key must never do as a shared secret."""
 
-    @validator(mode="after")
-    def _method_is_whole(self) -> Self:
-        _refuse(type(self).__name__, rules.authentication_faults(dict(self)))
-        return self
+    across = staticmethod(rules.authentication_faults)
 
 
 class Http(Section):
@@ -220,10 +200,7 @@ class Http(Section):
     allow_unauthenticated: bool = False
     """Whether callers from other machines need not prove who they are."""
 
-    @validator(mode="after")
-    def _strangers_prove_who_they_are(self) -> Self:
-        _refuse(type(self).__name__, rules.http_faults(dict(self) | {"authentication": dict(self.authentication)}))
-        return self
+    across = staticmethod(rules.http_faults)
 
 
 class Operations(Section):
@@ -259,10 +236,7 @@ class Privacy(Section):
     secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """The key of the HMAC: with it the number behind a hash can be found. Changing the secret changes every hash."""
 
-    @validator(mode="after")
-    def _hmac_has_its_secret(self) -> Self:
-        _refuse(type(self).__name__, rules.privacy_faults(dict(self)))
-        return self
+    across = staticmethod(rules.privacy_faults)
 
 
 class Log(Section):
@@ -300,10 +274,11 @@ class Settings(Section):
     state_dir: Path | None = None
     """Directory for events of servers without the ack extension that are not in Kafka yet; made where it is missing."""
 
-    @validator(mode="after")
-    def _accounts_are_whole(self) -> Self:
+    across = staticmethod(rules.account_faults)
+
+    @model_validator(mode="after")
+    def _one_account_is_a_list_too(self) -> Self:
         one = self.web_services
-        _refuse(type(self).__name__, rules.account_faults(dict(one), self.accounts))
         if one.username is not None and one.password is not None:
             account = Account(name=one.username, username=one.username, password=one.password)
             object.__setattr__(self, "accounts", (account,))
@@ -316,22 +291,25 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     Raises:
         SettingsError: with one line a fault, naming the variable, or the file and its key.
     """
-    variables = sources.read_environment(Settings, environment)
-    file = sources.Source(sources.dotted) if config is None else sources.read_file(Settings, config)
-    values = sources.merge(file.values, variables.values)
-    values = {"web_services": {}, "kafka": {}} | values  # so that each missing variable is named, not its section
-    found: list[rules.Finding] = []
+    variables, faults = sources.read_environment(Settings, environment)
+    file: dict[str, Any] = {}
+    if config is not None:
+        try:
+            file = sources.read_file(config)
+        except ValueError as error:  # what the file would have held is no fault of its own
+            raise SettingsError([*faults, f"{config}: {error}"]) from None
+    # Both sections are there, so that each missing variable is named, not its section.
+    values = sources.merge({"web_services": {}, "kafka": {}}, sources.merge(file, variables))
     settings = None
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        found = [(item["loc"], _text(item["type"], item["msg"])) for item in error.errors(include_input=False)]
-        found += _faults_across(values)
-    faults = variables.faults + file.faults
-    for location, text in found:
-        if sources.at(values, location) is not sources.BROKEN:
-            source = file if file.has(location) and not variables.has(location) else variables
-            faults.append(f"{source.name_of(location)}: {text}")
+        for line in error.errors(include_input=False):
+            location = line["loc"]
+            place = sources.outside_lists(location)
+            in_file = sources.at(file, place) is not None and isinstance(sources.at(variables, place), dict | None)
+            name = f"{config}: {sources.dotted(location)}" if in_file else sources.variable(location)
+            faults.append(f"{name}: {line['msg']}")
     if settings is None or faults:
         raise SettingsError(list(dict.fromkeys(faults)))
     return settings
@@ -355,46 +333,3 @@ def _masked(value: Any) -> Any:
         items = [_masked(item) for item in value]
         return items if isinstance(value, tuple) else sorted(items)
     return value
-
-
-def _faults_across(values: Mapping[str, Any]) -> list[rules.Finding]:
-    """Apply the rules across fields to what was read: pydantic comes to them only once every field is right."""
-    faults: list[rules.Finding] = []
-    accounts = values.get("accounts")
-    if isinstance(one := values["web_services"], Mapping) and accounts is not sources.BROKEN:
-        faults += rules.account_faults(one, accounts)
-    if isinstance(one, Mapping):
-        faults += [(("web_services", *location), text) for location, text in rules.connection_faults(one)]
-    if isinstance(kafka := values["kafka"], Mapping):
-        faults += [(("kafka", *location), text) for location, text in rules.kafka_faults(kafka)]
-        if isinstance(registry := kafka.get("registry"), Mapping):
-            faults += [(("kafka", "registry", *location), text) for location, text in rules.registry_faults(registry)]
-    if isinstance(privacy := values.get("privacy"), Mapping):
-        faults += [(("privacy", *location), text) for location, text in rules.privacy_faults(privacy)]
-    if isinstance(http := values.get("http"), Mapping):
-        faults += [(("http", *location), text) for location, text in rules.http_faults(http)]
-        if isinstance(callers := http.get("authentication"), Mapping):
-            place = ("http", "authentication")
-            faults += [((*place, *location), text) for location, text in rules.authentication_faults(callers)]
-    return faults
-
-
-def _refuse(title: str, faults: Iterable[rules.Finding]) -> None:
-    lines = [
-        InitErrorDetails(type=PydanticCustomError("across_fields", "{text}", {"text": text}), loc=location, input=None)
-        for location, text in faults
-    ]
-    if lines:
-        raise ValidationError.from_exception_data(title, lines, hide_input=True)
-
-
-def _text(kind: str, message: str) -> str:
-    """Turn a validation message into what follows the name of a setting. Messages don't quote values."""
-    if kind == "missing":
-        return "is required"
-    if kind == "model_type":
-        return "should be a table of settings"
-    if kind in {"too_short", "string_too_short"}:
-        return "is empty"
-    text = message.removeprefix("Value error, ")
-    return re.sub(r"^(Input|String|Value|URL|Path) (?=[a-z])", "", text)

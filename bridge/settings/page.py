@@ -10,10 +10,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from bridge import settings
-from bridge.settings.sources import FILE_SUFFIX, dotted, variable
+from bridge.settings.sources import FILE_SUFFIX, dotted, is_secret, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -116,7 +116,7 @@ def _rows(location: Location, section: type[BaseModel], *, is_list: bool) -> Ite
     for name, field in section.model_fields.items():
         if _section(field.annotation) is not None:
             continue
-        names = [name, f"{name}{FILE_SUFFIX}"] if _is_secret(field.annotation) else [name]
+        names = [name, f"{name}{FILE_SUFFIX}"] if is_secret(field.annotation) else [name]
         variables = [] if is_list else [f"`{variable((*location, one))}`" for one in names]
         setting = "<br>".join([*variables, " or ".join(f"`{one}`" for one in names)])
         meaning = " ".join(part for part in (meanings[name], _value(field)) if part)
@@ -181,10 +181,6 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is tuple
-
-
-def _is_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or SecretStr in get_args(annotation)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Rules for settings: of one value (they return it as it is used, or raise ValueError), and across several.
 
-The rules across take what was read, of any type, for pydantic comes to them only once every value is right.
+The rules across several take plain values: what was read, of any type, while a field is wrong; else the right values.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bridge.settings import sources
 
 Finding = tuple[sources.Location, str]
 """A place, and what is wrong there."""
+Values = Mapping[str, Any]
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -107,9 +108,12 @@ def basic_user(username: str) -> str:
     return username
 
 
-def account_faults(one: Mapping[str, Any], accounts: Any) -> Iterable[Finding]:
-    """What is wrong with the accounts, those of the list or the only one; places from the root."""
-    given = [name for name in ("username", "password") if one.get(name) is not None]
+def account_faults(settings: Values) -> Iterable[Finding]:
+    """What is wrong with the accounts: those of the list, or the only one."""
+    one, accounts = settings.get("web_services"), settings.get("accounts")
+    if not isinstance(one, Mapping) or isinstance(accounts, sources.Unreadable):
+        return  # said already
+    given = [name for name in ("username", "password") if one.get(name, one.get(f"{name}_file")) is not None]
     if accounts:
         yield from ((("web_services", name), "is set beside accounts; keep one of them") for name in given)
         yield from _repeated(accounts)
@@ -128,13 +132,13 @@ def _repeated(accounts: Any) -> Iterable[Finding]:
     for name in ("name", "username"):
         seen = set()
         for index, account in enumerate(accounts):
-            value = account.get(name) if isinstance(account, Mapping) else getattr(account, name, None)
+            value = account.get(name) if isinstance(account, Mapping) else None
             if isinstance(value, str) and value in seen:
                 yield ("accounts", index, name), f"is the {name} of another account too"
             seen.add(value if isinstance(value, str) else None)
 
 
-def connection_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
+def connection_faults(site: Values) -> Iterable[Finding]:
     """What is wrong with TLS and proxy on the way to Web Services."""
     if str(site.get("url")).startswith("https"):
         yield from _tls_faults(site, ("ca_file", "client_cert_file", "client_key_file", "client_key_password"))
@@ -143,7 +147,7 @@ def connection_faults(site: Mapping[str, Any]) -> Iterable[Finding]:
         yield ("proxy",), "goes without a login, or with proxy_username and proxy_password; neither of them goes alone"
 
 
-def kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+def kafka_faults(kafka: Values) -> Iterable[Finding]:
     """What is wrong between the settings of Kafka."""
     yield from _sasl_faults(kafka)
     if str(kafka.get("security_protocol")).endswith("SSL"):
@@ -153,7 +157,7 @@ def kafka_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
         yield ("registry", "url"), f"is required with {form}"
 
 
-def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) -> Iterable[Finding]:
+def _tls_faults(section: Values, names: tuple[str, str, str, str]) -> Iterable[Finding]:
     """Try the files: a certificate without its key should stop the start, not the first connection."""
     *files, password = (section.get(name) for name in names)
     if files[1] is None and files[2] is not None:
@@ -171,7 +175,7 @@ def _tls_faults(section: Mapping[str, Any], names: tuple[str, str, str, str]) ->
         yield (names[0] if error.authorities else names[1],), str(error)
 
 
-def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
+def _sasl_faults(kafka: Values) -> Iterable[Finding]:
     protocol = str(kafka.get("security_protocol"))
     if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
         for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
@@ -179,7 +183,7 @@ def _sasl_faults(kafka: Mapping[str, Any]) -> Iterable[Finding]:
                 yield (name,), f"is required with {protocol}"
 
 
-def registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
+def registry_faults(registry: Values) -> Iterable[Finding]:
     """What is wrong between the settings of the registry."""
     for one, other in (("username", "password"), ("password", "username")):
         if registry.get(one) is not None and registry.get(other) is None:
@@ -188,20 +192,20 @@ def registry_faults(registry: Mapping[str, Any]) -> Iterable[Finding]:
         yield from _tls_faults(registry, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
 
 
-def privacy_faults(privacy: Mapping[str, Any]) -> Iterable[Finding]:
+def privacy_faults(privacy: Values) -> Iterable[Finding]:
     """What is wrong between the settings of privacy."""
     if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
         yield ("secret",), "is required with hmac"
 
 
-def authentication_faults(callers: Mapping[str, Any]) -> Iterable[Finding]:
+def authentication_faults(callers: Values) -> Iterable[Finding]:
     """What is wrong between the settings of callers' authentication."""
     method = callers.get("method")
     needed = {"tokens": ("tokens_file",), "jwt": ("jwks_url", "issuer", "audience")}.get(str(method), ())
     yield from (((name,), f"is required with {method}") for name in needed if callers.get(name) is None)
 
 
-def http_faults(http: Mapping[str, Any]) -> Iterable[Finding]:
+def http_faults(http: Values) -> Iterable[Finding]:
     """What is wrong between the settings of the REST side."""
     host, callers = http.get("host"), http.get("authentication") or {}
     known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"

@@ -1,6 +1,6 @@
-"""Where settings come from: the environment and a TOML file, each read into a tree that can name its places.
+"""Where settings come from: the environment and a TOML file, each read into a tree like the settings themselves.
 
-Every fault is found before the start stops, and no fault quotes a value: a secret may stand where it does not belong.
+Not pydantic-settings: its sources stop at the first fault and don't know `*_FILE` (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -9,235 +9,185 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PREFIX = "BRIDGE_"
 FILE_SUFFIX = "_file"
+NOT_SETTINGS = frozenset({f"{PREFIX}REQUIRE_REAL"})
+"""Variables of the tests."""
 Location = tuple[str | int, ...]
 
-_NOT_OURS = frozenset({f"{PREFIX}REQUIRE_REAL"})
 # Kubernetes gives every container of a namespace these for a Service whose name starts with "bridge".
 _SERVICE_LINK = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _SERVICE_LINK_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
-class Broken:
-    """Stands for a value that could not be read: its fault is already told, so what follows from it is not."""
-
-
-BROKEN = Broken()
-
-
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What one source says, as a tree like the settings themselves; `name` says how a place is called there."""
+class Unreadable:
+    """Stands in a tree for a value that can't be read; `fault` says why. Validation refuses it, whatever its field."""
 
-    name: Callable[[Location], str]
-    values: dict[str, Any] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-    secret_files: set[Location] = field(default_factory=set)
-    """Secrets that were read from the file which `<name>_file` names."""
-
-    def has(self, location: Location) -> bool:
-        """Tell whether the value, or the list that it is an item of, comes from here."""
-        return at(self.values, _outside_lists(location)) is not None
-
-    def name_of(self, location: Location) -> str:
-        """Name the place, or the `*_file` setting whose file its secret was read from."""
-        if location in self.secret_files:
-            return self.name((*location[:-1], f"{location[-1]}{FILE_SUFFIX}"))
-        return self.name(location)
+    fault: str
 
 
-def at(values: Mapping[str, Any], location: Location) -> Any:
-    """Return the value at the place; None where there is none; `BROKEN` where it lies in what could not be read."""
-    value: Any = values
+def at(values: Any, location: Location) -> Any:
+    """Return the value at the location, or None where there is none."""
     for part in location:
-        if isinstance(value, Mapping):
-            value = value.get(str(part))
-        elif isinstance(value, list) and isinstance(part, int):
-            value = value[part] if part < len(value) else None
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            values = values[part]
         else:
-            return value if value is BROKEN else None
-    return value
+            return None
+    return values
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree over another; a list replaces a list as a whole, and what is broken stays so."""
-    merged = dict(under)
+    """Lay one tree over another. A list replaces a whole list, and a secret replaces the file of the same secret."""
+    twins = {key.removesuffix(FILE_SUFFIX) if key.endswith(FILE_SUFFIX) else key + FILE_SUFFIX for key in over}
+    merged = {key: value for key, value in under.items() if key not in twins}
     for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[key] = merge(below, value)
-        elif below is not BROKEN:
+        below = merged.get(key, {})
+        if not isinstance(value, dict):
             merged[key] = value
+        elif isinstance(below, dict):
+            merged[key] = merge(below, value)
+        # Else the lower tree has something else where a section belongs. It stays, so that validation reports it.
     return merged
 
 
 def variable(location: Location) -> str:
     """Name a setting's environment variable (`BRIDGE_KAFKA__FORMAT`), and the place inside its JSON (`[1].name`)."""
-    outside = _outside_lists(location)
-    name = PREFIX + "__".join(str(part).upper() for part in outside)
-    return name + dotted(location[len(outside) :], after_list=True)
+    outside = outside_lists(location)
+    path = dotted(location[len(outside) :])
+    return PREFIX + "__".join(str(part).upper() for part in outside) + path
 
 
-def dotted(location: Location, *, after_list: bool = False) -> str:
+def dotted(location: Location) -> str:
     """Name a place as TOML and JSON do: `accounts[1].password`."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return path if after_list else path.removeprefix(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
 
 
-def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> Source:
-    """Read `BRIDGE_*`. Sections and lists may be given as JSON. An empty variable counts as not set."""
-    source = Source(variable)
-    known = _variables(model)
-    found = [name for name, value in environment.items() if name.startswith(PREFIX) and _is_ours(name, value)]
-    # A section's own JSON comes first, so that the variables of its single settings win.
-    for name in sorted(found, key=lambda name: (name.count("__"), name)):
-        if name not in known:
-            source.faults.append(f"{name}: unknown setting{_did_you_mean(name, known)}")
-        elif environment[name]:
-            location, expected = known[name]
-            _put(source.values, location, _decode(source, name, environment[name], expected))
-    _check(source, model, source.values, ())
-    return source
-
-
-def read_file(model: type[BaseModel], path: Path) -> Source:
-    """Read the TOML file."""
-    source = Source(lambda location: f"{path}: {dotted(location)}" if location else str(path))
-    try:
-        source.values.update(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        source.faults.append(f"{path}: can't be read: {error.strerror}")
-    except UnicodeDecodeError:
-        source.faults.append(f"{path}: is not UTF-8")
-    except (ValueError, RecursionError) as error:
-        # The parser's text may quote the file; only the place is taken from it.
-        place = re.search(r"\(at [^()]*\)\Z", str(error))
-        source.faults.append(f"{path}: is not TOML {place[0] if place else ''}".rstrip())
-    if source.faults:
-        source.values.update(dict.fromkeys(model.model_fields, BROKEN))
-    _check(source, model, source.values, ())
-    return source
-
-
-def _outside_lists(location: Location) -> Location:
+def outside_lists(location: Location) -> Location:
+    """Return the location, or that of the outermost list that it lies in."""
     inside = next((place for place, part in enumerate(location) if isinstance(part, int)), len(location))
     return location[:inside]
 
 
+def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Read `BRIDGE_*`: the tree, and a fault for each unknown variable.
+
+    Sections and lists may be given as JSON. An empty variable counts as not set.
+    """
+    values: dict[str, Any] = {}
+    faults = []
+    known = variables(model)
+    found = [name for name, value in environment.items() if name.startswith(PREFIX) and _is_ours(name, value)]
+    # A section's own JSON comes first, so that the variables of its single settings win.
+    for name in sorted(found, key=lambda name: (name.count("__"), name)):
+        if name not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
+            faults.append(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
+        elif environment[name]:
+            location, expected = known[name]
+            _put(values, location, _decode(environment[name], expected))
+    return values, faults
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read the TOML file.
+
+    Raises:
+        ValueError: the file can't be read; the text never quotes the file.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        # The parser's text may quote the file; only the place is taken from it.
+        place = re.search(r"\(at [^()]*\)\Z", str(error))
+        raise ValueError(f"is not TOML {place[0] if place else ''}".rstrip()) from None
+
+
+def variables(model: type[BaseModel], under: Location = ()) -> dict[str, tuple[Location, type | None]]:
+    """Name each variable, with its setting's location and the type that its JSON must have (None: plain text)."""
+    found: dict[str, tuple[Location, type | None]] = {}
+    for name, field in model.model_fields.items():
+        location = (*under, name)
+        inner = section(field.annotation)
+        is_list = get_origin(field.annotation) in (tuple, frozenset)
+        found[variable(location)] = (location, dict if inner else list if is_list else None)
+        if inner:
+            found.update(variables(inner, location))
+        if is_secret(field.annotation):
+            file = (*under, f"{name}{FILE_SUFFIX}")
+            found[variable(file)] = (file, None)
+    return found
+
+
+def section(annotation: Any) -> type[BaseModel] | None:
+    """Return the model, where the setting is a section."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def is_secret(annotation: Any) -> bool:
+    """Tell whether the setting is a secret, which may lie in a file."""
+    return annotation is SecretStr or SecretStr in get_args(annotation)
+
+
+def read_secrets(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Put each secret that lies in a file into its section's values; return them, and the names of these secrets."""
+    names = [name for name, field in model.model_fields.items() if is_secret(field.annotation)]
+    given = [name for name in names if f"{name}{FILE_SUFFIX}" in values]
+    read = {name: _read_secret(name, values) for name in given}
+    paths = {f"{name}{FILE_SUFFIX}" for name in given}
+    return {name: value for name, value in values.items() if name not in paths} | read, given
+
+
 def _is_ours(name: str, value: str) -> bool:
-    if name in _NOT_OURS or _SERVICE_LINK.fullmatch(name):
+    if name in NOT_SETTINGS or _SERVICE_LINK.fullmatch(name):
         return False
     return not (name.endswith("_PORT") and _SERVICE_LINK_PORT.match(value))
 
 
-def _variables(model: type[BaseModel], under: Location = ()) -> dict[str, tuple[Location, type | None]]:
-    """Each variable with its setting's place, and the type that its JSON must have (None: plain text)."""
-    variables: dict[str, tuple[Location, type | None]] = {}
-    for name, described in model.model_fields.items():
-        location = (*under, name)
-        section = _section(described.annotation)
-        is_list = get_origin(described.annotation) in (tuple, frozenset)
-        variables[variable(location)] = (location, dict if section else list if is_list else None)
-        if section:
-            variables.update(_variables(section, location))
-        if _is_secret(described.annotation):
-            file = (*under, f"{name}{FILE_SUFFIX}")
-            variables[variable(file)] = (file, None)
-    return variables
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _is_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or SecretStr in get_args(annotation)
-
-
-def _decode(source: Source, name: str, text: str, expected: type | None) -> Any:
+def _decode(text: str, expected: type | None) -> Any:
     if expected is None:
         return text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        source.faults.append(f"{name}: is not JSON")
-        return BROKEN
-    if not isinstance(value, expected):
-        source.faults.append(f"{name}: is not a JSON {'object' if expected is dict else 'array'}")
-        return BROKEN
-    return value
+        return Unreadable("is not JSON")
+    if isinstance(value, expected):
+        return value
+    return Unreadable(f"is not a JSON {'object' if expected is dict else 'array'}")
 
 
 def _put(values: dict[str, Any], location: Location, value: Any) -> None:
+    section: Any = values
     for part in location[:-1]:
-        below = values.setdefault(str(part), {})
-        if below is BROKEN:
-            return
-        values = below
-    values[str(location[-1])] = value
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            return  # the section's own JSON is wrong, and validation reports that
+    section[location[-1]] = value
 
 
-def _check(source: Source, model: type[BaseModel], values: dict[str, Any], location: Location) -> None:
-    """Remove unknown settings, and read the secrets that are files, in this section and the sections below it."""
-    known = dict.fromkeys(model.model_fields)
-    known.update({f"{name}{FILE_SUFFIX}": None for name in known if _is_secret(model.model_fields[name].annotation)})
-    for key in [key for key in values if key not in known]:
-        del values[key]
-        source.faults.append(_unknown_key(source, key, known, location))
-    for name, described in model.model_fields.items():
-        place = (*location, name)
-        if _is_secret(described.annotation) and f"{name}{FILE_SUFFIX}" in values:
-            _read_secret(source, values, place)
-        section = _section(described.annotation)
-        if section and isinstance(values.get(name), dict):
-            _check(source, section, values[name], place)
-        elif section and values.get(name, BROKEN) is not BROKEN:
-            source.faults.append(f"{source.name(place)}: should be a table of settings")
-            values[name] = BROKEN
-        item = _section(next(iter(get_args(described.annotation)), None))
-        if item and isinstance(values.get(name), list):
-            for index, one in enumerate(values[name]):
-                if isinstance(one, dict):
-                    _check(source, item, one, (*place, index))
-
-
-def _unknown_key(source: Source, key: str, known: Mapping[str, None], location: Location) -> str:
-    """Quote the key only if it is like a setting's name: a secret may have been put where the name belongs."""
-    if near := difflib.get_close_matches(key, known, n=1):
-        return f"{source.name((*location, key))}: unknown setting; did you mean {near[0]}?"
-    return f"{source.name(location)}: has an unknown key; there are {', '.join(known)}"
-
-
-def _did_you_mean(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _read_secret(source: Source, values: dict[str, Any], location: Location) -> None:
-    name = str(location[-1])
-    path = values.pop(f"{name}{FILE_SUFFIX}")
-    file = source.name((*location[:-1], f"{name}{FILE_SUFFIX}"))
+def _read_secret(name: str, values: Mapping[str, Any]) -> str | Unreadable:
     if name in values:
-        source.faults.append(f"{file}: is set beside {name}; keep one")
-        values[name] = BROKEN
-        return
-    source.secret_files.add(location)
+        return Unreadable(f"is set beside {name}; keep one")
     try:
-        values[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        return Path(values[f"{name}{FILE_SUFFIX}"]).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
-        source.faults.append(f"{file}: can't be read: {error.strerror}")
-        values[name] = BROKEN
+        return Unreadable(f"can't be read: {error.strerror}")
     except UnicodeDecodeError:
-        source.faults.append(f"{file}: the file is not UTF-8")
-        values[name] = BROKEN
+        return Unreadable("the file is not UTF-8")
     except (TypeError, ValueError):  # not a text, or one with a null character
-        source.faults.append(f"{file}: should be a path")
-        values[name] = BROKEN
+        return Unreadable("should be a path")

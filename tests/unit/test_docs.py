@@ -99,7 +99,7 @@ def test_each_setting_says_what_it_means() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_each_variable_that_a_page_names_is_a_setting(page: Path) -> None:
     """A page names no BRIDGE_* variable that the bridge does not know."""
-    known = sources._variables(Settings).keys() | sources._NOT_OURS
+    known = sources.variables(Settings).keys() | sources.NOT_SETTINGS
     named = set(re.findall(r"BRIDGE_[A-Z_]*[A-Z](?!\w|_?\*)", page.read_text(encoding="utf-8")))
     assert sorted(named - known) == []
 

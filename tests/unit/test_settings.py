@@ -134,6 +134,20 @@ def test_environment_wins_over_file(config: Path) -> None:
     )
 
 
+def test_secret_of_the_environment_wins_over_file(config: Path, tmp_path: Path) -> None:
+    """A secret in a variable, or in the file that a variable names, wins over both forms in the configuration file."""
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    variable = "BRIDGE_WEB_SERVICES__PASSWORD"
+    for line in ('password = "old"', f'password_file = "{tmp_path / "old"}"'):
+        config.write_text(
+            f'[web_services]\nurl = "http://x"\nusername = "u"\n{line}\n[kafka]\nbootstrap_servers = "k:1"\n'
+        )
+        assert load(config, {}).accounts[0].password.get_secret_value() == "old"
+        for environment in ({variable: "new"}, {f"{variable}_FILE": str(tmp_path / "new")}):
+            assert load(config, environment).accounts[0].password.get_secret_value() == "new"
+
+
 def test_section_as_json() -> None:
     """A section may be given as JSON; a single variable of it wins."""
     environment = ENVIRONMENT | {
