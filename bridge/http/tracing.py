@@ -29,17 +29,17 @@ class RequestTracing:
             await self._app(scope, receive, send)
             return
         sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), None)
-        with tracing.begin(f"{scope['method']} {TRACED}", "server", sent) as span:
+        with tracing.span(f"{scope['method']} {TRACED}", tracing.SpanKind.SERVER, sent) as span:
             headers = [pair for pair in scope["headers"] if pair[0] != HEADER]
-            if span.traceparent is not None:
-                headers.append((HEADER, span.traceparent.encode()))
+            if (traceparent := tracing.traceparent(span)) is not None:
+                headers.append((HEADER, traceparent.encode()))
             inner = {**scope, "headers": headers}
 
             async def watched(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     route = getattr(inner.get("route"), "path_format", TRACED)
-                    span.note(http__route=route, http__response__status_code=message["status"])
+                    span.set_attributes({"http.route": route, "http.response.status_code": message["status"]})
                 await send(message)
 
-            span.note(http__request__method=scope["method"])
+            span.set_attribute("http.request.method", scope["method"])
             await self._app(inner, receive, watched)

@@ -72,7 +72,7 @@ class Correlation:
         if not matches:
             return
         causes = [correlator.traceparent(event) for event in self._events]
-        self._turn = tracing.begin("relay turn", "internal", None, links=causes)
+        self._turn = tracing.begin("relay turn", tracing.SpanKind.INTERNAL, None, links=causes)
         self._spans.append(self._turn)
         for (event, record), cause in zip(matches, causes, strict=True):
             self._traces.append(self._trace(record, cause))
@@ -101,10 +101,9 @@ class Correlation:
         """Let an acknowledgement's record carry the trace of its operation, where there is one; return the same."""
         if cause is None:
             return None
-        span = tracing.begin(f"publish {record.topic}", "producer", cause, links=[self._turn.traceparent])
-        span.note(messaging__system="kafka", messaging__operation__type="send")
+        span = tracing.begin_publishing(record.topic, cause, links=[tracing.traceparent(self._turn)])
         self._spans.append(span)
-        traceparent = span.traceparent or cause
+        traceparent = tracing.traceparent(span) or cause
         record.headers.append(("traceparent", traceparent.encode()))
         return traceparent
 

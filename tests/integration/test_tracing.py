@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind
 from bridge.app import Bridge
 from bridge.delivery import read
 from bridge.observability import tracing
-from bridge.observability.spans import OpenTelemetrySpans
+from bridge.observability.span_export import provider
 from bridge.settings import load
 from bridge.simulator import Simulator
 from bridge.simulator.broker import EmbeddedBroker
@@ -53,7 +53,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 def exporter() -> Iterator[InMemorySpanExporter]:
     """Tracing, into memory; `tracing.stop()` sees to it that all spans are there."""
     exporter = InMemorySpanExporter()
-    tracing.use(OpenTelemetrySpans(exporter, sample_ratio=1, version="test"))
+    tracing.use(provider(exporter, "test", sample_ratio=1, version="test"))
     yield exporter
     tracing.stop()
 

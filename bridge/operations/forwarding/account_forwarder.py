@@ -114,10 +114,12 @@ class AccountForwarder:
                     error = UpstreamTimeout(f"Web Services gave no verdict within {self._limits.forward_deadline:g} s")
                     sent += 1
                     try:
-                        with tracing.begin(f"forward {operation}", "client", traceparent) as span:
-                            span.note(http__request__method="POST", http__request__resend_count=attempts - 1)
+                        with tracing.span(f"forward {operation}", tracing.SpanKind.CLIENT, traceparent) as span:
+                            span.set_attributes(
+                                {"http.request.method": "POST", "http.request.resend_count": attempts - 1}
+                            )
                             reply = await self._client.forward(path, body)
-                            span.note(http__response__status_code=reply.http_status)
+                            span.set_attribute("http.response.status_code", reply.http_status)
                     except UpstreamError as failure:
                         error = failure
                     else:
