@@ -7,4 +7,4 @@ from bridge.observability import metrics
 from bridge.observability.logs import configure
 from bridge.observability.printable import printable, printable_json
 
-__all__ = ["configure", "metrics", "printable", "printable_json", "tracing"]  # noqa: F822
+__all__ = ["configure", "metrics", "printable", "printable_json", "tracing"]
