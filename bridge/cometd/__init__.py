@@ -1,17 +1,16 @@
 """The Bayeux session: HTTP, long polling, acknowledgements, keep-alive, resume. Knows nothing of Genesys or Kafka."""
 
-from bridge.cometd.backoff import Backoff, RenewalGuard
 from bridge.cometd.http.incoming import HttpReply
 from bridge.cometd.http.route import Route
 from bridge.cometd.http.session import NO_HEADERS, Credentials, HttpSession
 from bridge.cometd.messages.batch import Batch, Event, Opening, Resume, Sink
+from bridge.cometd.renewal_guard import RenewalGuard
 from bridge.cometd.session import CometdSession
 from bridge.cometd.session_context import Options
 from bridge.cometd.status import SessionStatus, State
 
 __all__ = [
     "NO_HEADERS",
-    "Backoff",
     "Batch",
     "CometdSession",
     "Credentials",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.backoff import Backoff
 from bridge.cometd.acknowledgement import UNUSABLE
 from bridge.cometd.advice import Advice, Reconnect
-from bridge.cometd.backoff import Backoff
 from bridge.cometd.messages.batch import Batch, Event, Opening
 from bridge.cometd.messages.message import error_code, is_unknown_client
 from bridge.cometd.status import State
@@ -100,7 +100,7 @@ class Polling:
                 if _reason(failure) == DISPLACED:
                     await self._context.sink.displaced()
                 at_once = True
-                await self._pause(backoff.next())
+                await self._pause(backoff.next_delay())
                 continue
             if reply is None:
                 continue
@@ -115,7 +115,7 @@ class Polling:
                 empty.reset()
                 await self._pause(self._transport.advice.interval)
             else:
-                await self._pause(max(self._transport.advice.interval, empty.next()))
+                await self._pause(max(self._transport.advice.interval, empty.next_delay()))
             at_once = False
         await self._hand_over_waiting()
 
@@ -160,7 +160,7 @@ class Polling:
             await self.open_session("advice-none")
         else:
             self._reporter.disconnected(State.RETRYING, f"poll-refused-{error_code(reply)}")
-            await self._pause(max(backoff.next(), self._transport.advice.interval))
+            await self._pause(max(backoff.next_delay(), self._transport.advice.interval))
 
     async def _received(self, reply: Reply, base: int | None) -> None:
         """Hand a good reply over, and acknowledge it when the sink has it."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiocometd.extensions import Extension
 
+from bridge.backoff import Backoff
 from bridge.cometd.acknowledgement import AcknowledgementExtension
-from bridge.cometd.backoff import Backoff, RenewalGuard
+from bridge.cometd.renewal_guard import RenewalGuard
 from bridge.cometd.session_reporter import SessionReporter
 
 if TYPE_CHECKING:

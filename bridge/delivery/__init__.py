@@ -1,6 +1,5 @@
 """Kafka: publishing exactly once, with the position beside the events."""
 
-from bridge.delivery.client.backoff import Backoff
 from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
@@ -33,7 +32,6 @@ __all__ = [
     "LOST",
     "SALT_BYTES",
     "AccountKeys",
-    "Backoff",
     "ClusterView",
     "ConsumedRecord",
     "KafkaLedger",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.delivery import Backoff
+from bridge.backoff import Backoff
 from bridge.errors import RegistryUnavailable, SettingsError
 from bridge.events import CONTENT_TYPE, FRAME_BYTES, JSON, Form, PlainJson
 from bridge.registry.avro import avro_writer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.cometd import Backoff
+from bridge.backoff import Backoff
 from bridge.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class VoiceSession:
                     await self._client.start_voice_session()
                 except UpstreamError as error:
                     self._log.warning("voice-session-refused", error=error.code)
-                    await asyncio.sleep(backoff.next())
+                    await asyncio.sleep(backoff.next_delay())
                 else:
                     self._log.info("voice-session-started")
                     break

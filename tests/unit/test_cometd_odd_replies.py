@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bridge.cometd import Batch, State
 from bridge.cometd.advice import LONGEST_INTERVAL, LONGEST_MAX_INTERVAL, LONGEST_TIMEOUT
-from bridge.cometd.backoff import RenewalGuard
+from bridge.cometd.renewal_guard import RenewalGuard
 from bridge.errors import CometdError, UpstreamError
 from tests.behaviour.cometd_listener import CHANNELS, Listener, RememberingSink
 from tests.unit.odd_server import OddServer
@@ -225,7 +225,7 @@ async def test_advice_out_of_bounds(field: str, value: bytes) -> None:
         assert transport is not None
         assert transport.advice.interval <= LONGEST_INTERVAL
         assert transport.poll_timeout <= LONGEST_TIMEOUT + listener.options.request_timeout
-        assert listener.session._context.poll_backoff().next() <= LONGEST_MAX_INTERVAL / 4
+        assert listener.session._context.poll_backoff().next_delay() <= LONGEST_MAX_INTERVAL / 4
 
 
 async def test_ten_thousand_subscriptions_that_nobody_asked_for() -> None:

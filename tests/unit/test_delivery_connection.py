@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from bridge.delivery import connection, position_topic, topic_names
-from bridge.delivery.client.backoff import Backoff
 from bridge.settings import Kafka
 
 
@@ -45,11 +44,3 @@ def test_topics_have_the_prefix() -> None:
     assert names[0] == "p.acknowledgements.v1"
     assert len(names) == 6
     assert position_topic(settings(topic_prefix="p")) == "p.bridge-state"
-
-
-def test_backoff_grows_to_its_cap() -> None:
-    """Delays grow, never pass the cap, and never are shorter than half of what they grew to."""
-    backoff = Backoff(first=0.1, cap=1.0)
-    delays = [backoff.next_delay() for _ in range(100)]
-    assert 0.05 <= delays[0] <= 0.1
-    assert all(0.5 <= delay <= 1.0 for delay in delays[4:])

@@ -12,9 +12,11 @@ ROOT = Path(bridge.__file__).parent
 
 # Which package or module may import which; what is not named here may not be imported.
 EVERYTHING = frozenset({"*"})
-SHARED = frozenset({"errors", "observability", "tls"})
+SHARED = frozenset({"backoff", "errors", "futures", "observability", "tls"})
 LAYERS: dict[str, frozenset[str]] = {
+    "backoff": frozenset(),
     "errors": frozenset(),
+    "futures": frozenset(),
     "tls": frozenset(),
     "simulator": frozenset(),
     "observability": frozenset({"errors"}),

@@ -6,8 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient, AIOKafkaProducer
 
 from bridge.commands.checks.finding import failed, ok, skipped, warning
 from bridge.delivery import (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.conn import collect_hosts, create_conn
-
 from bridge import tls
+from bridge.delivery.client.aiokafka_internals import bootstrap_addresses, try_connection
 from bridge.delivery.client.failures import FAILURES, client_faults, reason
 
 if TYPE_CHECKING:
@@ -53,14 +52,13 @@ async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
     try:
         async with asyncio.timeout(deadline):
             arguments = connection(settings)
-            for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers"), randomize=False):
+            for host, port in bootstrap_addresses(arguments.pop("bootstrap_servers")):
                 try:
                     with client_faults():
-                        opened = await create_conn(host, port, **arguments)
+                        await try_connection(host, port, arguments)
                 except FAILURES as error:
                     told = told or _first_words(error, settings)
                 else:
-                    await opened.close()
                     return None
     except FAILURES as error:
         told = told or reason(error, settings.ssl_certfile)

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bridge.delivery.client import unreadable
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
+from bridge.futures import error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -73,7 +74,7 @@ async def _close(client: AIOKafkaConsumer) -> None:
     if late:
         closing.cancel()
         await asyncio.wait([closing])
-    if not closing.cancelled() and (error := closing.exception()) is not None:
+    if (error := error_of(closing)) is not None:
         log.debug("consumer-not-closed", error=type(error).__name__)
 
 

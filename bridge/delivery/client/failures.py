@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 from aiokafka import errors as kafka
 
 from bridge import tls
+from bridge.delivery.client.aiokafka_internals import add_error
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
     description = "The record has failed the validation on the broker and hence is rejected"
 
 
-# aiokafka 0.14 knows no code above 79 and would report an unknown error.
-kafka.kafka_errors.setdefault(InvalidRecord.errno, InvalidRecord)
+add_error(InvalidRecord)
 
 DENIED: Final = (kafka.UnknownTopicOrPartitionError, kafka.TopicAuthorizationFailedError)
 """A topic is not there, or may not be read."""

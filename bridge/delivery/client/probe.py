@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient
 
 from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES, guarded, reason

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
-from aiokafka.producer import sender
 
+from bridge.delivery.client.aiokafka_internals import discard, shorten_marker_wait
 from bridge.delivery.client.connection import connection, milliseconds
-from bridge.delivery.client.discard import discard
 from bridge.delivery.client.failures import client_faults, guarded, refusal
+from bridge.futures import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,7 @@ MAX_BATCH: Final = 900_000
 TRANSACTION_TIMEOUT: Final = 30.0
 """Seconds after which the coordinator aborts the transaction of a bridge that is gone. Until then, or until a successor
 starts, it hides what others commit on the same partitions from read_committed consumers: so half of Kafka's default."""
-sender.BACKOFF_OVERRIDE = 0.002
-"""Seconds that aiokafka waits while the coordinator still writes the markers of the transaction before (KAFKA-5477).
-With its own 20 ms a transaction of one record right behind another takes 28 ms, so 5 (measured, Kafka 4.1)."""
+shorten_marker_wait()
 
 
 class BatchRefused(Exception):
@@ -96,7 +94,7 @@ class Producer:
 
         async def submit() -> None:
             future = await self._kafka.send_batch(builder, name, partition=batch.partition)
-            future.add_done_callback(_look_at)
+            future.add_done_callback(error_of)  # of a failed transaction not all are awaited
             sent.append(future)
 
         builder = self._kafka.create_batch()
@@ -144,9 +142,3 @@ async def await_acknowledgements(sent: Sequence[tuple[Batch, asyncio.Future[Any]
     if failure is not None:
         with client_faults():
             raise failure
-
-
-def _look_at(future: asyncio.Future[Any]) -> None:
-    """Of a failed transaction's batches not all are awaited; asyncio would complain about the others."""
-    if not future.cancelled():
-        future.exception()

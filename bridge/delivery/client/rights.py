@@ -6,7 +6,7 @@ tell none: then a right that is missing shows when it is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka.errors import (
     NoError,
@@ -16,19 +16,15 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.protocol.admin import CreateTopicsRequest
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.metadata import MetadataRequest_v5
-from aiokafka.protocol.transaction import EndTxnRequest
-from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
+from bridge.delivery.client.aiokafka_internals import end_no_transaction, topic_metadata, validate_creation
 from bridge.delivery.client.connection import milliseconds
 from bridge.delivery.client.topics import OPERATIONS, POSITION_TOPIC, topic_name, topic_names, wanted_topics
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from aiokafka.client import AIOKafkaClient
+    from aiokafka import AIOKafkaClient
 
     from bridge.settings import Kafka
 
@@ -39,69 +35,6 @@ _BITS: Final = {READ: 1 << 3, WRITE: 1 << 4}
 _UNTOLD: Final = -(1 << 31)
 _READ_TOO: Final = frozenset({OPERATIONS, POSITION_TOPIC})
 """Topics that the bridge reads as well as writes, without the prefix."""
-
-
-class _MetadataResponse(Response):  # type: ignore[misc]
-    API_KEY = 3
-    API_VERSION = 8
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            Array(("node_id", Int32), ("host", String("utf-8")), ("port", Int32), ("rack", String("utf-8"))),
-        ),
-        ("cluster_id", String("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            Array(
-                ("error_code", Int16),
-                ("topic", String("utf-8")),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    Array(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", Array(Int32)),
-                        ("isr", Array(Int32)),
-                        ("offline_replicas", Array(Int32)),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-            ),
-        ),
-        ("authorized_operations", Int32),
-    )
-
-
-class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]
-    API_KEY = 3
-    API_VERSION = 8
-    RESPONSE_TYPE = _MetadataResponse
-    SCHEMA = Schema(
-        ("topics", Array(String("utf-8"))),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-    )
-
-
-class _MetadataRequest(Request[MetadataRequest_v5 | _MetadataRequestStruct]):  # type: ignore[misc]
-    """Of some topics, with the caller's rights where the broker tells them; aiokafka 0.14 has no version after 5."""
-
-    API_KEY = 3
-
-    def __init__(self, topics: list[str], *, create: bool) -> None:
-        self._topics = topics
-        self._create = create
-
-    def build(self, request_struct_class: type[Any]) -> Any:
-        if request_struct_class is MetadataRequest_v5:
-            return request_struct_class(self._topics, self._create)
-        return request_struct_class(self._topics, self._create, False, True)  # noqa: FBT003 -- a wire format
 
 
 class ClusterView(NamedTuple):
@@ -127,8 +60,7 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool 
         aiokafka.errors.KafkaError: it does not answer.
     """
     names = [*topic_names(settings), topic_name(settings, POSITION_TOPIC)]
-    request = _MetadataRequest(names, create=create)
-    answer = (await client.send(client.get_random_node(), request)).to_object()
+    answer = await topic_metadata(client, names, create=create)
     topics = {topic["topic"]: topic for topic in answer["topics"]}
     reads = {topic_name(settings, topic) for topic in _READ_TOO}
     partitions: dict[str, int] = {}
@@ -157,17 +89,10 @@ async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Coll
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.
     """
-    topics: list[tuple[Any, ...]] = [
-        (topic.name, topic.num_partitions, topic.replication_factor, [], list(topic.topic_configs.items()))
-        for topic in wanted_topics(settings)
-        if topic.name in names
-    ]
-    request = CreateTopicsRequest(topics, milliseconds(settings.request_timeout), validate_only=True)
-    controller = client.cluster.controller
-    node = client.get_random_node() if controller is None else controller.nodeId
-    answer = await client.send(node, request)
+    topics = [topic for topic in wanted_topics(settings) if topic.name in names]
+    codes = await validate_creation(client, topics, milliseconds(settings.request_timeout))
     refused = {}
-    for name, code, *_ in answer.topic_errors:
+    for name, code in codes.items():
         error = for_code(code)
         if error is TopicAuthorizationFailedError:
             refused[name] = "not authorised"
@@ -185,6 +110,4 @@ async def may_use(client: AIOKafkaClient, transactional_id: str) -> bool:
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.
     """
-    request = EndTxnRequest(transactional_id, -1, -1, False)  # noqa: FBT003 -- aiokafka's signature
-    answer = await client.send(client.get_random_node(), request)
-    return for_code(answer.error_code) is not TransactionalIdAuthorizationFailed
+    return for_code(await end_no_transaction(client, transactional_id)) is not TransactionalIdAuthorizationFailed

@@ -2,8 +2,8 @@
 
 aiokafka decodes a whole batch of records (all come from one producer's request), and raises whatever its parser runs
 into: a header's name that is not UTF-8, a codec's error. There is no option to go on behind such a batch, and none to
-bound what a batch decompresses to: 1 MiB of gzip can be 1 GiB of blanks. So this module puts its own reading of batches
-in the place of aiokafka's (0.14).
+bound what a batch decompresses to: 1 MiB of gzip can be 1 GiB of blanks. So this module has
+its own reading of batches, which `install` puts in the place of aiokafka's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import cramjam
 import structlog
-from aiokafka.consumer import fetcher
-from aiokafka.record import _crecords, default_records, legacy_records
 
+from bridge.delivery.client.aiokafka_internals import TolerantRecords, replace_reading
 from bridge.delivery.client.batches import MAX_VALUE
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from aiokafka import TopicPartition
 
 log = structlog.get_logger(__name__)
 
@@ -70,46 +67,14 @@ class TooLarge(Exception):
     """A batch decompresses to more than `LARGEST_BATCH`."""
 
 
-class _Batch:
-    """A batch of aiokafka's that ends where its bytes can't be read any further."""
-
-    def __init__(self, batch: Any, place: TopicPartition) -> None:
-        self._batch = batch
-        self._place = place
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
-
-    def __next__(self) -> Any:
-        return next(self._batch)
-
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            yield from self._batch
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it lies in the bytes
-            unreadable_records(self._place.topic).found(type(error).__name__)
-
-
-class _Batches:
-    """aiokafka's reader of a fetch's batches, for `_Batch`."""
-
-    def __init__(self, records: Any, place: TopicPartition) -> None:
-        self._records = records
-        self._place = place
-
-    def has_next(self) -> bool:
-        return bool(self._records.has_next())
-
-    def next_batch(self) -> _Batch:
-        return _Batch(self._records.next_batch(), self._place)
-
-
-class ReadableRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+class ReadableRecords(TolerantRecords):
     """The records of one partition in one fetch: those that can be read, up to about `AT_ONCE` bytes of them."""
 
-    def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
-        self._room = AT_ONCE
-        super().__init__(tp, _Batches(records, tp), *rest)
+    _room = AT_ONCE
+
+    def passed_over(self, topic: str, error: Exception) -> None:
+        """Count a batch whose rest can't be read."""
+        unreadable_records(topic).found(type(error).__name__)
 
     def __next__(self) -> Any:
         if self._room <= 0:
@@ -173,18 +138,8 @@ def _snappy_blocks(payload: memoryview) -> Iterator[memoryview]:
         rest = rest[4 + size :]
 
 
-DECODERS: Final = (
-    ("gzip_decode", _gzip),
-    ("zstd_decode", _zstd),
-    ("lz4_decode", _lz4),
-    ("snappy_decode", _snappy),
-)
-
-
 def install() -> None:
     """Put all this in the place of aiokafka's own, for every consumer of the process."""
-    fetcher.PartitionRecords = ReadableRecords
-    for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
-        for name, decode in DECODERS:
-            if hasattr(module, name):
-                setattr(module, name, decode)
+    replace_reading(
+        ReadableRecords, {"gzip_decode": _gzip, "zstd_decode": _zstd, "lz4_decode": _lz4, "snappy_decode": _snappy}
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from bridge.delivery.client.backoff import Backoff
+from bridge.backoff import Backoff
 from bridge.delivery.client.consumer import consumer, last_offsets
 from bridge.delivery.client.failures import DENIED, FAILURES, reason
 from bridge.delivery.client.topics import create_missing_topics, topic_name

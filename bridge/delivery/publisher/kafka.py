@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import msgspec
 import structlog
 
-from bridge.delivery.client.backoff import Backoff
+from bridge.backoff import Backoff
 from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.consumer import last_offsets
 from bridge.delivery.client.failures import DENIED, FAILURES, TOO_LARGE, fenced, reason

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bridge.delivery import Backoff
+from bridge.backoff import Backoff
 from bridge.errors import (
     Busy,
     LoginNotKept,

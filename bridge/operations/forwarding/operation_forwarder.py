@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.delivery import Backoff
+from bridge.backoff import Backoff
 from bridge.errors import KafkaUnavailable, UpstreamRejected, UpstreamTimeout
 from bridge.events import Upstream, operation, rfc3339
 from bridge.observability import metrics, tracing

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.delivery import Backoff, size_of
+from bridge.backoff import Backoff
+from bridge.delivery import size_of
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.delivery import Backoff, unreadable_records
+from bridge.backoff import Backoff
+from bridge.delivery import unreadable_records
 from bridge.errors import RegistryUnavailable
 from bridge.observability import metrics
 from bridge.operations.ledger.records import OperationEvent, UnreadableEvent

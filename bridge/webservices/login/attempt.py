@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from bridge.futures import error_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -47,5 +49,4 @@ class SharedAttempt(Generic[T]):
             self._task = None
             task.cancel()
             await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # it ended while the last caller left: nobody else will ask
+            error_of(task)  # it ended while the last caller left: nobody else will ask

@@ -1,9 +1,11 @@
-"""How long to wait before trying again: pure rules, with injected clock and jitter."""
+"""How long to wait before a session or a login is opened anew: pure rules, with injected clock and jitter."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, Final
+
+from bridge.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,24 +14,6 @@ LIVED: Final = 60.0
 """Seconds that a session or a login must have lived before the next one may again be opened at once."""
 SHORT_LIVES: Final = 5
 """In a row: a restart of the server, or of one of two behind a balancer, may end a young login a few times."""
-
-
-class Backoff:
-    """Doubling delays with jitter: between half of `first`·2ⁿ and all of it, never over `cap` (s)."""
-
-    def __init__(self, *, first: float, cap: float, jitter: Callable[[], float] = random.random) -> None:
-        self._first, self._cap, self._jitter = first, cap, jitter
-        self._step = 0
-
-    def next(self) -> float:
-        """Return the seconds to wait before the next attempt."""
-        full = min(self._cap, self._first * 2.0 ** min(self._step, 32))
-        self._step += 1
-        return full * (0.5 + 0.5 * self._jitter())
-
-    def reset(self) -> None:
-        """Start over: the last attempt worked."""
-        self._step = 0
 
 
 class RenewalGuard:
@@ -59,7 +43,7 @@ class RenewalGuard:
         if self._free:
             self._free = False
             return 0.0
-        return self._backoff.next()
+        return self._backoff.next_delay()
 
     def opened(self) -> None:
         """Note that a new life begins now."""

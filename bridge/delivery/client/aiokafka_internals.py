@@ -1,0 +1,292 @@
+"""Everything that the bridge uses of aiokafka beyond its public interface; no other module touches those parts.
+
+Written for aiokafka 0.14, which pyproject.toml allows alone. tests/unit/test_aiokafka_internals.py has a test for each
+part: run it with a newer aiokafka before you raise that cap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import errors
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.consumer import fetcher
+from aiokafka.producer import sender
+from aiokafka.protocol.admin import CreateTopicsRequest
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.metadata import MetadataRequest_v5
+from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
+from aiokafka.record import _crecords, default_records, legacy_records
+
+from bridge.futures import error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from aiokafka import AIOKafkaClient, AIOKafkaProducer, TopicPartition
+    from aiokafka.admin import NewTopic
+
+log = structlog.get_logger(__name__)
+
+CLOSE_TIMEOUT: Final = 1.0
+MARKER_WAIT: Final = 0.002
+
+
+def shorten_marker_wait() -> None:
+    """Let aiokafka wait 2 ms, not 20, while the coordinator still writes the last transaction's markers (KAFKA-5477).
+
+    Part: `aiokafka.producer.sender.BACKOFF_OVERRIDE`. No option of the producer reaches this wait. With 20 ms a
+    transaction of one record right behind another takes 28 ms, so 5 (measured, Kafka 4.1). If aiokafka renames the
+    constant, transactions get slower again and nothing else breaks.
+    """
+    sender.BACKOFF_OVERRIDE = MARKER_WAIT
+
+
+def add_error(error: type[errors.BrokerResponseError]) -> None:
+    """Have aiokafka raise `error` for its code, where aiokafka has no class for that code.
+
+    Part: the table `aiokafka.errors.kafka_errors`. aiokafka 0.14 knows no code above 79 and raises UnknownError for all
+    others, without the code. If the table goes, the bridge takes a record that the broker finds invalid (code 87) for
+    an outage, and tries it again for ever.
+    """
+    errors.kafka_errors.setdefault(error.errno, error)
+
+
+def bootstrap_addresses(servers: str) -> list[tuple[str, int]]:
+    """Split the setting into hosts and ports as aiokafka's clients do.
+
+    Part: `aiokafka.conn.collect_hosts`. Its rules (IPv6, a missing port) aren't public, and a second parser would
+    differ. If it changes, `bridge check` can't say any more why no broker takes a connection.
+    """
+    return [(host, port) for host, port, _ in collect_hosts(servers, randomize=False)]
+
+
+async def try_connection(host: str, port: int, arguments: Mapping[str, Any]) -> None:
+    """Open one connection, with TLS and login, and close it again; `arguments` are a client's, without the servers.
+
+    Part: `aiokafka.conn.create_conn`. aiokafka's public clients try one server after the other and forget why each
+    failed. If it changes, the bridge says "kafka unreachable" where it now names a bad certificate or password.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: there is no connection, and this is why.
+    """
+    opened = await create_conn(host, port, **arguments)
+    await opened.close()
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 8
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            Array(("node_id", Int32), ("host", String("utf-8")), ("port", Int32), ("rack", String("utf-8"))),
+        ),
+        ("cluster_id", String("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            Array(
+                ("error_code", Int16),
+                ("topic", String("utf-8")),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", Array(Int32)),
+                        ("isr", Array(Int32)),
+                        ("offline_replicas", Array(Int32)),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+        ("authorized_operations", Int32),
+    )
+
+
+class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 8
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", Array(String("utf-8"))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+    )
+
+
+class MetadataRequest(Request[MetadataRequest_v5 | _MetadataRequestStruct]):  # type: ignore[misc]
+    """Asks for some topics' metadata, with the caller's rights where the broker tells them (version 8, KIP-430).
+
+    Part: the classes of `aiokafka.protocol`, from which a request of our own is made. aiokafka 0.14 has no version of
+    this request after 5. If those classes change, the bridge can't tell the rights that it lacks before it needs them.
+    """
+
+    API_KEY = 3
+
+    def __init__(self, topics: Sequence[str], *, create: bool) -> None:
+        self._topics = list(topics)
+        self._create = create
+
+    def build(self, request_struct_class: type[Any]) -> Any:
+        """Return the request in the version that aiokafka and the broker have agreed on."""
+        if request_struct_class is MetadataRequest_v5:
+            return request_struct_class(self._topics, self._create)
+        return request_struct_class(self._topics, self._create, False, True)  # noqa: FBT003 -- a wire format
+
+
+async def topic_metadata(client: AIOKafkaClient, topics: Sequence[str], *, create: bool) -> dict[str, Any]:
+    """Ask one broker about the topics by `MetadataRequest`; `create` lets a cluster create them that does so on use."""
+    answer = await client.send(client.get_random_node(), MetadataRequest(topics, create=create))
+    metadata: dict[str, Any] = answer.to_object()
+    return metadata
+
+
+async def validate_creation(client: AIOKafkaClient, topics: Iterable[NewTopic], timeout_ms: int) -> dict[str, int]:
+    """Ask the controller to check the creation of topics, without creating them; return Kafka's error code of each.
+
+    Part: `aiokafka.protocol.admin.CreateTopicsRequest`. The public admin client opens connections of its own, and this
+    question belongs to a client that is connected already. If the class changes, the bridge can't tell whether it may
+    create topics.
+    """
+    wanted: list[tuple[Any, ...]] = [
+        (topic.name, topic.num_partitions, topic.replication_factor, [], list(topic.topic_configs.items()))
+        for topic in topics
+    ]
+    controller = client.cluster.controller
+    node = client.get_random_node() if controller is None else controller.nodeId
+    answer = await client.send(node, CreateTopicsRequest(wanted, timeout_ms, validate_only=True))
+    return {name: code for name, code, *_ in answer.topic_errors}
+
+
+async def end_no_transaction(client: AIOKafkaClient, transactional_id: str) -> int:
+    """Ask to abort a transaction of a producer that there never was; return Kafka's error code.
+
+    Part: `aiokafka.protocol.transaction.EndTxnRequest`. A public producer would fence the one that uses the id. If the
+    class changes, the bridge can't tell whether it may write as a transactional id.
+    """
+    request = EndTxnRequest(transactional_id, -1, -1, False)  # noqa: FBT003 -- aiokafka's signature
+    code: int = (await client.send(client.get_random_node(), request)).error_code
+    return code
+
+
+class _Batch:
+    """A batch of aiokafka's that ends where its bytes can't be read any further."""
+
+    def __init__(self, batch: Any, passed_over: Callable[[Exception], None]) -> None:
+        self._batch = batch
+        self._passed_over = passed_over
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Any:
+        return next(self._batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._batch
+        except Exception as error:  # noqa: BLE001 -- the parser raises many kinds; the cause lies in the bytes
+            self._passed_over(error)
+
+
+class _Batches:
+    """aiokafka's reader of a fetch's batches, for `_Batch`."""
+
+    def __init__(self, records: Any, passed_over: Callable[[Exception], None]) -> None:
+        self._records = records
+        self._passed_over = passed_over
+
+    def has_next(self) -> bool:
+        return bool(self._records.has_next())
+
+    def next_batch(self) -> _Batch:
+        return _Batch(self._records.next_batch(), self._passed_over)
+
+
+class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition in one fetch; the rest of a batch that can't be read is passed over.
+
+    Part: `aiokafka.consumer.fetcher.PartitionRecords`, and the batches that it reads. A public consumer raises the
+    parser's error at each fetch and never gets past the batch. If the class changes, one bad record stops every reader
+    of its topic.
+    """
+
+    def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
+        super().__init__(tp, _Batches(records, lambda error: self.passed_over(tp.topic, error)), *rest)
+
+    def passed_over(self, topic: str, error: Exception) -> None:
+        """Hear of a batch of `topic` whose rest can't be read."""
+
+
+def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Let every consumer of the process read with `records`, and decompress with `decoders` (by aiokafka's names).
+
+    Part: the name `PartitionRecords` in `aiokafka.consumer.fetcher`, and `gzip_decode` and so on in the modules of
+    `aiokafka.record`. No option of a consumer bounds what a batch decompresses to. If aiokafka looks them up elsewhere,
+    one bad or huge record stops the reader or the process.
+    """
+    fetcher.PartitionRecords = records
+    for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
+        for name in decoders.keys() & vars(module).keys():
+            setattr(module, name, decoders[name])
+
+
+async def discard(producer: AIOKafkaProducer) -> None:
+    """End every task and close every connection of the producer, within about three seconds while Kafka hangs.
+
+    Part: `AIOKafkaProducer._sender`, `._message_accumulator` and `._txn_manager`, and the futures inside them. The
+    public `stop()` waits for sends that may never end. When it is cancelled, it leaves tasks behind that go on trying.
+    If these names change, a failed producer can't be thrown away: its tasks and connections stay.
+    """
+    sending, accumulator = producer._sender, producer._message_accumulator  # noqa: SLF001
+    await _end(_tasks_of(sending))
+    closing = asyncio.ensure_future(producer.stop())
+    await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+    await _end([closing, *_tasks_of(producer, sending, producer.client, accumulator)])
+    for future in _futures_of(producer):
+        error_of(future)
+
+
+def _futures_of(producer: AIOKafkaProducer) -> Iterable[asyncio.Future[Any]]:
+    """What aiokafka may have failed without anybody to await it."""
+    transaction = producer._txn_manager  # noqa: SLF001 -- None without idempotence
+    if transaction is not None and transaction._transaction_waiter is not None:  # noqa: SLF001
+        yield transaction._transaction_waiter  # noqa: SLF001
+    for queue in producer._message_accumulator._batches.values():  # noqa: SLF001
+        for batch in queue:
+            yield batch._drain_waiter  # noqa: SLF001
+
+
+def _tasks_of(*owners: object) -> list[asyncio.Task[Any]]:
+    """The running tasks whose coroutine is a method of one of `owners`."""
+    tasks = []
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        if inspect.iscoroutine(coroutine) and coroutine.cr_frame is not None:
+            itself = inspect.getcoroutinelocals(coroutine).get("self")
+            if any(itself is owner for owner in owners):
+                tasks.append(task)
+    return tasks
+
+
+async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel the tasks and note how each ended. Only an error that is not about Kafka is worth a line in the log."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+    for error in filter(None, map(error_of, tasks)):
+        if not isinstance(error, errors.KafkaError | OSError | AssertionError):
+            log.warning("producer-task-failed", error=type(error).__name__)

@@ -1,0 +1,234 @@
+"""The inner parts of aiokafka that the bridge uses behave as it expects; each failure says what would break."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import io
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import aiokafka
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka
+from aiokafka.producer import sender
+from aiokafka.protocol.metadata import MetadataRequest_v5
+
+import bridge
+from bridge.delivery.client import aiokafka_internals as internals
+from bridge.delivery.client import unreadable
+from bridge.delivery.client.consumer import consumer
+from bridge.settings import Kafka
+from bridge.simulator import EmbeddedBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRIED = "0.14."
+ROOT = Path(bridge.__file__).parent
+PUBLIC = {"aiokafka", "aiokafka.admin", "aiokafka.errors"}
+ALLOWED = "delivery/client/aiokafka_internals.py"
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def private_uses(source: str) -> list[str]:
+    """Every import from an inner module of aiokafka, inner name, and private attribute of another object."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                found += [a.name for a in node.names if a.name.startswith("aiokafka.") and a.name not in PUBLIC]
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] == "aiokafka" and module not in PUBLIC:
+                found.append(module)
+            case ast.ImportFrom(module="aiokafka"):
+                found += [f"aiokafka.{a.name}" for a in node.names if a.name not in {*aiokafka.__all__, "errors"}]
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=_):
+                pass
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
+                pass
+            case ast.Attribute(attr=attr) if attr == "kafka_errors" or attr in PRIVATE_NAMES:
+                found.append(attr)
+            case _:
+                pass
+    return found
+
+
+PRIVATE_NAMES = {"_sender", "_message_accumulator", "_txn_manager", "_transaction_waiter", "_batches", "_drain_waiter"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_one_module_touches_aiokafkas_inner_parts(path: Path) -> None:
+    """No file of the bridge but one imports from an inner module of aiokafka or uses a private name of it."""
+    if path.relative_to(ROOT).as_posix() != ALLOWED:
+        assert private_uses(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import aiokafka.conn",
+        "from aiokafka.conn import create_conn",
+        "def f():\n  from aiokafka.protocol.admin import CreateTopicsRequest",
+        "from aiokafka import conn",
+        "x = client._sender",
+        "from aiokafka import errors as k\nk.kafka_errors.clear()",
+    ],
+)
+def test_each_way_to_an_inner_part_is_found(source: str) -> None:
+    """The rule above finds each way of reaching an inner part."""
+    assert private_uses(source)
+
+
+def test_the_version_is_one_that_was_tried() -> None:
+    """The installed aiokafka is of the minor version that the inner parts were tried with."""
+    assert aiokafka.__version__.startswith(TRIED), (
+        f"try {ALLOWED} with aiokafka {aiokafka.__version__}, then raise TRIED"
+    )
+
+
+def test_the_wait_for_markers_is_short() -> None:
+    """While the coordinator writes the last transaction's markers, aiokafka waits 2 ms; else transactions get slow."""
+    internals.shorten_marker_wait()
+    transaction = SimpleNamespace(txn_partitions=set(), _txn_manager=None)
+    handler = sender.AddPartitionsToTxnHandler.__new__(sender.AddPartitionsToTxnHandler)
+    handler._sender = SimpleNamespace(_txn_manager=transaction)
+    handler._default_backoff = 0.1
+    answer = SimpleNamespace(errors=[("t", [(0, kafka.ConcurrentTransactions.errno)])])
+    assert handler.handle_response(answer) == internals.MARKER_WAIT, "aiokafka has another wait: transactions are slow"
+
+
+def test_an_added_error_is_raised_for_its_code() -> None:
+    """A class for a code that aiokafka doesn't know is found by the code; one that it knows stays its own."""
+
+    class Unheard(kafka.BrokerResponseError):  # type: ignore[misc]
+        errno = 30_001
+
+    class Known(kafka.BrokerResponseError):  # type: ignore[misc]
+        errno = kafka.InvalidProducerEpoch.errno
+
+    before = kafka.for_code(Known.errno)
+    internals.add_error(Unheard)
+    internals.add_error(Known)
+    try:
+        assert kafka.for_code(Unheard.errno) is Unheard, (
+            "aiokafka has no table of errors: invalid records look like outages"
+        )
+        assert kafka.for_code(Known.errno) is before
+    finally:
+        del kafka.kafka_errors[Unheard.errno]
+
+
+def test_addresses_are_read_as_aiokafka_reads_them() -> None:
+    """Several servers, IPv6 and a missing port come apart as hosts and ports, in their order."""
+    assert internals.bootstrap_addresses("a:1,[::1]:2,b") == [("a", 1), ("::1", 2), ("b", 9092)]
+
+
+async def test_a_connection_that_fails_says_why(broker: EmbeddedBroker) -> None:
+    """A broker that answers raises nothing; a port without one raises its own cause."""
+    host, port = internals.bootstrap_addresses(broker.bootstrap)[0]
+    await internals.try_connection(host, port, {"client_id": "test", "request_timeout_ms": 2000})
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()[1]
+    with pytest.raises((kafka.KafkaError, OSError)) as failure:
+        await internals.try_connection(host, closed, {"client_id": "test", "request_timeout_ms": 2000})
+    causes = [failure.value, failure.value.__cause__]
+    assert any(isinstance(cause, ConnectionRefusedError) for cause in causes), "aiokafka hides why a connection failed"
+
+
+def test_metadata_is_asked_with_rights_where_the_broker_tells_them() -> None:
+    """Aiokafka takes the bridge's own version 8 where the broker has it, and its own version 5 where not."""
+    request = internals.MetadataRequest(["t"], create=False)
+    newest = request.prepare({3: (0, 12)})
+    assert newest.API_VERSION == 8
+    assert newest.encode().endswith(b"\x00\x00\x01"), "the caller's rights are not asked for"
+    assert isinstance(request.prepare({3: (0, 5)}), MetadataRequest_v5)
+
+
+def test_metadata_with_rights_is_decoded() -> None:
+    """A version 8 answer comes apart, with the rights at its end."""
+    told: tuple[Any, ...] = (0, [], None, 1, [(0, "t", False, [], 24)], 0)
+    answer = internals._MetadataResponse.decode(io.BytesIO(internals._MetadataResponse(*told).encode()))
+    assert answer.to_object()["topics"][0]["authorized_operations"] == 24
+
+
+class OneAnswer:
+    """A client that keeps the request and gives one answer."""
+
+    def __init__(self, **answer: Any) -> None:
+        self.cluster = SimpleNamespace(controller=None)
+        self.answer = SimpleNamespace(**answer)
+        self.request: Any = None
+
+    def get_random_node(self) -> int:
+        return 1
+
+    async def send(self, _: int, request: Any) -> Any:
+        self.request = request
+        return self.answer
+
+
+async def test_creation_is_only_validated() -> None:
+    """The question whether topics may be created carries `validate_only` on the wire, so it creates nothing."""
+    client: Any = OneAnswer(topic_errors=[("t", 29, "no")])
+    topic = aiokafka.admin.NewTopic("t", 1, -1, replica_assignments={}, topic_configs={})
+    assert await internals.validate_creation(client, [topic], 1000) == {"t": 29}
+    sent = client.request.prepare({19: (0, 3)})
+    assert sent.to_object()["validate_only"] is True, "aiokafka would create the topics that are only asked about"
+
+
+async def test_no_transaction_is_ended() -> None:
+    """The question about a transactional id names a producer that can't be, and asks to abort."""
+    client: Any = OneAnswer(error_code=53)
+    assert await internals.end_no_transaction(client, "id") == 53
+    sent = client.request.prepare({26: (0, 1)}).to_object()
+    assert (sent["transactional_id"], sent["producer_id"], sent["producer_epoch"]) == ("id", -1, -1)
+    assert sent["transaction_result"] is False
+
+
+async def test_consumers_read_with_the_bridges_own_reader(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aiokafka's consumer hands records out by the reader that was put in place of its own, which bounds them."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
+    await producer.start()
+    for value in (b"1", b"2", b"3"):
+        await producer.send_and_wait("t", value, partition=0)
+    await producer.stop()
+    monkeypatch.setattr(unreadable.ReadableRecords, "_room", 1)
+    settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)
+    sizes: list[int] = []
+    async with asyncio.timeout(10), consumer(settings, ["t"], "read_committed", wait_ms=50) as client:
+        while sum(sizes) < 3:
+            fetched = await client.getmany(timeout_ms=200)
+            sizes += [len(records) for records in fetched.values()]
+    assert sizes == [1, 1, 1], "aiokafka reads with a reader of its own: one bad record stops every reader"
+
+
+async def test_discard_ends_all_tasks_while_kafka_is_away(broker: EmbeddedBroker) -> None:
+    """A transactional producer whose sends can't end leaves no task and no complaint behind, within seconds."""
+    complaints: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    before = asyncio.all_tasks()
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id="id", request_timeout_ms=2000)
+    await producer.start()
+    await producer.begin_transaction()
+    futures = [await producer.send("t", b"1", partition=0)]
+    broker.stop()
+    async with asyncio.timeout(5):
+        await internals.discard(producer)
+    left = {task for task in asyncio.all_tasks() - before if "aiokafka" in repr(task.get_coro())}
+    assert left == set(), f"aiokafka {aiokafka.__version__} keeps tasks of a producer that was thrown away"
+    for future in futures:
+        future.cancel()
+    assert complaints == []
