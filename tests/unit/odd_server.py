@@ -12,6 +12,8 @@ from tests.serving import serving
 
 PLACE: Final = "@@odd@@"
 """Stands where the odd value comes; not every odd value can be made by a JSON encoder."""
+PARKED: Final = 1
+"""Seconds that a poll waits for an event."""
 
 
 class OddServer:
@@ -73,7 +75,7 @@ class OddServer:
                         "clientId": f"client-{self.handshakes}",
                         "supportedConnectionTypes": ["long-polling"],
                         "ext": {"ack": True},
-                        "advice": {"reconnect": "retry", "interval": 0, "timeout": 5000},
+                        "advice": {"reconnect": "retry", "interval": 0, "timeout": 1000 * PARKED},
                     }
                 case "/meta/connect":
                     fields = await self._connect(message, alone=len(messages) == 1)
@@ -97,9 +99,9 @@ class OddServer:
         at_once = message.get("advice", {}).get("timeout") == 0
         if alone and not at_once and not self._queue and self._odd is None and not self._beside:
             self._more.clear()
-            await asyncio.wait([asyncio.ensure_future(self._more.wait())], timeout=5)
+            await asyncio.wait([asyncio.ensure_future(self._more.wait())], timeout=PARKED)
         self._batch += 1
-        return {"ext": {"ack": self._batch}, "advice": {"reconnect": "retry", "interval": 0, "timeout": 5000}}
+        return {"ext": {"ack": self._batch}, "advice": {"reconnect": "retry", "interval": 0, "timeout": 1000 * PARKED}}
 
     def _events(self) -> list[bytes]:
         return [self._encoded("event", {"channel": "/v2/me/outbound", "data": event}) for _, event in self._queue]

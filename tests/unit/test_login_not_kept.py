@@ -14,9 +14,9 @@ from tests.behaviour.cometd_listener import CHANNELS, RememberingSink
 from tests.unit.test_webservices_client import PATH
 from tests.waiting import eventually
 
-SECONDS: Final = 6.0
-MOST_LOGINS: Final = 8
-"""In `SECONDS`, at 0, 0, then after 0.125, 0.25, 0.5, 1, 2, 4 s with the least jitter."""
+SECONDS: Final = 3.0
+MOST_LOGINS: Final = 7
+"""In `SECONDS`, at 0, 0, then after 0.125, 0.25, 0.5, 1, 2 s with the least jitter."""
 
 
 class CountingSession(HttpSession):
