@@ -15,6 +15,8 @@ _UNIT_TESTS = "tests/unit"
 """The folder whose tests wait less: two workers a processor."""
 _FIRST = ["faults", "behaviour", "integration", "fuzz", "injection"]
 """The folders whose tests begin first, the longest tests at the front: short tests fill the gaps at the end."""
+_LONGEST = ["test_memory.py"]
+"""The files with tests of minutes, which begin before all others."""
 _SHARED = ["real_registry", "kafka_behind_proxy"]
 """Servers that one worker starts for all tests that use them. A `real_kafka` is started by each worker."""
 
@@ -34,10 +36,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """In a worker: put the longest tests first, and name the group of each test that shares something costly."""
     if not hasattr(config, "workerinput"):
         return
-    items.sort(key=lambda item: _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST))
+    items.sort(key=_order)
     for item in items:
         if group := _group(item):
             _put_into(group, item)
+
+
+def _order(item: pytest.Item) -> int:
+    if item.path.name in _LONGEST:
+        return -1
+    return _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST)
 
 
 def _put_into(group: str, item: pytest.Item) -> None:

@@ -20,7 +20,10 @@ from tests.real.process import stopped
 COMMAND = (sys.executable, "-m", "bridge", "run")
 ROOT = Path(__file__).parents[2]
 _REQUEST_TIMEOUT = 5.0
-_POLL = 0.02
+_FIRST_POLL = 0.02
+_LONGEST_POLL = 0.2
+_PART_OF_THE_WAIT = 0.05
+"""Seconds between two questions for each second waited: each question costs the bridge and the test processor time."""
 _KIBIBYTE = 1024
 
 
@@ -132,7 +135,7 @@ class BridgeProcess:
 
         A bridge that does not answer yet is waited for.
         """
-        deadline = time.monotonic() + within
+        began = time.monotonic()
         while True:
             try:
                 if await condition():
@@ -141,9 +144,10 @@ class BridgeProcess:
                 pass  # not listening yet
             if self.ended:
                 raise AssertionError(f"the bridge ended, status {await self.exited(within=1)}\n{self._tail()}")
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > within:
                 raise AssertionError(f"not {what} within {within:g} s\n{self._tail()}")
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(min(max(_FIRST_POLL, _PART_OF_THE_WAIT * waited), _LONGEST_POLL))
 
     async def ready(self, *, within: float = 30) -> None:
         """Wait until /health/ready says 200."""
@@ -181,9 +185,11 @@ class BridgeProcess:
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
         _, body = await self.get("/metrics")
+        family = re.compile(rf"(?:# \w+ )?{name.removesuffix('_total')}")
+        lines = [line for line in body.decode().splitlines(keepends=True) if family.match(line)]
         samples = [
             sample.value
-            for family in text_string_to_metric_families(body.decode())
+            for family in text_string_to_metric_families("".join(lines))
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         ]

@@ -128,6 +128,8 @@ class Ledger:
         self.taken = 0
         """How many references were given out, those of a publication that is still running too."""
         self.publications: list[Publication] = []
+        self.reading = 0.0
+        """Seconds that the last reading of Kafka took."""
 
     async def generate(self, count: int, *, keys: int = 50, rate: float = 0.0, pad: int = 0) -> Publication:
         """Let the server make this many events (`RealWebServices.generate`), a multiple of `keys`.
@@ -164,6 +166,7 @@ class Ledger:
 
     async def account(self) -> Account:
         """Read everything that is committed in Kafka, and compare."""
+        began = time.monotonic()
         seen: list[Seen] = []
         sessions: list[SessionEvent] = []
         prefix = f"{self._kafka.topic_prefix}."
@@ -175,7 +178,9 @@ class Ledger:
                     sessions.append(msgspec.json.decode(record.value or b"", type=SessionEvent))
                 else:
                     seen.append(_seen(topic, record))
-        return compare(self.publications, seen, sessions)
+        account = compare(self.publications, seen, sessions)
+        self.reading = time.monotonic() - began
+        return account
 
     async def references(self) -> list[int]:
         """The references that are in Kafka now, in no order."""
