@@ -12,8 +12,8 @@ setup: .venv/.complete
 .venv/.complete: pyproject.toml uv.lock scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup
 
-demo: setup
-	@.venv/bin/bridge demo $(DEMO_ARGS)
+demo:
+	@PYTHON="$(PYTHON)" scripts/demo $(DEMO_ARGS)
 
 check: setup
 	@scripts/check

@@ -8,6 +8,7 @@ import pytest
 from bridge.simulator import Fault, FaultProxy
 from tests.faults.operations import Caller, caller, forwarded, statuses
 from tests.faults.site import Site
+from tests.faults.test_operations import LATE
 
 SHORT_TIMEOUT = {"OPERATIONS__ACKNOWLEDGEMENT_TIMEOUT": "2"}
 
@@ -50,6 +51,7 @@ async def test_forbidden(site: Site, code: int) -> None:
     assert await statuses(site, "1", "rejected") == ["requested", "rejected"]
 
 
+@LATE
 @pytest.mark.parametrize("fault", ["status-20", "csrf-invalid"])
 async def test_ended_login_is_repaired(site: Site, fault: str) -> None:
     """A 403 for want of a login or of a token is the bridge's to repair: the caller sees the acknowledgement."""

@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-import time
 from typing import Any
 
 import jsonschema_rs
@@ -56,11 +55,9 @@ async def lines() -> list[dict[str, Any]]:
 
 
 async def test_a_number_of_events_ends_it() -> None:
-    """With --events the demo ends after so many, in less than 10 s from start to finish."""
-    began = time.monotonic()
+    """With --events the demo ends by itself after so many."""
     ended = await bridge("demo", "--events", str(EVENTS), "--json", environment={})
     assert ended.status == 0, ended.errors
-    assert time.monotonic() - began < 10
     assert len(read(ended.output)) == EVENTS
 
 

@@ -1,5 +1,6 @@
 """Who may call: bearer tokens, scopes, and what stays open."""
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncIterator
@@ -199,7 +200,7 @@ async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch
         for _ in range(3):
             watched.now += LOOK_INTERVAL
             assert await watched.knows("crm-1")
-        assert started.is_set()
+        assert await asyncio.to_thread(started.wait, 10)
     finally:
         on.set()
 
