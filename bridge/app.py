@@ -17,7 +17,7 @@ from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
-from bridge.relay import make_writable
+from bridge.relay import is_open_to_others, make_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +105,8 @@ class Bridge:
                 await asyncio.to_thread(make_writable, self._settings.state_dir)
             except InFlightUnwritable as error:
                 raise SettingsError([f"BRIDGE_STATE_DIR: {error}"]) from None
+            if await asyncio.to_thread(is_open_to_others, self._settings.state_dir):
+                log.warning("state-dir-open-to-others", effect="other users of the machine can remove waiting events")
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)

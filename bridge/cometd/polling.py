@@ -91,6 +91,7 @@ class Polling:
             try:
                 reply = await self._poll(at_once=at_once)
             except (ExchangeFailed, UpstreamError) as failure:
+                self._reporter.unusable(_reason(failure))
                 await self._arrive(getattr(failure, "events", ()))
                 await self._hand_over_waiting()
                 self._unusable = self._unusable + 1 if _reason(failure) == UNUSABLE else 0

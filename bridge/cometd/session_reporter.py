@@ -40,6 +40,11 @@ class SessionReporter:
         """Count a handshake: `ok`, `refused` or `failed`."""
         metrics.cometd_handshakes.labels(self._account, result).inc()
 
+    def unusable(self, reason: str) -> None:
+        """Count a poll's reply that was not taken, where its reason is one of `metrics.UNUSABLE_REPLIES`."""
+        if reason in metrics.UNUSABLE_REPLIES:
+            metrics.cometd_replies_unusable.labels(self._account, reason).inc()
+
     def began(self, opening: Opening) -> None:
         """Note a new or resumed session, not yet proven by a poll."""
         self.status.client_id, self.status.ack_extension = opening.client_id, opening.ack_extension

@@ -27,6 +27,12 @@ cometd_watchdog_steps = Counter(
     "bridge_cometd_watchdog_steps", "What was done about silences that no error told of", (*ACCOUNT, "step")
 )
 login_refused = Gauge("bridge_login_refused", "1 while Web Services refuses the account's name or password", ACCOUNT)
+login_not_kept = Gauge("bridge_login_not_kept", "1 while Web Services forgets each login within a minute", ACCOUNT)
+cometd_replies_unusable = Counter(
+    "bridge_cometd_replies_unusable",
+    "Poll replies that were not taken as a whole, by reason; the server is asked for them again",
+    (*ACCOUNT, "reason"),
+)
 events_received = Counter("bridge_events_received", "Events received from CometD, by kind", (*ACCOUNT, "kind"))
 events_published = Counter("bridge_events_published", "Records that Kafka has taken, by topic", (*ACCOUNT, "topic"))
 events_dead_lettered = Counter(
@@ -75,8 +81,10 @@ http_request = Histogram(
 build_info = Gauge("bridge_build_info", "1, with the version as label", ("version",))
 
 KINDS = ("acknowledgement", "user-event", "unrecognized")
+UNUSABLE_REPLIES = ("reply-too-large", "acknowledgement-unusable")
 WATCHDOG_STEPS = ("probe", "repoll", "new-session")
 HANDSHAKE_RESULTS = ("ok", "refused", "failed")
+DEAD_LETTER_REASONS = ("too-large", "refused")
 TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
 OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late", "timed-out", "failed")
 
@@ -95,25 +103,24 @@ def start(version: str, accounts: list[str], topics: list[str], read: list[str])
             cometd_hold,
             cometd_subscriptions_refused,
             login_refused,
+            login_not_kept,
             kafka_connected,
         ):
             gauge.labels(account)
         for name in (cometd_gaps, event_delivery, operations_pending, operation_acknowledgement, operation_retries):
             name.labels(account)
-        for result in HANDSHAKE_RESULTS:
-            cometd_handshakes.labels(account, result)
-        for step in WATCHDOG_STEPS:
-            cometd_watchdog_steps.labels(account, step)
-        for kind in KINDS:
-            events_received.labels(account, kind)
-        for topic in topics:
-            events_published.labels(account, topic)
-        events_dead_lettered.labels(account, "too-large")
-        events_dead_lettered.labels(account, "refused")
-        for result in TRANSACTION_RESULTS:
-            kafka_transactions.labels(account, result)
-        for outcome in OPERATION_OUTCOMES:
-            operations.labels(account, outcome)
+        for counter, values in (
+            (cometd_handshakes, HANDSHAKE_RESULTS),
+            (cometd_replies_unusable, UNUSABLE_REPLIES),
+            (cometd_watchdog_steps, WATCHDOG_STEPS),
+            (events_received, KINDS),
+            (events_published, topics),
+            (events_dead_lettered, DEAD_LETTER_REASONS),
+            (kafka_transactions, TRANSACTION_RESULTS),
+            (operations, OPERATION_OUTCOMES),
+        ):
+            for value in values:
+                counter.labels(account, value)
 
 
 def _start_read(topics: list[str]) -> None:

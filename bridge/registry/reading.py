@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bridge.registry.client import SchemaRegistry
 
 _FRAME_START: Final = 0
+_UNASKED: Final = object()
+MOST_SCHEMAS: Final = 256
+"""A topic's writer chooses the ids, so their number must have a bound."""
 
 
 class Reader:
@@ -22,11 +25,16 @@ class Reader:
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry
         self._schemas: dict[int, Any] = {}
-        """Parsed, by id; None where the registry has no Avro schema of that id."""
+        """Parsed, by id, the latest used last; None where the registry has no usable Avro schema of that id."""
 
     def learn(self, id_: int, schema: str) -> None:
         """Take note of a schema, which is then not asked for."""
-        self._schemas[id_] = fastavro.parse_schema(msgspec.json.decode(schema))
+        self._keep(id_, fastavro.parse_schema(msgspec.json.decode(schema)))
+
+    def _keep(self, id_: int, schema: Any) -> None:
+        self._schemas[id_] = schema
+        if len(self._schemas) > MOST_SCHEMAS:
+            del self._schemas[next(iter(self._schemas))]
 
     async def json_of(self, value: bytes) -> bytes:
         """See `Encoding.json_of`."""
@@ -34,13 +42,10 @@ class Reader:
         if plain is not value or len(value) < FRAME_BYTES or value[0] != _FRAME_START:
             return plain
         id_ = int.from_bytes(value[1:FRAME_BYTES], "big")
-        if id_ not in self._schemas:
-            schema = await self._registry.avro_schema(id_)
-            if schema is None:
-                self._schemas[id_] = None
-            else:
-                self.learn(id_, schema)
-        schema = self._schemas[id_]
+        schema = self._schemas.pop(id_, _UNASKED)
+        if schema is _UNASKED:
+            schema = _parsed(await self._registry.avro_schema(id_))
+        self._keep(id_, schema)
         if schema is None:
             return value
         try:
@@ -50,6 +55,16 @@ class Reader:
             return msgspec.json.encode(content)
         except Exception:  # noqa: BLE001 -- not what its frame says; fastavro raises anything then
             return value
+
+
+def _parsed(schema: str | None) -> Any:
+    """Return the schema that fastavro reads by; None where there is none, or where it is not one."""
+    if schema is None:
+        return None
+    try:
+        return fastavro.parse_schema(msgspec.json.decode(schema))
+    except Exception:  # noqa: BLE001 -- other applications register what they like; fastavro raises anything then
+        return None
 
 
 _JSON_TEXTS: Final = frozenset(

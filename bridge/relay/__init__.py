@@ -1,6 +1,6 @@
 """One account's relay: from its CometD session into Kafka, each event exactly once."""
 
-from bridge.relay.in_flight import InFlight, InFlightBatch, make_writable
+from bridge.relay.in_flight import InFlight, InFlightBatch, is_open_to_others, make_writable
 from bridge.relay.relay import Relay
 from bridge.relay.watchdog import Watchdog
 
@@ -9,5 +9,6 @@ __all__ = [
     "InFlightBatch",
     "Relay",
     "Watchdog",
+    "is_open_to_others",
     "make_writable",
 ]

@@ -144,8 +144,19 @@ class InFlight:
             if found[2] == _NEW:  # a process died while it wrote
                 with suppress(OSError):
                     (self._directory / found[0]).unlink()
-        whole = [found for found in self._found() if found[2] is None]
+        whole = [found for found in self._found() if found[2] is None and self._is_ours(found[0])]
         return [found[0] for found in sorted(whole, key=lambda found: int(found[1] or 0))]
+
+    def _is_ours(self, name: str) -> bool:
+        """Tell whether the bridge's user wrote the file: what another user put there must not be published."""
+        user = os.geteuid()
+        try:
+            ours = user in {0, (self._directory / name).lstat().st_uid}
+        except FileNotFoundError:
+            return False
+        if not ours:
+            log.warning("in-flight-foreign", file=name, effect="another user wrote the file: its events are ignored")
+        return ours
 
     def _read(self, name: str) -> bytes | None:
         """Return a file's content, None where it is none of ours: a link, a pipe, a directory, far too long."""
@@ -192,6 +203,14 @@ def make_writable(directory: Path) -> None:
             probe.unlink()
     except OSError as error:
         raise _unusable(directory, error) from error
+
+
+def is_open_to_others(directory: Path) -> bool:
+    """Tell whether every user of the machine may write there, and so remove or hide the files."""
+    try:
+        return bool(directory.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
 
 
 def _sync(directory: Path) -> None:

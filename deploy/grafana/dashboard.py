@@ -339,10 +339,12 @@ SESSIONS: Final[list[Builder[model.Panel]]] = [
         (f"account:bridge_cometd_queue_left:seconds{{{ACCOUNT}}}", "{{account}}"),
     ),
     bars(
-        "Watchdog",
-        "What was done about silences that no error told of. Good: none; a new-session costs what was queued.",
+        "Watchdog and unusable replies",
+        "What was done about silences that no error told of, and replies that the bridge could not take. Good: none; a "
+        "new-session costs what was queued.",
         "short",
         (increase("bridge_cometd_watchdog_steps_total", "account, step"), "{{account}} {{step}}"),
+        (increase("bridge_cometd_replies_unusable_total", "account, reason"), "{{account}} {{reason}}"),
     ),
     lines(
         "Refused subscriptions",
@@ -352,10 +354,11 @@ SESSIONS: Final[list[Builder[model.Panel]]] = [
         steps=((1, RED),),
     ),
     lines(
-        "Refused logins",
-        "1 while Web Services refuses the account's name or password. Good: 0.",
+        "Logins refused or not kept",
+        "1 while Web Services refuses the account's name or password, or forgets each login. Good: 0.",
         "short",
-        (f"max by (account) (bridge_login_refused{{{HERE}}})", "{{account}}"),
+        (f"max by (account) (bridge_login_refused{{{HERE}}})", "{{account}} refused"),
+        (f"max by (account) (bridge_login_not_kept{{{HERE}}})", "{{account}} not kept"),
         steps=((1, RED),),
     ),
 ]
@@ -394,10 +397,12 @@ OPERATIONS: Final[list[Builder[model.Panel]]] = [
     ),
     bars(
         "Operation events not in Kafka",
-        "Steps of operations that wait for Kafka, and those that found no room and never come there. Good: 0.",
+        "Steps of operations that wait for Kafka, those that found no room and never come there, and those in Kafka "
+        "that find no room in the view. Good: 0.",
         "short",
         (f"sum by (instance) (bridge_operation_events_waiting{{{PROCESS}}})", "waiting {{instance}}"),
         ("job:bridge_operation_events_lost:increase1h", "lost in the last hour"),
+        ("job:bridge_operation_events_left_out:increase1h", "left out in the last hour"),
     ),
 ]
 
@@ -415,10 +420,13 @@ KAFKA: Final[list[Builder[model.Panel]]] = [
         (f"sum(rate({PUBLISHED}[$__rate_interval])) / sum(rate({COMMITTED}[$__rate_interval]))", "records"),
     ),
     bars(
-        "Dead letters",
-        "Records that Kafka refused for themselves, by reason. Good: none. `bridge dead-letters list` shows them.",
+        "Dead letters, and records without effect",
+        "Records that Kafka refused for themselves, by reason; and records that the bridge read and could not "
+        "understand or trust. Good: none. `bridge dead-letters list` shows the former.",
         "short",
         (increase("bridge_events_dead_lettered_total", "account, reason"), "{{account}} {{reason}}"),
+        (increase("bridge_records_unreadable_total", "topic", scope=PROCESS), "unreadable {{topic}}"),
+        (increase("bridge_records_untrusted_total", "topic", scope=PROCESS), "untrusted {{topic}}"),
     ),
 ]
 

@@ -1,5 +1,6 @@
 """What `bridge check` says of the state directory."""
 
+import os
 from pathlib import Path
 
 from bridge.commands.checks.finding import Finding, Outcome
@@ -8,6 +9,19 @@ from bridge.commands.checks.state_dir import check_state_dir
 
 async def findings(directory: Path | None) -> list[Finding]:
     return [finding async for finding in check_state_dir(directory)]
+
+
+async def test_a_state_directory_that_everybody_may_write_is_told(tmp_path: Path) -> None:
+    """A directory open to all users of the machine is a warning; one that a group shares, as in containers, is fine."""
+    for mode, outcome in (
+        (0o777, Outcome.WARNING),
+        (0o1777, Outcome.WARNING),
+        (0o2770, Outcome.OK),
+        (0o700, Outcome.OK),
+    ):
+        os.chmod(tmp_path, mode)  # noqa: PTH101 -- at once
+        [finding] = await findings(tmp_path)
+        assert finding.outcome is outcome, oct(mode)
 
 
 async def test_the_state_directory_is_looked_at(tmp_path: Path) -> None:

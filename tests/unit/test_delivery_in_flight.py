@@ -221,3 +221,11 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     for directory in (tmp_path / "file", tmp_path / "file" / "state"):
         with pytest.raises(InFlightUnwritable, match=str(directory)):
             make_writable(directory)
+
+
+async def test_a_file_of_another_user_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory that others may write, a file that somebody else put there brings no events."""
+    name = await InFlight(tmp_path, "sales").write("client", 0, 1.0, [("/v2/me/x", b"{}")])
+    assert await InFlight(tmp_path, "sales").names() == [name]
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    assert await InFlight(tmp_path, "sales").names() == []

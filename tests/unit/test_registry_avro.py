@@ -12,7 +12,7 @@ from hypothesis import given
 
 from bridge.events import KINDS, Acknowledgement, Kind, avro_schema_files
 from bridge.registry.avro import avro_writer
-from bridge.registry.reading import Reader
+from bridge.registry.reading import MOST_SCHEMAS, Reader
 from tests.unit.test_schemas import structs
 
 FRAME = b"\0\0\0\1\2"
@@ -120,3 +120,21 @@ async def test_what_is_none_of_it_comes_back(value: bytes) -> None:
     """What is in no known format, or breaks off, comes back as it is."""
     read, _ = reader({ID: avro_schema_files()[KINDS[0].schema]})
     assert await read.json_of(value) == value
+
+
+async def test_a_writer_of_a_topic_cannot_grow_the_cache() -> None:
+    """However many ids values name, a bounded number of schemas is kept, and the ones in use stay."""
+    read, asked = reader({1: '"string"'})
+    used = b"\x00" + (1).to_bytes(4, "big") + b"\x02x"
+    for id_ in range(2, 3 * MOST_SCHEMAS):
+        await read.json_of(b"\x00" + id_.to_bytes(4, "big") + b"\x02x")
+        await read.json_of(used)
+        assert len(read._schemas) <= MOST_SCHEMAS
+    assert asked.questions == 3 * MOST_SCHEMAS - 1
+
+
+@pytest.mark.parametrize("schema", ["no JSON", '{"type": "unheard"}', "[" * 100_000, "17"])
+async def test_a_schema_that_is_none_harms_nobody(schema: str) -> None:
+    """What another application registered as a schema and can't be one leaves the value as it came."""
+    value = b"\x00\x00\x00\x00\x07\x02x"
+    assert await reader({7: schema})[0].json_of(value) == value

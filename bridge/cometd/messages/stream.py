@@ -71,10 +71,19 @@ class MessageStream:
         """
         if not self._in_array:
             return decode(bytes(self._rest))
-        if not self._ends.find(self._rest, 1) and self._ends.closed_at == len(self._rest.rstrip(_SPACE)) > AT_ONCE:
-            return [decode_element(bytes(self._rest[: self._ends.closed_at - 1]), size=self._size)]
+        if not self._ends.find(self._rest, 1):
+            end = self._ends.closed_at
+            if end is not None and end > AT_ONCE and not self._rest[end:].strip(_SPACE):
+                return [decode_element(self._last(end - 1), size=self._size)]
         trailing_comma = self._taken and self._rest.strip(_SPACE) == b"]"
         return decode(b"" if trailing_comma else b"[" + self._rest, size=self._size)
+
+    def _last(self, end: int) -> bytes:
+        """Return the last element, of which no second copy stays here: it may be as long as the limit."""
+        with memoryview(self._rest) as rest:
+            element = bytes(rest[:end])
+        self._rest = bytearray()
+        return element
 
     def _begin(self, part: bytes) -> bytes:
         """Return what is left of a part without the space before the body, and without an array's bracket."""
@@ -115,7 +124,8 @@ class MessageStream:
             found, begin = True, 0
             elements = []
             for end in ends:
-                elements.append(bytes(self._rest[begin:end]))
+                with memoryview(self._rest) as rest:
+                    elements.append(bytes(rest[begin:end]))
                 begin = end + 1
             self._take(begin)
             yield from self._decoded(elements)

@@ -93,6 +93,7 @@ class Login:
         self._csrf: Mapping[str, str] = NO_HEADERS
         self._profile = Profile()
         self._refused = metrics.login_refused.labels(account)
+        metrics.login_not_kept.labels(account).set_function(lambda: float(self.not_kept))
         self._status = LoginStatus(LoginState.UNKNOWN, time.time())
         self._not_before = 0.0
 

@@ -19,6 +19,7 @@ from bridge.webservices.messages.wire import (
     decode_user_data,
     fields_of,
     is_json,
+    json_string,
     repaired,
     tolerant_body,
     tolerant_user_data,
@@ -90,8 +91,8 @@ def parse(data: msgspec.Raw) -> Message:
         str(data, "utf-8")  # decoding checks only the strings that it keeps
         body = decode_body(data)
     except UNREADABLE:
-        return parse_tolerantly(data)
-    return _message(body, data)
+        body = None  # the error has a copy of the data: let go of it first
+    return parse_tolerantly(data) if body is None else _message(body, data)
 
 
 def parse_tolerantly(data: msgspec.Raw) -> Message:
@@ -102,7 +103,7 @@ def parse_tolerantly(data: msgspec.Raw) -> Message:
     if not is_json(content):
         rewritten = repaired(content)
         if rewritten is None:
-            return Unknown(msgspec.Raw(msgspec.json.encode(content.decode(errors="replace"))), "invalid-json")
+            return Unknown(msgspec.Raw(json_string(content)), "invalid-json")
         data = msgspec.Raw(rewritten)
     fields = fields_of(data)
     if fields is None:

@@ -6,6 +6,7 @@ DoNotCallRecord and its sisters; the three kinds of `record` (ids, `userData`, `
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Annotated, Final, TypeAlias
 
@@ -82,6 +83,7 @@ decode_body = msgspec.json.Decoder(Body).decode
 decode_user_data = msgspec.json.Decoder(UserData).decode
 """The strict way for `Body.user_data`."""
 _decode_fields = msgspec.json.Decoder(Fields).decode
+_PIECE: Final = 1 << 20
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_value = msgspec.json.Decoder().decode
 _ABSENT = msgspec.Raw(b"null")
@@ -162,6 +164,20 @@ def repaired(data: bytes) -> bytes | None:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace")
     except (ValueError, RecursionError):
         return None
+
+
+def json_string(data: bytes) -> bytearray:
+    """Write bytes as one JSON string, with U+FFFD for what is no UTF-8.
+
+    Piece by piece: a single character that is not ASCII doubles or quadruples the memory of the text that has it.
+    """
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    content = memoryview(data)
+    text = bytearray(b'"')
+    for at in range(0, len(data), _PIECE):
+        text += msgspec.json.encode(decode(content[at : at + _PIECE]))[1:-1]
+    text += msgspec.json.encode(decode(b"", final=True))[1:]
+    return text
 
 
 def _tolerant_record(fields: Fields | None) -> RecordBody | None:
