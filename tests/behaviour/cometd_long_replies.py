@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 import pytest
+from prometheus_client import REGISTRY
 
 from bridge.cometd import State
 from bridge.simulator import Fault, FaultProxy
@@ -13,6 +14,13 @@ from tests.behaviour.cometd_upstream import Upstream
 from tests.waiting import eventually
 
 LIMIT: Final = 50_000
+
+
+def too_large_replies(account: str) -> float:
+    labels = {"account": account, "reason": "reply-too-large"}
+    return REGISTRY.get_sample_value("bridge_cometd_replies_unusable_total", labels) or 0.0
+
+
 """Bytes: of a message, and of a part that is handed over."""
 EVENTS: Final = range(1, 20_001)
 """Forty bytes each: a reply of many parts."""
@@ -137,6 +145,7 @@ class LongReplyRules(OnAnUpstream):
         await listener.has_kept(1, 2)
         await eventually(lambda: listener.session.status.state is State.CONNECTED)
         assert len(listener.sink.openings) == 1
+        assert too_large_replies(listener.options.account) == 2
 
     @pytest.mark.parametrize("on", ["handshake", "subscribe"])
     async def test_a_first_reply_without_end(self, upstream: Upstream, proxy: FaultProxy, on: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from prometheus_client import REGISTRY
+
 from bridge.cometd import CometdSession, HttpReply, HttpSession, Options
 from bridge.errors import LoginNotKept, UpstreamError
 from bridge.simulator import Fault, Simulator
@@ -70,6 +72,7 @@ async def test_a_balancer_that_is_not_sticky_gets_few_requests() -> None:
                 await asyncio.sleep(0.01)
                 flapped |= was and not login.not_kept
         assert login.not_kept
+        assert REGISTRY.get_sample_value("bridge_login_not_kept", {"account": "agent"}) == 1
         assert not flapped
         assert "login-not-kept" in reasons
         assert counts["login"] <= MOST_LOGINS
@@ -94,3 +97,4 @@ async def test_a_restarted_server_is_no_such_balancer() -> None:
         await eventually(lambda: counts["login"] == 1)
         await eventually(lambda: session.status.connected)
         assert not login.not_kept
+        assert REGISTRY.get_sample_value("bridge_login_not_kept", {"account": "agent"}) == 0
