@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from bridge.account import AccountBridge
+from bridge.cometd import SessionStatus, State
 from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
 from bridge.errors import UpstreamError
 from bridge.events import JSON
@@ -26,14 +27,22 @@ def account_at(url: str) -> AccountBridge:
     )
 
 
+class Polled:
+    """A CometD session whose polls work."""
+
+    status = SessionStatus(client_id="c", state=State.CONNECTED)
+
+
 async def test_logins_that_are_not_kept_are_told_steadily() -> None:
-    """Readiness says `login-not-kept` and asks for the balancer, also right after a login that worked."""
+    """Readiness and `/sessions` say `login-not-kept`, also while polls work and right after a login that worked."""
     async with Simulator() as upstream:
         bridge = account_at(upstream.url)
+        bridge._relay.session = Polled()  # type: ignore[assignment]
         async with bridge.http:
             with suppress(UpstreamError):
                 await bridge.client.forward(PATH, {})
             assert "login" not in [one.name for one in bridge.missing()]
+            assert bridge.view().reason is None
             upstream.faults.add(Fault("other-node"))
             for _ in range(4):
                 with suppress(UpstreamError):
@@ -44,3 +53,4 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                     await bridge.client.forward(PATH, {})
                 [reason] = [one.reason for one in bridge.missing() if one.name == "login"]
                 assert reason == "login-not-kept: a login is forgotten at the next request; is the balancer sticky?"
+                assert bridge.view().reason == "login-not-kept"
