@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 from hypothesis import example, given
@@ -13,6 +14,9 @@ from bridge.privacy import OMITTED, PREFIX, Concealment
 from bridge.privacy import numbers as privacy_numbers
 from bridge.privacy.inside import LONGEST, MOST_LONG, NumbersInside
 from bridge.privacy.numbers import FEWEST_INSIDE, digits
+
+if TYPE_CHECKING:
+    import pytest
 
 CHARACTERS = st.text("012+( )-.ax\n", min_size=1, max_size=24)
 FORMS = st.lists(st.text("01+( )-x", min_size=FEWEST_INSIDE, max_size=12), max_size=12)
@@ -44,6 +48,24 @@ def test_long_forms_are_found_too(form: str, around: str) -> None:
     forms = [f"1234567{form}x", "7654321"]
     text = f"{around}|{forms[0]}|{forms[1]}"
     assert NumbersInside(forms, OMITTED).replace(text, "<{}>".format) == by_expression(forms, text)
+
+
+def test_no_message_costs_an_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages with ever new numbers compile no regular expression, which would cost more than all else about them."""
+    rule, compiled = Concealment(b"0123456789abcdef"), list[str]()
+
+    def count(pattern: str, flags: int = 0) -> re.Pattern[str]:
+        compiled.append(pattern)
+        return compile_(pattern, flags)
+
+    compile_ = re._compiler.compile  # type: ignore[attr-defined]
+    monkeypatch.setattr(re._compiler, "compile", count)  # type: ignore[attr-defined]
+    re.compile("a pattern that nothing else has")
+    for number in range(5_551_000_000, 5_551_000_050):
+        body = {"phone": f"{number}", "contact": f"{number + 100}", "note": f"call {number}, or +{number + 200}"}
+        content = bytes(rule.of(msgspec.Raw(msgspec.json.encode(body))).content)
+        assert b"5551" not in content
+    assert compiled == ["a pattern that nothing else has"]
 
 
 def test_many_numbers_take_time_in_proportion() -> None:
