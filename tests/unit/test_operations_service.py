@@ -608,9 +608,10 @@ async def test_failure_before_the_forwarding_gives_the_place_back(failure: Excep
         submit = service.submit_async if asynchronous else service.submit
         with pytest.raises(type(failure)):
             await submit(submission())
-        view = await submit(submission())
-        await eventually(lambda: service.get("1").status == "accepted")
-        await service.submit(submission("2"))
+        async with asyncio.timeout(10):  # a call that finds the failed one still there waits for it
+            view = await submit(submission())
+            await eventually(lambda: service.get("1").status == "accepted")
+            await service.submit(submission("2"))
     assert view.reference_id == "1"
     assert len(upstream.requests) == 2
 
