@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -169,6 +170,27 @@ async def test_salts_of_foreign_hands_cost_little() -> None:
         assert not any([await genuine(one, keys) for one in [*forged, *forged]])
     assert len(keys._earlier) == EARLIER_SALTS
     assert await genuine(stored, keys)
+
+
+class WaitingScrypt:
+    """A derivation that ends once the event loop has turned."""
+
+    turned = threading.Event()
+
+    def __init__(self, **_: object) -> None:
+        self.turned.clear()
+        asyncio.get_running_loop().call_soon(self.turned.set)
+
+    def derive(self, _: bytes) -> bytes:
+        assert self.turned.wait(5), "the event loop stands still"
+        return bytes(64)
+
+
+async def test_no_key_is_derived_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the start nor a salt that a record names holds up anything else in the process."""
+    monkeypatch.setattr("bridge.delivery.position.keys.Scrypt", WaitingScrypt)
+    keys = await account_keys()
+    await keys.earlier(b"x" * 16)
 
 
 @pytest.mark.parametrize(
