@@ -305,6 +305,19 @@ async def test_waiting_has_a_deadline() -> None:
         assert [type(one) for one in results] == [UpstreamTimeout] * 3
 
 
+async def test_a_late_caller_keeps_its_own_deadline() -> None:
+    """A caller that joins a long attempt leaves at its own deadline, and the attempt goes on for the others."""
+    attempt, go = SharedAttempt[bool](), asyncio.Event()
+    patient = asyncio.create_task(attempt.join(go.wait, within=30))
+    await asyncio.sleep(0)
+    hasty = asyncio.create_task(attempt.join(go.wait, within=0.05))
+    await asyncio.wait({hasty}, timeout=5)
+    go.set()
+    [left] = await asyncio.gather(hasty, return_exceptions=True)
+    assert type(left) is TimeoutError
+    assert await patient
+
+
 async def test_an_unexpected_error_reaches_every_caller() -> None:
     """An error that nobody foresaw is raised to each caller too, and the next attempt is free to work."""
 
