@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bridge import settings
 from bridge.errors import SettingsError
@@ -27,3 +28,10 @@ def test_every_variable_that_is_named_exists(file: str, name: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings.load(environment={name: ""})
     assert [fault for fault in caught.value.faults if fault.startswith(f"{name}: unknown setting")] == [], file
+
+
+def test_health_and_metrics_have_a_port_of_their_own() -> None:
+    """The image and the chart set the same management port, so health answers also while callers fill the other one."""
+    [port] = re.findall(r"^ +BRIDGE_HTTP__MANAGEMENT_PORT=(\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    http = yaml.safe_load((CHART / "values.yaml").read_text())["config"]["http"]
+    assert http["management_port"] == int(port) != http["port"]
