@@ -247,10 +247,16 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize(
-    "odd", [*(json.dumps(one) for one in ODD), "[" * 20_000 + "]" * 20_000, '{"a":' * 8_000 + "1" + "}" * 8_000]
+    "odd",
+    [
+        *(json.dumps(one) for one in ODD),
+        '{"kty": "RSA", "kid": "x", "n": ' + "9" * 5_000 + "}",
+        "[" * 20_000 + "]" * 20_000,
+        '{"a":' * 8_000 + "1" + "}" * 8_000,
+    ],
 )
 async def test_one_odd_key_takes_no_other_away(tokens: JsonWebTokens, provider: Provider, odd: str) -> None:
-    """A key of odd types, or one with deep nesting, in whatever place, leaves the other keys usable."""
+    """A key of odd types, with a long number or deep nesting, in whatever place, leaves the other keys usable."""
     good = [json.dumps(one) for one in provider.keys]
     nested = '{"kty": "RSA", "kid": "y", "x\\"5c": ' + odd + "}"
     provider.answer = Response(f'{{"x": {odd}, "keys": [{odd}, {good[0]}, {nested}, {good[1]}, {odd}]}}')
