@@ -188,11 +188,12 @@ async def test_broken_file_changes_nothing(watched: Watched, content: str | None
 async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a look at the file hangs, requests go on with the tokens read before, and the loop is not blocked."""
     monkeypatch.setattr(static_tokens, "LOOK_DEADLINE", 0.01)
-    on, started = threading.Event(), threading.Event()
+    on, started, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hang(_: Path) -> None:
         started.set()
-        on.wait(30)
+        on.wait(10)
+        ended.set()
         raise OSError
 
     monkeypatch.setattr(static_tokens._Version, "of", hang)
@@ -200,6 +201,7 @@ async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch
         for _ in range(3):
             watched.now += LOOK_INTERVAL
             assert await watched.knows("crm-1")
+        assert not ended.is_set()
         assert await asyncio.to_thread(started.wait, 10)
     finally:
         on.set()

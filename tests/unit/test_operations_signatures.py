@@ -202,6 +202,18 @@ async def test_events_from_before_the_update_count() -> None:
     assert [body["referenceId"] for _, body in upstream.requests] == ["before"]
 
 
+async def test_events_from_before_the_update_count_for_a_time() -> None:
+    """Unsigned events count until the time that the position names, only before its offset, and not after."""
+    clock = [99.0]
+    before = UnsignedEvents(age=60, clock=lambda: clock[0])
+    before.end({0: 1}, until=100.0)
+    assert await before.cover(0, 0)
+    assert not await before.cover(0, 1)
+    assert not await before.cover(1, 0)
+    clock[0] = 100.0
+    assert not await before.cover(0, 0)
+
+
 async def test_events_from_before_the_update_wait_for_the_position() -> None:
     """The position tells where unsigned events end; until it is read none of them is taken."""
     await KEYS.start()
