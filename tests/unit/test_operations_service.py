@@ -583,6 +583,20 @@ async def test_drain_waits_for_verdicts_and_takes_nothing_more() -> None:
         assert (await submitted).status == "accepted"
 
 
+async def test_a_full_view_takes_no_new_operation() -> None:
+    """Where pending operations fill the view, a new one is refused and not forwarded, until one of them has ended."""
+    upstream = ScriptedUpstream()
+    async with running(upstream, view_limit=1) as service:
+        await service.submit(submission("1"))
+        for submit in (service.submit, service.submit_async):
+            with pytest.raises(Busy):
+                await submit(submission("2"))
+        assert (await service.submit(submission("1"))).status == "accepted"
+        assert len(upstream.requests) == 1
+        await turn(service, acknowledgement())
+        assert (await service.submit(submission("2"))).status == "accepted"
+
+
 # -- a failure before the forwarding ----------------------------------------------------------------------------------
 
 
