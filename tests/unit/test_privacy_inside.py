@@ -56,7 +56,8 @@ def test_no_message_costs_an_expression(monkeypatch: pytest.MonkeyPatch) -> None
 
     def count(pattern: str, flags: int = 0) -> re.Pattern[str]:
         compiled.append(pattern)
-        return compile_(pattern, flags)
+        made: re.Pattern[str] = compile_(pattern, flags)
+        return made
 
     compile_ = re._compiler.compile  # type: ignore[attr-defined]
     monkeypatch.setattr(re._compiler, "compile", count)  # type: ignore[attr-defined]
