@@ -11,19 +11,8 @@ from typing import TypeAlias
 import msgspec
 
 from bridge.webservices.messages.normalise import integer, text
-from bridge.webservices.messages.wire import (
-    UNREADABLE,
-    Body,
-    UserData,
-    decode_body,
-    decode_user_data,
-    fields_of,
-    is_json,
-    json_string,
-    repaired,
-    tolerant_body,
-    tolerant_user_data,
-)
+from bridge.webservices.messages.repair import is_json, json_string, repaired
+from bridge.webservices.messages.wire import UNREADABLE, Body, UserData, decode_body, decode_user_data, tolerant
 from bridge.webservices.outbound import NOTIFICATIONS
 
 OUTBOUND_RECORD = "OutboundRecordMessage"
@@ -105,10 +94,8 @@ def parse_tolerantly(data: msgspec.Raw) -> Message:
         if rewritten is None:
             return Unknown(msgspec.Raw(json_string(content)), "invalid-json")
         data = msgspec.Raw(rewritten)
-    fields = fields_of(data)
-    if fields is None:
-        return Unknown(data, "not-an-object")
-    return _message(tolerant_body(fields), data)
+    body = tolerant(Body, data)
+    return Unknown(data, "not-an-object") if body is None else _message(body, data)
 
 
 def _message(body: Body, data: msgspec.Raw) -> Message:
@@ -191,5 +178,5 @@ def _user_data(raw: msgspec.Raw) -> tuple[UserData, msgspec.Raw]:
     try:
         return decode_user_data(raw), raw
     except UNREADABLE:
-        user_data = tolerant_user_data(raw)
+        user_data = tolerant(UserData, raw)
         return (_NO_USER_DATA, _NULL) if user_data is None else (user_data, raw)
