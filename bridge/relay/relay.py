@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CHUNK: Final = 2000
-"""Events of one transaction: from 1,000 on one costs little more than its events, and a reply may have 200,000."""
+CHUNK: Final = 4000
+"""Events of one transaction, at most. A part of a long reply (1 MiB, about 3,300 events) fits into one transaction."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that the end of a session may take on a planned stop."""
 REFRESH: Final = 5.0
