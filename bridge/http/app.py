@@ -87,7 +87,7 @@ def create_app(
     if management:
         app.include_router(health(readiness))
         app.include_router(metrics_page())
-    complete(app, authentication, enabled)
+    complete(app, enabled)
     return app
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.http.auth.guarded import SCHEME
 from bridge.http.problems.problems import Problem
 from bridge.http.routes.health import NotReady
 from bridge.operations import OUTBOUND_OPERATIONS
@@ -15,20 +14,17 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
-    from bridge.http.auth.authentication import Authentication
-
 _TEMPLATE = "#/components/schemas/{model}"
 
 
-def complete(app: FastAPI, authentication: Authentication, enabled: Collection[str]) -> None:
+def complete(app: FastAPI, enabled: Collection[str]) -> None:
     """Put the models where the document refers to, and name problem+json as the only form of an error."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
-            components = document.setdefault("components", {})
-            schemas = components.setdefault("schemas", {})
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             models: list[type[BaseModel]] = [Problem, NotReady, *_forms(enabled)]
             for model in models:
                 schema = model.model_json_schema(by_alias=True, ref_template=_TEMPLATE)
@@ -36,9 +32,7 @@ def complete(app: FastAPI, authentication: Authentication, enabled: Collection[s
                 schemas[model.__name__] = schema
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            if authentication.scheme is not None:
-                components["securitySchemes"] = {SCHEME: dict(authentication.scheme)}
-            components["schemas"] = dict(sorted(schemas.items()))
+            document["components"]["schemas"] = dict(sorted(schemas.items()))
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -72,8 +72,6 @@ async def admit(authentication: Authentication, headers: Sequence[str], scope: S
     Raises:
         Refused: 401 without a valid token, 403 without the scope, 503 when it can't be told now.
     """
-    if authentication.scheme is None:
-        return ANYBODY
     if not headers:
         raise _unauthorized("Send a bearer token: `Authorization: Bearer …`.", "")
     bearer = _BEARER.fullmatch(headers[0]) if len(headers) == 1 else None

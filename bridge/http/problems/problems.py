@@ -194,21 +194,6 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-def also_documented(answers: Mapping[int | str, dict[str, Any]], *codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the answers of a route, and those of `codes` beside them."""
-    added = documented(*codes)
-    for status, answer in answers.items():
-        if status in added:
-            more = added[status]["content"][MEDIA_TYPE]["examples"]
-            content = answer["content"][MEDIA_TYPE]
-            added[status] = answer | {
-                "content": {MEDIA_TYPE: content | {"examples": content["examples"] | more}},
-            }
-        else:
-            added[status] = answer
-    return added
-
-
 _RETRY: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _CHALLENGE: Final = {"WWW-Authenticate": {"description": "RFC 6750, section 3.", "schema": {"type": "string"}}}
 _HEADERS: Final = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}

@@ -52,14 +52,15 @@ ReferenceId = Annotated[str, Path(alias="referenceId", min_length=1, max_length=
 
 def operations(ledger: OperationReader, authentication: Authentication) -> APIRouter:
     """Make the router."""
-    router = APIRouter(prefix="/operations", tags=["Operations"], route_class=guarded(authentication, READ))
+    guard = guarded(authentication, READ)
+    router = APIRouter(prefix="/operations", tags=["Operations"], dependencies=guard.dependencies)
 
     @router.get(
         "",
         operation_id="listOperations",
         summary="Operations, newest first",
         response_model=OperationsPage,
-        responses=documented("invalid-request", "ledger-unread") | {200: {"headers": {"Link": _NEXT}}},
+        responses=documented("invalid-request", "ledger-unread", *guard.problems) | {200: {"headers": {"Link": _NEXT}}},
     )
     async def several(http: Request, status: Status = None, limit: Limit = 100, after: After = None) -> Response:
         """Tell the operations of the last day, those of other replicas too, page by page."""
@@ -77,7 +78,7 @@ def operations(ledger: OperationReader, authentication: Authentication) -> APIRo
         operation_id="getOperation",
         summary="One operation",
         response_model=OperationReport,
-        responses=documented("unknown-operation", "invalid-request", "ledger-unread"),
+        responses=documented("unknown-operation", "invalid-request", "ledger-unread", *guard.problems),
     )
     async def one(reference_id: ReferenceId) -> Response:
         """Tell status, times, upstream's reply, and the acknowledgement with its place in Kafka."""

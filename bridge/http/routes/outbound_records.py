@@ -87,11 +87,12 @@ def outbound_records(
     submitter: OperationSubmitter, authentication: Authentication, enabled: Collection[str]
 ) -> APIRouter:
     """Make the router, for the operations that are `enabled`."""
+    guard = guarded(authentication, WRITE)
     router = APIRouter(
         prefix="/api/v2/me/outbound-records",
         tags=["Outbound records"],
-        route_class=guarded(authentication, WRITE),
-        responses=_ACCEPTED | documented(*SUBMISSION),
+        dependencies=guard.dependencies,
+        responses=_ACCEPTED | documented(*SUBMISSION, *guard.problems),
     )
     on_record, on_none = request_forms(enabled, with_handle=True), request_forms(enabled, with_handle=False)
 

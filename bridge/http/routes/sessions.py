@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from bridge.http.auth.authentication import READ, Authentication
 from bridge.http.auth.guarded import guarded
+from bridge.http.problems.problems import documented
 
 Guarantee: TypeAlias = Literal["exactly-once", "at-least-once", "at-most-once"]
 
@@ -44,7 +45,8 @@ class SessionView(BaseModel):
 
 def sessions(views: Callable[[], Sequence[SessionView]], authentication: Authentication) -> APIRouter:
     """Make the router; `views` tells the sessions, and must not wait."""
-    router = APIRouter(tags=["Sessions"], route_class=guarded(authentication, READ))
+    guard = guarded(authentication, READ)
+    router = APIRouter(tags=["Sessions"], dependencies=guard.dependencies, responses=documented(*guard.problems))
 
     @router.get("/sessions", operation_id="getSessions", summary="Each CometD session")
     async def get() -> list[SessionView]:
