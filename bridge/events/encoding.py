@@ -1,6 +1,7 @@
 """How the values of events become bytes, and bytes become values again: chosen once, at the start.
 
 Source of the frame: Confluent Schema Registry's wire format, a zero byte and the schema's id (4 bytes, big-endian).
+confluent-kafka writes it too, but it is a second Kafka client, and slower (docs/decisions/0009-avro-writer.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which members of a message hold phone numbers, and which texts are some.
 
 Source of the names: Web Services API, messages of outbound records, devices and calls, and OCS's GSW_ keys.
+The library phonenumbers judges by numbering plans; here what only looks like a number must not be published either.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def allowed_hosts(settings: Http) -> frozenset[str] | None:
 class BrowserGuard:
     """ASGI middleware: refuses what another site's page makes a browser send, before anything else looks at it.
 
-    Not Starlette's TrustedHostMiddleware: it knows no IPv6 addresses, no origins, and answers with plain text.
+    Not Starlette's TrustedHostMiddleware: it takes listed names only, knows no origins, and answers with plain text.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:

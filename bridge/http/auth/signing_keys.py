@@ -1,4 +1,7 @@
-"""The keys that sign the callers' tokens, fetched from where the identity provider publishes them (RFC 7517)."""
+"""The keys that sign the callers' tokens, fetched from where the identity provider publishes them (RFC 7517).
+
+PyJWT's own client for such keys waits for the network without asyncio, so it would hold up the event loop.
+"""
 
 from __future__ import annotations
 

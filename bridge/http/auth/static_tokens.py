@@ -1,4 +1,7 @@
-"""Static bearer tokens, kept in a file as their SHA-256."""
+"""Static bearer tokens, kept in a file as their SHA-256.
+
+Libraries for password files hash slowly on purpose, at each request; a random token needs no slow hash.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The header `Prefer` (RFC 7240), as far as the ingress knows it: `wait` and `respond-async`."""
+"""The header `Prefer` (RFC 7240), as far as the ingress knows it: `wait` and `respond-async`.
+
+Starlette does not read it, and it is no structured field: a library for those (RFC 8941) would refuse valid ones.
+"""
 
 from __future__ import annotations
 
