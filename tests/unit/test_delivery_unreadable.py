@@ -14,7 +14,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from prometheus_client import REGISTRY
 
-from bridge.delivery.client.unreadable import AT_ONCE, ReadableRecords, TooLarge
+from bridge.delivery.client.unreadable import AT_ONCE, LARGEST_BATCH, ReadableRecords, TooLarge
 
 PLACE = TopicPartition("gws.operations.v1", 0)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -113,3 +113,24 @@ def test_snappy_block_of_an_impossible_size_is_refused(size: int) -> None:
     framing = bytes(snappy_encode(b"a" * 100))[:16]
     with pytest.raises((EOFError, cramjam.DecompressionError)):
         default_records.snappy_decode(framing + size.to_bytes(4, "big", signed=True) + b"\x00\x00\x00\x00")
+
+
+@pytest.mark.parametrize("block", [b"\x00", b"\x01\x00a"])
+def test_snappy_in_countless_blocks_is_refused(block: bytes) -> None:
+    """A million blocks that hold next to nothing are refused before they cost memory: brokers take such a batch."""
+    framing = bytes(snappy_encode(b"a" * 100))
+    countless = framing + (len(block).to_bytes(4, "big") + block) * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            default_records.snappy_decode(countless)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_snappy_in_the_smallest_blocks_of_javas_clients_is_read() -> None:
+    """The largest batch comes whole also where a client was set to the smallest blocks there are."""
+    largest = b"a" * LARGEST_BATCH
+    assert default_records.snappy_decode(snappy_encode(largest, xerial_blocksize=1024)) == largest

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import cramjam
@@ -30,6 +31,8 @@ AT_ONCE: Final = 4 << 20
 """Bytes of one partition's records that a reader gets at once, but for the last batch. The rest is fetched again."""
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER_BYTES: Final = 16
+MOST_BLOCKS: Final = LARGEST_BATCH // 1024
+"""Blocks of one batch: a block of snappy-java holds at least 1 KiB, but for the last one."""
 TELL_INTERVAL: Final = 60.0
 """Seconds between two lines in the log about the same topic."""
 
@@ -64,7 +67,7 @@ def unreadable_records(topic: str) -> UnreadableRecords:
 
 
 class TooLarge(Exception):
-    """A batch decompresses to more than `LARGEST_BATCH`."""
+    """A batch decompresses to more than `LARGEST_BATCH`, or has more blocks than `MOST_BLOCKS`."""
 
 
 class ReadableRecords(TolerantRecords):
@@ -118,8 +121,8 @@ def _filled(decompress: Callable[[Any, bytearray], int], payload: Any, size: int
 
 
 def _snappy(payload: Any) -> bytes:
-    blocks = list(_snappy_blocks(memoryview(payload)))
-    if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > LARGEST_BATCH:
+    blocks = list(islice(_snappy_blocks(memoryview(payload)), MOST_BLOCKS + 1))
+    if len(blocks) > MOST_BLOCKS or sum(map(cramjam.snappy.decompress_raw_len, blocks)) > LARGEST_BATCH:
         raise TooLarge
     return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
 
