@@ -62,7 +62,8 @@ class WebServices(Section):
     request_timeout: Seconds = 10
     """Deadline of each request to Web Services except the long poll, in seconds."""
     max_reply_bytes: Annotated[int, Field(ge=1 << 20)] = 128 << 20
-    """Bytes, after decompression, of the longest reply; of a poll's reply, which may be longer, of one message."""
+    """Bytes, after decompression, of the longest CometD reply; of a poll's, which may be longer, of one message. A REST
+    reply may have 1 MiB."""
     login_retry_interval: Annotated[float, Field(ge=30)] = 60
     """Seconds between two attempts with a refused password; never under 30, because accounts get locked."""
     ca_file: FilePath | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RENEWALS: Final = {Challenge.LOGIN: 2, Challenge.CSRF: 1}
 """How often one request is sent again after a new login or a new token. The first of two logins may have reached a node
 that is about to leave."""
+NAMES: Final = {Challenge.LOGIN: "a login", Challenge.CSRF: "a CSRF token"}
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,8 @@ class WebServicesClient:
         Raises:
             UpstreamRejected: a statusCode other than 0.
             LoginRefused: the account's password is wrong, or was a short time ago.
-            LoginNotKept: logins have been forgotten at once, the last one that was tried too; nothing was done.
+            LoginNotKept: logins or tokens have been forgotten at once, the last one that was tried too; nothing was
+                done.
             UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: no verdict; see there.
         """
         answer = verdict(await self._post(path, msgspec.json.encode(body)))
@@ -84,13 +86,13 @@ class WebServicesClient:
             headers, sent_at = await self._login.headers(), time.monotonic()
             reply = await exchange(self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout)
             asked = challenge(reply)
-            if asked is Challenge.LOGIN and not left[asked]:
-                raise LoginNotKept(
-                    f"Web Services refused the request for want of a login, also after {RENEWALS[asked]} new logins"
-                    f" of the account {self._account}, which it accepted (is the balancer sticky?)"
-                )
-            if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
+            if asked is Challenge.NONE:
                 return reply
+            if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
+                raise LoginNotKept(
+                    f"Web Services refused the request for want of {NAMES[asked]}, also after it gave the account"
+                    f" {self._account} a new one (is the balancer sticky?)"
+                )
             left[asked] -= 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.cometd import NO_HEADERS
 from bridge.errors import ExchangeFailed, UpstreamInvalidReply, UpstreamTimeout, UpstreamUnreachable
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.cometd import HttpReply, HttpSession
+
+LARGEST_REPLY: Final = 1 << 20
+"""Bytes, after decompression. A verdict has some hundred bytes and a profile some ten thousand; dozens of requests are
+under way at a time, and all may get such a reply at once."""
 
 
 async def exchange(
@@ -27,10 +31,10 @@ async def exchange(
     Raises:
         UpstreamUnreachable: no connection, or it ended before the reply did (`sent`).
         UpstreamTimeout: no whole reply in time.
-        UpstreamInvalidReply: the reply is not HTTP, or has more than `web_services.max_reply_bytes`.
+        UpstreamInvalidReply: the reply is not HTTP, or has more than `LARGEST_REPLY` bytes.
     """
     try:
-        return await http.request(method, path, body=body, headers=headers, timeout=timeout)
+        return await http.request(method, path, body=body, headers=headers, timeout=timeout, largest=LARGEST_REPLY)
     except ExchangeFailed as error:
         match error.reason:
             case "timeout":
@@ -40,7 +44,9 @@ async def exchange(
                     "Web Services answered with something that is not HTTP", http_status=0
                 ) from None
             case "reply-too-large":
-                raise UpstreamInvalidReply(f"Web Services answered with too much: {error}", http_status=0) from None
+                raise UpstreamInvalidReply(
+                    f"Web Services answered with too much: more than {LARGEST_REPLY} bytes", http_status=0
+                ) from None
             case "cut":
                 raise UpstreamUnreachable(
                     "Web Services closed the connection before its reply was whole", sent=True

@@ -72,9 +72,10 @@ async def test_login_is_renewed_twice() -> None:
         assert upstream.methods == ["GET", "POST"] * 3
 
 
-async def test_an_asynchronous_operation_outlives_forgotten_logins() -> None:
-    """An operation that nobody waits for is sent again after logins that were forgotten: nothing was done with it."""
-    async with client_to(*[NOT_AUTHENTICATED] * 4, OK) as (client, _):
+@pytest.mark.parametrize("refusal", [NOT_AUTHENTICATED, CSRF])
+async def test_an_asynchronous_operation_outlives_forgotten_logins(refusal: Scripted) -> None:
+    """An operation that nobody waits for is sent again after logins or tokens that were forgotten: nothing was done."""
+    async with client_to(*[refusal] * 4, OK) as (client, _):
         forwarder = AccountForwarder(client, "a", Limits())
         verdict = await forwarder.forward("AddRecord", None, {}, persistent=True)
     assert (verdict.reply, verdict.error) == (UpstreamReply(200, 0), None)
@@ -94,11 +95,22 @@ async def test_a_second_new_login_may_help() -> None:
 
 
 async def test_token_is_renewed_once() -> None:
-    """A CSRF refusal right after a new token ends the matter."""
+    """A CSRF refusal right after a new token says that tokens are not kept; it is no verdict, and starts no loop."""
     async with client_to(CSRF) as (client, upstream):
-        with pytest.raises(UpstreamInvalidReply):
+        with pytest.raises(LoginNotKept, match="CSRF"):
             await client.forward(PATH, {})
         assert upstream.methods.count("POST") == 2
+
+
+async def test_a_token_that_is_not_told_is_not_kept() -> None:
+    """A CSRF refusal where Web Services tells no token is no verdict either."""
+    async with (
+        ScriptedUpstream(gets=[OK], posts=[CSRF]) as upstream,
+        HttpSession(upstream.url, request_timeout=5) as http,
+    ):
+        login = Login(http, account="a", username="agent", password="secret", request_timeout=5, retry_interval=60)
+        with pytest.raises(LoginNotKept, match="CSRF"):
+            await WebServicesClient(http, login, account="a", request_timeout=5).forward(PATH, {})
 
 
 @pytest.mark.parametrize(("status", "code"), [(500, 4), (403, 3), (403, 5), (200, 7), (400, 1), (418, 77)])
@@ -153,12 +165,18 @@ async def test_voice_session_can_be_refused() -> None:
 
 
 async def test_a_reply_without_end_is_an_invalid_one() -> None:
-    """A reply longer than the limit is an unusable reply like others, and the request may have been acted upon."""
-    async with (
-        ScriptedUpstream(gets=[TOKEN], posts=[Scripted(body=" " * 2_000_000)]) as upstream,
-        HttpSession(upstream.url, request_timeout=5, max_reply_bytes=1_000_000) as http,
-    ):
-        login = Login(http, account="a", username="agent", password="secret", request_timeout=5, retry_interval=60)
-        client = WebServicesClient(http, login, account="a", request_timeout=5)
+    """A reply longer than 1 MiB is an unusable reply like others, and the request may have been acted upon."""
+    async with client_to(Scripted(body='{"statusCode":0}' + " " * (1 << 20))) as (client, _):
         with pytest.raises(UpstreamInvalidReply, match="too much"):
             await client.forward(PATH, {})
+
+
+async def test_a_profile_without_end_is_an_invalid_one() -> None:
+    """A reply to the login is bounded like one to an operation: many requests at once can't fill the memory."""
+    async with (
+        ScriptedUpstream(gets=[Scripted(body='{"statusCode":0}' + " " * (1 << 20))], posts=[OK]) as upstream,
+        HttpSession(upstream.url, request_timeout=5) as http,
+    ):
+        login = Login(http, account="a", username="agent", password="secret", request_timeout=5, retry_interval=60)
+        with pytest.raises(UpstreamInvalidReply, match="too much"):
+            await login.profile()

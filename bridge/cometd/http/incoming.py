@@ -65,16 +65,17 @@ class IncomingReply:
         """
         return b"".join(await self._pieces(size, timeout))
 
-    async def whole(self) -> HttpReply:
-        """Read the rest of the body, and return the reply.
+    async def whole(self, largest: int | None = None) -> HttpReply:
+        """Read the rest of the body, and return the reply; `largest` (bytes) bounds it further than `limit` does.
 
         Raises:
             ExchangeFailed: `reply-too-large`, and as `HttpSession.request`.
         """
-        pieces = await self._pieces(self.limit + 1, None)
-        if sum(map(len, pieces)) > self.limit:
+        limit = self.limit if largest is None else min(largest, self.limit)
+        pieces = await self._pieces(limit + 1, None)
+        if sum(map(len, pieces)) > limit:
             pieces.clear()  # whoever keeps the error keeps this frame, and must not keep the bytes
-            raise too_large(self.limit)
+            raise too_large(limit)
         return HttpReply(self.status, self.headers, b"".join(pieces))
 
     async def _pieces(self, size: int, timeout: float | None) -> list[bytes]:  # noqa: ASYNC109 -- as `part`

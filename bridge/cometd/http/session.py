@@ -122,20 +122,22 @@ class HttpSession:
         body: bytes | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
+        largest: int | None = None,
     ) -> HttpReply:
         """Send one request and read its whole reply, within `timeout` seconds. Any HTTP status is a reply.
 
         `path` begins with / and is already percent-encoded. A body is sent as JSON unless `headers` say otherwise.
         Redirects are not followed: one that leads away from Web Services would take the account's cookies along.
+        `largest` (bytes after decompression) bounds this reply, where it is less than `max_reply_bytes`.
 
         Raises:
             ExchangeFailed: `unreachable` (no connection, nothing was sent), `proxy-refused` or a word of
                 `bridge.tls.TEXTS` (nothing was sent either), `timeout` (sent, no whole reply in time), `cut` (sent, the
                 connection ended before the reply did), `garbled` (sent, the reply is not HTTP), `reply-too-large`
-                (sent, the reply has more than `max_reply_bytes`; the rest was not read).
+                (sent, the reply is longer than allowed; the rest was not read).
         """
         async with self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
-            return await reply.whole()
+            return await reply.whole(largest)
 
     @asynccontextmanager
     async def exchange(
