@@ -163,6 +163,16 @@ async def test_the_oldest_goes_first() -> None:
     assert set(jar.by_name()) == {"a", "c"}
 
 
+@pytest.mark.parametrize("name", [IBM, "version", "path", "a@b"])
+async def test_an_odd_name_keeps_its_quotes(name: str) -> None:
+    """A quoted value under a name that Python's `Morsel` refuses goes back with its quotes, and stops nothing."""
+    jar = CookieJar(BASE)
+    set_cookies(jar, f'{name}="two words"; Path=/')
+    for one in (jar, successor(jar)):
+        assert one.by_name() == {name: '"two words"'}
+        assert header(one) == f'{name}="two words"'
+
+
 async def test_a_cookie_that_is_too_long_is_left_out() -> None:
     """A cookie over 4 KiB is left out, as in browsers."""
     jar = CookieJar(BASE)
