@@ -218,8 +218,8 @@ class LongPollingTransport(TransportBase):
     async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
         """Read the reply to a poll: hand over what comes before its last part, and return the messages of that.
 
-        The first part has the poll's deadline; each that follows has an exchange's time, in which the sink's is not
-        counted.
+        The first part has the poll's deadline. Each later part has `request_timeout`, in which the time that the sink
+        takes does not count.
         """
         size = min(PART, reply.limit)
         part = await reply.part(size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.events import Kind
+
+_SEQUENCED: Final = {
+    "always": "Every event of this kind has it.",
+    "as-refused": "A dead letter has it if the refused record had it.",
+}
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -35,8 +40,8 @@ def headers_of(kind: Kind) -> Iterator[Header]:
     yield Header("ce_dataschema", "`$id` of the JSON Schema of the value.", kind.schema)
     yield Header("content-type", "Media type of the value.", "application/json")
     if kind.sequenced is not None:
-        told = f"Number of the event in its CometD session, counted from 0: {kind.sequenced} has it."
-        yield Header("ce_sequence", told, always=kind.sequenced == "each")
+        told = f"Number of the event in its CometD session, counted from 0. {_SEQUENCED[kind.sequenced]}"
+        yield Header("ce_sequence", told, always=kind.sequenced == "always")
     if kind.event_type == operation.TYPE:
         told = "Signature of the account's bridge, for other processes of the bridge: HMAC-SHA-256 in hexadecimal."
         yield Header(operation.SIGNATURE, told, always=False)

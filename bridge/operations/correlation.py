@@ -203,7 +203,7 @@ class Correlator:
     # -- called by the tail -------------------------------------------------------------------------------------------
 
     def learnt(self, view: OperationView) -> None:
-        """An operation has become known: its acknowledgement may have come before. Then it goes by the journal."""
+        """An operation has become known. If its acknowledgement came before, the journal writes `acknowledged`."""
         early = self._early.pop(view.reference_id, None)
         if early is None or not _answers(early.notification_type, view):
             return

@@ -178,7 +178,7 @@ class Authentication(Section):
     audience: Annotated[str, Field(min_length=1)] | None = None
     """For whom they must be: their `aud`."""
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(rules.some)] = ("RS256", "ES256")
-    """Asymmetric ones only: a public key must never do as a shared secret."""
+    """Asymmetric ones only: else whoever has a public key could sign tokens with it, as if it were a shared secret."""
 
     across = staticmethod(rules.authentication_faults)
 

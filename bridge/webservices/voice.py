@@ -30,7 +30,7 @@ class VoiceSession:
         self._due = asyncio.Event()
 
     def due(self) -> None:
-        """Ask for a new session: a CometD session was opened."""
+        """Ask for a contact-centre session: a CometD session was opened."""
         self._due.set()
 
     async def run(self) -> None:

@@ -69,7 +69,7 @@ class Credentials(Protocol):
 class HttpSession:
     """Connections and cookies of one account; an asynchronous context manager.
 
-    `request_timeout` (s) bounds the making of a connection, also under a request that may take longer (the long poll).
+    `request_timeout` (s) bounds how long connecting may take, even for the long poll, which itself may take longer.
     At most `connections` are open at a time. `route` says how they get there. `max_reply_bytes` bounds what is held of
     one reply, after decompression.
     """

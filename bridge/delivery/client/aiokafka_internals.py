@@ -171,7 +171,7 @@ async def validate_creation(client: AIOKafkaClient, topics: Iterable[NewTopic], 
 
 
 async def end_no_transaction(client: AIOKafkaClient, transactional_id: str) -> int:
-    """Ask to abort a transaction of a producer that there never was; return Kafka's error code.
+    """Ask Kafka to abort a transaction for a producer id that never existed; return its error code.
 
     Part: `aiokafka.protocol.transaction.EndTxnRequest`. A public producer would fence the one that uses the id. If the
     class changes, the bridge can't tell whether it may write as a transactional id.

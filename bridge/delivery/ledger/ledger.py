@@ -1,4 +1,4 @@
-"""A topic that this process writes and reads: what the operations keep their life in."""
+"""A topic that this process writes and reads. It holds the life of the operations."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -32,8 +32,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """The struct whose fields are the value's."""
     key: str
     """What the record's key is, for a reader."""
-    sequenced: str | None = None
-    """Which of its events have the header `ce_sequence`, for a reader; None: none has."""
+    sequenced: Literal["always", "as-refused"] | None = None
+    """Which of its events have the header `ce_sequence`: all, those whose refused record had it, or (None) none."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ KINDS: Final = (
         schema=acknowledgement.SCHEMA,
         struct=acknowledgement.Acknowledgement,
         key="the record key; where no record is named `<applicationId>/<campaignName>/`; else the account",
-        sequenced="each",
+        sequenced="always",
     ),
     Kind(
         topic=user_event.TOPIC,
@@ -66,7 +66,7 @@ KINDS: Final = (
         schema=user_event.SCHEMA,
         struct=user_event.UserEvent,
         key="the record key; where no record is named the deviceId; else the account",
-        sequenced="each",
+        sequenced="always",
     ),
     Kind(
         topic=operation.TOPIC,
@@ -88,7 +88,7 @@ KINDS: Final = (
         schema=unrecognized.SCHEMA,
         struct=unrecognized.Unrecognized,
         key="the account",
-        sequenced="each",
+        sequenced="always",
     ),
     Kind(
         topic=DEAD_LETTER_TOPIC,
@@ -96,7 +96,7 @@ KINDS: Final = (
         schema=DEAD_LETTER_SCHEMA,
         struct=DeadLetter,
         key="the refused record's own, at most 1,024 bytes of it",
-        sequenced="where the refused record had it",
+        sequenced="as-refused",
     ),
 )
 """Every kind, in the order in which the documentation tells of them."""

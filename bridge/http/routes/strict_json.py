@@ -115,7 +115,7 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _check_media_type(content_type: str | None) -> None:
-    """Take JSON alone: any other type, or none, a browser sends for a page of another site without asking first."""
+    """Accept only JSON. A browser lets a page of another site send other types, or none, without a preflight."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
         raise Refused(415, "unsupported-media-type", "The body must be application/json.")

@@ -115,7 +115,7 @@ class OperationsView:
         return after
 
     def note_user_event(self, reference_id: str, event_id: str) -> None:
-        """Keep the user event of a pending operation's record; the operation's next event tells it."""
+        """Keep the user event of a pending operation's record; the operation's next event carries its id."""
         view = self._operations[reference_id]
         if view.user_event_id is None:
             self._put(view, _replace(view, user_event_id=event_id))
