@@ -1,21 +1,15 @@
 """One connection of a caller: cut where it takes too long, and closed where another one needs its place.
 
 uvicorn has a deadline only between two requests: none for a request's head, for a body that nobody reads any more, and
-for an answer that the caller does not take. What the bridge needs of uvicorn's and h11's inner parts is all here.
+for an answer that the caller does not take.
 """
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from typing import Any, Final
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from bridge.http.problems.problems import problem
-
-if TYPE_CHECKING:
-    import asyncio
+from bridge.http.server.uvicorn_internals import UvicornConnection
 
 REQUEST_DEADLINE: Final = 15.0
 """Seconds from a connection's start, or a further request's first byte, until the request has come whole: a body that
@@ -51,34 +45,15 @@ class Room:
         if oldest is None:
             return False
         del self._waiting[oldest]
-        oldest.transport.abort()
+        oldest.cut()
         return True
 
 
-class _StrictHttp(h11.Connection):
-    """h11's side of a server, which also refuses a request whose end two readers may see at different places."""
-
-    def next_event(self) -> Any:
-        """Return what has been read.
-
-        Raises:
-            h11.RemoteProtocolError: it is not HTTP, or its length is ambiguous (RFC 9112, section 6.1): it has
-                Content-Length beside Transfer-Encoding, or Transfer-Encoding in HTTP/1.0.
-        """
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            names = {name for name, _ in event.headers}
-            if b"transfer-encoding" in names and (b"content-length" in names or event.http_version < b"1.1"):
-                raise h11.RemoteProtocolError("ambiguous length")
-        return event
-
-
-class Connection(H11Protocol):
+class Connection(UvicornConnection):
     """uvicorn's connection, with the deadlines and the bound that it lacks."""
 
     def __init__(self, room: Room, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.conn = _StrictHttp(h11.SERVER, LARGEST_HEAD)
+        super().__init__(LARGEST_HEAD, *args, **options)
         self._room = room
         self._request: asyncio.TimerHandle | None = None
         self._answer: asyncio.TimerHandle | None = None
@@ -86,60 +61,36 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, in the place of one that waits where the room is full; close it where none waits."""
         super().connection_made(transport)
+        connections, requests = self.counts()
         # Requests whose callers have gone may still be at work.
-        full = len(self.tasks) >= 2 * MOST_CONNECTIONS
-        if full or (len(self.connections) > MOST_CONNECTIONS and not self._room.make_place()):
-            transport.abort()
+        full = requests >= 2 * MOST_CONNECTIONS
+        if full or (connections > MOST_CONNECTIONS and not self._room.make_place()):
+            self.cut()
         else:
-            self._request = self.loop.call_later(REQUEST_DEADLINE, transport.abort)
+            self._request = self._cut_after(REQUEST_DEADLINE)
             self._room.settle(self, waits=True)
 
     def data_received(self, data: bytes) -> None:
         """Read on; what begins a request starts its time."""
         if self._request is None:
-            self._request = self.loop.call_later(REQUEST_DEADLINE, self.transport.abort)
+            self._request = self._cut_after(REQUEST_DEADLINE)
         super().data_received(data)
 
-    def handle_events(self) -> None:
-        """Handle what has been read; a request that has come whole has no deadline any more."""
-        super().handle_events()
-        if self._is_whole() and self._request is not None:
+    def advanced(self) -> None:
+        """Wait for the caller, or not; a request that has come whole has no deadline any more."""
+        if self.is_whole() and self._request is not None:
             self._request.cancel()
             self._request = None
-        self._settle()
+        self._room.settle(self, waits=self.waits())
 
-    def on_response_complete(self) -> None:
-        """Wait for the caller again, or go on with what it has sent already."""
-        super().on_response_complete()
-        self._settle()
-
-    def _is_whole(self) -> bool:
-        return self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}
-
-    def _settle(self) -> None:
-        answered = self.cycle is not None and not self.cycle.response_complete
-        self._room.settle(self, waits=not (answered and self._is_whole()) and not self.transport.is_closing())
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP by a problem, as everything is refused, and close; uvicorn would by a text."""
-        del msg
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # whatever it would say now has nobody to hear it
-            self.cycle.message_event.set()
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:  # else an answer is on its way already
-            answer = problem(400, "malformed-request", "The request is not valid HTTP.")
-            headers = [*answer.raw_headers, (b"connection", b"close")]
-            reason = HTTPStatus.BAD_REQUEST.phrase.encode()
-            response = h11.Response(status_code=400, headers=headers, reason=reason)
-            for event in (response, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+    def _cut_after(self, seconds: float) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self.cut)
 
     def pause_writing(self) -> None:
         """Give the caller time to take its answer."""
         super().pause_writing()
         if self._answer is None:
-            self._answer = self.loop.call_later(ANSWER_DEADLINE, self.transport.abort)
+            self._answer = self._cut_after(ANSWER_DEADLINE)
 
     def resume_writing(self) -> None:
         """The caller takes its answer."""

@@ -14,9 +14,10 @@ import uvicorn
 
 from bridge.errors import SettingsError
 from bridge.http.server.connection import Connection, Room
+from bridge.http.server.uvicorn_internals import Server, made_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from fastapi import FastAPI
 
@@ -42,7 +43,7 @@ async def serve(
     try:
         config = uvicorn.Config(
             app,
-            http=functools.partial(Connection, Room()),  # type: ignore[arg-type]  # uvicorn only calls it
+            http=made_by(functools.partial(Connection, Room())),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -51,35 +52,19 @@ async def serve(
             server_header=False,
             timeout_graceful_shutdown=GRACE,
         )
-        server = _Server(config, lambda: ready(sockets[0].getsockname()[1]))
+        server = Server(config, lambda: ready(sockets[0].getsockname()[1]))
         serving = asyncio.create_task(server.serve(sockets=sockets))
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
             if isinstance(ending := getattr(app.state, "ending", None), asyncio.Event):
                 ending.set()
-            server.should_exit = True
+            server.end()
             await _end(serving)
             raise
     finally:
         for bound in sockets:
             bound.close()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the process belongs to the composition root."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._started = started
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._started()
 
 
 async def _end(serving: asyncio.Task[None]) -> None:
