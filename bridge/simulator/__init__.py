@@ -6,8 +6,7 @@ It behaves as the real server does where that was measured or is documented, and
 from bridge.simulator.bayeux import SessionView
 from bridge.simulator.broker import EmbeddedBroker
 from bridge.simulator.faults import Fault, Faults
-from bridge.simulator.proxy import FaultProxy
 from bridge.simulator.rest import ForwardedOperation
 from bridge.simulator.server import Simulator
 
-__all__ = ["EmbeddedBroker", "Fault", "FaultProxy", "Faults", "ForwardedOperation", "SessionView", "Simulator"]
+__all__ = ["EmbeddedBroker", "Fault", "Faults", "ForwardedOperation", "SessionView", "Simulator"]

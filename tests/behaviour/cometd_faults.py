@@ -6,10 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from bridge.cometd import State
-from bridge.simulator import Fault, FaultProxy
+from bridge.simulator import Fault
 from tests.behaviour.cometd_listener import CHANNELS, Listener
 from tests.behaviour.cometd_session import INTERNAL, MAX_INTERVAL, OUTBOUND, OnAnUpstream
 from tests.behaviour.cometd_upstream import Upstream
+from tests.fault_proxy import FaultProxy
 from tests.waiting import eventually
 
 

@@ -7,10 +7,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from bridge.cometd import State
-from bridge.simulator import Fault, FaultProxy
+from bridge.simulator import Fault
 from tests.behaviour.cometd_listener import Listener
 from tests.behaviour.cometd_session import MAX_INTERVAL, OUTBOUND, STOP_LIMIT, OnAnUpstream
 from tests.behaviour.cometd_upstream import Upstream
+from tests.fault_proxy import FaultProxy
 from tests.waiting import eventually
 
 LIMIT: Final = 50_000

@@ -10,9 +10,9 @@ import pytest_asyncio
 from bridge.cometd import Resume, State
 from bridge.cometd.http.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
-from bridge.simulator import FaultProxy
 from tests.behaviour.cometd_listener import CHANNELS, Listener
 from tests.behaviour.cometd_upstream import Upstream
+from tests.fault_proxy import FaultProxy
 from tests.waiting import eventually
 
 OUTBOUND: Final = "/v2/me/outbound"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest_asyncio
 
-from bridge.simulator import FaultProxy
 from bridge.simulator.faults import HTTP_FAULTS
 from tests.behaviour.ingress import IngressBehaviour, Upstream
+from tests.fault_proxy import FaultProxy
 from tests.real import RealWebServices
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bridge.simulator import Fault, FaultProxy
+from bridge.simulator import Fault
+from tests.fault_proxy import FaultProxy
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import EXIT_LIMIT, USERS, Site, killed, paused
 from tests.real import RealKafka, RealWebServices, real_parts

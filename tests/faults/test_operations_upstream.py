@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.simulator import Fault, FaultProxy
+from bridge.simulator import Fault
+from tests.fault_proxy import FaultProxy
 from tests.faults.operations import Caller, caller, forwarded, statuses
 from tests.faults.site import Site
 from tests.faults.test_operations import LATE

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from bridge.simulator import Fault, FaultProxy
+from bridge.simulator import Fault
+from tests.fault_proxy import FaultProxy
 from tests.faults.ledger import Account
 from tests.faults.site import Site
 

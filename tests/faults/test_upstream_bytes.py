@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from bridge.simulator import Fault, FaultProxy
+from bridge.simulator import Fault
+from tests.fault_proxy import FaultProxy
 from tests.faults.site import Site
 
 MEBIBYTE = 1 << 20

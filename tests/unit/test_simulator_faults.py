@@ -5,7 +5,8 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from bridge.simulator import Fault, FaultProxy, Faults, Simulator
+from bridge.simulator import Fault, Faults, Simulator
+from tests.fault_proxy import FaultProxy
 from tests.unit.simulator_client import DEADLINE, Client, events, until
 
 OUTBOUND = "/v2/me/outbound"

@@ -1,4 +1,4 @@
-"""A forwarding proxy with the same faults, to stand before a real server."""
+"""A forwarding proxy with the faults of the simulator, to stand before a real server."""
 
 from types import TracebackType
 from typing import Self
