@@ -18,9 +18,8 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from bridge.cometd import Event
-from bridge.delivery import EVENT_TOPICS
 from bridge.delivery.client.batches import batches
-from bridge.events import JSON
+from bridge.events import JSON, TOPICS
 from bridge.privacy import Concealment
 from bridge.registry.encoding import RegistryEncoding
 from bridge.registry.reading import Reader
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 2.0
 EVENTS: Final = 2000
 """Of one round: what one transaction brings."""
-PARTITIONS: Final = dict.fromkeys(EVENT_TOPICS, 6)
+PARTITIONS: Final = dict.fromkeys(TOPICS, 6)
 
 
 class Ids:

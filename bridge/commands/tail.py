@@ -11,8 +11,9 @@ from aiokafka.errors import KafkaError
 from bridge.commands.output.reading import read_json
 from bridge.commands.output.views import Lines
 from bridge.commands.process import run_to_end, stop_on_signals
-from bridge.delivery import EVENT_TOPICS
+from bridge.delivery import topic_name
 from bridge.errors import CommandFailed
+from bridge.events import TOPICS
 from bridge.observability import configure
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run_tail(
 
 def whole_name(settings: Kafka, topic: str) -> str:
     """Return the topic's name in Kafka: `user-events.v1` is `gws.user-events.v1`; other names stay as they are."""
-    return f"{settings.topic_prefix}.{topic}" if topic in EVENT_TOPICS else topic
+    return topic_name(settings, topic) if topic in TOPICS else topic
 
 
 def unreadable(settings: Kafka, error: BaseException) -> CommandFailed:

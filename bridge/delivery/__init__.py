@@ -8,9 +8,9 @@ from bridge.delivery.client.failures import reason as kafka_reason
 from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import ClusterView, creation_refusals, may_use, view_cluster
 from bridge.delivery.client.topics import (
-    EVENT_TOPICS,
     create_missing_topics,
     position_topic,
+    topic_name,
     topic_names,
     transactional_id_of,
 )
@@ -27,7 +27,6 @@ from bridge.delivery.reader import ConsumedRecord, read
 
 __all__ = [
     "EMPTY_POSITION",
-    "EVENT_TOPICS",
     "KAFKA_FAILURES",
     "LOST",
     "SALT_BYTES",
@@ -56,6 +55,7 @@ __all__ = [
     "read",
     "revise_nothing",
     "size_of",
+    "topic_name",
     "topic_names",
     "transactional_id_of",
     "unreadable_records",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from bridge.delivery import topic_name
 from bridge.events import KINDS, avro_schema_files, schema_files
 
 if TYPE_CHECKING:
@@ -58,6 +59,6 @@ def subjects(settings: Kafka) -> list[Subject]:
 
 def _name(settings: Kafka, kind: Kind, text: str) -> str:
     if settings.registry.subject_naming == "topic":
-        return f"{settings.topic_prefix}.{kind.topic}-value"
+        return f"{topic_name(settings, kind.topic)}-value"
     schema = msgspec.json.decode(text)
     return schema["title"] if "title" in schema else f"{schema['namespace']}.{schema['name']}"

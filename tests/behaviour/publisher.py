@@ -5,10 +5,10 @@ from typing import NamedTuple, Protocol
 
 import pytest
 
-from bridge.delivery import EVENT_TOPICS, Position, Publisher, PublisherState
+from bridge.delivery import Position, Publisher, PublisherState
 from bridge.delivery.client.partition import partition_of
 from bridge.errors import Fenced
-from bridge.events import Record
+from bridge.events import TOPICS, Record
 
 ACKNOWLEDGEMENTS, USER_EVENTS, DEAD_LETTERS = "acknowledgements.v1", "user-events.v1", "dead-letters.v1"
 
@@ -157,8 +157,8 @@ class PublisherBehaviour:
         """Each topic of the contract can be published to in one call."""
         publisher = cluster.publisher()
         await publisher.start()
-        await publisher.publish([record(b"1", topic=topic) for topic in EVENT_TOPICS], position(1))
-        assert {one.topic for one in await cluster.published()} == set(EVENT_TOPICS)
+        await publisher.publish([record(b"1", topic=topic) for topic in TOPICS], position(1))
+        assert {one.topic for one in await cluster.published()} == set(TOPICS)
 
     async def test_stop_leaves_the_position_and_says_so(self, cluster: Cluster) -> None:
         """After stop() the publisher is not connected, and a second stop() does no harm."""

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from aiokafka.admin import NewTopic
 
-from bridge.delivery import EVENT_TOPICS
+from bridge.events import TOPICS
 from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
 from tests.real import RealKafka, kafka_admin
@@ -198,7 +198,7 @@ async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real
     """Where acknowledgements and user events have different numbers of partitions, that is a warning with both."""
     prefix = f"check-{uuid.uuid4().hex}"
     async with asyncio.timeout(30), kafka_admin(real_kafka.bootstrap) as admin:
-        names = [f"{prefix}.{topic}" for topic in (*EVENT_TOPICS, "bridge-state")]
+        names = [f"{prefix}.{topic}" for topic in (*TOPICS, "bridge-state")]
         await admin.create_topics([NewTopic(name, 3 if "user-events" in name else 2, 1) for name in names])
     ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=real_kafka.bootstrap, KAFKA__TOPIC_PREFIX=prefix)
     assert (ended.status, ended.findings()["topics"]) == (0, "warning")

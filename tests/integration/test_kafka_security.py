@@ -19,7 +19,6 @@ from pydantic import SecretStr
 from bridge.commands.checks.finding import Outcome
 from bridge.commands.checks.kafka import check_kafka
 from bridge.delivery import (
-    EVENT_TOPICS,
     AccountKeys,
     ConsumedRecord,
     KafkaLedger,
@@ -29,7 +28,7 @@ from bridge.delivery import (
     create_missing_topics,
     topic_names,
 )
-from bridge.events import Record
+from bridge.events import TOPICS, Record
 from bridge.settings import Delivery, Kafka
 from bridge.simulator import Simulator
 from tests.certificates import Authority
@@ -127,7 +126,7 @@ async def publish_everything(settings: Kafka) -> None:
         async with asyncio.timeout(20):
             for _ in range(2):  # the second start reads what the first has left
                 await publisher.start()
-                await publisher.publish([Record(topic, key, b"{}", []) for topic in EVENT_TOPICS], position)
+                await publisher.publish([Record(topic, key, b"{}", []) for topic in TOPICS], position)
             await ledger.append([Record("operations.v1", key, b"{}", [])])
             await caught_up.wait()
     finally:

@@ -17,9 +17,11 @@ from bridge.delivery import (
     guarded,
     kafka_reason,
     may_use,
+    topic_name,
     transactional_id_of,
     view_cluster,
 )
+from bridge.events import acknowledgement, user_event
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 KAFKA, TOPICS, TRANSACTIONS = "kafka", "topics", "transactions"
 END: Final = 2.0
-_SAME_PARTITIONS: Final = ("acknowledgements.v1", "user-events.v1")
+_SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
 
 async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator[Finding]:
@@ -65,7 +67,7 @@ async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) ->
         return failed(TOPICS, f"Not authorised: {', '.join(seen.lacking)}; grant it (docs/kafka-security.md).")
     if seen.unknown:
         return await _missing(client, seen, settings)
-    counts = {topic: seen.partitions.get(f"{settings.topic_prefix}.{topic}") for topic in _SAME_PARTITIONS}
+    counts = {topic: seen.partitions.get(topic_name(settings, topic)) for topic in _SAME_PARTITIONS}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
         return warning(

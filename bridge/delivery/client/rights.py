@@ -19,7 +19,8 @@ from aiokafka.errors import (
 
 from bridge.delivery.client.aiokafka_internals import end_no_transaction, topic_metadata, validate_creation
 from bridge.delivery.client.connection import milliseconds
-from bridge.delivery.client.topics import OPERATIONS, POSITION_TOPIC, topic_name, topic_names, wanted_topics
+from bridge.delivery.client.topics import position_topic, topic_name, topic_names, wanted_topics
+from bridge.events import operation
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,8 +34,6 @@ WRITE: Final = "write"
 # Bits of a set of operations: org.apache.kafka.common.acl.AclOperation.
 _BITS: Final = {READ: 1 << 3, WRITE: 1 << 4}
 _UNTOLD: Final = -(1 << 31)
-_READ_TOO: Final = frozenset({OPERATIONS, POSITION_TOPIC})
-"""Topics that the bridge reads as well as writes, without the prefix."""
 
 
 class ClusterView(NamedTuple):
@@ -59,10 +58,10 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool 
     Raises:
         aiokafka.errors.KafkaError: it does not answer.
     """
-    names = [*topic_names(settings), topic_name(settings, POSITION_TOPIC)]
+    names = [*topic_names(settings), position_topic(settings)]
     answer = await topic_metadata(client, names, create=create)
     topics = {topic["topic"]: topic for topic in answer["topics"]}
-    reads = {topic_name(settings, topic) for topic in _READ_TOO}
+    reads = {topic_name(settings, operation.TOPIC), position_topic(settings)}
     partitions: dict[str, int] = {}
     unknown: list[str] = []
     lacking: list[str] = []

@@ -18,6 +18,7 @@ from aiokafka.errors import (
 
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
+from bridge.events import TOPICS, operation
 
 if TYPE_CHECKING:
     from bridge.settings import Kafka
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CLOSE_TIMEOUT: Final = 2.0
-OPERATIONS: Final = "operations.v1"
-EVENT_TOPICS: Final = (
-    "acknowledgements.v1",
-    "user-events.v1",
-    OPERATIONS,
-    "sessions.v1",
-    "unrecognized.v1",
-    "dead-letters.v1",
-)
-"""Without the prefix, as `Record.topic` names them."""
 POSITION_TOPIC: Final = "bridge-state"
 POSITION_PARTITIONS: Final = 16
 """Positions that share a partition can hide each other: an open transaction hides what was committed after it."""
@@ -56,7 +47,7 @@ def topic_name(settings: Kafka, topic: str) -> str:
 
 def topic_names(settings: Kafka) -> list[str]:
     """The names in Kafka of all event topics."""
-    return [topic_name(settings, topic) for topic in EVENT_TOPICS]
+    return [topic_name(settings, topic) for topic in TOPICS]
 
 
 def position_topic(settings: Kafka) -> str:
@@ -112,8 +103,8 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 def wanted_topics(settings: Kafka) -> list[NewTopic]:
     """Every topic as the bridge would create it."""
     topics = [
-        _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == OPERATIONS else {})
-        for topic in EVENT_TOPICS
+        _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == operation.TOPIC else {})
+        for topic in TOPICS
     ]
     return [*topics, _topic(settings, POSITION_TOPIC, POSITION_PARTITIONS, POSITION_CONFIGS)]
 

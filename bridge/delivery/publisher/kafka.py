@@ -39,13 +39,7 @@ from bridge.delivery.client.consumer import last_offsets
 from bridge.delivery.client.failures import DENIED, FAILURES, TOO_LARGE, fenced, reason
 from bridge.delivery.client.partition import partition_of
 from bridge.delivery.client.producer import MAX_BATCH, BatchRefused, Producer, await_acknowledgements
-from bridge.delivery.client.topics import (
-    OPERATIONS,
-    create_missing_topics,
-    position_topic,
-    topic_name,
-    transactional_id_of,
-)
+from bridge.delivery.client.topics import create_missing_topics, position_topic, topic_name, transactional_id_of
 from bridge.delivery.position.earlier_seal import Unsealable
 from bridge.delivery.position.position import EMPTY_POSITION, LOST
 from bridge.delivery.position.reader import PositionReader
@@ -55,7 +49,7 @@ from bridge.delivery.publisher.attempt import PublishAttempt
 from bridge.delivery.publisher.publisher import revise_nothing
 from bridge.delivery.publisher.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
 from bridge.errors import Fenced
-from bridge.events import JSON
+from bridge.events import JSON, operation
 from bridge.observability import metrics
 from bridge.settings import Delivery
 
@@ -268,7 +262,7 @@ class KafkaPublisher:
         if now - stored.last_reply_at > self._unsigned.age:  # it is no update, or one after a long time
             return {}, 0.0
         try:
-            ends = await last_offsets(self._settings, [topic_name(self._settings, OPERATIONS)])
+            ends = await last_offsets(self._settings, [topic_name(self._settings, operation.TOPIC)])
         except DENIED:
             return {}, 0.0
         return {place.partition: end for place, end in ends.items()}, now + self._unsigned.age
