@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -23,8 +23,8 @@ from bridge.http.problems.types import OTHER
 from bridge.http.routes.events import events
 from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
-from bridge.http.routes.operations import OperationReader, operations
-from bridge.http.routes.outbound_records import OperationSubmitter, outbound_records
+from bridge.http.routes.operations import operations
+from bridge.http.routes.outbound_records import outbound_records
 from bridge.http.routes.sessions import SessionView, sessions
 from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
@@ -35,14 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from bridge.http.auth.authentication import Authentication
+    from bridge.http.routes.operations import Operations
 
 DEFAULT_OPERATIONS: Final = ("DoNotCallRecord",)
 _TITLE: Final = "CometD to Kafka bridge for Genesys Web Services"
 _CODES: Final = {404: "not-found", 405: "method-not-allowed"}
-
-
-class Operations(OperationSubmitter, OperationReader, Protocol):
-    """What the REST side needs of operations: `bridge.operations.OperationsService`."""
 
 
 def create_app(

@@ -16,15 +16,27 @@ from bridge.http.routes.replies import OperationReport, OperationsPage, Operatio
 
 if TYPE_CHECKING:
     from bridge.http.auth.authentication import Authentication
-    from bridge.operations import OperationView, Page
+    from bridge.operations import OperationView, Page, Submission
 
 LONGEST_PAGE: Final = 1000
 LONGEST_CURSOR: Final = 400
 PARAMETERS: Final = ("status", "limit", "after")
 
 
-class OperationReader(Protocol):
-    """What knows operations; `bridge.operations.OperationsService` says what each raises."""
+class Operations(Protocol):
+    """What takes operations, and knows them; `bridge.operations.OperationsService` says what each raises."""
+
+    async def submit(self, submission: Submission) -> OperationView:
+        """Forward now; return with upstream's verdict."""
+        ...
+
+    async def submit_async(self, submission: Submission) -> OperationView:
+        """Return once the request is durable."""
+        ...
+
+    async def wait(self, reference_id: str, seconds: float) -> OperationView:
+        """Return once the operation has ended, or as it stands after `seconds`."""
+        ...
 
     def get(self, reference_id: str) -> OperationView:
         """Return one."""
@@ -50,7 +62,7 @@ After = Annotated[
 ReferenceId = Annotated[str, Path(alias="referenceId", min_length=1, max_length=255, examples=["123456789"])]
 
 
-def operations(ledger: OperationReader, authentication: Authentication) -> APIRouter:
+def operations(service: Operations, authentication: Authentication) -> APIRouter:
     """Make the router."""
     guard = guarded(authentication, READ)
     router = APIRouter(prefix="/operations", tags=["Operations"], dependencies=guard.dependencies)
@@ -65,7 +77,7 @@ def operations(ledger: OperationReader, authentication: Authentication) -> APIRo
     async def several(http: Request, status: Status = None, limit: Limit = 100, after: After = None) -> Response:
         """Tell the operations of the last day, those of other replicas too, page by page."""
         _check_query(http)
-        page = ledger.list(status, limit, after)
+        page = service.list(status, limit, after)
         told = OperationsPage(operations=[report(one) for one in page.operations], next=page.next)
         headers = {}
         if page.next is not None:
@@ -82,7 +94,7 @@ def operations(ledger: OperationReader, authentication: Authentication) -> APIRo
     )
     async def one(reference_id: ReferenceId) -> Response:
         """Tell status, times, upstream's reply, and the acknowledgement with its place in Kafka."""
-        return json_response(report(ledger.get(reference_id)))
+        return json_response(report(service.get(reference_id)))
 
     return router
 

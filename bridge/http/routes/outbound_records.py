@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -24,26 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from bridge.http.auth.authentication import Authentication
+    from bridge.http.routes.operations import Operations
     from bridge.http.routes.submissions import Forms
     from bridge.operations import OperationView
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
-
-
-class OperationSubmitter(Protocol):
-    """What takes operations on their way; `bridge.operations.OperationsService` says what each raises."""
-
-    async def submit(self, submission: Submission) -> OperationView:
-        """Forward now; return with upstream's verdict."""
-        ...
-
-    async def submit_async(self, submission: Submission) -> OperationView:
-        """Return once the request is durable."""
-        ...
-
-    async def wait(self, reference_id: str, seconds: float) -> OperationView:
-        """Return once the operation has ended, or as it stands after `seconds`."""
-        ...
 
 
 def _handle(value: Any) -> Any:
@@ -83,9 +68,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-def outbound_records(
-    submitter: OperationSubmitter, authentication: Authentication, enabled: Collection[str]
-) -> APIRouter:
+def outbound_records(service: Operations, authentication: Authentication, enabled: Collection[str]) -> APIRouter:
     """Make the router, for the operations that are `enabled`."""
     guard = guarded(authentication, WRITE)
     router = APIRouter(
@@ -102,9 +85,9 @@ def outbound_records(
         submission = Submission(account, record_handle, request, http.state.caller.name, traceparent(http))
         http.state.reference_id = submission.reference_id  # problems name it too
         preferences = parse_prefer(http.headers.getlist("Prefer"))
-        view = await (submitter.submit_async if preferences.respond_async else submitter.submit)(submission)
+        view = await (service.submit_async if preferences.respond_async else service.submit)(submission)
         if preferences.wait and view.pending:
-            view = await _wait(submitter, submission.reference_id, preferences.wait, http)
+            view = await _wait(service, submission.reference_id, preferences.wait, http)
         return outcome(view, preferences)
 
     @router.post(
@@ -143,14 +126,14 @@ def outbound_records(
     return router
 
 
-async def _wait(submitter: OperationSubmitter, reference_id: str, seconds: float, http: Request) -> OperationView:
+async def _wait(service: Operations, reference_id: str, seconds: float, http: Request) -> OperationView:
     """Wait for the operation's end; no longer than the caller does, and the server is there."""
-    waiting = asyncio.ensure_future(submitter.wait(reference_id, seconds))
+    waiting = asyncio.ensure_future(service.wait(reference_id, seconds))
     ending = asyncio.ensure_future(http.app.state.ending.wait())
     gone = asyncio.ensure_future(http.receive())  # the body is read: all that can come is the disconnect
     try:
         await asyncio.wait({waiting, ending, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return waiting.result() if waiting.done() else await submitter.wait(reference_id, 0)
+        return waiting.result() if waiting.done() else await service.wait(reference_id, 0)
     finally:
         for task in (waiting, ending, gone):
             task.cancel()
