@@ -106,6 +106,9 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN
 
 
+_ALIKE: Final = {*OperationView.__struct_fields__} & {*Operation.__struct_fields__} - {"status"}
+
+
 def merge(view: OperationView | None, event: Operation, *, trusted: bool = True) -> OperationView:
     """Return the state after `event`; the same view where the event tells nothing new.
 
@@ -148,25 +151,13 @@ def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Op
     evidence = view.acknowledgement
     request = view.request_json if status == "requested" else shortened(view.request_json)
     fields: dict[str, Any] = {
-        "reference_id": view.reference_id,
-        "operation": view.operation,
-        "account": view.account,
-        "received_at": view.received_at,
-        "requested_by": view.requested_by,
-        "record_handle": view.record_handle,
         "request": msgspec.Raw(request),
-        "sealed_request": view.sealed_request,
-        "asynchronous": view.asynchronous,
-        "attempt": view.attempt,
-        "upstream": view.upstream,
         "acknowledgement_id": None if evidence is None else evidence.id,
         "acknowledgement_key": None if evidence is None else evidence.key,
         "acknowledgement_topic": None if evidence is None else told_topic(evidence.topic),
         "late": evidence is not None and evidence.late,
-        "user_event_id": view.user_event_id,
-        "latency_ms": view.latency_ms,
     }
-    return Operation(status=status, at=at, **(fields | changes))
+    return Operation(status=status, at=at, **(_alike(view) | fields | changes))
 
 
 def seconds(time: str) -> float:
@@ -179,26 +170,21 @@ def seconds(time: str) -> float:
 
 
 def _first(event: Operation, *, trusted: bool) -> OperationView:
+    request = bytes(event.request)
     return OperationView(
         trusted=trusted,
-        reference_id=event.reference_id,
-        operation=event.operation,
         status=event.status,
-        account=event.account,
-        received_at=event.received_at,
-        requested_by=event.requested_by,
-        record_handle=event.record_handle,
-        request_json=bytes(event.request),
-        request_digest=digest(bytes(event.request)),
-        sealed_request=event.sealed_request,
-        asynchronous=event.asynchronous,
-        attempt=event.attempt,
+        request_json=request,
+        request_digest=digest(request),
         times=_earliest(Times(), event),
-        upstream=event.upstream,
         acknowledgement=None if event.acknowledgement_id is None else _evidence(event),
-        user_event_id=event.user_event_id,
-        latency_ms=event.latency_ms,
+        **_alike(event),
     )
+
+
+def _alike(one: Operation | OperationView) -> dict[str, Any]:
+    """Return what events and views have alike, but for the status."""
+    return {name: getattr(one, name) for name in _ALIKE}
 
 
 def _earliest(times: Times, event: Operation) -> Times:
