@@ -65,7 +65,7 @@ class Bridge:
             Limits(**settings.operations.model_dump()),
             {name: account.client for name, account in accounts.items()},
             ledger,
-            records=OperationRecords(self._encoding, privacy, keys, unsigned),
+            OperationRecords(self._encoding, privacy, keys, unsigned),
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
         )
         for name, account in accounts.items():

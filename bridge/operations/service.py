@@ -19,7 +19,7 @@ from bridge.operations.forwarding.account_forwarder import RETRY_AFTER, AccountF
 from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
-from bridge.operations.ledger.records import OperationRecords, fit
+from bridge.operations.ledger.records import fit
 from bridge.operations.ledger.tail import Tail
 from bridge.operations.timeouts import Timeouts
 from bridge.operations.view.view import OperationsView, Page
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bridge.delivery import Ledger
     from bridge.events import Status
+    from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.limits import Limits
     from bridge.operations.submission import Submission
     from bridge.operations.view.state import OperationView
@@ -51,8 +52,8 @@ class OperationsService:
         limits: Limits,
         clients: Mapping[str, OperationClient],
         ledger: Ledger,
+        records: OperationRecords,
         *,
-        records: OperationRecords | None = None,
         on_accepted: Callable[[str], None] = lambda _: None,
         load_patience: float = LOAD_PATIENCE,
         clock: Callable[[], float] = time.time,
@@ -68,7 +69,7 @@ class OperationsService:
             limit=limits.view_limit, most_bytes=limits.view_bytes, age=limits.view_age, clock=clock
         )
         self._journal = Journal(ledger)
-        self._records = records or OperationRecords()
+        self._records = records
         self._tail = Tail(ledger, self._records, self._view, self._learnt)
         self._forwarders = {account: AccountForwarder(client, account, limits) for account, client in clients.items()}
         self._forwarder = OperationForwarder(

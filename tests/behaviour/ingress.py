@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from bridge.cometd import HttpSession, Options
 from bridge.http import create_app
-from bridge.operations import LEDGER_TOPIC, Limits, OperationsService
+from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService
 from bridge.relay import Relay
 from bridge.webservices import Login, LoginState, WebServicesClient
 from tests.memory_kafka import MemoryKafka, MemoryLedger, MemoryPublisher
@@ -101,7 +101,8 @@ async def ingress_to(
             retry_interval=60,
         )
         client = WebServicesClient(http, login, account="agent", request_timeout=request_timeout)
-        service = OperationsService(Limits(**limits), {"agent": client}, MemoryLedger(kafka, LEDGER_TOPIC))  # type: ignore[arg-type]
+        ledger = MemoryLedger(kafka, LEDGER_TOPIC)
+        service = OperationsService(Limits(**limits), {"agent": client}, ledger, OperationRecords())  # type: ignore[arg-type]
         options = Options(
             account="agent",
             path="/api/v2/notifications",

@@ -20,7 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from bridge.cometd import HttpSession, Options
 from bridge.errors import UpstreamError
-from bridge.operations import LEDGER_TOPIC, Limits, OperationsService
+from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService
 from bridge.relay import InFlight, Relay
 from bridge.simulator import Simulator
 from bridge.webservices import Login, WebServicesClient
@@ -73,7 +73,8 @@ class Life:
         )
         client = WebServicesClient(self._http, self._login, account=ACCOUNT, request_timeout=20)
         ledger = MemoryLedger(kafka, LEDGER_TOPIC)
-        self.service = OperationsService(Limits(acknowledgement_timeout=60), {ACCOUNT: client}, ledger)
+        limits = Limits(acknowledgement_timeout=60)
+        self.service = OperationsService(limits, {ACCOUNT: client}, ledger, OperationRecords())
         options = Options(account=ACCOUNT, path="/api/v2/notifications", channels=("/v2/me/*", "/me/internal"))
         in_flight = None if directory is None else InFlight(directory, ACCOUNT)
         self._relay = Relay(options, self._http, self._login, MemoryPublisher(kafka, ACCOUNT), in_flight=in_flight)

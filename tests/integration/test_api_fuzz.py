@@ -18,7 +18,7 @@ from bridge.http import Missing, SessionView, authentication_of, create_app, ser
 from bridge.http.document import document
 from bridge.http.routes import prefer
 from bridge.http.routes.submissions import BARE_KEY
-from bridge.operations import LEDGER_TOPIC, OUTBOUND_OPERATIONS, Limits, OperationsService
+from bridge.operations import LEDGER_TOPIC, OUTBOUND_OPERATIONS, Limits, OperationRecords, OperationsService
 from bridge.settings import Authentication
 from bridge.simulator import Simulator
 from bridge.webservices import Login, WebServicesClient
@@ -59,7 +59,8 @@ class ServerThread(threading.Thread):
             session = SessionView(
                 account="agent", session="0" * 16, state="connected", ack_extension=True, guarantee="exactly-once"
             )
-            service = OperationsService(Limits(), {"agent": client}, MemoryLedger(MemoryKafka(), LEDGER_TOPIC))
+            ledger = MemoryLedger(MemoryKafka(), LEDGER_TOPIC)
+            service = OperationsService(Limits(), {"agent": client}, ledger, OperationRecords())
             app = create_app(
                 service,
                 readiness=lambda: self.missing,

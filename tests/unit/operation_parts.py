@@ -96,7 +96,7 @@ async def running(
         Limits(**limits),
         {ACCOUNT: upstream},
         ledger or MemoryLedger(kafka, LEDGER_TOPIC),
-        records=records or OperationRecords(keys={ACCOUNT: KEYS}),
+        records or OperationRecords(keys={ACCOUNT: KEYS}),
         load_patience=load_patience,
         clock=partial(_time, ahead),
     )

@@ -79,10 +79,11 @@ async def test_appended_is_durable_on_return() -> None:
         assert values(kafka) == ["a"]
 
 
-async def test_noted_comes_in_order_after_an_outage() -> None:
+async def test_noted_comes_in_order_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was noted while Kafka was away is written when it is back, in order; what came first is kept."""
+    monkeypatch.setattr("bridge.operations.ledger.journal.ROOM", 5)
     kafka = MemoryKafka()
-    journal = Journal(MemoryLedger(kafka, "t"), room=5)
+    journal = Journal(MemoryLedger(kafka, "t"))
     async with running(journal):
         kafka.available.clear()
         for number in range(7):
@@ -110,11 +111,12 @@ async def test_append_fails_at_once_while_kafka_is_away() -> None:
         assert values(kafka) == ["noted"]
 
 
-async def test_unknown_outcome_is_taken_back() -> None:
+async def test_unknown_outcome_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that Kafka may have, though the caller was told that it has not, is followed by its revocation."""
+    monkeypatch.setattr("bridge.operations.ledger.journal.APPEND_DEADLINE", 0.1)
     kafka = MemoryKafka()
     ledger = SlowLedger(kafka)
-    journal = Journal(ledger, append_deadline=0.1)
+    journal = Journal(ledger)
     async with running(journal):
         ledger.hangs = True
         with pytest.raises(KafkaUnavailable):
@@ -164,11 +166,12 @@ async def test_much_is_written_together() -> None:
     assert ledger.writes == 1
 
 
-async def test_bytes_of_waiting_events_are_bounded() -> None:
+async def test_bytes_of_waiting_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """While Kafka is away large events are lost beyond a number of bytes, and there is room again once it is back."""
+    monkeypatch.setattr("bridge.operations.ledger.journal.ROOM_BYTES", 100_000)
     kafka = MemoryKafka()
     kafka.available.clear()
-    journal = Journal(MemoryLedger(kafka, "t"), room_bytes=100_000)
+    journal = Journal(MemoryLedger(kafka, "t"))
     async with running(journal):
         await eventually(lambda: not journal.available)
         for _ in range(20):

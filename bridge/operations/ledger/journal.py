@@ -54,18 +54,8 @@ class _Entry:
 class Journal:
     """The only writer of this process to the ledger, besides the relays' transactions."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        *,
-        room: int = ROOM,
-        room_bytes: int = ROOM_BYTES,
-        append_deadline: float = APPEND_DEADLINE,
-    ) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._room = room
-        self._room_bytes = room_bytes
-        self._append_deadline = append_deadline
         self._waiting: deque[_Entry] = deque()
         self._writing: list[_Entry] = []
         self._bytes = 0
@@ -96,7 +86,7 @@ class Journal:
             raise KafkaUnavailable("too many events wait for Kafka already")
         self._urgent.set()
         try:
-            async with asyncio.timeout(self._append_deadline):
+            async with asyncio.timeout(APPEND_DEADLINE):
                 await asyncio.shield(entry.landed)
         except (TimeoutError, asyncio.CancelledError) as error:
             if entry.tried:
@@ -181,15 +171,11 @@ class Journal:
 
     def _add(self, record: Record) -> _Entry | None:
         size = size_of(record)
-        if len(self._waiting) >= self._room or self._bytes + size > self._room_bytes:
+        if len(self._waiting) >= ROOM or self._bytes + size > ROOM_BYTES:
             metrics.operation_events_lost.inc()
             if self._lost == 0:
-                log.error(
-                    "operation-events-lost",
-                    reason="Kafka has been away for too long",
-                    room=self._room,
-                    bytes=self._room_bytes,
-                )
+                reason = "Kafka has been away for too long"
+                log.error("operation-events-lost", reason=reason, room=ROOM, bytes=ROOM_BYTES)
             self._lost += 1
             return None
         entry = _Entry(record)
