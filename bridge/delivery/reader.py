@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.delivery.client.consumer import Isolation, consumer, last_offsets
+from bridge.delivery.client.consumer import Isolation, consumer, last_offsets, unread
 from bridge.delivery.client.topics import topic_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
-
-    from aiokafka import AIOKafkaConsumer, TopicPartition
 
     from bridge.settings import Kafka
 
@@ -69,21 +67,12 @@ async def read(
         starts = await (client.beginning_offsets(places) if from_beginning else client.end_offsets(places))
         for place in places:
             client.seek(place, starts[place])
-        while not until_end or await _remaining(client, ends):
+        while not until_end or (left := await unread(client, ends)):
+            if until_end:
+                client.pause(*(ends.keys() - left))  # what has been read is no longer fetched
             fetched = await client.getmany(timeout_ms=POLL_MS)
             for place, records in fetched.items():
                 for record in records:
                     if until_end and record.offset >= ends.get(place, 0):
                         break
                     yield consumed(record)
-
-
-async def _remaining(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether some partition has not been read to its end. Those that have are no longer fetched."""
-    remaining = False
-    for place, end in ends.items():
-        if await client.position(place) < end:
-            remaining = True
-        elif place not in client.paused():
-            client.pause(place)
-    return remaining

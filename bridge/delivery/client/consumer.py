@@ -15,7 +15,7 @@ from bridge.delivery.client.failures import guarded
 from bridge.futures import error_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from bridge.settings import Kafka
 
@@ -87,3 +87,8 @@ async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPart
     async with consumer(settings, topics, "read_uncommitted", wait_ms=0) as client:
         ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())
         return ends
+
+
+async def unread(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+    """Return the partitions that the client has not read to their `ends` yet."""
+    return {place for place, end in ends.items() if await client.position(place) < end}

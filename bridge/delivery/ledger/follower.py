@@ -11,14 +11,14 @@ import structlog
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from bridge.backoff import Backoff
-from bridge.delivery.client.consumer import consumer, last_offsets
+from bridge.delivery.client.consumer import consumer, last_offsets, unread
 from bridge.delivery.client.failures import DENIED, FAILURES, reason
 from bridge.delivery.client.topics import create_missing_topics, topic_name
 from bridge.delivery.reader import consumed
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -100,7 +100,7 @@ class Follower:
                 ends = await last_offsets(self._settings, [self._topic])
                 behind = True
                 while behind:
-                    behind = self._client is None or await _remaining(self._client, ends)
+                    behind = self._client is None or bool(await unread(self._client, ends))
                     self._handed_over.clear()  # the position moves before the last records are handed over
                     await self._handed_over.wait()
         except FAILURES as error:
@@ -125,7 +125,7 @@ class Follower:
             loop = asyncio.get_running_loop()
             moved_at = loop.time()
             while not self._rewound:
-                if not self._caught_up and (not await _remaining(client, ends) or loop.time() - moved_at > STANDSTILL):
+                if not self._caught_up and (not await unread(client, ends) or loop.time() - moved_at > STANDSTILL):
                     self._caught_up = True
                     caught_up()
                 fetched = await client.getmany(timeout_ms=POLL_MS)
@@ -150,11 +150,3 @@ class Follower:
                 client.seek(place, young[place].offset)
             else:  # nothing is that young, or the broker can't tell: librdkafka's mock cluster never can
                 await client.seek_to_beginning(place)
-
-
-async def _remaining(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether some partition has not been read to its end."""
-    for place, end in ends.items():
-        if await client.position(place) < end:
-            return True
-    return False
