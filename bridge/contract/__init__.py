@@ -4,7 +4,7 @@ from bridge.contract.asyncapi import DEFAULT_PREFIX, asyncapi
 from bridge.contract.avro import avro_schema
 from bridge.contract.compatibility import breaking_changes
 from bridge.contract.fields import Field, record_of
-from bridge.contract.files import contract_files, schema_texts
+from bridge.contract.files import contract_files
 from bridge.contract.headers import headers_of
 from bridge.contract.json_schema import json_schema
 from bridge.contract.models import python_models
@@ -22,5 +22,4 @@ __all__ = [
     "json_schema",
     "python_models",
     "record_of",
-    "schema_texts",
 ]

@@ -4,7 +4,7 @@ from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, ses
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
-from bridge.events.kinds import acknowledgement, operation, session, unrecognized, user_event
+from bridge.events.kinds import acknowledgement, operation, unrecognized, user_event
 from bridge.events.kinds.acknowledgement import Acknowledgement
 from bridge.events.kinds.catalogue import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
@@ -13,7 +13,7 @@ from bridge.events.kinds.operation import Operation, Status, Upstream, operation
 from bridge.events.kinds.session import Change, Session, session_record
 from bridge.events.kinds.unrecognized import Unrecognized
 from bridge.events.kinds.user_event import Processing, UserEvent
-from bridge.events.record import Headers, Record
+from bridge.events.record import Record
 from bridge.events.schemas import avro_schema_files, schema_files, schemas_directory
 from bridge.events.times import rfc3339, rfc3339_milliseconds
 
@@ -37,7 +37,6 @@ __all__ = [
     "Encoding",
     "Form",
     "HeaderTemplate",
-    "Headers",
     "Kind",
     "Operation",
     "PlainJson",
@@ -60,7 +59,6 @@ __all__ = [
     "rfc3339_milliseconds",
     "schema_files",
     "schemas_directory",
-    "session",
     "session_hash",
     "session_record",
     "unframed",

@@ -1,7 +1,7 @@
 """The REST side: the ingress, operations, health, sessions and metrics."""
 
 from bridge.http.app import create_app, create_management_app
-from bridge.http.auth.authentication import Authentication, Caller, Unauthenticated
+from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.callers import authentication_of
 from bridge.http.routes.health import Missing
@@ -9,8 +9,6 @@ from bridge.http.routes.sessions import Guarantee, SessionView
 from bridge.http.server.server import serve
 
 __all__ = [
-    "Authentication",
-    "Caller",
     "Guarantee",
     "Missing",
     "SessionView",

@@ -6,7 +6,7 @@ from bridge.operations.limits import Limits
 from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.submission import Submission
-from bridge.operations.view.state import PENDING, Evidence, OperationView, Times
+from bridge.operations.view.state import Evidence, OperationView, Times
 from bridge.operations.view.view import Page
 from bridge.webservices import (
     LARGEST_ID,
@@ -21,7 +21,6 @@ __all__ = [
     "LARGEST_ID",
     "LEDGER_TOPIC",
     "OUTBOUND_OPERATIONS",
-    "PENDING",
     "PLACED_TOPICS",
     "Correlator",
     "Evidence",

@@ -3,10 +3,8 @@
 It behaves as the real server does where that was measured or is documented, and knows nothing of the bridge.
 """
 
-from bridge.simulator.bayeux import SessionView
 from bridge.simulator.broker import EmbeddedBroker
 from bridge.simulator.faults import Fault, Faults
-from bridge.simulator.rest import ForwardedOperation
 from bridge.simulator.server import Simulator
 
-__all__ = ["EmbeddedBroker", "Fault", "Faults", "ForwardedOperation", "SessionView", "Simulator"]
+__all__ = ["EmbeddedBroker", "Fault", "Faults", "Simulator"]

@@ -1,14 +1,13 @@
 """Web Services: the login, the REST operations and their statusCodes."""
 
 from bridge.webservices.client import WebServicesClient
-from bridge.webservices.login.login import Login, LoginState, LoginStatus
+from bridge.webservices.login.login import Login, LoginState
 from bridge.webservices.login.profile import OUTBOUND_FEATURE, Profile
 from bridge.webservices.messages import messages
 from bridge.webservices.messages.messages import DeviceUserEvent, Message, OutboundRecord
 from bridge.webservices.outbound import (
     NOTIFICATIONS,
     OUTBOUND_OPERATIONS,
-    OutboundOperation,
     outbound_request,
     repeatable,
     request_forms,
@@ -19,12 +18,11 @@ from bridge.webservices.requests import (
     LARGEST_ID,
     DoNotCallByHandle,
     DoNotCallByNumber,
-    DoNotCallRecord,
     OutboundRecordRequest,
     outbound_record_path,
 )
 from bridge.webservices.route import route_of
-from bridge.webservices.statuscodes import STATUS_CODES, StatusCode, refusal, status_code
+from bridge.webservices.statuscodes import STATUS_CODES, refusal, status_code
 from bridge.webservices.voice import VoiceSession
 
 __all__ = [
@@ -37,16 +35,12 @@ __all__ = [
     "DeviceUserEvent",
     "DoNotCallByHandle",
     "DoNotCallByNumber",
-    "DoNotCallRecord",
     "Login",
     "LoginState",
-    "LoginStatus",
     "Message",
-    "OutboundOperation",
     "OutboundRecord",
     "OutboundRecordRequest",
     "Profile",
-    "StatusCode",
     "UpstreamReply",
     "VoiceSession",
     "WebServicesClient",
