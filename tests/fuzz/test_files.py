@@ -17,7 +17,7 @@ from tests.fuzz import published
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import ODD, Change, Verbatim, changed, changes, damages, encoded, places
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
-from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
+from tests.unit.relay_parts import ACCOUNT, OPTIONS, NoCredentials
 from tests.unit.upstream_samples import SAMPLES
 
 if TYPE_CHECKING:

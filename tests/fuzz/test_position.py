@@ -29,7 +29,7 @@ from bridge.relay import Relay
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import bodies, sweep
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
-from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
+from tests.unit.relay_parts import ACCOUNT, OPTIONS, NoCredentials
 
 POSITION = Position("client", {"JSESSIONID": "x", "BAYEUX_BROWSER": "y"}, 7, 20, 25, 1_767_268_800.0)
 

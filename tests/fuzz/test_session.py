@@ -18,7 +18,7 @@ from tests.fuzz.budget import fuzzed
 from tests.fuzz.raw_server import RawServer, answer
 from tests.fuzz.strategies import ODD, Change, Damage, Verbatim, changed, changes, damages, encoded, places
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
-from tests.unit.test_relay import ACCOUNT, NoCredentials
+from tests.unit.relay_parts import ACCOUNT, NoCredentials
 from tests.unit.upstream_samples import SAMPLES
 from tests.waiting import eventually
 

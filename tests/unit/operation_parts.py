@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from bridge.cometd import Event
@@ -20,7 +21,7 @@ from bridge.webservices import DoNotCallByHandle, UpstreamReply
 from tests.memory_kafka import MemoryKafka, MemoryLedger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bridge.delivery import Ledger
     from bridge.privacy import Concealment
@@ -193,3 +194,37 @@ def signed(record: Record) -> Record:
 def consumed(value: bytes, key: bytes = b"1") -> ConsumedRecord:
     """A record of the ledger as a consumer gets it, without headers."""
     return ConsumedRecord(LEDGER_TOPIC, 0, 0, 0, key, {}, value)
+
+
+class GatedLedger(MemoryLedger):
+    """Writes while `gate` is open."""
+
+    def __init__(self, kafka: MemoryKafka, topic: str) -> None:
+        super().__init__(kafka, topic)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.writing = 0
+
+    async def append(self, records: Sequence[Record]) -> None:
+        self.writing += 1
+        await self.gate.wait()
+        self.writing -= 1
+        await super().append(records)
+
+
+def statuses(kafka: MemoryKafka, reference: str = "1") -> list[str]:
+    return [one.status for one in told(kafka, reference)]
+
+
+def raw(body: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))
+
+
+def fresh(**changes: Any) -> dict[str, Any]:
+    """Fields of an event of now."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    return {"at": now, "received_at": now} | changes
+
+
+def outcome(name: str) -> float:
+    return REGISTRY.get_sample_value("bridge_operations_total", {"account": ACCOUNT, "outcome": name}) or 0.0

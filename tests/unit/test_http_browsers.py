@@ -10,7 +10,7 @@ import pytest_asyncio
 from bridge.http import allowed_hosts
 from bridge.settings import load
 from tests.unit.api import RECORD, Api, rest_side
-from tests.unit.test_settings import ENVIRONMENT, faults
+from tests.unit.settings_parts import ENVIRONMENT, faults
 from tests.unit.test_settings_http import JWT, OUTSIDE
 
 if TYPE_CHECKING:

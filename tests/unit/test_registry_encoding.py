@@ -27,7 +27,7 @@ from tests.unit.operation_parts import (
     submission,
     turn,
 )
-from tests.unit.test_relay import Process, Server
+from tests.unit.relay_parts import Process, Server
 from tests.waiting import eventually
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.events import Record
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
-from tests.unit.test_relay import Crash, MortalPublisher, Process, Server
+from tests.unit.relay_parts import Crash, MortalPublisher, Process, Server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from bridge.relay import Relay
 from bridge.settings import Settings
 from tests.behaviour.cometd_listener import Listener
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
-from tests.unit.test_relay import ACCOUNT, OPTIONS, NoCredentials
+from tests.unit.relay_parts import ACCOUNT, OPTIONS, NoCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.settings import load
-from tests.unit.test_settings import ENVIRONMENT, faults
+from tests.unit.settings_parts import ENVIRONMENT, faults
 
 OUTSIDE = {"BRIDGE_HTTP__HOST": "0.0.0.0"}  # noqa: S104 -- only a value
 REFUSED = (
