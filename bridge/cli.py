@@ -108,7 +108,10 @@ def run(
     config: Config = None,
     disconnect_on_exit: Annotated[
         bool,
-        typer.Option("--disconnect-on-exit", help="End the CometD sessions on a planned stop; no successor follows."),
+        typer.Option(
+            "--disconnect-on-exit",
+            help="End the CometD sessions on a planned stop. Use it when no other bridge takes over.",
+        ),
     ] = False,
     linger: Annotated[
         float,
@@ -143,7 +146,7 @@ def demo(
     *,
     events: Events = None,
     json: Json = False,
-    log_level: Annotated[LogLevel, typer.Option(help="Of the log on standard error.")] = LogLevel.WARNING,
+    log_level: Annotated[LogLevel, typer.Option(help="Level of the log on standard error.")] = LogLevel.WARNING,
 ) -> None:
     """Show the whole path on embedded defaults: real calls, and the events as read back from Kafka."""
     commands.run_demo(events=events, as_json=json, log=settings.Log(format="console", level=log_level.value))

@@ -42,7 +42,7 @@ class Advice:
     multiple_clients: bool = False
     """The server saw two sessions with one BAYEUX_BROWSER cookie and no longer parks polls."""
     out_of_bounds: bool = False
-    """Some of it is no number of a sensible size, and the bound or the default stands in its place."""
+    """The server gave a time that is negative or out of bounds. A bound or the default replaces it."""
 
     @classmethod
     def of(cls, reply: dict[str, Any]) -> Self | None:

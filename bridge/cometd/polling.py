@@ -57,7 +57,7 @@ class Polling:
         """What exists only here and has arrived at the sink; it follows the batch that is under way."""
         self._arrivals = asyncio.Lock()
         self._handed = 0
-        """How many events of the present poll's reply the sink has, while the rest is on the wire."""
+        """How many events of the current poll's reply were handed to the sink before the whole reply arrived."""
         self._unusable = 0
         """How many replies in a row had a number that can't be acknowledged."""
         self._lost: str | None = None
@@ -302,7 +302,8 @@ class Polling:
     async def _heartbeat(self) -> None:
         """Whenever nothing of ours went to the server for a while, subscribe again.
 
-        Also while polls fail: one that hangs must not be the last that the server hears of us.
+        This goes on while polls fail. Otherwise a poll that hangs could be the last message that the server gets from
+        us.
         """
         while True:
             await asyncio.sleep(max(self._heartbeat_due(), 0.05))

@@ -17,7 +17,7 @@ Facets: TypeAlias = dict[str, Any]
 _WHOLE: Final = ""
 """The path of the schema itself."""
 _FREE: Final = frozenset({"$schema", "title", "description", "doc", "examples", "properties", "required", "fields"})
-"""What may change, because it bounds no value, or is compared field by field."""
+"""Keywords that are not compared here. They bound no value, or they are compared field by field."""
 _LOWER: Final = frozenset({"minimum", "minLength"})
 _UPPER: Final = frozenset({"maximum", "maxLength"})
 

@@ -1,4 +1,4 @@
-"""A real record of each kind: what the documented messages of Web Services become, and what the bridge tells itself."""
+"""One example record of each kind, from a documented message of Web Services or an event of the bridge's own."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     keywords: dict[str, Any]
     """What else JSON Schema says of its values: bounds, pattern, format, examples."""
     symbols: tuple[str, ...]
-    """The only values that a string may have; none: any."""
+    """The only values that a string may have. If empty, any value is allowed."""
     record: Record | None
     """The fields of a record."""
     default: Any
@@ -115,7 +115,10 @@ def _field(field: msgspec.inspect.Field) -> Field:
 
 
 def _types(type_: msgspec.inspect.Type, keywords: dict[str, Any]) -> Iterator[msgspec.inspect.Type]:
-    """Give a type, or the types of a union; what annotations tell goes to `keywords`, the outer ones last."""
+    """Yield the type, or each type of a union.
+
+    Add the annotations' keywords to `keywords`; an outer annotation overrides an inner one.
+    """
     if isinstance(type_, Metadata):
         yield from _types(type_.type, keywords)
         keywords |= type_.extra_json_schema or {}

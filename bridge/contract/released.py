@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def broken_promises(schemas: Path) -> Iterator[str]:
-    """Compare each schema, as its file and as its struct say it, with its last release; one that has none is free.
+    """Compare each released schema with the one made from its struct and, if it exists, with its file.
+
+    A schema without a release may change freely.
 
     Args:
         schemas: the directory of the schemas.

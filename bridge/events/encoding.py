@@ -73,7 +73,10 @@ async def unframed(value: bytes) -> bytes:
 
 
 class PlainJson:
-    """The `Encoding` that needs nothing; `read` is its `json_of`, for topics that hold older formats as well."""
+    """The `Encoding` that writes plain JSON and needs no registry.
+
+    `read` does the work of `json_of`; pass one for topics that also hold older formats.
+    """
 
     missing: str | None = None
 

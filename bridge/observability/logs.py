@@ -147,7 +147,10 @@ def _words(error: BaseException) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what can be shown of a value: numbers and texts as they are, of unknown objects no more than the class."""
+    """Return what may be shown of a value.
+
+    Numbers stay as they are, texts become printable, and an unknown object shows only its class.
+    """
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -200,9 +203,11 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def without_text(record: logging.LogRecord) -> logging.LogRecord:
-    """Return the record with its template as text; of its arguments small numbers and exceptions' classes remain.
+    """Return a copy of the record whose text is the template.
 
-    A record without arguments may be a text already put together: only known openings of such texts are kept.
+    Of the arguments only small integers, texts of the bridge's own errors and names of exceptions stay.
+
+    The text of a record without arguments may already contain values, so only a known opening is kept.
     """
     bare = copy.copy(record)
     arguments = list(record.args.values()) if isinstance(record.args, Mapping) else list(record.args or ())

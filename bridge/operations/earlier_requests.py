@@ -90,7 +90,7 @@ class EarlierRequests:
         return self._view.trusted(event.reference_id)
 
     def _abandoned(self, view: OperationView) -> bool:
-        """Whether this process forwarded it itself, and has ended that without a verdict."""
+        """Whether this process forwarded the operation, and stopped without a verdict."""
         return view.reference_id in self._view.forwarded and view.reference_id not in self._running
 
 

@@ -1,4 +1,4 @@
-"""The request inside an operation's events: what makes it readable, and what of it is kept in memory."""
+"""Checks the request inside an operation's events, and decides what of it stays in memory."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ class OperationsService:
 
     def _check_read(self) -> None:
         if not self._tail.loaded.is_set():
-            raise LedgerUnread("What came before the bridge's start is still being read from Kafka; try again later.")
+            raise LedgerUnread("The bridge is still reading earlier operations from Kafka; try again later.")
 
     def _check_open(self) -> None:
         if self._closed:

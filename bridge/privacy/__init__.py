@@ -1,4 +1,4 @@
-"""What becomes of phone numbers in what is published. Nothing here is called where they are published as they are."""
+"""What becomes of phone numbers in what is published. With `phone_numbers = plain` nothing is concealed."""
 
 from bridge.privacy.concealment import OMITTED, PREFIX, Concealed, Concealment, concealment_of
 

@@ -1,4 +1,4 @@
-"""Takes phone numbers out of what is published: a keyed hash stands for each, or nothing does."""
+"""Takes phone numbers out of what is published. A keyed hash replaces each number, or it is left out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "hmac:"
 OMITTED: Final = "omitted"
-"""Stands in keys and inside texts for a number that nothing is to tell of."""
+"""Replaces a number in keys and inside texts when there is no secret to hash it with."""
 _NULL: Final = msgspec.Raw(b"null")
 _DIGIT: Final = re.compile(r"[0-9]").search
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
@@ -64,7 +64,10 @@ class Concealment:
         return PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def key(self, number: str | None) -> str | None:
-        """Return what stands for a number in a key, which must not be without."""
+        """Return what replaces a number in a key.
+
+        Without a secret that is `omitted`, because the key must hold something.
+        """
         return number and (self.number(number) or OMITTED)
 
     def of(self, content: msgspec.Raw, number: str | None = None) -> Concealed:

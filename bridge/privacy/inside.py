@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 FEW: Final = 8
-"""Numbers up to which a plain search for each is the fastest way to see that a text holds none."""
+"""Up to this many forms it is fastest to search for each in turn, to see that a text holds none."""
 LONGEST: Final = 64
 """Characters of a form that is looked up by its length; hardly any number is written longer."""
 MOST_LONG: Final = 4096
@@ -23,14 +23,19 @@ _DIGIT: Final = frozenset("0123456789")
 
 
 class NumbersInside:
-    """The written forms of a message's numbers, each found where no further digit stands before or after it.
+    """Finds the written forms of a message's numbers.
+
+    A form counts only if no digit stands directly before or after it.
 
     The longest form wins where several begin at one place. A regular expression of all forms would find the same, but
     compiling one for each message costs more than everything else that the bridge does with the message.
     """
 
     def __init__(self, forms: Iterable[str], hidden: str) -> None:
-        """Prepare the search; `hidden` stands for a whole text where the long forms are too many to look for."""
+        """Prepare the search.
+
+        If there are too many long forms, `hidden` replaces each text that has at least `FEWEST_INSIDE` digits.
+        """
         self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
         self._hidden = hidden
         # A form has at least so many characters as digits, so each has a prefix of FEWEST_INSIDE characters.

@@ -31,7 +31,7 @@ INTERNATIONAL: Final = re.compile(r"(?<![0-9+])\+[0-9](?:[ \-.()]{0,2}[0-9]){6,1
 FEWEST_SEEN: Final = 3
 """Digits of a number that is looked for elsewhere in its message."""
 FEWEST_INSIDE: Final = 7
-"""Digits of a number that is looked for inside longer texts and among integers."""
+"""The fewest digits of a number that is looked for inside longer texts and among integers."""
 LONGEST_KEPT: Final = 128
 """Characters of a member's name that is remembered: names come from outside and may have any length."""
 

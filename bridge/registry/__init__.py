@@ -1,6 +1,7 @@
 """The schema registry, and the two formats of values that need one.
 
-It is asked once, at the start: what is done for each event is `bridge.registry.avro`, and knows nothing of it.
+To write, the bridge asks the registry only until it has the ids of its schemas. `bridge.registry.avro` then writes the
+values and never asks it. To read, it asks for each schema id that it does not know.
 """
 
 from bridge.registry.encoding import encoding_of

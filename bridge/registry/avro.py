@@ -1,8 +1,8 @@
 """Writes structs as Avro, on the hot path: about 2 microseconds a value, where fastavro takes 7 to 9.
 
 It knows the shapes that the bridge's schemas have, and no others: a record of strings, longs, booleans and records,
-each of them nullable or not. Whether what it writes is Avro, fastavro tells in its tests. Why there is a writer of our
-own at all: docs/decisions/0009-avro-writer.md.
+each of them nullable or not. Its tests compare its output with fastavro. Why there is a writer of our own at all:
+docs/decisions/0009-avro-writer.md.
 
 Source: Avro 1.12, "Binary encoding".
 """

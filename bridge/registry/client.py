@@ -52,7 +52,9 @@ class SchemaRegistry:
             return registered
 
     async def look(self, subject: Subject) -> Found:
-        """Tell how a subject's schema stands there; changes nothing.
+        """Tell whether the registry has the subject's schema and, if not, whether it fits the earlier ones.
+
+        This changes nothing.
 
         Raises:
             RegistryUnavailable: the registry can't be reached, or refuses.

@@ -116,7 +116,10 @@ class RegistryEncoding:
 
 
 def avro_schema_id(json_schema: str) -> str:
-    """Return what `ce_dataschema` names for Avro: the `.avsc` file beside the JSON Schema of that `$id`."""
+    """Return the `ce_dataschema` of Avro values.
+
+    It names the `.avsc` file that belongs to the JSON Schema with this `$id`.
+    """
     return json_schema.replace(":schema:", ":avro:")
 
 

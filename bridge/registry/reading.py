@@ -28,7 +28,7 @@ class Reader:
         """Parsed, by id, the latest used last; None where the registry has no usable Avro schema of that id."""
 
     def learn(self, id_: int, schema: str) -> None:
-        """Take note of a schema, which is then not asked for."""
+        """Keep a schema, so that the reader need not ask the registry for it."""
         self._keep(id_, fastavro.parse_schema(msgspec.json.decode(schema)))
 
     def _keep(self, id_: int, schema: Any) -> None:

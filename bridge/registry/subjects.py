@@ -1,4 +1,4 @@
-"""Under which subject each kind's schema is registered, and what may become of it there.
+"""Names the subject of each kind's schema, and the compatibility level that its later versions must keep.
 
 Source: Confluent Schema Registry, "Subject name strategy" and "Schema evolution and compatibility".
 """

@@ -1,4 +1,4 @@
-"""What is done for events that exist only here, because the server does not send them again: they wait in files.
+"""Keeps events in files until they are published. It does so for events that the server does not send again.
 
 The files are a help, never a hindrance: where one can't be written, read or removed, its events are published all the
 same, and `weakness` says that the guarantee is weaker than it could be.

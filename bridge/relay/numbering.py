@@ -1,8 +1,8 @@
 """Which events of a reply are new, what sequence each has, and what position each transaction leaves: pure arithmetic.
 
-An event's sequence counts the events of its CometD session from 0, in the server's order. The server sends everything
-after the last acknowledged number again until it is acknowledged, always in the same order: so the difference of the
-position's two sequences is the number of first events that are in Kafka already.
+An event's sequence counts the events of its CometD session from 0, in the server's order. Until a reply is
+acknowledged, the server sends its events again, always in the same order. So Kafka already has the first
+`next_sequence - base_sequence` of them.
 """
 
 from __future__ import annotations

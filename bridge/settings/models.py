@@ -35,9 +35,9 @@ class Account(Section):
     name: Annotated[str, Field(pattern=f"^{rules.ACCOUNT_NAME.pattern}$")]
     """What `X-Account`, metrics, the log and the position call it: letters, digits and `._@-`, up to 64."""
     username: Annotated[str, AfterValidator(rules.basic_user)]
-    """As Web Services knows it."""
+    """The account's name at Web Services."""
     password: Annotated[SecretStr, Field(min_length=1)]
-    """Its password there; it also encrypts the account's position in Kafka."""
+    """The account's password at Web Services; it also encrypts the account's position in Kafka."""
 
 
 class WebServices(Section):
@@ -77,9 +77,9 @@ class WebServices(Section):
     proxy: Annotated[str, AfterValidator(rules.proxy_url)] | None = None
     """An HTTP proxy on the way to Web Services, as http://host:port."""
     proxy_username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
-    """Who the bridge is to the proxy."""
+    """The bridge's name at the proxy."""
     proxy_password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Its password there."""
+    """The bridge's password at the proxy."""
 
     across = staticmethod(rules.connection_faults)
 
@@ -97,9 +97,9 @@ class Registry(Section):
     url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
     """Where it serves Confluent's API; required unless `kafka.format` is json."""
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
-    """Who the bridge is at the registry."""
+    """The bridge's name at the registry."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Its password there."""
+    """The bridge's password at the registry."""
     ssl_cafile: FilePath | None = None
     """CA file (PEM) for the registry's certificate. Default: the system's CAs."""
     ssl_certfile: FilePath | None = None
@@ -151,7 +151,7 @@ class Kafka(Section):
     sasl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Its password at Kafka."""
     ssl_cafile: FilePath | None = None
-    """PEM file of the authorities that are trusted; without it those of the system."""
+    """CA file (PEM) for the brokers' certificates. Default: the system's CAs."""
     ssl_certfile: FilePath | None = None
     """PEM file of the client certificate, where Kafka asks for one."""
     ssl_keyfile: FilePath | None = None
@@ -176,7 +176,7 @@ class Authentication(Section):
     issuer: Annotated[str, Field(min_length=1)] | None = None
     """Whose tokens count: their `iss`."""
     audience: Annotated[str, Field(min_length=1)] | None = None
-    """For whom they must be: their `aud`."""
+    """The audience that the tokens must name: their `aud`."""
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(rules.some)] = ("RS256", "ES256")
     """Asymmetric ones only: else whoever has a public key could sign tokens with it, as if it were a shared secret."""
 
@@ -244,7 +244,7 @@ class Log(Section):
     """The log, on standard error."""
 
     format: Literal["json", "console"] = "json"
-    """One JSON object a line, or for people."""
+    """`json` writes one JSON object per line. `console` writes text for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Of the bridge's own lines; libraries speak at warning and above."""
 

@@ -190,7 +190,7 @@ async def _refuse_subscription(
 
 
 async def _odd(fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]) -> web.StreamResponse:
-    """Let the upstream answer, and change its replies as no CometD server would."""
+    """Let the simulated server answer, then change its replies in a way that no CometD server would."""
     response, body = await _whole(request, handler)
     replies = _messages(body)
     for reply in [one for one in replies if str(one.get("channel", "")).startswith(_META)]:

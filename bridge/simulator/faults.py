@@ -37,8 +37,8 @@ KINDS = frozenset({"handshake", "connect", "subscribe", "disconnect", "rest", "l
 class Fault:
     """One fault to strike requests of the kind `on`.
 
-    It passes over the first `after` such requests. Of the next ones it strikes each `every`-th, `times` in all (None:
-    no limit), and only within `seconds` of being added (None: always). `delay` (seconds) is how long a struck request
+    It passes over the first `after` such requests. Then it strikes every `every`-th request, `times` times in all
+    (None: no limit). It ends `seconds` after it was added (None: never). `delay` (seconds) is how long a struck request
     waits first; for `acknowledgement-late` it is how much later the acknowledgement comes.
 
     Raises:

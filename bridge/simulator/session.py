@@ -113,7 +113,11 @@ class Session:
         return closed
 
     def take(self) -> list[bytes]:
-        """Give the events that go into a reply: all that is unacknowledged, or what is there, once."""
+        """Return the events for a reply.
+
+        With the ack extension these are all unacknowledged events. Without it they are all queued events, which then
+        leave the queue.
+        """
         self._fresh = 0
         events = self._queue
         if not self.acknowledged:

@@ -243,7 +243,10 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:
-    """A proxy that can't reach the server (5xx) may do so soon; one that will not is for people to deal with."""
+    """A 5xx means that the proxy can't reach the server now; it may soon.
+
+    Any other status means that the proxy refuses, and a person must act.
+    """
     reason = "unreachable" if status >= 500 else "proxy-refused"
     return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 

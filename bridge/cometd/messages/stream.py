@@ -201,7 +201,10 @@ class _ElementEnds:
         return ends
 
     def _leave_string(self, text: bytearray) -> bool:
-        """Go past the end of the string; return False where that, or what a backslash escapes, is still to come."""
+        """Move past the closing quote.
+
+        Return False if that quote, or the character after a backslash, has not arrived.
+        """
         found = _TEXT.match(text, self._at)
         self._at = found.end() if found is not None else self._at
         if text[self._at : self._at + 1] != b'"':

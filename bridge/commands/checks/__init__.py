@@ -1,1 +1,1 @@
-"""What `bridge check` looks at, one module a side."""
+"""Each module here checks one thing that the bridge depends on."""

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the table. `text` is one sentence: what was seen, and where it is not ok what to do about it."""
+    """One line of the table. `text` is one sentence. It says what was seen and, for a failure, what to do."""
 
     subject: str
     outcome: Outcome

@@ -67,7 +67,9 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
         elif profile.features:
             yield failed(FEATURE, f"The account lacks {OUTBOUND_FEATURE}; have the administrator assign it.")
         else:
-            yield warning(FEATURE, f"Web Services does not tell the features; make sure of {OUTBOUND_FEATURE}.")
+            yield warning(
+                FEATURE, f"Web Services lists no features; make sure that the account has {OUTBOUND_FEATURE}."
+            )
         names = ", ".join(token)
         yield ok(CSRF, f"The token comes as {names}." if token else "The protection is off at this site.")
         for finding in await check_session(http, login, site, account):
@@ -78,11 +80,11 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
 
 
 def _to_check(reason: str) -> str:
-    """What to look at, by an exchange's word for its failure."""
+    """What a person should check, by the reason code of a failed exchange."""
     if reason == "proxy-refused":
         return "BRIDGE_WEB_SERVICES__PROXY, __PROXY_USERNAME and __PROXY_PASSWORD"
     if reason.startswith("tls-client") or reason == tls.FILES:
         return "BRIDGE_WEB_SERVICES__CLIENT_CERT_FILE and __CLIENT_KEY_FILE"
     if reason in tls.TEXTS:
-        return "BRIDGE_WEB_SERVICES__CA_FILE, and that BRIDGE_WEB_SERVICES__URL has the name in the certificate"
-    return "BRIDGE_WEB_SERVICES__URL, a proxy that the network may demand, and the network"
+        return "BRIDGE_WEB_SERVICES__CA_FILE, and that the certificate names the host in BRIDGE_WEB_SERVICES__URL"
+    return "BRIDGE_WEB_SERVICES__URL, whether the network needs a proxy, and the network itself"

@@ -39,7 +39,7 @@ def visible(value: object, longest: int | None = LONGEST) -> str:
 
 
 def in_cell(value: object, longest: int | None = LONGEST) -> Text:
-    """Return a value as it stands in a table: as `visible`, and never as markup."""
+    """Return a value for a table cell. `visible` prepares it, and rich does not read it as markup."""
     return Text(visible(value, longest))
 
 

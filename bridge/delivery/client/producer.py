@@ -83,7 +83,7 @@ class Producer:
             raise UnknownTopicOrPartitionError(topic) from None
 
     async def begin(self) -> None:
-        """Begin a transaction, where there are any."""
+        """Begin a transaction if the producer is transactional."""
         self.committing = False
         if self._transactional:
             await self._kafka.begin_transaction()

@@ -38,7 +38,10 @@ TELL_INTERVAL: Final = 60.0
 
 
 class UnreadableRecords:
-    """Counts the records of one topic (its whole name) that are passed over, and tells of them now and then."""
+    """Counts the unreadable records of one topic, and logs them at most once a minute.
+
+    `topic` is the whole name, with the prefix.
+    """
 
     def __init__(self, topic: str) -> None:
         self._topic = topic

@@ -38,10 +38,13 @@ class Appender:
         self._partitions: dict[str, int] = {}
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Return once the records are in Kafka. One that Kafka refuses for itself becomes a dead letter.
+        """Return once the records are in Kafka.
+
+        If Kafka refuses a record because of its content or size, the record becomes a dead letter.
 
         Raises:
-            KafkaUnavailable: not within `request_timeout`. Some, or all, may be there nevertheless.
+            KafkaUnavailable: Kafka failed, or did not take all records within `request_timeout`. Some, or all, may
+                be there nevertheless.
         """
         try:
             async with asyncio.timeout(self._settings.request_timeout):

@@ -34,7 +34,8 @@ APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 EARLIER_SALTS: Final = 8
-"""How many salts of version 0.1.0 one account tries in the life of a process. Records name them; each costs 0.1 s."""
+"""The most salts of version 0.1.0 that a process tries for one account. The salts come from records. Deriving the
+keys of one takes 0.1 s."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
 """The threads that run scrypt: at most two at a time, however many accounts start at once."""
 

@@ -32,7 +32,10 @@ class UnsignedEvents:
         self._known.set()
 
     async def cover(self, partition: int, offset: int) -> bool:
-        """Tell whether the event there needs no signature. Where that stays unknown for 30 s, it does need one."""
+        """Tell whether the event there needs no signature.
+
+        If that is still unknown after 30 s, the event needs a signature.
+        """
         if not self._known.is_set():
             try:
                 async with asyncio.timeout(PATIENCE):

@@ -27,7 +27,7 @@ _MAX_UTF8_BYTES = 4
 
 
 class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """A record that Kafka refused for itself: what is known of it, so that it can be found upstream."""
+    """Describes a record that Kafka refused for its content or size, so that people can find its event upstream."""
 
     reason: Annotated[
         Reason,

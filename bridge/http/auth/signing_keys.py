@@ -29,7 +29,7 @@ FRESH: Final = 300.0
 STALE: Final = 3600.0
 """Seconds that they count at most while they can't be fetched again: a key that was withdrawn must end some time."""
 SOONEST: Final = 10.0
-"""Seconds between two fetches, whatever callers send: nobody can drive the identity provider through the bridge."""
+"""The least seconds between two fetches, so that callers can't flood the identity provider through the bridge."""
 DEADLINE: Final = 5.0
 """Seconds for one fetch."""
 LARGEST: Final = 256 * 1024

@@ -73,7 +73,9 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: Annotated[str, Field(description="Stable, for programs.", json_schema_extra={"enum": [*CODES]})]
-    status_code: Annotated[int | None, Field(description="Web Services' number, where it has one for this.")] = None
+    status_code: Annotated[
+        int | None, Field(description="Web Services' statusCode for this problem, if it has one.")
+    ] = None
     status_message: Annotated[str | None, Field(description="Web Services' own words, where it said no.")] = None
     reference_id: Annotated[str | None, Field(description="The operation's, once it is known.")] = None
     errors: Annotated[list[Fault] | None, Field(description="What is wrong with the request, part by part.")] = None

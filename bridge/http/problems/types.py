@@ -77,7 +77,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         _REFERENCE,
     ),
     (503, "kafka-unavailable", "Kafka can't be written now, so the request can't be made durable", _REFERENCE),
-    (503, "ledger-unread", "What came before the bridge's start is still being read from Kafka; try again later.", {}),
+    (503, "ledger-unread", "The bridge is still reading earlier operations from Kafka; try again later.", {}),
     (
         503,
         "undelivered",

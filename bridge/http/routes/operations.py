@@ -100,7 +100,7 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
 
 
 def _check_query(http: Request) -> None:
-    """Refuse what would be without effect silently: a parameter that is none, and one that stands twice."""
+    """Refuse unknown and repeated query parameters, which would otherwise silently have no effect."""
     names = [name for name, _ in http.query_params.multi_items()]
     faults = [
         {"type": "repeated", "loc": ("query", name), "msg": "Should stand once"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT: Final = 60
 """Seconds; a caller that prefers to wait longer is told so by `Preference-Applied`."""
 LONGEST_HEADER: Final = 512
-"""Characters; a preference may be ignored, and one so long is no preference."""
+"""Characters of all `Prefer` headers together. If they are longer, the bridge ignores them, as RFC 7240 allows."""
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT: Final = re.compile(rf'(?:[^,"]|{_QUOTED})+')

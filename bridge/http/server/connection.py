@@ -19,7 +19,8 @@ ANSWER_DEADLINE: Final = 15.0
 LARGEST_HEAD: Final = 16 * 1024
 """Bytes of a head, or of a chunk's, that has not come whole yet."""
 MOST_CONNECTIONS: Final = 1024
-"""Connections at the same time, and requests: what waits is bounded by this, whoever calls."""
+"""The most connections at the same time, and the places that callers share for their requests. At twice as many
+requests the server refuses new connections."""
 
 
 class Room:
@@ -33,7 +34,10 @@ class Room:
         self._waiting: dict[Connection, None] = {}
 
     def settle(self, connection: Connection, *, waits: bool) -> None:
-        """Take down whether the connection waits; what it sends meanwhile doesn't make it younger."""
+        """Record whether the connection waits.
+
+        Data that it sends while it waits does not change its place in the order.
+        """
         if waits:
             self._waiting.setdefault(connection)
         else:

@@ -185,7 +185,10 @@ class OperationForwarder:
         return self._records.record(event, tracing.publishing(operation.TOPIC, traceparent))
 
     def end(self, view: OperationView, at: str | None = None) -> None:
-        """Give a pending operation up, `at` that moment or now: its acknowledgement did not come in time."""
+        """Mark a pending operation as timed out: its acknowledgement did not come in time.
+
+        `at` is the event's time; the default is now.
+        """
         event = event_of(view, "timed-out", at or self.now())
         self._journal.note(self.record(event) if view.trusted else self._records.unsigned(event))
         self._view.apply(event, trusted=view.trusted)

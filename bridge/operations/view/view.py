@@ -295,7 +295,7 @@ def _size(view: OperationView) -> int:
 
 
 def _interned(view: OperationView) -> OperationView:
-    """The same few texts come with each operation."""
+    """Intern the names of the operation and the account, because the same few come with each operation."""
     return _replace(view, operation=sys.intern(view.operation), account=sys.intern(view.account))
 
 

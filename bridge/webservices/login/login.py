@@ -30,7 +30,7 @@ ME: Final = "/api/v2/me?subresources=features,devices,channels"
 REFUSALS: Final = frozenset({3, 5, PASSWORD_CHANGE_DEMANDED})
 """statusCodes of the login besides 20 that a repetition only makes worse: locked, not permitted, password outdated."""
 RENEWAL_CAP: Final = 30.0
-"""Seconds between two logins, at most, while none is kept."""
+"""The longest wait, in seconds, before a new login while Web Services keeps forgetting logins."""
 SHORT_PAUSE: Final = 1.0
 """Seconds before a new login that callers wait for; before a longer pause they are refused."""
 LOOKS: Final = 4

@@ -1,4 +1,4 @@
-"""Who the account is for Web Services: its features and devices, from the reply to the login."""
+"""Reads the account's features and devices from the reply to the login."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What arrives by CometD, read: acknowledgements, user events, and everything else."""
+"""Reads what arrives by CometD: acknowledgements, user events, and everything else."""

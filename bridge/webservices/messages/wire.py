@@ -92,7 +92,7 @@ class Body(msgspec.Struct, rename="camel", gc=False):
 decode_body = msgspec.json.Decoder(Body).decode
 """The strict way. Raises one of UNREADABLE; a `ValidationError` where only a type is wrong."""
 decode_user_data = msgspec.json.Decoder(UserData).decode
-"""The strict way for `Body.user_data`."""
+"""Decodes `Body.user_data` strictly: one wrong type fails the whole."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder().decode
 S = TypeVar("S", bound=msgspec.Struct)
