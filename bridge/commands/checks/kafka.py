@@ -98,7 +98,7 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, accounts: Seque
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
     own = f"{settings.topic_prefix}.check"
-    remedy = f"permit transactional ids with the prefix {settings.topic_prefix}., or set BRIDGE_KAFKA__DELIVERY=at-least-once"
+    remedy = f"permit transactional ids that begin with {settings.topic_prefix}., or set at-least-once"
     try:
         async with asyncio.timeout(settings.request_timeout):
             ids = [own, *(transactional_id_of(settings, account) for account in accounts)]

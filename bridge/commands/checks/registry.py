@@ -37,9 +37,7 @@ def _finding(settings: Kafka, found: dict[str, Found]) -> Finding:
 
     missing = names(Found.MISSING)
     if incompatible := names(Found.INCOMPATIBLE):
-        return failed(
-            REGISTRY, f"Incompatible with the schemas that are registered: {incompatible}; delete these subjects."
-        )
+        return failed(REGISTRY, f"Other schemas are registered: {incompatible}; delete these subjects.")
     if missing and not settings.registry.auto_register:
         return failed(
             REGISTRY, f"Missing: {missing}; register them, or set BRIDGE_KAFKA__REGISTRY__AUTO_REGISTER=true."

@@ -67,9 +67,7 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
         elif profile.features:
             yield failed(FEATURE, f"The account lacks {OUTBOUND_FEATURE}; have the administrator assign it.")
         else:
-            yield warning(
-                FEATURE, f"Web Services lists no features; make sure that the account has {OUTBOUND_FEATURE}."
-            )
+            yield warning(FEATURE, f"Web Services lists no features; does the account have {OUTBOUND_FEATURE}?")
         names = ", ".join(token)
         yield ok(CSRF, f"The token comes as {names}." if token else "The protection is off at this site.")
         for finding in await check_session(http, login, site, account):
