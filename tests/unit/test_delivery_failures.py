@@ -62,4 +62,5 @@ def test_a_fence_is_found_behind_its_wrapping() -> None:
     """The library reports fencing as it is, or as the cause of another error."""
     assert fenced(kafka.ProducerFenced())
     assert fenced(caused(kafka.KafkaError("Unexpected"), kafka.InvalidProducerEpoch()))
+    assert fenced(caused(kafka.KafkaError("IllegalOperation"), kafka.IllegalOperation("Can't send messages")))
     assert not fenced(kafka.KafkaError("other"))

@@ -40,7 +40,9 @@ class FaultyClient:
         raise error
 
 
-@pytest.mark.parametrize("error", [AssertionError("invalid transition"), KeyError(3)])
+@pytest.mark.parametrize(
+    "error", [AssertionError("invalid transition"), KeyError(3), kafka.IllegalOperation("not now")]
+)
 async def test_a_fault_inside_aiokafka_counts_as_kafkas(error: Exception) -> None:
     """What aiokafka asserts or misses in its own tables is a failure of the client, however it was called."""
     client = guarded(FaultyClient())

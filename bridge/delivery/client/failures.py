@@ -54,9 +54,9 @@ class _Guarded:
 
 
 def guarded(client: Client) -> Client:
-    """Return an aiokafka client whose methods raise `ClientFault` for its AssertionErrors and KeyErrors.
+    """Return an aiokafka client whose methods raise `ClientFault` for faults of its own.
 
-    Its state machines assert (`transaction_manager.py`, `message_accumulator.py`), and it looks up connections and
+    These are AssertionErrors, KeyErrors and IllegalOperations. Its state machines assert (`transaction_manager.py`, `message_accumulator.py`), and it looks up connections and
     partitions that may just have gone (`client.py`, `subscription_state.py`; aiokafka 0.14).
     """
     return cast("Client", _Guarded(client))
@@ -64,10 +64,10 @@ def guarded(client: Client) -> Client:
 
 @contextmanager
 def client_faults() -> Iterator[None]:
-    """Raise `ClientFault` for aiokafka's AssertionErrors and KeyErrors; no code of ours may run in the body."""
+    """Raise `ClientFault` for what `guarded` names; no code of ours may run in the body."""
     try:
         yield
-    except (AssertionError, KeyError) as error:
+    except (AssertionError, KeyError, kafka.IllegalOperation) as error:
         raise ClientFault(type(error).__name__) from error
 
 
@@ -97,9 +97,12 @@ def refusal(error: BaseException) -> Refusal | None:
 
 
 def fenced(error: BaseException | None) -> bool:
-    """Whether the broker says that a newer producer, or its own transaction time-out, has taken our place."""
+    """Whether the broker says that a newer producer, or its own transaction time-out, has taken our place.
+
+    If it says so between the begin of a transaction and a send, aiokafka refuses the send as an IllegalOperation.
+    """
     while error is not None:
-        if isinstance(error, kafka.ProducerFenced | kafka.InvalidProducerEpoch):
+        if isinstance(error, kafka.ProducerFenced | kafka.InvalidProducerEpoch | kafka.IllegalOperation):
             return True
         error = error.__cause__
     return False
