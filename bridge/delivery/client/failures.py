@@ -56,8 +56,9 @@ class _Guarded:
 def guarded(client: Client) -> Client:
     """Return an aiokafka client whose methods raise `ClientFault` for faults of its own.
 
-    These are AssertionErrors, KeyErrors and IllegalOperations. Its state machines assert (`transaction_manager.py`, `message_accumulator.py`), and it looks up connections and
-    partitions that may just have gone (`client.py`, `subscription_state.py`; aiokafka 0.14).
+    These are AssertionErrors, KeyErrors and IllegalOperations. Its state machines assert (`transaction_manager.py`,
+    `message_accumulator.py`), it looks up connections and partitions that may just have gone (`client.py`,
+    `subscription_state.py`), and it refuses a send after a fence (`producer.py`; aiokafka 0.14).
     """
     return cast("Client", _Guarded(client))
 
