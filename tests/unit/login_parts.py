@@ -11,6 +11,7 @@ from bridge.webservices import Login
 from tests.unit.scripted_upstream import Scripted, ScriptedUpstream
 
 PASSWORD = "pässword:with colon"
+TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t1"})
 
 
 def refused(one: Scripted) -> HttpReply:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from bridge.cometd import Event
 from bridge.delivery import AccountKeys, ConsumedRecord
+from bridge.errors import UpstreamRejected
 from bridge.events import Operation, Record, Upstream, dead_letter, operation
 from bridge.operations import LEDGER_TOPIC, Limits, OperationRecords, OperationsService, Submission
 from bridge.relay.translation import Translation, Translator
@@ -42,6 +43,8 @@ ACCEPTED = UpstreamReply(200, 0)
 AT = "2026-01-01T12:00:00.000Z"
 Step: TypeAlias = UpstreamReply | Exception | asyncio.Event
 """What Web Services does with one request; an event: it answers once that is set."""
+
+STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message="device d is not registered")
 
 
 class ScriptedUpstream:

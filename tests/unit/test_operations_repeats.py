@@ -12,12 +12,12 @@ from bridge.errors import (
     LedgerUnread,
     UpstreamRejected,
     UpstreamTimeout,
-    UpstreamUnreachable,
 )
 from bridge.operations import LEDGER_TOPIC, Submission
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
     ACCOUNT,
+    STATE,
     GatedLedger,
     ScriptedUpstream,
     acknowledgement,
@@ -32,10 +32,6 @@ from tests.unit.operation_parts import (
     turn,
 )
 from tests.waiting import eventually
-
-STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message="device d is not registered")
-NOT_SENT = UpstreamUnreachable("no connection", sent=False)
-
 
 # -- idempotency ------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from bridge.operations import LEDGER_TOPIC, OperationRecords, Submission
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
     ACCOUNT,
+    STATE,
     GatedLedger,
     ScriptedUpstream,
     acknowledgement,
@@ -38,7 +39,6 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from bridge.events import Operation, Record
 
-STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message="device d is not registered")
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)
 
 

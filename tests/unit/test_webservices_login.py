@@ -14,10 +14,9 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.webservices import Login, LoginState, Profile
-from tests.unit.login_parts import login_to, refused, refused_metric
+from tests.unit.login_parts import TOKEN, login_to, refused, refused_metric
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted
 
-TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t1"})
 NEW_TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t2"})
 
 

@@ -18,9 +18,6 @@ from tests.unit.login_parts import login_to, refused
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted
 from tests.waiting import eventually
 
-TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t1"})
-NEW_TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t2"})
-
 
 async def challenge_of(login: Login, sent_at: float | None = None) -> bool:
     at = time.monotonic() if sent_at is None else sent_at
