@@ -11,7 +11,6 @@ import structlog
 
 from bridge import tls
 from bridge.cometd import HttpSession, Options, State
-from bridge.delivery import KafkaPublisher
 from bridge.errors import Fenced, LoginNotKept
 from bridge.events import session_hash
 from bridge.http import Missing, SessionView
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.cometd import SessionStatus
-    from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
+    from bridge.delivery import KafkaProbe, KafkaPublisher
     from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
@@ -48,8 +47,7 @@ class AccountBridge:
         encoding: Encoding,
         privacy: Concealment | None,
         *,
-        keys: AccountKeys,
-        unsigned: UnsignedEvents,
+        publisher: KafkaPublisher,
     ) -> None:
         site = settings.web_services
         password = account.password.get_secret_value()
@@ -82,7 +80,7 @@ class AccountBridge:
             request_timeout=site.request_timeout,
         )
         self._voice = VoiceSession(self.client, account.name)
-        self._publisher = KafkaPublisher(settings.kafka, keys, encoding, unsigned)
+        self._publisher = publisher
         self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
         self._relay = Relay(
             Options(

@@ -10,7 +10,7 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, UnsignedEvents, position_topic, topic_names
+from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, Slots, UnsignedEvents, position_topic, topic_names
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
@@ -45,6 +45,7 @@ class Bridge:
             for account in settings.accounts
         }
         unsigned = {account.name: UnsignedEvents(settings.operations.view_age) for account in settings.accounts}
+        slots = Slots(settings.kafka, keys.values(), self._encoding, unsigned)
         self._accounts = [
             AccountBridge(
                 settings,
@@ -52,8 +53,7 @@ class Bridge:
                 self._kafka,
                 self._encoding,
                 privacy,
-                keys=keys[account.name],
-                unsigned=unsigned[account.name],
+                publisher=slots.publisher(account.name),
             )
             for account in settings.accounts
         ]

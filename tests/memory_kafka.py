@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.delivery import ConsumedRecord, Place
 from bridge.delivery.client.failures import TOO_LARGE
-from bridge.delivery.publisher.publisher import revise_nothing
-from bridge.delivery.publisher.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
+from bridge.delivery.slots.publisher import revise_nothing
+from bridge.delivery.slots.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
 from bridge.errors import Fenced, KafkaUnavailable
 from bridge.events import JSON, Record, dead_letter
 from bridge.observability import metrics
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bridge.delivery.ledger.follower import Take
     from bridge.delivery.position.position import Position
-    from bridge.delivery.publisher.publisher import Revise
+    from bridge.delivery.slots.publisher import Revise
     from bridge.events import Encoding
 
 MEMORY_POLL: Final = 0.01

@@ -6,13 +6,21 @@ from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
 from bridge.delivery.client.probe import KafkaProbe
-from bridge.delivery.client.rights import ClusterView, creation_refusals, may_use, view_cluster
+from bridge.delivery.client.rights import (
+    ClusterView,
+    creation_refusals,
+    may_use,
+    needed_transactional_ids,
+    view_cluster,
+)
 from bridge.delivery.client.topics import (
     create_missing_topics,
+    earlier_transactional_id,
     position_topic,
+    slot_of,
     topic_name,
     topic_names,
-    transactional_id_of,
+    transactional_ids_of,
 )
 from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
@@ -20,10 +28,11 @@ from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
-from bridge.delivery.publisher.kafka import KafkaPublisher
-from bridge.delivery.publisher.publisher import Publisher, Revise, revise_nothing
-from bridge.delivery.publisher.state import PublisherState
 from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.slots.kafka import KafkaPublisher
+from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
+from bridge.delivery.slots.slots import Slots
+from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
     "EMPTY_POSITION",
@@ -42,22 +51,26 @@ __all__ = [
     "Publisher",
     "PublisherState",
     "Revise",
+    "Slots",
     "Unsealable",
     "UnsignedEvents",
     "connection",
     "connection_trouble",
     "create_missing_topics",
     "creation_refusals",
+    "earlier_transactional_id",
     "guarded",
     "kafka_reason",
     "may_use",
+    "needed_transactional_ids",
     "position_topic",
     "read",
     "revise_nothing",
     "size_of",
+    "slot_of",
     "topic_name",
     "topic_names",
-    "transactional_id_of",
+    "transactional_ids_of",
     "unreadable_records",
     "view_cluster",
 ]

@@ -46,6 +46,11 @@ event_delivery = Histogram(
 )
 kafka_connected = Gauge("bridge_kafka_connected", "1 while Kafka takes the account's records", ACCOUNT)
 kafka_transactions = Counter("bridge_kafka_transactions", "Kafka transactions by result", (*ACCOUNT, "result"))
+transaction_accounts = Histogram(
+    "bridge_transaction_accounts",
+    "Accounts whose records one committed Kafka transaction held",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+)
 operations = Counter("bridge_operations", "Forwarded operations by outcome", (*ACCOUNT, "outcome"))
 operations_pending = Gauge("bridge_operations_pending", "Operations that wait for their acknowledgement", ACCOUNT)
 operation_acknowledgement = Histogram(

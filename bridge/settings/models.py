@@ -136,6 +136,8 @@ class Kafka(Section):
     """Whether topics that are missing are created, where the cluster permits it."""
     partitions: Annotated[int, Field(ge=1)] = 6
     """Of topics that the bridge creates."""
+    slots: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Partitions of the topic of positions, where the bridge creates it. Accounts of one slot are published together."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     """Of topics that the bridge creates; -1 is the cluster's default."""
     request_timeout: Seconds = 10

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, KafkaPublisher, UnsignedEvents, connection, position_topic, read
+from bridge.delivery import AccountKeys, KafkaPublisher, Slots, UnsignedEvents, connection, position_topic, read
 from bridge.delivery.client.partition import partition_of
 from bridge.settings import Kafka
 from tests.behaviour.publisher import Published
@@ -25,9 +25,20 @@ class KafkaCluster:
         self, account: str = "alice", password: str = "secret", unsigned: UnsignedEvents | None = None, **changes: Any
     ) -> KafkaPublisher:
         settings = self.settings.model_copy(update=changes)
-        publisher = KafkaPublisher(settings, AccountKeys(account, SecretStr(password)), unsigned=unsigned)
+        slots = Slots(
+            settings, [AccountKeys(account, SecretStr(password))], unsigned={account: unsigned} if unsigned else None
+        )
+        publisher = slots.publisher(account)
         self._publishers.append(publisher)
         return publisher
+
+    def process(self, *accounts: str, password: str = "secret", **changes: Any) -> list[KafkaPublisher]:
+        """Return the publishers of one process with several accounts, not started."""
+        settings = self.settings.model_copy(update=changes)
+        slots = Slots(settings, [AccountKeys(account, SecretStr(password)) for account in accounts])
+        publishers = [slots.publisher(account) for account in accounts]
+        self._publishers += publishers
+        return publishers
 
     async def published(self, isolation: Any = "read_committed") -> list[Published]:
         prefix = f"{self.settings.topic_prefix}."

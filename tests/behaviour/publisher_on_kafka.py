@@ -14,9 +14,10 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from bridge.delivery import LOST, AccountKeys, KafkaLedger, KafkaPublisher, UnsignedEvents, position_topic, read
-from bridge.delivery.client.producer import BatchRefused
+from bridge.delivery.client.producer import BatchRefused, Producer
 from bridge.delivery.position.stored import StoredPosition, _signed_earlier
-from bridge.delivery.publisher.attempt import PublishAttempt
+from bridge.delivery.slots.slot import Slot
+from bridge.delivery.slots.transaction import Transaction
 from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values
@@ -97,8 +98,7 @@ class KafkaPublisherBehaviour:
         await publisher.publish([], position(1))
         forged = json.loads(await cluster.newest_position("alice"))
         await cluster.put_position("alice", json.dumps(forged | {"turn": 2, "revision": 99}).encode())
-        producer = publisher._producer
-        assert producer is not None
+        producer = next_producer(publisher)
 
         async def fail() -> None:
             raise KafkaConnectionError
@@ -154,17 +154,17 @@ class KafkaPublisherBehaviour:
         [place] = await ledger_places(cluster)
         assert not await unsigned.cover(*place)
 
-    async def test_a_refused_claim_is_tried_again(self, cluster: KafkaCluster) -> None:
+    async def test_a_refused_claim_is_tried_again(self, cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where Kafka refuses the claim the start waits and says why, like for every other trouble."""
-        publisher, transaction, attempts = cluster.publisher(), KafkaPublisher._transaction, list[str | None]()
+        publisher, transaction, attempts = cluster.publisher(), Slot._transaction, list[str | None]()
 
-        async def refuse_twice(attempt: PublishAttempt) -> None:
+        async def refuse_twice(slot: Slot, attempt: Transaction) -> None:
             attempts.append(publisher.state.reason)
             if len(attempts) < 3:
-                raise BatchRefused({attempt.position: "too-large"})
-            await transaction(publisher, attempt)
+                raise BatchRefused({attempt.positions()[0]: "too-large"})
+            await transaction(slot, attempt)
 
-        publisher._transaction = refuse_twice  # type: ignore[method-assign]
+        monkeypatch.setattr(Slot, "_transaction", refuse_twice)
         async with asyncio.timeout(20):
             await publisher.start()
         assert attempts[1:] == ["kafka refuses a record of bridge-state: too-large"] * 2
@@ -188,8 +188,7 @@ class KafkaPublisherBehaviour:
         publisher, same = cluster.publisher(), position(1)
         await publisher.start()
         await publisher.publish([], same)
-        producer = publisher._producer
-        assert producer is not None
+        producer = next_producer(publisher)
         commit = producer.commit
 
         async def commit_and_lose_the_reply() -> None:
@@ -199,7 +198,7 @@ class KafkaPublisherBehaviour:
 
         producer.commit = commit_and_lose_the_reply  # type: ignore[method-assign]
         await publisher.publish([record(b"1")], same)
-        assert publisher._producer is not producer
+        assert producer not in publisher._slot._producers  # type: ignore[union-attr]
         await publisher.publish([record(b"2")], same)
         assert values(await cluster.published(), ACKNOWLEDGEMENTS) == [b"1", b"2"]
 
@@ -239,11 +238,16 @@ class KafkaPublisherBehaviour:
         before = asyncio.all_tasks()
         publisher = cluster.publisher()
         await publisher.start()
-        producer = publisher._producer
-        assert producer is not None
+        producer = next_producer(publisher)
         await producer.begin()
         await publisher.stop()
         assert asyncio.all_tasks() <= before
+
+
+def next_producer(publisher: KafkaPublisher) -> Producer:
+    """The producer of the publisher's next transaction."""
+    assert publisher._slot is not None
+    return publisher._slot._producers[0]
 
 
 async def earlier_position(account: str, last_reply_at: float) -> bytes:

@@ -9,6 +9,7 @@ from aiokafka.admin import NewTopic
 
 from bridge.delivery import KafkaPublisher
 from bridge.delivery.client.batches import Batch
+from bridge.delivery.client.producer import Producer
 from bridge.errors import Fenced
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import (
@@ -22,7 +23,7 @@ from tests.behaviour.publisher import (
     record,
     values,
 )
-from tests.behaviour.publisher_on_kafka import KafkaPublisherBehaviour
+from tests.behaviour.publisher_on_kafka import KafkaPublisherBehaviour, next_producer
 from tests.real import RealKafka, kafka_admin
 from tests.waiting import eventually
 
@@ -59,8 +60,7 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         publisher, same = cluster.publisher(), position(100)
         await publisher.start()
         await publisher.publish([], same)
-        producer = publisher._producer
-        assert producer is not None
+        producer = next_producer(publisher)
 
         async def fail() -> None:
             raise TimeoutError
@@ -75,8 +75,7 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         publisher, last = cluster.publisher(), position(1)
         await publisher.start()
         await publisher.publish([record(b"1")], last)
-        killed = publisher._producer
-        assert killed is not None
+        killed = next_producer(publisher)
         await killed.begin()
         name = f"{cluster.settings.topic_prefix}.{ACKNOWLEDGEMENTS}"
         await asyncio.gather(*await killed.send(name, Batch(ACKNOWLEDGEMENTS, 0, [record(b"2")]), 0))
@@ -85,26 +84,26 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         await successor.publish([record(b"3")], position(3))
         assert values(await cluster.published(), ACKNOWLEDGEMENTS) == [b"1", b"3"]
 
-    async def test_another_accounts_open_transaction_hides_no_position(self, cluster: KafkaCluster) -> None:
-        """Where two accounts share a partition, a start waits for what the other's open transaction hides."""
-        quiet, busy = cluster.publisher("quiet"), cluster.publisher("busy")
-        await quiet.start()
-        await quiet.publish([], position(1))
-        await busy.start()
-        killed = busy._producer
-        assert killed is not None
-        await killed.begin()
-        shared = quiet._position_partition
-        assert shared == busy._position_partition
+    async def test_a_strangers_open_transaction_hides_no_position(self, cluster: KafkaCluster) -> None:
+        """A start waits for the positions that the open transaction of another transactional id hides."""
+        publisher = cluster.publisher()
+        await publisher.start()
+        await publisher.publish([], position(1))
+        assert publisher._slot is not None
+        stranger = Producer(cluster.settings, f"{cluster.settings.topic_prefix}.stranger")
+        await stranger.start()
+        await stranger.begin()
         name = f"{cluster.settings.topic_prefix}.bridge-state"
-        await asyncio.gather(*await killed.send(name, Batch("bridge-state", shared, [record(b"{}", key=b"busy")]), 0))
+        foreign = Batch("bridge-state", publisher._slot.number, [record(b"{}", key=b"stranger")])
+        await asyncio.gather(*await stranger.send(name, foreign, 0))
         newest = position(2)
-        await quiet.publish([], newest)
-        successor = cluster.publisher("quiet")
+        await publisher.publish([], newest)
+        successor = cluster.publisher()
         async with asyncio.timeout(OUTAGE_DEADLINE), asyncio.TaskGroup() as group:
             starting = group.create_task(successor.start())
             await eventually(lambda: "open transaction" in (successor.state.reason or ""), within=OUTAGE_DEADLINE)
-            await cluster.publisher("busy").start()
+            await stranger.commit()
+        await stranger.discard()
         assert starting.result() == newest
 
     async def test_of_two_that_start_at_once_one_remains(self, cluster: KafkaCluster) -> None:
@@ -188,9 +187,10 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         records = [record(pad + b"%d" % n, key=b"%d" % (n % 5)) for n in range(300)]
         records[40] = record(b"x" * 200_000)
         await publisher.publish(records, position(300))
-        producer = publisher._producer
+        producer = next_producer(publisher)
         await publisher.publish(records[100:300], position(300))
         published = await cluster.published()
         assert len(values(published, ACKNOWLEDGEMENTS)) == 299 + 200
         assert len(values(published, DEAD_LETTERS)) == 1
-        assert publisher._producer is producer, "the second call was refused again: nothing was learnt"
+        assert publisher._slot is not None
+        assert producer in publisher._slot._producers, "the second call was refused again: nothing was learnt"

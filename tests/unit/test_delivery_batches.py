@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridge.delivery.client.batches import MAX_VALUE, Batch, batches, chunks, size_of, without_refused
 from bridge.delivery.client.failures import Refusal
 from bridge.delivery.position.stored import StoredPosition
-from bridge.delivery.publisher.attempt import PublishAttempt
+from bridge.delivery.slots.attempt import PublishAttempt
 from bridge.errors import KafkaUnavailable
 from bridge.events import DEAD_LETTERS, Record
 

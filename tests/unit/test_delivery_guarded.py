@@ -18,7 +18,7 @@ from bridge.delivery.client.failures import FAILURES, ClientFault, guarded, reas
 from bridge.delivery.client.producer import await_acknowledgements
 from bridge.delivery.ledger import follower
 from bridge.delivery.ledger.follower import Follower
-from bridge.delivery.publisher import kafka as publishers
+from bridge.delivery.slots import kafka as publishers
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:

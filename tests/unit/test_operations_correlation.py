@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bridge.delivery.position.stored import StoredPosition
-from bridge.delivery.publisher.attempt import PublishAttempt
+from bridge.delivery.slots.attempt import PublishAttempt
 from bridge.errors import UpstreamUnreachable
 from bridge.events import Record, operation_record, rfc3339
 from bridge.operations.correlation import Correlator

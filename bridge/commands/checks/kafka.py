@@ -17,8 +17,8 @@ from bridge.delivery import (
     guarded,
     kafka_reason,
     may_use,
+    needed_transactional_ids,
     topic_name,
-    transactional_id_of,
     view_cluster,
 )
 from bridge.events import acknowledgement, user_event
@@ -37,7 +37,7 @@ _SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
 
 async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator[Finding]:
-    """Look at the cluster, the topics, and the transactions of each account."""
+    """Look at the cluster, the topics, and the transactions of the accounts' slots."""
     client: AIOKafkaClient | None = None
     try:
         try:
@@ -54,7 +54,7 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator
             return
         yield ok(KAFKA, f"{settings.bootstrap_servers} answers; brokers: {seen.brokers}.")
         yield await _topics(client, seen, settings)
-        yield await _transactions(client, settings, accounts)
+        yield await _transactions(client, settings, needed_transactional_ids(settings, accounts, seen))
     finally:
         if client is not None:
             with suppress(TimeoutError):
@@ -93,15 +93,15 @@ async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -
     return ok(TOPICS, f"The bridge may create what is missing: {names}.")
 
 
-async def _transactions(client: AIOKafkaClient, settings: Kafka, accounts: Sequence[str]) -> Finding:
-    """Look at the right of each relay, then begin and abort one with an id of our own: a relay's would be fenced."""
+async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequence[str]) -> Finding:
+    """Look at the right of each slot, then begin and abort one with an id of our own: a slot's would be fenced."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
     own = f"{settings.topic_prefix}.check"
     remedy = f"permit transactional ids that begin with {settings.topic_prefix}., or set at-least-once"
     try:
         async with asyncio.timeout(settings.request_timeout):
-            ids = [own, *(transactional_id_of(settings, account) for account in accounts)]
+            ids = [own, *needed]
             denied = [f"write on transactional id {name}" for name in ids if not await may_use(client, name)]
     except KAFKA_FAILURES as error:
         return failed(TRANSACTIONS, f"Kafka does not tell the rights ({_cause(error, settings)}); {remedy}.")

@@ -13,9 +13,7 @@ from aiokafka import AIOKafkaClient
 
 from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES, guarded, reason
-from bridge.delivery.client.rights import creation_refusals, may_use, view_cluster
-from bridge.delivery.client.topics import transactional_id_of
-from bridge.settings import Delivery
+from bridge.delivery.client.rights import creation_refusals, may_use, needed_transactional_ids, view_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +36,7 @@ class KafkaProbe:
 
     def __init__(self, settings: Kafka, accounts: Sequence[str]) -> None:
         self._settings = settings
-        exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
-        self._transactional_ids = [transactional_id_of(settings, name) for name in accounts] if exactly_once else []
+        self._accounts = accounts
         self.reason: str | None = NOT_ASKED
 
     @property
@@ -74,7 +71,8 @@ class KafkaProbe:
     async def _look(self, client: AIOKafkaClient) -> str | None:
         # Where the bridge creates no topics the cluster may, on first use, which a bridge that is not ready never sees.
         seen = await view_cluster(client, self._settings, create=not self._settings.create_topics)
-        ids = [name for name in self._transactional_ids if not await may_use(client, name)]
+        needed = needed_transactional_ids(self._settings, self._accounts, seen)
+        ids = [name for name in needed if not await may_use(client, name)]
         lacking = seen.lacking + [f"write on transactional id {name}" for name in ids]
         if lacking:
             return f"not authorised: {', '.join(lacking)}"

@@ -33,6 +33,11 @@ starts, it hides what others commit on the same partitions from read_committed c
 shorten_marker_wait()
 
 
+def transaction_timeout(settings: Kafka) -> float:
+    """Seconds after which the coordinator aborts a transaction that nobody ends."""
+    return max(TRANSACTION_TIMEOUT, 2 * settings.request_timeout)
+
+
 class BatchRefused(Exception):
     """Kafka refuses these batches for themselves; `reasons` says why, by batch."""
 
@@ -54,7 +59,7 @@ class Producer:
             acks="all",
             enable_idempotence=True,
             transactional_id=transactional_id,
-            transaction_timeout_ms=milliseconds(max(TRANSACTION_TIMEOUT, 2 * settings.request_timeout)),
+            transaction_timeout_ms=milliseconds(transaction_timeout(settings)),
             compression_type=None if settings.compression == "none" else settings.compression,
             max_batch_size=MAX_BATCH,
             retry_backoff_ms=50,

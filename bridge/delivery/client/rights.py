@@ -19,11 +19,19 @@ from aiokafka.errors import (
 
 from bridge.delivery.client.aiokafka_internals import end_no_transaction, topic_metadata, validate_creation
 from bridge.delivery.client.connection import milliseconds
-from bridge.delivery.client.topics import position_topic, topic_name, topic_names, wanted_topics
+from bridge.delivery.client.topics import (
+    position_topic,
+    slot_of,
+    topic_name,
+    topic_names,
+    transactional_ids_of,
+    wanted_topics,
+)
 from bridge.events import operation
+from bridge.settings import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from aiokafka import AIOKafkaClient
 
@@ -98,6 +106,15 @@ async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Coll
         elif error not in {NoError, TopicAlreadyExistsError}:
             refused[name] = error.__name__
     return refused
+
+
+def needed_transactional_ids(settings: Kafka, accounts: Iterable[str], seen: ClusterView) -> list[str]:
+    """Return the ids that the accounts' slots publish with; none where there are no transactions."""
+    if settings.delivery is not Delivery.EXACTLY_ONCE:
+        return []
+    slots = seen.partitions.get(position_topic(settings), settings.slots)
+    numbers = sorted({slot_of(account, slots) for account in accounts})
+    return [name for number in numbers for name in transactional_ids_of(settings, number)]
 
 
 async def may_use(client: AIOKafkaClient, transactional_id: str) -> bool:

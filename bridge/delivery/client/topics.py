@@ -18,6 +18,7 @@ from aiokafka.errors import (
 
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
+from bridge.delivery.client.partition import partition_of
 from bridge.events import TOPICS, operation
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ log = structlog.get_logger(__name__)
 
 CLOSE_TIMEOUT: Final = 2.0
 POSITION_TOPIC: Final = "bridge-state"
-POSITION_PARTITIONS: Final = 16
-"""Positions that share a partition can hide each other: an open transaction hides what was committed after it."""
+IDS_OF_A_SLOT: Final = 2
 POSITION_CONFIGS: Final = {
     "cleanup.policy": "compact",
     # Small segments and eager compaction: a start reads the tail of this topic, and it must never grow long.
@@ -55,8 +55,21 @@ def position_topic(settings: Kafka) -> str:
     return topic_name(settings, POSITION_TOPIC)
 
 
-def transactional_id_of(settings: Kafka, account: str) -> str:
-    """The transactional id that an account's relay publishes with."""
+def transactional_ids_of(settings: Kafka, slot: int) -> tuple[str, ...]:
+    """The transactional ids that a slot publishes with, in turn.
+
+    The next transaction begins under the other id at once, while Kafka still writes the markers of the one before.
+    """
+    return tuple(f"{settings.topic_prefix}.slot.{slot}.{turn}" for turn in range(IDS_OF_A_SLOT))
+
+
+def slot_of(account: str, slots: int) -> int:
+    """The slot that an account belongs to: the partition of the position topic that Kafka's partitioner gives it."""
+    return partition_of(account.encode(), slots)
+
+
+def earlier_transactional_id(settings: Kafka, account: str) -> str:
+    """The transactional id that earlier versions published an account's records with."""
     return f"{settings.topic_prefix}.relay.{account}"
 
 
@@ -106,7 +119,7 @@ def wanted_topics(settings: Kafka) -> list[NewTopic]:
         _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == operation.TOPIC else {})
         for topic in TOPICS
     ]
-    return [*topics, _topic(settings, POSITION_TOPIC, POSITION_PARTITIONS, POSITION_CONFIGS)]
+    return [*topics, _topic(settings, POSITION_TOPIC, settings.slots, POSITION_CONFIGS)]
 
 
 def _topic(settings: Kafka, topic: str, partitions: int, configs: dict[str, str]) -> NewTopic:

@@ -1,9 +1,10 @@
-"""Finds what an account's bridge last wrote to the position topic, among what others may have written there."""
+"""Finds what the bridge last wrote to a partition of the position topic, among what others may have written there."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,6 +18,8 @@ from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aiokafka import AIOKafkaConsumer
 
     from bridge.delivery.position.keys import AccountKeys
@@ -31,7 +34,7 @@ FETCH_WAIT_MS: Final = 50
 
 @dataclass(slots=True)
 class Found:
-    """What the search has come upon."""
+    """What a search has found of one account."""
 
     stored: StoredPosition | None = None
     """The genuine record with the highest revision; None where there is no genuine record."""
@@ -39,101 +42,148 @@ class Found:
     """The offset of the account's last record, genuine or not; -1 where there is no record of the account at all."""
     last_owner: str | None = None
     """The owner that the last record names; None where it names none."""
+    last_foreign: int = -1
+    """The offset of the last genuine record of another owner than the reader's, as far as the search went."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a search has found of several accounts."""
+
+    end: int = 0
+    """The offset where the search began, which goes backwards from there."""
+    hidden: bool = False
+    """Whether an open transaction may hide records from the search; told only of a `settled` reading."""
+    accounts: dict[str, Found] = field(default_factory=dict)
 
 
 class PositionReader:
-    """Of one account."""
+    """Reads one partition, which is one slot. `owner` is how the slot's bridge signs its own records."""
 
-    def __init__(self, settings: Kafka, keys: AccountKeys) -> None:
+    def __init__(self, settings: Kafka, partition: int, owner: str) -> None:
         self._settings = settings
         self._topic = position_topic(settings)
-        self._keys = keys
-        self._key = keys.account.encode()
-        self._told = -1
-        """The offset of the last record that was counted as passed over."""
-        self._telling = False
+        self._place = TopicPartition(self._topic, partition)
+        self._owner = owner
+        self._told: dict[str, int] = {}
+        """By account: the offset of the last record that was counted as passed over."""
+        self._telling: set[str] = set()
 
-    async def read(self, partition: int, *, settled: bool) -> Found:
-        """Search the account's partition from its end backwards, until a genuine record was found.
+    async def read(
+        self, keys: Iterable[AccountKeys], *, settled: bool, wait: bool = True, since: int | None = None
+    ) -> Reading:
+        """Search the partition from its end backwards, until a genuine record of every account was found.
 
         A genuine record is one that a bridge with the account's password has signed. All others are passed over. Of the
-        stretch in which the first genuine record was found, the one with the highest revision counts.
+        stretch in which an account's first genuine record was found, the one with the highest revision counts.
+        With `since` the search goes back to that offset at least.
 
-        Accounts may share a partition, and any open transaction hides what was committed after it. So for an answer
-        that counts (`settled`, when the account's own transactions are over) it waits until nothing is hidden: until
-        the other account's bridge commits, is started again, or its transaction times out. Without `settled` it answers
-        with what can be seen now.
+        An open transaction hides what was committed after it. So for an answer that counts (`settled`, when the slot's
+        own transactions are over) it waits until nothing is hidden: until the other producer commits, is fenced, or
+        its transaction times out. Without `wait` it says in `hidden` that something may be.
+        Without `settled` it answers with what can be seen now.
 
         Raises:
-            KafkaUnavailable: another account's transaction stays open.
+            KafkaUnavailable: another producer's transaction stays open.
             aiokafka.errors.KafkaError, OSError, TimeoutError: the topic can't be read now. The deadline is for each
                 fetch: a long topic takes its time.
         """
-        place = TopicPartition(self._topic, partition)
+        reading = Reading(accounts={one.account: Found() for one in keys})
+        wanted = {one.account.encode(): one for one in keys}
         async with (
             asyncio.timeout(self._settings.request_timeout) as deadline,
             consumer(self._settings, (), "read_committed", wait_ms=FETCH_WAIT_MS) as client,
         ):
-            client.assign([place])
+            client.assign([self._place])
             if settled:
-                end = (await last_offsets(self._settings, [self._topic]))[place]
-                await self._until_visible(client, place, end)
-            self._telling = False
-            return await self._search(client, place, deadline)
+                end = (await last_offsets(self._settings, [self._topic]))[self._place]
+                if wait:
+                    await self._until_visible(client, end)
+                else:
+                    reading.hidden = (await client.end_offsets([self._place]))[self._place] < end
+            self._telling.clear()
+            await self._search(client, wanted, reading, since, deadline)
+        return reading
 
-    async def _until_visible(self, client: AIOKafkaConsumer, place: TopicPartition, end: int) -> None:
+    async def _until_visible(self, client: AIOKafkaConsumer, end: int) -> None:
         """Wait, for half of the deadline, until the last stable offset has come to `end`."""
         patience = asyncio.timeout(self._settings.request_timeout / 2)
         try:
             async with patience:
-                while (await client.end_offsets([place]))[place] < end:  # noqa: ASYNC110 -- Kafka tells nobody
+                while (await client.end_offsets([self._place]))[self._place] < end:  # noqa: ASYNC110 -- Kafka tells nobody
                     await asyncio.sleep(FETCH_WAIT_MS / 1000)
         except TimeoutError:
             if not patience.expired():  # a broker that does not answer in time hides nothing
                 raise
             raise KafkaUnavailable(
-                f"an open transaction of another account hides the position on {place.topic}"
+                f"an open transaction of another producer hides the position on {self._topic}"
             ) from None
 
-    async def _search(self, client: AIOKafkaConsumer, place: TopicPartition, deadline: asyncio.Timeout) -> Found:
+    async def _search(
+        self,
+        client: AIOKafkaConsumer,
+        wanted: dict[bytes, AccountKeys],
+        reading: Reading,
+        since: int | None,
+        deadline: asyncio.Timeout,
+    ) -> None:
+        place = self._place
         start = (await client.beginning_offsets([place]))[place]
-        end = upper = (await client.end_offsets([place]))[place]
-        window, found = TAIL, Found()
-        while upper > start and found.stored is None:
+        reading.end = end = upper = (await client.end_offsets([place]))[place]
+        window = TAIL
+        while upper > start and (
+            any(found.stored is None for found in reading.accounts.values()) or (since is not None and upper > since)
+        ):
             lower = max(start, end - window)
             client.seek(place, lower)
+            searched = {name for name, found in reading.accounts.items() if found.stored is None}
             # The position passes over transaction markers and aborted records too, so it reaches `upper` or passes it.
             while await client.position(place) < upper:
                 fetched = (await client.getmany(place, timeout_ms=FETCH_WAIT_MS)).get(place, ())
                 if fetched:
                     deadline.reschedule(asyncio.get_running_loop().time() + self._settings.request_timeout)
                 for record in fetched:
-                    if record.key == self._key and record.offset < upper:
-                        await self._look(record.value, record.offset, found)
+                    keys = wanted.get(record.key)
+                    if keys is None or record.offset >= upper:
+                        continue
+                    found = reading.accounts[keys.account]
+                    if keys.account in searched:
+                        await self._look(record.value, record.offset, keys, found)
+                    elif since is not None:
+                        await self._look_for_foreign(record.value, record.offset, keys, found)
             upper, window = lower, window * 2
-        return found
 
-    async def _look(self, value: bytes | None, offset: int, found: Found) -> None:
+    async def _look(self, value: bytes | None, offset: int, keys: AccountKeys, found: Found) -> None:
         owner = None
         try:
             stored = decode(value)
             owner = stored.owner
-            await verify(stored, self._keys)
+            await verify(stored, keys)
         except (Unreadable, Unsealable) as error:
-            self._passed_over(offset, error)
+            self._passed_over(offset, keys.account, error)
         else:
+            if owner != self._owner:
+                found.last_foreign = max(found.last_foreign, offset)
             if found.stored is None or stored.revision >= found.stored.revision:
                 found.stored = stored
         if offset > found.last:
             found.last, found.last_owner = offset, owner
 
-    def _passed_over(self, offset: int, error: Exception) -> None:
+    async def _look_for_foreign(self, value: bytes | None, offset: int, keys: AccountKeys, found: Found) -> None:
+        """Look at a record that can't count any more: it lies before the stretch with the genuine record."""
+        with suppress(Unreadable, Unsealable):
+            stored = decode(value)
+            await verify(stored, keys)
+            if stored.owner != self._owner:
+                found.last_foreign = max(found.last_foreign, offset)
+
+    def _passed_over(self, offset: int, account: str, error: Exception) -> None:
         """Count the record, where an earlier search has not; one line in the log for each search."""
-        if offset <= self._told:
+        if offset <= self._told.get(account, -1):
             return
-        self._told = offset
+        self._told[account] = offset
         counter = metrics.records_unreadable if isinstance(error, Unreadable) else metrics.records_untrusted
         counter.labels(self._topic).inc()
-        if not self._telling:
-            self._telling = True
-            log.warning("position-passed-over", account=self._keys.account, reason=str(error))
+        if account not in self._telling:
+            self._telling.add(account)
+            log.warning("position-passed-over", account=account, reason=str(error))

@@ -1,7 +1,7 @@
 """The position as it lies in Kafka, on `<prefix>.bridge-state` under the account's name.
 
 Beside the position it says which publisher wrote it (`owner`, drawn at random at each start) and with which of its
-calls (`turn`). The two decide after a failure, see `bridge.delivery.publisher.kafka`. `revision` grows by one with each
+calls (`turn`). The two decide after a failure, see `bridge.delivery.slots.slot`. `revision` grows by one with each
 record of the account, across its processes: of several genuine records the one with the highest revision counts, so an
 old record that somebody writes to the topic again changes nothing.
 """

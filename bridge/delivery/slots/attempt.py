@@ -10,7 +10,7 @@ from bridge.delivery.client.batches import MAX_VALUE, Batch, batches, chunks, pl
 from bridge.delivery.client.failures import TOO_LARGE
 from bridge.delivery.client.topics import POSITION_TOPIC
 from bridge.delivery.position.stored import StoredPosition, encode
-from bridge.delivery.publisher.publisher import revise_nothing
+from bridge.delivery.slots.publisher import revise_nothing
 from bridge.errors import KafkaUnavailable
 from bridge.events import DEAD_LETTERS, JSON, Record, dead_letter
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bridge.delivery.client.failures import Refusal
-    from bridge.delivery.publisher.publisher import Revise
+    from bridge.delivery.slots.publisher import Revise
     from bridge.events import Encoding
 
 

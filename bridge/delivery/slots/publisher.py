@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery.position.position import Position
-    from bridge.delivery.publisher.state import PublisherState
+    from bridge.delivery.slots.state import PublisherState
     from bridge.events import Record
 
 

@@ -1,0 +1,82 @@
+"""Fences producers by their transactional ids, without publishing as one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NoError,
+    NotCoordinatorError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
+from aiokafka.protocol.transaction import InitProducerIdRequest
+
+from bridge.delivery.client.connection import connection, milliseconds
+from bridge.delivery.client.failures import guarded
+from bridge.delivery.client.producer import transaction_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bridge.settings import Kafka
+
+CONCURRENCY: Final = 16
+PAUSE: Final = 0.02
+_AGAIN: Final = (
+    ConcurrentTransactions,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+)
+
+
+async def fence(settings: Kafka, transactional_ids: Iterable[str]) -> set[str]:
+    """Fence every producer that uses one of these ids, and settle the transactions that those producers left open.
+
+    Returns the ids that this client may not use: their producers are not fenced.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or does not answer in time.
+    """
+    client: AIOKafkaClient = guarded(AIOKafkaClient(**connection(settings)))
+    places = asyncio.Semaphore(CONCURRENCY)
+    denied: set[str] = set()
+
+    async def fence_one(transactional_id: str) -> None:
+        async with places:
+            if not await _fenced(client, settings, transactional_id):
+                denied.add(transactional_id)
+
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await client.bootstrap()
+            await asyncio.gather(*(fence_one(one) for one in transactional_ids))
+    finally:
+        await client.close()
+    return denied
+
+
+async def _fenced(client: AIOKafkaClient, settings: Kafka, transactional_id: str) -> bool:
+    """Fence one id; False where the right is missing."""
+    request = InitProducerIdRequest(transactional_id, milliseconds(transaction_timeout(settings)))
+    while True:
+        try:
+            node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+            answer = await client.send(node, request)
+        except TransactionalIdAuthorizationFailed:
+            return False
+        except _AGAIN:
+            pass
+        else:
+            error = for_code(answer.error_code)
+            if error in {NoError, TransactionalIdAuthorizationFailed}:
+                return error is NoError
+            if error not in _AGAIN:
+                raise error(transactional_id)
+        await asyncio.sleep(PAUSE)

@@ -1,1 +1,0 @@
-"""Publishes records and the position in one transaction."""

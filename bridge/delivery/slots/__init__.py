@@ -1,0 +1,1 @@
+"""Publishes records and positions: which slot an account belongs to, group commit, fencing, and taking accounts over."""

@@ -1,0 +1,167 @@
+"""Publishes one account's records through the account's slot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+import structlog
+
+from bridge.backoff import Backoff
+from bridge.delivery.client.failures import FAILURES, reason
+from bridge.delivery.client.topics import topic_name
+from bridge.delivery.position.position import EMPTY_POSITION
+from bridge.delivery.position.stored import seal_position
+from bridge.delivery.slots.attempt import PublishAttempt
+from bridge.delivery.slots.publisher import revise_nothing
+from bridge.delivery.slots.state import CONNECTED, FENCED, NOT_STARTED, STOPPED, PublisherState
+from bridge.delivery.slots.transaction import Call
+from bridge.errors import Fenced
+from bridge.observability import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.delivery.position.keys import AccountKeys
+    from bridge.delivery.position.position import Position
+    from bridge.delivery.position.reader import Found
+    from bridge.delivery.position.stored import StoredPosition
+    from bridge.delivery.position.unsigned import UnsignedEvents
+    from bridge.delivery.slots.publisher import Revise
+    from bridge.delivery.slots.slot import Slot
+    from bridge.delivery.slots.slots import Slots
+    from bridge.events import Encoding, Record
+    from bridge.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaPublisher:
+    """The `Publisher` of one account. One task uses it at a time; its slot does the work for all its accounts."""
+
+    def __init__(
+        self, slots: Slots, settings: Kafka, keys: AccountKeys, encoding: Encoding, unsigned: UnsignedEvents
+    ) -> None:
+        self.account = keys.account
+        self.keys = keys
+        self.unsigned = unsigned
+        self.state: PublisherState = NOT_STARTED
+        self.claim: StoredPosition | None = None
+        """What the account's last record says, without the position in it; None before the claim is committed."""
+        self._slots = slots
+        self._slot: Slot | None = None
+        self._settings = settings
+        self._encoding = encoding
+        self._position = EMPTY_POSITION
+        """The position that the claim was put beside."""
+        self._taken_over = asyncio.Event()
+        self._fault: BaseException | None = None
+        self._call: Call | None = None
+        self._log = log.bind(account=keys.account)
+        self._published: dict[str, Any] = {}
+
+    async def start(self) -> Position | None:
+        """See `Publisher.start`."""
+        backoff = Backoff()
+        while self._slot is None:
+            try:
+                self._slot = await self._slots.slot_of(self)
+            except FAILURES as error:
+                self.enter(PublisherState(connected=False, reason=reason(error)))
+                await asyncio.sleep(backoff.next_delay())
+        self._slot.begin()
+        await self._taken_over.wait()
+        if self._fault is not None:
+            raise self._fault
+        return None if self._position == EMPTY_POSITION else self._position
+
+    async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
+        """See `Publisher.publish`."""
+        if self.state is FENCED:
+            self._raise_fenced()
+        if self.claim is None or self._slot is None:
+            raise RuntimeError("publish() before start()")
+        self.claim = msgspec.structs.replace(self.claim, turn=self.claim.turn + 1, revision=self.claim.revision + 1)
+        stored = seal_position(position, self.keys, self.claim)
+        attempt = PublishAttempt(self.account, records, stored, self._slot.number, self._encoding, revise=revise)
+        self._call = call = new_call(self.account, attempt, records)
+        self._slot.submit(call)
+        try:
+            await call.done
+        finally:
+            self._call = None
+
+    async def confirm(self) -> None:
+        """See `Publisher.confirm`."""
+        if self._slot is not None and self.state is not FENCED:
+            await self._slot.confirm()
+        if self.state is FENCED:
+            self._raise_fenced()
+
+    async def stop(self) -> None:
+        """See `Publisher.stop`."""
+        if self.state is not FENCED:
+            self.enter(STOPPED)
+        await self._slots.left(self)
+
+    # -- what the slot tells ------------------------------------------------------------------------------------------
+
+    def claimed(self, claim: StoredPosition, position: Position) -> None:
+        """Take note that the account's claim is committed, beside `position`."""
+        self.claim = claim
+        self.unsigned.end(claim.unsigned_before, claim.unsigned_until)
+        self._position = position
+        self._taken_over.set()
+
+    def committed(self, attempt: PublishAttempt) -> None:
+        """Count what is committed."""
+        metrics.kafka_transactions.labels(self.account, "committed").inc()
+        for topic, count in attempt.counts().items():
+            counter = self._published.get(topic)
+            if counter is None:
+                name = topic_name(self._settings, topic)
+                counter = self._published[topic] = metrics.events_published.labels(self.account, name)
+            counter.inc(count)
+        for why, count in attempt.dead_lettered.items():
+            metrics.events_dead_lettered.labels(self.account, why).inc(count)
+            self._log.warning("dead-lettered", reason=why, records=count)
+
+    def is_claimed_by_another(self, found: Found) -> bool:
+        """Tell whether another bridge has claimed the account. Only a record with its signature is a claim."""
+        stored = found.stored
+        if self.claim is None or stored is None:
+            return False
+        return bool(stored.revision) and stored.owner != self.claim.owner
+
+    def fenced(self) -> None:
+        """Take note that another bridge has claimed the account."""
+        self.enter(FENCED)
+        if self._call is not None:
+            self.failed(Fenced(f"account {self.account}: {FENCED.reason}"))
+
+    def failed(self, error: BaseException) -> None:
+        """Let the call under way, or the start, raise `error`."""
+        if self._call is not None and not self._call.done.done():
+            self._call.done.set_exception(error)
+        self._fault = error
+        self._taken_over.set()
+
+    def enter(self, state: PublisherState) -> None:
+        """Change the state; one line in the log for each change."""
+        if state == self.state or self.state is FENCED:
+            return
+        self.state = state
+        if state is CONNECTED:
+            self._log.info("kafka-connected")
+        elif state.reason is not None and state is not STOPPED:
+            self._log.warning("kafka-disconnected", reason=state.reason)
+
+    def _raise_fenced(self) -> NoReturn:
+        raise Fenced(f"account {self.account}: {FENCED.reason}")
+
+
+def new_call(account: str, attempt: PublishAttempt, records: Sequence[Record] = ()) -> Call:
+    """Return a call that nobody has tried yet."""
+    size = sum(len(record.value) for record in records)
+    return Call(account, attempt, len(records), size, asyncio.get_running_loop().create_future())
