@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.cometd import SessionStatus
-    from bridge.delivery import KafkaProbe, KafkaPublisher
+    from bridge.delivery import KafkaProbe, Publisher
     from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
@@ -47,7 +47,7 @@ class AccountBridge:
         encoding: Encoding,
         privacy: Concealment | None,
         *,
-        publisher: KafkaPublisher,
+        publisher: Publisher,
     ) -> None:
         site = settings.web_services
         password = account.password.get_secret_value()

@@ -9,7 +9,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaError
 
-from bridge.delivery import transactional_id_of
+from bridge.delivery import slot_of, transactional_ids_of
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import Site, killed, paused
 from tests.faults.tcp_proxy import TcpProxy
@@ -130,7 +130,7 @@ async def coordinator(site: Site) -> int | None:
     client = AIOKafkaClient(bootstrap_servers=site.kafka.bootstrap)
     await client.bootstrap()
     try:
-        identity = transactional_id_of(site.settings, "agent")
+        identity, _ = transactional_ids_of(site.settings, slot_of("agent", site.settings.slots))
         return int(await client.coordinator_lookup(CoordinationType.TRANSACTION, identity))
     except KafkaError:
         return None

@@ -23,7 +23,6 @@ from bridge.delivery import (
     ConsumedRecord,
     KafkaLedger,
     KafkaProbe,
-    KafkaPublisher,
     Position,
     create_missing_topics,
     topic_names,
@@ -110,7 +109,7 @@ async def findings(settings: Kafka) -> dict[str, tuple[Outcome, str]]:
 
 async def publish_everything(settings: Kafka) -> None:
     """Do all that a bridge does with Kafka: take over, read the position, publish, append, follow."""
-    publisher = KafkaPublisher(settings, AccountKeys(ACCOUNT, SecretStr("secret")))
+    publishers = [Slots(settings, [AccountKeys(ACCOUNT, SecretStr("secret"))]).publisher(ACCOUNT) for _ in range(2)]
     ledger = KafkaLedger(settings, "operations.v1", ("acknowledgements.v1",))
     caught_up = asyncio.Event()
 
@@ -124,7 +123,7 @@ async def publish_everything(settings: Kafka) -> None:
     )
     try:
         async with asyncio.timeout(20):
-            for _ in range(2):  # the second start reads what the first has left
+            for publisher in publishers:  # the second start reads what the first has left
                 await publisher.start()
                 await publisher.publish([Record(topic, key, b"{}", []) for topic in TOPICS], position)
             await ledger.append([Record("operations.v1", key, b"{}", [])])
@@ -132,7 +131,8 @@ async def publish_everything(settings: Kafka) -> None:
     finally:
         following.cancel()
         await asyncio.wait([following])
-        await publisher.stop()
+        for publisher in publishers:
+            await publisher.stop()
         await ledger.stop()
 
 

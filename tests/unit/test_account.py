@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from bridge.account import AccountBridge
 from bridge.cometd import SessionStatus, State
-from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
+from bridge.delivery import AccountKeys, KafkaProbe, Slots
 from bridge.errors import UpstreamError
 from bridge.events import JSON
 from bridge.settings import Account, Kafka, Settings, WebServices
@@ -22,8 +22,7 @@ def account_at(url: str) -> AccountBridge:
         KafkaProbe(settings.kafka, ["agent"]),
         JSON,
         None,
-        keys=AccountKeys(account.name, account.password),
-        unsigned=UnsignedEvents(age=60),
+        publisher=Slots(settings.kafka, [AccountKeys(account.name, account.password)]).publisher(account.name),
     )
 
 

@@ -11,14 +11,14 @@ from aiokafka import TopicPartition
 from aiokafka import errors as kafka
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, ConsumedRecord, KafkaPublisher
+from bridge.delivery import AccountKeys, ConsumedRecord, Slots
 from bridge.delivery.client import producer as producers
 from bridge.delivery.client.batches import Batch
 from bridge.delivery.client.failures import FAILURES, ClientFault, guarded, reason
 from bridge.delivery.client.producer import await_acknowledgements
 from bridge.delivery.ledger import follower
 from bridge.delivery.ledger.follower import Follower
-from bridge.delivery.slots import kafka as publishers
+from bridge.delivery.slots.slot import Slot
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:
@@ -142,14 +142,21 @@ async def test_a_fault_of_the_client_is_retried_by_the_follower(
 async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
     """A publisher does not retry an error of its own code for ever."""
 
-    async def start(_: Any) -> None:
+    async def fail(_: Any) -> None:
         raise bug
 
-    publisher = KafkaPublisher(SETTINGS, AccountKeys("alice", SecretStr("secret")))
-    monkeypatch.setattr(publishers.KafkaPublisher, "_take_over", start)
-    with pytest.raises(type(bug)):
-        async with asyncio.timeout(5):
-            await publisher.start()
+    async def one_slot(_: Any) -> int:
+        return 1
+
+    publisher = Slots(SETTINGS, [AccountKeys("alice", SecretStr("secret"))]).publisher("alice")
+    monkeypatch.setattr(Slots, "_ask", one_slot)
+    monkeypatch.setattr(Slot, "_start_producers", fail)
+    try:
+        with pytest.raises(type(bug)):
+            async with asyncio.timeout(5):
+                await publisher.start()
+    finally:
+        await publisher.stop()
 
 
 async def test_the_producer_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from bridge.account import AccountBridge
 from bridge.cometd import HttpSession, Opening, SessionStatus
 from bridge.cometd.advice import Advice
 from bridge.cometd.polling import Polling
-from bridge.delivery import AccountKeys, KafkaProbe, UnsignedEvents
+from bridge.delivery import KafkaProbe
 from bridge.errors import Fenced, RelayEnded
 from bridge.events import JSON
 from bridge.relay import Relay
@@ -122,7 +122,6 @@ def account_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], AccountB
 
     def account_with(session: Ending) -> AccountBridge:
         monkeypatch.setattr("bridge.relay.relay.CometdSession", session)
-        monkeypatch.setattr("bridge.account.KafkaPublisher", lambda *_: MemoryPublisher(MemoryKafka(), ACCOUNT))
         settings = Settings.model_validate(
             {
                 "web_services": {"url": "http://127.0.0.1:9", "username": "agent", "password": "secret"},
@@ -136,8 +135,7 @@ def account_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], AccountB
             KafkaProbe(settings.kafka, [account.name]),
             JSON,
             None,
-            keys=AccountKeys(account.name, account.password),
-            unsigned=UnsignedEvents(age=60),
+            publisher=MemoryPublisher(MemoryKafka(), ACCOUNT),
         )
 
     return account_with

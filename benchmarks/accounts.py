@@ -1,0 +1,125 @@
+"""What many accounts cost beside one: delay, throughput, start, memory, and the processor without events.
+
+`python -m benchmarks.accounts`: with the real Kafka and the real CometD server, in about 3 minutes. The rate is that of
+all accounts together, in turn with a run of one account, so that both meet the machine in the same state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from benchmarks.contenders import Site, launch, topic_of
+from benchmarks.machine import machine
+from benchmarks.sizing import KEYS, Sized, users
+from benchmarks.topic import consuming, create_topic
+from tests.real import RealKafka, RealWebServices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ACCOUNTS: Final = 200
+RATE: Final = 1_000
+BURST: Final = 60_000
+DEADLINE: Final = 120.0
+IDLE: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. Times in seconds but for the delays (ms), memory in MB, `idle` in percent of one core."""
+
+    accounts: int
+    start: float
+    p50: float
+    p99: float
+    throughput: float
+    memory: float
+    idle: float
+
+
+async def measure(site: Site, accounts: int, prefix: str, seconds: float) -> Row:
+    """Run a bridge with so many accounts.
+
+    Raises:
+        RuntimeError: not every event of the burst arrived once.
+    """
+    topic, bridge = topic_of(prefix), Sized("exactly-once", accounts)
+    await create_topic(site.kafka.bootstrap, topic)
+    process = launch(bridge, site, prefix)
+    try:
+        start = await process.ready(bridge.is_ready, deadline=DEADLINE)
+        await asyncio.sleep(3)
+        began, cpu = time.monotonic(), process.cpu()
+        await asyncio.sleep(IDLE)
+        idle = 100 * (process.cpu() - cpu) / (time.monotonic() - began)
+        each = RATE / accounts  # every account's session gets what the server sends
+        await site.web_services.generate(round(each * 3), keys=KEYS, rate=each)
+        async with consuming(site.kafka.bootstrap, topic) as reader:
+            starts, count = await reader.ends(), round(each * seconds)
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(reader.latencies(starts, count * accounts, deadline=DEADLINE))
+                group.create_task(site.web_services.generate(count, keys=KEYS, rate=each))
+            delays = [1000 * one for one in reading.result()]
+        async with consuming(site.kafka.bootstrap, topic) as reader:
+            starts, count = await reader.ends(), BURST // accounts
+            began = time.monotonic()
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(reader.watch(starts, BURST, deadline=DEADLINE))
+                group.create_task(site.web_services.generate(count, keys=KEYS, start=10_000_000))
+            watch = watching.result()
+            if len(await reader.latencies(starts, BURST, deadline=DEADLINE)) != BURST:
+                raise RuntimeError("an event of the burst came twice")
+            complete = next(at for at, ends in watch.samples if ends == watch.samples[-1][1])
+        cuts = statistics.quantiles(delays, n=100, method="inclusive")
+        memory = process.memory("VmRSS")
+        return Row(accounts, start, cuts[49], cuts[98], BURST / (complete - began), memory, idle)
+    finally:
+        await process.stop()
+        await site.web_services.expire_sessions()
+
+
+async def run(rounds: int, accounts: Sequence[int], seconds: float) -> list[Row]:
+    """Measure each number of accounts in turn, `rounds` times."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="bridge-accounts-") as directory:
+        async with RealKafka() as kafka:
+            web_services = RealWebServices()
+            await web_services.start(users=users(max(accounts)))
+            async with web_services:
+                site = Site(kafka, web_services, Path(directory))
+                for number in range(rounds):
+                    for count in accounts:
+                        row = await measure(site, count, f"accounts-{number}-{count}", seconds)
+                        rows.append(row)
+                        print(
+                            f"| {row.accounts} | {row.p50:.1f} | {row.p99:.1f} | {row.throughput:,.0f} | "
+                            f"{row.start:.1f} | {row.memory:.0f} | {row.idle:.1f} |",
+                            flush=True,
+                        )
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accounts", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--accounts", type=int, nargs="+", default=[1, ACCOUNTS])
+    parser.add_argument("--seconds", type=float, default=10, help="of the steady rate (default: 10)")
+    arguments = parser.parse_args()
+    print(machine())
+    print("| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % of a core |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    uvloop.run(run(arguments.rounds, arguments.accounts, arguments.seconds))
+
+
+if __name__ == "__main__":
+    main()
