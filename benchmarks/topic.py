@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -131,6 +132,27 @@ class TopicReader:
         if sorted(found) != list(references):
             raise Incomplete(f"{len(set(references) - set(found))} events are missing, {len(found)} are there")
         return last
+
+    async def verify_each(
+        self, starts: Mapping[TopicPartition, int], references: range, times: int, *, deadline: float
+    ) -> None:
+        """Read from `starts` to the present end: each reference must be there `times` times, for as many accounts.
+
+        Raises:
+            Incomplete: one is missing, or there more often.
+        """
+        found: Counter[int] = Counter()
+        ends = await self.ends()
+        self._seek(starts)
+        async with asyncio.timeout(deadline):
+            for place, end in ends.items():
+                while await self._consumer.position(place) < end:
+                    for records in (await self._consumer.getmany(timeout_ms=500)).values():
+                        found.update(int(_decode(record.value).original.reference_id) for record in records)
+        self._consumer.pause(*self._consumer.assignment())
+        wrong = [one for one in references if found[one] != times]
+        if wrong:
+            raise Incomplete(f"{len(wrong)} of {len(references)} events are not there {times} times: {wrong[:3]}")
 
     async def latencies(self, starts: Mapping[TopicPartition, int], count: int, *, deadline: float) -> list[float]:
         """Wait for `count` events; return the seconds that each took from the server's send until it was read here."""

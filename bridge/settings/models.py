@@ -137,7 +137,7 @@ class Kafka(Section):
     partitions: Annotated[int, Field(ge=1)] = 6
     """Of topics that the bridge creates."""
     slots: Annotated[int, Field(ge=1, le=1000)] = 16
-    """Partitions of the topic of positions, where the bridge creates it. Accounts of one slot are published together."""
+    """Partitions of the topic of positions, where the bridge creates it; each publishes its accounts together."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     """Of topics that the bridge creates; -1 is the cluster's default."""
     request_timeout: Seconds = 10

@@ -17,7 +17,10 @@ class KafkaCluster:
     def __init__(self, bootstrap: str, **settings: Any) -> None:
         values: dict[str, Any] = {"topic_prefix": f"t{uuid.uuid4().hex[:12]}", "request_timeout": 3} | settings
         self.settings = Kafka(bootstrap_servers=bootstrap, **values)
+        self.password = SecretStr("secret")
         self.too_large = 9 << 20
+        self.refused = 9 << 20
+        """Bytes of a value that the broker itself refuses, where it refuses any."""
         self.partitions: int | None = self.settings.partitions
         self._publishers: list[KafkaPublisher] = []
 

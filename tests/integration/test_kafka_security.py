@@ -24,6 +24,7 @@ from bridge.delivery import (
     KafkaLedger,
     KafkaProbe,
     Position,
+    Slots,
     create_missing_topics,
     topic_names,
 )

@@ -42,6 +42,8 @@ class Found:
     """The offset of the account's last record, genuine or not; -1 where there is no record of the account at all."""
     last_owner: str | None = None
     """The owner that the last record names; None where it names none."""
+    foreign: StoredPosition | None = None
+    """The same as `stored`, of the records of another owner than the reader's."""
     last_foreign: int = -1
     """The offset of the last genuine record of another owner than the reader's, as far as the search went."""
 
@@ -70,12 +72,19 @@ class PositionReader:
         self._telling: set[str] = set()
 
     async def read(
-        self, keys: Iterable[AccountKeys], *, settled: bool, wait: bool = True, since: int | None = None
+        self,
+        keys: Iterable[AccountKeys],
+        *,
+        settled: bool,
+        wait: bool = True,
+        foreign: bool = False,
+        since: int | None = None,
     ) -> Reading:
         """Search the partition from its end backwards, until a genuine record of every account was found.
 
         A genuine record is one that a bridge with the account's password has signed. All others are passed over. Of the
         stretch in which an account's first genuine record was found, the one with the highest revision counts.
+        With `foreign` the search goes on until a genuine record of another owner was found, too.
         With `since` the search goes back to that offset at least.
 
         An open transaction hides what was committed after it. So for an answer that counts (`settled`, when the slot's
@@ -102,7 +111,7 @@ class PositionReader:
                 else:
                     reading.hidden = (await client.end_offsets([self._place]))[self._place] < end
             self._telling.clear()
-            await self._search(client, wanted, reading, since, deadline)
+            await self._search(client, wanted, reading, deadline, foreign=foreign, since=since)
         return reading
 
     async def _until_visible(self, client: AIOKafkaConsumer, end: int) -> None:
@@ -124,19 +133,23 @@ class PositionReader:
         client: AIOKafkaConsumer,
         wanted: dict[bytes, AccountKeys],
         reading: Reading,
-        since: int | None,
         deadline: asyncio.Timeout,
+        *,
+        foreign: bool,
+        since: int | None,
     ) -> None:
         place = self._place
         start = (await client.beginning_offsets([place]))[place]
         reading.end = end = upper = (await client.end_offsets([place]))[place]
         window = TAIL
-        while upper > start and (
-            any(found.stored is None for found in reading.accounts.values()) or (since is not None and upper > since)
-        ):
+        while upper > start:
+            searched = {
+                name for name, found in reading.accounts.items() if (found.foreign if foreign else found.stored) is None
+            }
+            if not searched and (since is None or upper <= since):
+                break
             lower = max(start, end - window)
             client.seek(place, lower)
-            searched = {name for name, found in reading.accounts.items() if found.stored is None}
             # The position passes over transaction markers and aborted records too, so it reaches `upper` or passes it.
             while await client.position(place) < upper:
                 fetched = (await client.getmany(place, timeout_ms=FETCH_WAIT_MS)).get(place, ())
@@ -164,6 +177,8 @@ class PositionReader:
         else:
             if owner != self._owner:
                 found.last_foreign = max(found.last_foreign, offset)
+                if found.foreign is None or stored.revision >= found.foreign.revision:
+                    found.foreign = stored
             if found.stored is None or stored.revision >= found.stored.revision:
                 found.stored = stored
         if offset > found.last:

@@ -1,1 +1,1 @@
-"""Publishes records and positions: which slot an account belongs to, group commit, fencing, and taking accounts over."""
+"""Publishes records and positions: slots, their group commit and fencing, and how accounts are taken over."""

@@ -1,10 +1,11 @@
 """Taking accounts over: what a slot reads before it claims its accounts, and what the claims say.
 
-Earlier versions published each account under a transactional id of its own, which no slot's producer fences. So where
-an account's last record is not a slot's (`OWNER_PREFIX`), the earlier version's producer is fenced by its own id: before
-the position is read, because that settles what the producer has open; and again after the claim is committed, because a
-process of the earlier version that is fenced takes the account back where it sees no claim within two seconds. What it
-could publish between the reading and the claim then shows, and the account is taken over once more.
+Earlier versions published each account under a transactional id of its own, which no slot's producer fences. Where the
+last record of an account does not come from a slot (`OWNER_PREFIX`), the takeover fences the earlier version's producer
+by its own id, twice. The first time is before the position is read, because that settles the producer's open
+transaction. The second time is after the claim is committed: a process of the earlier version that was fenced takes the
+account back if it sees no claim within two seconds. Records that it published between the reading and the claim show
+then, and the slot takes the account over once more.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 OWNER_PREFIX: Final = "slot-"
+_NOTHING: Final = StoredPosition(owner="", turn=0)
 log = structlog.get_logger(__name__)
 
 
@@ -64,14 +66,14 @@ class Takeover:
         """
         fences = self._settings.delivery is Delivery.EXACTLY_ONCE
         keys = [one.keys for one in self._members]
-        reading = await self._reader.read(keys, settled=True, wait=not fences)
+        reading = await self._reader.read(keys, settled=True, wait=not fences, foreign=True)
         while fences:
             earlier = {name for name, found in reading.accounts.items() if _is_earlier(found)} - self._fenced
             if not earlier and not reading.hidden:
                 break
             await self._fence(earlier, reading)
             self._fenced |= earlier
-            reading = await self._reader.read(keys, settled=True)
+            reading = await self._reader.read(keys, settled=True, foreign=True)
         self._end = reading.end
         return reading
 
@@ -86,12 +88,12 @@ class Takeover:
 
     async def claim(self, publisher: KafkaPublisher, found: Found, owner: str) -> tuple[StoredPosition, Position]:
         """Return the claim of an account, and the position that belongs beside it."""
-        stored = found.stored or StoredPosition(owner="", turn=0)
-        before, until = await self._unsigned_before(stored, publisher.unsigned.age)
-        claim = StoredPosition(
-            owner=owner, turn=0, revision=stored.revision + 1, unsigned_before=before, unsigned_until=until
-        )
-        return claim, await _position_in(found, publisher)
+        # A claim of this process that was overtaken, or whose outcome was unknown, tells nothing new of the position.
+        stored = found.foreign or found.stored
+        before, until = await self._unsigned_before(stored or _NOTHING, publisher.unsigned.age)
+        revision = 1 + max(one.revision for one in (found.stored, found.foreign, _NOTHING) if one is not None)
+        claim = StoredPosition(owner=owner, turn=0, revision=revision, unsigned_before=before, unsigned_until=until)
+        return claim, await _position_in(stored, publisher, is_first=found.last < 0)
 
     async def _fence(self, accounts: set[str], reading: Reading) -> None:
         ids = {earlier_transactional_id(self._settings, name): name for name in accounts}
@@ -120,15 +122,15 @@ class Takeover:
 
 def _is_earlier(found: Found) -> bool:
     """Whether an earlier version may publish the account: nothing shows that a slot has claimed it."""
-    return found.stored is None or not found.stored.owner.startswith(OWNER_PREFIX)
+    return found.foreign is None or not found.foreign.owner.startswith(OWNER_PREFIX)
 
 
-async def _position_in(found: Found, publisher: KafkaPublisher) -> Position:
+async def _position_in(stored: StoredPosition | None, publisher: KafkaPublisher, *, is_first: bool) -> Position:
     """Return where to go on. Where only records of foreign hands are left, a session may have been lost."""
-    if found.stored is None:
-        return EMPTY_POSITION if found.last < 0 else LOST
+    if stored is None:
+        return EMPTY_POSITION if is_first else LOST
     try:
-        return await open_position(found.stored, publisher.keys)
+        return await open_position(stored, publisher.keys)
     except Unsealable as error:
         log.warning("position-unreadable", account=publisher.account, reason=str(error))
         return LOST

@@ -1,8 +1,8 @@
 """A slot: the accounts whose positions share a partition, published together by one pair of producers.
 
-While one transaction is under way, what the slot's accounts want to publish gathers. The next transaction takes it all,
-with all their positions (group commit). The two producers, each with a transactional id of its own, take turns: the next
-transaction begins as soon as the commit before is answered, while Kafka still writes that commit's markers.
+While one transaction is under way, the calls of the slot's accounts gather. The next transaction takes all of them,
+with all their positions (group commit). The two producers have a transactional id each, and take turns: the next transaction
+begins as soon as the commit before is answered, while Kafka still writes the markers of that commit.
 
 After a failure, or a commit whose outcome is unknown, the way back is always the same:
 
@@ -295,6 +295,7 @@ class Slot:
                 self._put_off(call, error)
             call.apart = True
         self._put_back(transaction.calls)
+        self._last_was_apart = True  # the other calls are next
 
     def _put_off(self, call: Call, error: KafkaUnavailable) -> None:
         """Only people can put right what keeps this call from Kafka; the others are published meanwhile."""

@@ -1,0 +1,201 @@
+"""Slots with several accounts keep their promises on a real Kafka: fencing, and the update from earlier versions."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+from aiokafka.errors import ProducerFenced
+
+from bridge.delivery import AccountKeys, earlier_transactional_id
+from bridge.delivery.client.batches import Batch
+from bridge.delivery.client.failures import fenced
+from bridge.delivery.client.producer import Producer
+from bridge.delivery.position.stored import StoredPosition, encode, seal_position
+from bridge.delivery.slots import claims
+from bridge.errors import Fenced
+from tests.behaviour.kafka_cluster import KafkaCluster
+from tests.behaviour.publisher import ACKNOWLEDGEMENTS, DEAD_LETTERS, Published, numbered, position, record, values
+from tests.behaviour.slots_on_kafka import ACCOUNTS, SlotBehaviour, committed_accounts, started
+from tests.real import RealKafka
+
+OLD = b"0123456789abcdef"
+RELEASED = (Path(__file__).parents[1] / "released" / "position-one-id-per-account.json").read_bytes()
+
+
+@pytest_asyncio.fixture
+async def one_slot(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(real_kafka.bootstrap, slots=1)
+    cluster.refused = 2 << 20
+    yield cluster
+    await cluster.stop()
+    await real_kafka.delete_topics(cluster.settings.topic_prefix)
+
+
+class EarlierBridge:
+    """An account's bridge of the version before slots: one transactional id, one producer, positions like today's."""
+
+    def __init__(self, cluster: KafkaCluster, keys: AccountKeys) -> None:
+        self.producer = Producer(cluster.settings, earlier_transactional_id(cluster.settings, keys.account))
+        self._keys = keys
+        self._prefix = cluster.settings.topic_prefix
+        self.claim = StoredPosition(owner=OLD.decode(), turn=0, revision=5)
+
+    async def start(self) -> None:
+        await self._keys.start()
+        await self.producer.start()
+
+    async def publish(self, value: bytes, next_sequence: int, *, commit: bool = True) -> None:
+        """Publish one event and the position in a transaction."""
+        self.claim = msgspec.structs.replace(self.claim, turn=self.claim.turn + 1, revision=self.claim.revision + 1)
+        stored = encode(seal_position(position(next_sequence), self._keys, self.claim))
+        await self.producer.begin()
+        sent = [
+            *await self.producer.send(
+                f"{self._prefix}.{ACKNOWLEDGEMENTS}", Batch(ACKNOWLEDGEMENTS, 0, [record(value)]), 0
+            ),
+            *await self.producer.send(
+                f"{self._prefix}.bridge-state",
+                Batch("bridge-state", 0, [record(stored, key=self._keys.account.encode())]),
+                0,
+            ),
+        ]
+        await asyncio.gather(*sent)
+        if commit:
+            await self.producer.commit()
+
+
+@pytest_asyncio.fixture
+async def earlier(one_slot: KafkaCluster) -> AsyncIterator[EarlierBridge]:
+    """The account alice, as the version before slots has left it running."""
+    await started(one_slot, "zoe")  # the topics are there
+    await one_slot.stop()
+    bridge = EarlierBridge(one_slot, AccountKeys("alice", one_slot.password))
+    await bridge.start()
+    await bridge.publish(b"1", 1)
+    yield bridge
+    await bridge.producer.discard()
+
+
+async def acknowledgements(cluster: KafkaCluster) -> list[bytes]:
+    published: list[Published] = await cluster.published()
+    return values(published, ACKNOWLEDGEMENTS)
+
+
+class TestSlotsOnRealKafka(SlotBehaviour):
+    async def test_a_refused_record_costs_the_others_one_retry(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The other accounts are committed by the next transaction, without the call whose record Kafka refuses."""
+        publishers = await started(one_slot, *ACCOUNTS)
+        seen = committed_accounts(monkeypatch)
+        huge = [*numbered(0, 3), record(b"x" * one_slot.refused)]
+        calls = [one.publish(huge if one.account == "bob" else [record(b"7")], position(1)) for one in publishers]
+        await asyncio.gather(*calls)
+        others = sorted(set(ACCOUNTS) - {"bob"})
+        first, second, *rest = [sorted(names) for names in seen]
+        assert [first, second] == [sorted(ACCOUNTS), others]
+        assert all(names == ["bob"] for names in rest)
+        published = await one_slot.published()
+        assert len(values(published, ACKNOWLEDGEMENTS)) == 3 + 4
+        assert len(values(published, DEAD_LETTERS)) == 1
+
+    async def test_a_successor_fences_every_account_of_the_slot(self, one_slot: KafkaCluster) -> None:
+        """A process that has the same accounts takes all of them: no call of the older process is committed."""
+        older = await started(one_slot, *ACCOUNTS)
+        await asyncio.gather(*(one.publish([record(b"1")], position(1)) for one in older))
+        younger = await started(one_slot, *ACCOUNTS)
+        ends = await asyncio.gather(
+            *(one.publish([record(b"2")], position(2)) for one in older), return_exceptions=True
+        )
+        assert all(isinstance(end, Fenced) for end in ends)
+        await asyncio.gather(*(one.publish([record(b"3")], position(3)) for one in younger))
+        got = await acknowledgements(one_slot)
+        assert [got.count(b"1"), got.count(b"2"), got.count(b"3")] == [len(ACCOUNTS), 0, len(ACCOUNTS)]
+
+    async def test_a_successor_with_some_of_the_accounts(self, one_slot: KafkaCluster) -> None:
+        """The older process loses the accounts that the younger one has, and publishes the others on."""
+        alice, bob = await started(one_slot, "alice", "bob")
+        [successor] = await started(one_slot, "alice")
+        ends = await asyncio.gather(
+            alice.publish([record(b"1")], position(1)), bob.publish([record(b"2")], position(1)), return_exceptions=True
+        )
+        assert isinstance(ends[0], Fenced)
+        assert ends[1] is None
+        await successor.publish([record(b"3")], position(2))
+        assert sorted(await acknowledgements(one_slot)) == [b"2", b"3"]
+
+    async def test_an_update_goes_on_where_the_earlier_version_was(
+        self, one_slot: KafkaCluster, earlier: EarlierBridge
+    ) -> None:
+        """The position is taken over, and the earlier version can commit nothing any more."""
+        [publisher] = one_slot.process("alice")
+        found = await publisher.start()
+        assert found is not None
+        assert (found.client_id, found.next_sequence) == ("client", 1)
+        with pytest.raises(Exception) as caught:  # noqa: PT011 -- the producer wraps it
+            await earlier.publish(b"2", 2)
+        assert fenced(caught.value) or isinstance(caught.value, ProducerFenced)
+        await publisher.publish([record(b"3")], position(2))
+        assert await acknowledgements(one_slot) == [b"1", b"3"]
+
+    async def test_an_update_settles_what_the_earlier_version_has_open(
+        self, one_slot: KafkaCluster, earlier: EarlierBridge
+    ) -> None:
+        """A transaction that a killed process of the earlier version left open is aborted, and nobody waits for it."""
+        await earlier.publish(b"2", 2, commit=False)
+        [publisher] = one_slot.process("alice")
+        async with asyncio.timeout(10):
+            found = await publisher.start()
+        assert found is not None
+        assert found.next_sequence == 1
+        await publisher.publish([record(b"3")], position(2))
+        assert await acknowledgements(one_slot) == [b"1", b"3"]
+
+    async def test_an_earlier_version_that_takes_the_account_back_is_noticed(
+        self, one_slot: KafkaCluster, earlier: EarlierBridge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What the earlier version commits between the reading and the claim is not published a second time."""
+        read, back = claims.Takeover.read, EarlierBridge(one_slot, AccountKeys("alice", one_slot.password))
+        back.claim = earlier.claim
+
+        async def read_and_be_overtaken(takeover: claims.Takeover) -> object:
+            reading = await read(takeover)
+            if back.claim.turn == earlier.claim.turn:
+                await back.start()
+                await back.publish(b"2", 2)
+            return reading
+
+        monkeypatch.setattr(claims.Takeover, "read", read_and_be_overtaken)
+        [publisher] = one_slot.process("alice")
+        found = await publisher.start()
+        await back.producer.discard()
+        assert found is not None
+        assert found.next_sequence == 2
+
+    async def test_a_rollback_is_noticed(self, one_slot: KafkaCluster, earlier: EarlierBridge) -> None:
+        """A process of the earlier version that claims the account again fences this one, as far as Kafka tells."""
+        [publisher] = one_slot.process("alice")
+        await publisher.start()
+        newest = await one_slot.newest_position("alice")
+        revision = msgspec.json.decode(newest)["revision"]
+        back = EarlierBridge(one_slot, AccountKeys("alice", one_slot.password))
+        back.claim = msgspec.structs.replace(earlier.claim, owner="fedcba9876543210", turn=0, revision=revision)
+        await back.start()
+        await back.publish(b"9", 9)
+        with pytest.raises(Fenced):
+            await publisher.confirm()
+        await back.producer.discard()
+
+    async def test_the_released_position_is_taken_over(self, one_slot: KafkaCluster) -> None:
+        """A position that the version with one id per account wrote opens, and the next one is a slot's."""
+        await started(one_slot, "zoe")
+        await one_slot.put_position("alice", RELEASED)
+        found = await one_slot.publisher("alice").start()
+        assert found is not None
+        assert (found.client_id, found.acknowledgement, found.next_sequence) == ("the-client", 7, 120)
+        claimed = msgspec.json.decode(await one_slot.newest_position("alice"))
+        assert claimed["revision"] == 5
+        assert claimed["owner"].startswith(claims.OWNER_PREFIX)
