@@ -44,6 +44,8 @@ class Row:
     throughput: float
     memory: float
     idle: float
+    busy: float
+    """The same as `idle`, at the steady rate."""
 
 
 async def measure(site: Site, accounts: int, prefix: str, seconds: float) -> Row:
@@ -65,9 +67,11 @@ async def measure(site: Site, accounts: int, prefix: str, seconds: float) -> Row
         await site.web_services.generate(round(each * 3), keys=KEYS, rate=each)
         async with consuming(site.kafka.bootstrap, topic) as reader:
             starts, count = await reader.ends(), round(each * seconds)
+            began, cpu = time.monotonic(), process.cpu()
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(reader.latencies(starts, count * accounts, deadline=DEADLINE))
                 group.create_task(site.web_services.generate(count, keys=KEYS, rate=each))
+            busy = 100 * (process.cpu() - cpu) / (time.monotonic() - began)
             delays = [1000 * one for one in reading.result()]
         async with consuming(site.kafka.bootstrap, topic) as reader:
             starts, count = await reader.ends(), BURST // accounts
@@ -80,7 +84,7 @@ async def measure(site: Site, accounts: int, prefix: str, seconds: float) -> Row
             complete = next(at for at, ends in watch.samples if ends == watch.samples[-1][1])
         cuts = statistics.quantiles(delays, n=100, method="inclusive")
         memory = process.memory("VmRSS")
-        return Row(accounts, start, cuts[49], cuts[98], BURST / (complete - began), memory, idle)
+        return Row(accounts, start, cuts[49], cuts[98], BURST / (complete - began), memory, idle, busy)
     finally:
         await process.stop()
         await site.web_services.expire_sessions()
@@ -101,7 +105,7 @@ async def run(rounds: int, accounts: Sequence[int], seconds: float) -> list[Row]
                         rows.append(row)
                         print(
                             f"| {row.accounts} | {row.p50:.1f} | {row.p99:.1f} | {row.throughput:,.0f} | "
-                            f"{row.start:.1f} | {row.memory:.0f} | {row.idle:.1f} |",
+                            f"{row.start:.1f} | {row.memory:.0f} | {row.idle:.1f} | {row.busy:.1f} |",
                             flush=True,
                         )
     return rows
@@ -115,8 +119,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of the steady rate (default: 10)")
     arguments = parser.parse_args()
     print(machine())
-    print("| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % of a core |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % of a core | at the rate, % |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     uvloop.run(run(arguments.rounds, arguments.accounts, arguments.seconds))
 
 

@@ -1,8 +1,8 @@
 """A slot: the accounts whose positions share a partition, published together by one pair of producers.
 
 While one transaction is under way, the calls of the slot's accounts gather. The next transaction takes all of them,
-with all their positions (group commit). The two producers have a transactional id each, and take turns: the next transaction
-begins as soon as the commit before is answered, while Kafka still writes the markers of that commit.
+with all their positions (group commit). The two producers have a transactional id each, and take turns: the next
+transaction begins as soon as the commit before is answered, while Kafka still writes the markers of that commit.
 
 After a failure, or a commit whose outcome is unknown, the way back is always the same:
 
