@@ -98,7 +98,7 @@ class Takeover:
     async def _fence(self, accounts: set[str], reading: Reading) -> None:
         ids = {earlier_transactional_id(self._settings, name): name for name in accounts}
         for transactional_id in await fence(self._settings, ids):
-            if reading.accounts[ids[transactional_id]].last >= 0:
+            if reading.accounts[ids[transactional_id]].foreign is not None:
                 raise TransactionalIdAuthorizationFailed(transactional_id)
 
     async def _unsigned_before(self, stored: StoredPosition, age: float) -> tuple[dict[int, int], float]:
