@@ -120,7 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     print(
-        "| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % of a core | at the rate, % |"
+        "| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % | at the rate, % |"
     )
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     uvloop.run(run(arguments.rounds, arguments.accounts, arguments.seconds))
