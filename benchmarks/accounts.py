@@ -119,9 +119,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of the steady rate (default: 10)")
     arguments = parser.parse_args()
     print(machine())
-    print(
-        "| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % | at the rate, % |"
-    )
+    print("| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % | at the rate, % |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     uvloop.run(run(arguments.rounds, arguments.accounts, arguments.seconds))
 

@@ -168,12 +168,16 @@ class OneAnswer:
         self.cluster = SimpleNamespace(controller=None)
         self.answer = SimpleNamespace(**answer)
         self.request: Any = None
+        self.node: object = None
 
     def get_random_node(self) -> int:
         return 1
 
-    async def send(self, _: int, request: Any) -> Any:
-        self.request = request
+    async def coordinator_lookup(self, _: object, key: str) -> object:
+        return f"coordinator of {key}"
+
+    async def send(self, node: object, request: Any) -> Any:
+        self.node, self.request = node, request
         return self.answer
 
 
@@ -193,6 +197,15 @@ async def test_no_transaction_is_ended() -> None:
     sent = client.request.prepare({26: (0, 1)}).to_object()
     assert (sent["transactional_id"], sent["producer_id"], sent["producer_epoch"]) == ("id", -1, -1)
     assert sent["transaction_result"] is False
+
+
+async def test_a_transactional_id_is_taken() -> None:
+    """The request for a new producer of a transactional id goes to that id's coordinator."""
+    client: Any = OneAnswer(error_code=51)
+    assert await internals.take_transactional_id(client, "id", 1000) == 51
+    sent = client.request.prepare({22: (0, 1)}).to_object()
+    assert (sent["transactional_id"], sent["transaction_timeout_ms"]) == ("id", 1000)
+    assert client.node == "coordinator of id"
 
 
 async def test_consumers_read_with_the_bridges_own_reader(

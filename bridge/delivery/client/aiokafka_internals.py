@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import errors
+from aiokafka.client import CoordinationType
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.consumer import fetcher
 from aiokafka.producer import sender
 from aiokafka.protocol.admin import CreateTopicsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest_v5
-from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.protocol.transaction import EndTxnRequest, InitProducerIdRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 from aiokafka.record import _crecords, default_records, legacy_records
 
@@ -178,6 +179,21 @@ async def end_no_transaction(client: AIOKafkaClient, transactional_id: str) -> i
     """
     request = EndTxnRequest(transactional_id, -1, -1, False)  # noqa: FBT003 -- aiokafka's signature
     code: int = (await client.send(client.get_random_node(), request)).error_code
+    return code
+
+
+async def take_transactional_id(client: AIOKafkaClient, transactional_id: str, timeout_ms: int) -> int:
+    """Have Kafka fence the producer of a transactional id and settle its transaction; return Kafka's error code.
+
+    Part: `AIOKafkaClient.coordinator_lookup` and `aiokafka.protocol.transaction.InitProducerIdRequest`. A public
+    producer would keep connections and tasks of its own for each id. If these change, the bridge can't take an account
+    over from a version that had one id for each account.
+
+    Raises:
+        aiokafka.errors.KafkaError: no coordinator can be found, or the right to use the id is missing.
+    """
+    node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+    code: int = (await client.send(node, InitProducerIdRequest(transactional_id, timeout_ms))).error_code
     return code
 
 

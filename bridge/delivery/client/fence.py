@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka import AIOKafkaClient
 from aiokafka.errors import (
     ConcurrentTransactions,
     CoordinatorLoadInProgressError,
@@ -15,8 +15,8 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     for_code,
 )
-from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from bridge.delivery.client.aiokafka_internals import take_transactional_id
 from bridge.delivery.client.connection import connection, milliseconds
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.producer import transaction_timeout
@@ -64,17 +64,15 @@ async def fence(settings: Kafka, transactional_ids: Iterable[str]) -> set[str]:
 
 async def _fenced(client: AIOKafkaClient, settings: Kafka, transactional_id: str) -> bool:
     """Fence one id; False where the right is missing."""
-    request = InitProducerIdRequest(transactional_id, milliseconds(transaction_timeout(settings)))
+    timeout_ms = milliseconds(transaction_timeout(settings))
     while True:
         try:
-            node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
-            answer = await client.send(node, request)
+            error = for_code(await take_transactional_id(client, transactional_id, timeout_ms))
         except TransactionalIdAuthorizationFailed:
             return False
         except _AGAIN:
             pass
         else:
-            error = for_code(answer.error_code)
             if error in {NoError, TransactionalIdAuthorizationFailed}:
                 return error is NoError
             if error not in _AGAIN:

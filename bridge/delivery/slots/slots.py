@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from bridge.delivery.client.connection import connection
