@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bridge.delivery import LOST, AccountKeys, KafkaLedger, KafkaPublisher, UnsignedEvents, position_topic, read
 from bridge.delivery.client.producer import BatchRefused, Producer
 from bridge.delivery.position.stored import StoredPosition, _signed_earlier
-from bridge.delivery.slots.slot import Slot
+from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.transaction import Transaction
 from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
@@ -156,15 +156,15 @@ class KafkaPublisherBehaviour:
 
     async def test_a_refused_claim_is_tried_again(self, cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where Kafka refuses the claim the start waits and says why, like for every other trouble."""
-        publisher, transaction, attempts = cluster.publisher(), Slot._transaction, list[str | None]()
+        publisher, transaction, attempts = cluster.publisher(), SlotProducers.commit, list[str | None]()
 
-        async def refuse_twice(slot: Slot, attempt: Transaction) -> None:
+        async def refuse_twice(producers: SlotProducers, attempt: Transaction) -> None:
             attempts.append(publisher.state.reason)
             if len(attempts) < 3:
                 raise BatchRefused({attempt.positions()[0]: "too-large"})
-            await transaction(slot, attempt)
+            await transaction(producers, attempt)
 
-        monkeypatch.setattr(Slot, "_transaction", refuse_twice)
+        monkeypatch.setattr(SlotProducers, "commit", refuse_twice)
         async with asyncio.timeout(20):
             await publisher.start()
         assert attempts[1:] == ["kafka refuses a record of bridge-state: too-large"] * 2
@@ -198,7 +198,7 @@ class KafkaPublisherBehaviour:
 
         producer.commit = commit_and_lose_the_reply  # type: ignore[method-assign]
         await publisher.publish([record(b"1")], same)
-        assert producer not in publisher._slot._producers  # type: ignore[union-attr]
+        assert producer not in publisher._slot._producers._producers  # type: ignore[union-attr]
         await publisher.publish([record(b"2")], same)
         assert values(await cluster.published(), ACKNOWLEDGEMENTS) == [b"1", b"2"]
 
@@ -247,7 +247,7 @@ class KafkaPublisherBehaviour:
 def next_producer(publisher: KafkaPublisher) -> Producer:
     """The producer of the publisher's next transaction."""
     assert publisher._slot is not None
-    return publisher._slot._producers[0]
+    return publisher._slot._producers._producers[0]
 
 
 async def earlier_position(account: str, last_reply_at: float) -> bytes:

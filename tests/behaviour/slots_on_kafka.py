@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from bridge.delivery import KafkaPublisher
-from bridge.delivery.slots.slot import Slot
+from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.transaction import Transaction
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values
@@ -24,13 +24,13 @@ async def started(cluster: KafkaCluster, *accounts: str) -> list[KafkaPublisher]
 def committed_accounts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The accounts of each transaction from now on, in order, as they are tried."""
     seen: list[list[str]] = []
-    transaction = Slot._transaction
+    commit = SlotProducers.commit
 
-    async def watched(slot: Slot, one: Transaction) -> None:
+    async def watched(producers: SlotProducers, one: Transaction) -> None:
         seen.append([call.account for call in one.calls])
-        await transaction(slot, one)
+        await commit(producers, one)
 
-    monkeypatch.setattr(Slot, "_transaction", watched)
+    monkeypatch.setattr(SlotProducers, "commit", watched)
     return seen
 
 

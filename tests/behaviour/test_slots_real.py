@@ -9,12 +9,15 @@ import pytest
 import pytest_asyncio
 from aiokafka.errors import ProducerFenced
 
-from bridge.delivery import AccountKeys, earlier_transactional_id
+from bridge.delivery import AccountKeys, KafkaPublisher, earlier_transactional_id
 from bridge.delivery.client.batches import Batch
 from bridge.delivery.client.failures import fenced
 from bridge.delivery.client.producer import Producer
+from bridge.delivery.position.owner import owner_of
+from bridge.delivery.position.reader import Reading
 from bridge.delivery.position.stored import StoredPosition, encode, seal_position
 from bridge.delivery.slots import claims
+from bridge.delivery.slots.producers import SlotProducers
 from bridge.errors import Fenced
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, DEAD_LETTERS, Published, numbered, position, record, values
@@ -84,6 +87,19 @@ async def acknowledgements(cluster: KafkaCluster) -> list[bytes]:
     return values(published, ACKNOWLEDGEMENTS)
 
 
+def producer_starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The pair of ids of each start of a slot's producers from now on."""
+    seen: list[int] = []
+    start = SlotProducers.start
+
+    async def watched(producers: SlotProducers, pair: int) -> None:
+        seen.append(pair)
+        await start(producers, pair)
+
+    monkeypatch.setattr(SlotProducers, "start", watched)
+    return seen
+
+
 class TestSlotsOnRealKafka(SlotBehaviour):
     async def test_a_refused_record_costs_the_others_one_retry(
         self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
@@ -126,6 +142,93 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         assert ends[1] is None
         await successor.publish([record(b"3")], position(2))
         assert sorted(await acknowledgements(one_slot)) == [b"2", b"3"]
+
+    async def test_a_successor_with_some_of_the_accounts_does_not_fight(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The older process leaves the transactional ids to the younger one: neither is fenced again."""
+        _, bob = await started(one_slot, "alice", "bob")
+        [alice] = await started(one_slot, "alice")
+        await bob.publish([record(b"0")], position(1))
+        starts = producer_starts(monkeypatch)
+        for turn in range(2, 12):
+            await asyncio.gather(*(one.publish([record(b"%d" % turn)], position(turn)) for one in (alice, bob)))
+        assert starts == []
+        assert len(await acknowledgements(one_slot)) == 21
+
+    async def test_bridges_with_different_accounts_share_a_slot(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Bridges that have an account each go on side by side, each under its own ids, also after a restart."""
+        bridges = [(await started(one_slot, name))[0] for name in ("alice", "bob", "carol")]
+        for turn in range(1, 4):
+            await asyncio.gather(*(one.publish([record(b"%d" % turn)], position(turn)) for one in bridges))
+        starts = producer_starts(monkeypatch)
+        for turn in range(4, 7):
+            await asyncio.gather(*(one.publish([record(b"%d" % turn)], position(turn)) for one in bridges))
+        assert starts == []
+        await bridges[0].stop()
+        [again] = one_slot.process("alice")
+        found = await again.start()
+        assert found is not None
+        assert found.next_sequence == 6
+        bridges[0] = again
+        for turn in range(7, 10):
+            await asyncio.gather(*(one.publish([record(b"%d" % turn)], position(turn)) for one in bridges))
+        assert len(starts) == 1, "the restart has fenced another bridge"
+        got = await acknowledgements(one_slot)
+        assert sorted(got) == sorted(b"%d" % turn for turn in range(1, 10) for _ in bridges)
+
+    async def test_a_call_in_hand_when_the_ids_change_is_published_once(self, one_slot: KafkaCluster) -> None:
+        """The call that is fenced goes out under the next ids, and its position tells that pair of ids."""
+        [alice] = await started(one_slot, "alice")
+        await started(one_slot, "bob")
+        await alice.publish([record(b"1")], position(1))
+        owner = owner_of(msgspec.json.decode(await one_slot.newest_position("alice"))["owner"])
+        assert owner is not None
+        assert owner.pair == 1
+        assert await acknowledgements(one_slot) == [b"1"]
+
+    async def test_an_account_under_other_ids_is_taken_over(self, one_slot: KafkaCluster) -> None:
+        """A process that uses another pair of ids fences the pair that the account was published with."""
+        _, bob = await started(one_slot, "alice", "bob")
+        await started(one_slot, "alice")
+        await bob.publish([record(b"1")], position(1))  # under the second pair of ids
+        alice, successor = one_slot.process("alice", "bob")  # under the first one, for alice's sake
+        _, found = await asyncio.gather(alice.start(), successor.start())
+        assert found is not None
+        assert found.next_sequence == 1
+        with pytest.raises(Fenced):
+            await bob.publish([record(b"2")], position(2))
+        await successor.publish([record(b"3")], position(2))
+        assert await acknowledgements(one_slot) == [b"1", b"3"]
+
+    async def test_a_claim_under_other_ids_between_reading_and_claim_is_noticed(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of two processes that take one account over at the same time, under different ids, one goes on alone."""
+        [alice] = await started(one_slot, "alice")
+        await started(one_slot, "bob")
+        await alice.publish([], position(1))  # under the second pair of ids
+        carol, _ = one_slot.process("carol", "bob")  # under the first one, for bob's sake
+        read, others = claims.Takeover.read, list[KafkaPublisher]()
+
+        async def read_and_be_overtaken(takeover: claims.Takeover) -> Reading:
+            reading = await read(takeover)
+            if not others:
+                others.extend(one_slot.process("carol", "alice"))  # under the second one, for alice's sake
+                await others[0].start()
+                await others[0].publish([record(b"1")], position(7))
+            return reading
+
+        monkeypatch.setattr(claims.Takeover, "read", read_and_be_overtaken)
+        found = await carol.start()
+        assert found is not None
+        assert found.next_sequence == 7
+        with pytest.raises(Fenced):
+            await others[0].publish([record(b"2")], position(8))
+        await carol.publish([record(b"3")], position(8))
+        assert await acknowledgements(one_slot) == [b"1", b"3"]
 
     async def test_an_update_goes_on_where_the_earlier_version_was(
         self, one_slot: KafkaCluster, earlier: EarlierBridge
@@ -198,4 +301,4 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         assert (found.client_id, found.acknowledgement, found.next_sequence) == ("the-client", 7, 120)
         claimed = msgspec.json.decode(await one_slot.newest_position("alice"))
         assert claimed["revision"] == 5
-        assert claimed["owner"].startswith(claims.OWNER_PREFIX)
+        assert owner_of(claimed["owner"]) is not None

@@ -150,7 +150,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
 
     publisher = Slots(SETTINGS, [AccountKeys("alice", SecretStr("secret"))]).publisher("alice")
     monkeypatch.setattr(Slots, "_ask", one_slot)
-    monkeypatch.setattr(Slot, "_start_producers", fail)
+    monkeypatch.setattr(Slot, "_recover", fail)
     try:
         with pytest.raises(type(bug)):
             async with asyncio.timeout(5):

@@ -55,12 +55,14 @@ def position_topic(settings: Kafka) -> str:
     return topic_name(settings, POSITION_TOPIC)
 
 
-def transactional_ids_of(settings: Kafka, slot: int) -> tuple[str, ...]:
-    """The transactional ids that a slot publishes with, in turn.
+def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str, ...]:
+    """The pair of transactional ids that a slot publishes with, in turn: `.0` and `.1`, the next pair `.2` and `.3`.
 
     The next transaction begins under the other id at once, while Kafka still writes the markers of the one before.
+    Bridges that have different accounts of the slot use a pair each.
     """
-    return tuple(f"{settings.topic_prefix}.slot.{slot}.{turn}" for turn in range(IDS_OF_A_SLOT))
+    first = pair * IDS_OF_A_SLOT
+    return tuple(f"{settings.topic_prefix}.slot.{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
 
 
 def slot_of(account: str, slots: int) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
     from bridge.delivery.position.keys import AccountKeys
+    from bridge.delivery.position.owner import Owner
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -57,16 +58,19 @@ class Reading:
     hidden: bool = False
     """Whether an open transaction may hide records from the search; told only of a `settled` reading."""
     accounts: dict[str, Found] = field(default_factory=dict)
+    last_collision: int = -1
+    """The offset of the last record that another bridge wrote with the reader's pair of transactional ids, as far as
+    the search went; -1 where there is none. The record may belong to any account, and nobody has verified it."""
 
 
 class PositionReader:
     """Reads one partition, which is one slot. `owner` is how the slot's bridge signs its own records."""
 
-    def __init__(self, settings: Kafka, partition: int, owner: str) -> None:
+    def __init__(self, settings: Kafka, partition: int, owner: Owner) -> None:
         self._settings = settings
         self._topic = position_topic(settings)
         self._place = TopicPartition(self._topic, partition)
-        self._owner = owner
+        self.owner = owner
         self._told: dict[str, int] = {}
         """By account: the offset of the last record that was counted as passed over."""
         self._telling: set[str] = set()
@@ -156,8 +160,11 @@ class PositionReader:
                 if fetched:
                     deadline.reschedule(asyncio.get_running_loop().time() + self._settings.request_timeout)
                 for record in fetched:
+                    if record.offset >= upper:
+                        continue
+                    self._look_for_collision(record.value, record.offset, reading)
                     keys = wanted.get(record.key)
-                    if keys is None or record.offset >= upper:
+                    if keys is None:
                         continue
                     found = reading.accounts[keys.account]
                     if keys.account in searched:
@@ -175,7 +182,7 @@ class PositionReader:
         except (Unreadable, Unsealable) as error:
             self._passed_over(offset, keys.account, error)
         else:
-            if owner != self._owner:
+            if not self.owner.wrote(stored.owner):
                 found.last_foreign = max(found.last_foreign, offset)
                 if found.foreign is None or stored.revision >= found.foreign.revision:
                     found.foreign = stored
@@ -184,12 +191,17 @@ class PositionReader:
         if offset > found.last:
             found.last, found.last_owner = offset, owner
 
+    def _look_for_collision(self, value: bytes | None, offset: int, reading: Reading) -> None:
+        with suppress(Unreadable):
+            if offset > reading.last_collision and self.owner.collides(decode(value).owner):
+                reading.last_collision = offset
+
     async def _look_for_foreign(self, value: bytes | None, offset: int, keys: AccountKeys, found: Found) -> None:
         """Look at a record that can't count any more: it lies before the stretch with the genuine record."""
         with suppress(Unreadable, Unsealable):
             stored = decode(value)
             await verify(stored, keys)
-            if stored.owner != self._owner:
+            if not self.owner.wrote(stored.owner):
                 found.last_foreign = max(found.last_foreign, offset)
 
     def _passed_over(self, offset: int, account: str, error: Exception) -> None:

@@ -39,8 +39,9 @@ class PublishAttempt:
         self._revise = revise
         self._revised: dict[int, tuple[Record, Record]] = {}
         """By the id of a record that named a dead-lettered record: that record, and the one that replaces it."""
-        self.number = stored.turn
-        self.position = Batch(POSITION_TOPIC, partition, [Record(POSITION_TOPIC, account.encode(), encode(stored), [])])
+        self._account = account
+        self._partition = partition
+        self.carry(stored)
         self.timestamp = time.time_ns() // 1_000_000
         self.dead_lettered: Counter[str] = Counter()
         """How many records were replaced by dead letters, by reason."""
@@ -49,6 +50,12 @@ class PublishAttempt:
         if any(len(record.value) > MAX_VALUE for record in records):
             kept = [self._to_dead_letter(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
             self._records = self._with_revised(kept)
+
+    def carry(self, stored: StoredPosition) -> None:
+        """Publish this position beside the records, from the next attempt on."""
+        self.number = stored.turn
+        record = Record(POSITION_TOPIC, self._account.encode(), encode(stored), [])
+        self.position = Batch(POSITION_TOPIC, self._partition, [record])
 
     @property
     def topics(self) -> set[str]:

@@ -11,6 +11,7 @@ import structlog
 from bridge.backoff import Backoff
 from bridge.delivery.client.failures import FAILURES, reason
 from bridge.delivery.client.topics import topic_name
+from bridge.delivery.position.owner import owner_of
 from bridge.delivery.position.position import EMPTY_POSITION
 from bridge.delivery.position.stored import seal_position
 from bridge.delivery.slots.attempt import PublishAttempt
@@ -58,6 +59,8 @@ class KafkaPublisher:
         self._taken_over = asyncio.Event()
         self._fault: BaseException | None = None
         self._call: Call | None = None
+        self._publishing = EMPTY_POSITION
+        """The position of the call under way."""
         self._log = log.bind(account=keys.account)
         self._published: dict[str, Any] = {}
 
@@ -82,8 +85,8 @@ class KafkaPublisher:
             self._raise_fenced()
         if self.claim is None or self._slot is None:
             raise RuntimeError("publish() before start()")
-        self.claim = msgspec.structs.replace(self.claim, turn=self.claim.turn + 1, revision=self.claim.revision + 1)
-        stored = seal_position(position, self.keys, self.claim)
+        self._publishing = position
+        stored = self._next_position(self.claim)
         attempt = PublishAttempt(self.account, records, stored, self._slot.number, self._encoding, revise=revise)
         self._call = call = new_call(self.account, attempt, records)
         self._slot.submit(call)
@@ -105,11 +108,17 @@ class KafkaPublisher:
             self.enter(STOPPED)
         await self._slots.left(self)
 
+    def _next_position(self, last: StoredPosition) -> StoredPosition:
+        self.claim = msgspec.structs.replace(last, turn=last.turn + 1, revision=last.revision + 1)
+        return seal_position(self._publishing, self.keys, self.claim)
+
     # -- what the slot tells ------------------------------------------------------------------------------------------
 
     def claimed(self, claim: StoredPosition, position: Position) -> None:
-        """Take note that the account's claim is committed, beside `position`."""
+        """Take note that the account's claim is committed, beside `position`. A call under way follows the claim."""
         self.claim = claim
+        if self._call is not None:
+            self._call.attempt.carry(self._next_position(claim))
         self.unsigned.end(claim.unsigned_before, claim.unsigned_until)
         self._position = position
         self._taken_over.set()
@@ -132,7 +141,8 @@ class KafkaPublisher:
         stored = found.stored
         if self.claim is None or stored is None:
             return False
-        return bool(stored.revision) and stored.owner != self.claim.owner
+        own = owner_of(self.claim.owner)
+        return bool(stored.revision) and not (own is not None and own.wrote(stored.owner))
 
     def fenced(self) -> None:
         """Take note that another bridge has claimed the account."""

@@ -1,12 +1,12 @@
 """A slot: the accounts whose positions share a partition, published together by one pair of producers.
 
-While one transaction is under way, the calls of the slot's accounts gather. The next transaction takes all of them,
-with all their positions (group commit). The two producers have a transactional id each, and take turns: the next
-transaction begins as soon as the commit before is answered, while Kafka still writes the markers of that commit.
+`_turn` is what a slot does over and over: take accounts over, gather their calls, commit the calls in one transaction
+with the accounts' positions (group commit), and tell the accounts. While one transaction is under way the next calls
+gather (`waiting`).
 
 After a failure, or a commit whose outcome is unknown, the way back is always the same:
 
-1. Throw the producers away (`bridge.delivery.client.producer` says why).
+1. Throw the producers away (`producers`).
 2. Read the positions that are committed, as far as they can be seen behind our own open transaction. A bridge writes
    one for each account when it takes the slot over, its claim, and each carries the `owner` that it drew at random.
    Another owner's position means that another bridge has taken the account over: `Fenced`. This must be known before
@@ -23,6 +23,11 @@ that was suspended in mid-transaction). So it takes the way of all failures, but
 successor that has just started. Two bridges that start at the same time may fence each other's claims; the one whose
 claims are committed last has the accounts, the other one sees it at its next attempt.
 
+A successor may have only some of the slot's accounts, or none that this bridge has. It publishes with the same pair of
+transactional ids all the same. Then this bridge must not take the ids back: it goes on with the accounts that are left,
+under the next pair of ids, and claims those accounts again, so that their last records tell the pair. A start uses the
+pair that its accounts' last records tell.
+
 Where Kafka refuses records for themselves, the calls that they may belong to go on apart, one in a transaction: the
 other calls are committed without them by the next transaction.
 
@@ -33,29 +38,24 @@ never lose them. There the broker fences nobody: a successor's claim is noticed 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from bridge.backoff import Backoff
-from bridge.delivery.client.batches import size_of
-from bridge.delivery.client.failures import FAILURES, TOO_LARGE, fenced, reason
-from bridge.delivery.client.producer import MAX_BATCH, BatchRefused, Producer, await_acknowledgements
-from bridge.delivery.client.topics import (
-    POSITION_TOPIC,
-    create_missing_topics,
-    position_topic,
-    topic_name,
-    transactional_ids_of,
-)
+from bridge.delivery.client.failures import FAILURES, fenced, reason
+from bridge.delivery.client.producer import BatchRefused
+from bridge.delivery.client.topics import POSITION_TOPIC, transactional_ids_of
+from bridge.delivery.position.owner import new_owner, owner_of
 from bridge.delivery.position.reader import PositionReader
 from bridge.delivery.position.stored import seal_position
 from bridge.delivery.slots.attempt import PublishAttempt
-from bridge.delivery.slots.claims import Takeover, new_owner
+from bridge.delivery.slots.claims import Takeover
 from bridge.delivery.slots.kafka import new_call
+from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.state import CONNECTED, PublisherState
-from bridge.delivery.slots.transaction import MOST_BYTES, MOST_RECORDS, Call, Transaction
+from bridge.delivery.slots.transaction import Transaction
+from bridge.delivery.slots.waiting import WaitingCalls
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
 from bridge.settings import Delivery
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from bridge.delivery.position.reader import Reading
     from bridge.delivery.slots.kafka import KafkaPublisher
     from bridge.delivery.slots.slots import Gate
+    from bridge.delivery.slots.transaction import Call
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -75,11 +76,6 @@ log = structlog.get_logger(__name__)
 CLAIM_WAIT: Final = 2.0
 """Seconds that a fenced slot waits for a successor's claims before it takes the accounts back."""
 CLAIM_POLL: Final = 0.2
-LEAST_BATCH: Final = 16 << 10
-"""Bytes of a batch under which a topic's refusals teach nothing more."""
-MOST_PATIENCE: Final = 2
-"""How many times `request_timeout` an attempt may take at the most, after earlier ones have passed theirs: a broker
-that is slow, but works, must be able to finish a transaction."""
 
 
 class Slot:
@@ -91,29 +87,23 @@ class Slot:
         """The slot's accounts that this process publishes, by name."""
         self._settings = settings
         self._gate = gate
-        self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
         self._owner = new_owner()
+        self._is_pair_known = False
         self._reader = PositionReader(settings, number, self._owner)
-        self._waiting: deque[Call] = deque()
-        self._apart: deque[Call] = deque()
-        self._last_was_apart = False
+        self._producers = SlotProducers(settings, number)
+        self._waiting = WaitingCalls(self.members)
         self._under_way: Sequence[Call] = ()
         """The calls of the transaction whose outcome is not known."""
-        self._wake = asyncio.Event()
+        self._claimed_at = 0
+        """The offset before the first record that can be a successor's."""
+        self._was_fenced = False
+        self._connected = False
+        self._backoff = Backoff()
         self._task: asyncio.Task[None] | None = None
         self._fault: Exception | None = None
         """The bug that has ended the task."""
         self._confirming = asyncio.Lock()
         self._confirmed = 0
-        self._producers: list[Producer] = []
-        self._sending: Producer | None = None
-        """The producer whose transaction is not finished."""
-        self._connected = False
-        self._was_fenced = False
-        self._patience = 1
-        self._partitions: dict[str, int] = {}
-        self._limits: dict[str, int] = {}
-        self._backoff = Backoff()
 
     # -- what the members ask for -------------------------------------------------------------------------------------
 
@@ -123,14 +113,13 @@ class Slot:
             raise self._fault
         if self._task is None and self.members:
             self._task = asyncio.create_task(self._run(), name=f"slot-{self.number}")
-        self._wake.set()
+        self._waiting.wake()
 
     def submit(self, call: Call) -> None:
         """Have a call committed; its `done` tells when it is."""
         if self._fault is not None:
             raise self._fault
-        self._waiting.append(call)
-        self._wake.set()
+        self._waiting.add(call)
 
     async def confirm(self) -> None:
         """Look which members another bridge has claimed, as far as Kafka tells now. Calls at the same time share it."""
@@ -147,15 +136,13 @@ class Slot:
     async def leave(self, member: KafkaPublisher) -> None:
         """Take a member out; the last one ends the slot. Commits nothing."""
         self.members.pop(member.account, None)
-        if not self.members:
-            await self._end()
-
-    async def _end(self) -> None:
+        if self.members:
+            return
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.wait([task])
-        await self._discard()
+        await self._producers.discard()
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -164,158 +151,115 @@ class Slot:
         try:
             while self.members:
                 try:
-                    await self._step()
+                    await self._turn()
                 except FAILURES as error:
                     await self._failed(error)
                     await asyncio.sleep(self._backoff.next_delay())
-            await self._discard()
+            await self._producers.discard()
         except Exception as error:  # noqa: BLE001 -- a bug of ours: the members' relays raise it
             self._fault = error
             for member in self.members.values():
                 member.failed(error)
 
-    async def _step(self) -> None:
-        """Do what is due next: recover, claim, or one transaction."""
-        if not self._producers:
+    async def _turn(self) -> None:
+        """Recover, take over, gather, commit: each if it is due."""
+        if not self._producers.started:
             await self._recover()
-        unclaimed = [one for one in self.members.values() if one.claim is None]
+        unclaimed = self._unclaimed()
         if unclaimed:
-            await self._claim(unclaimed)
+            await self._take_over(unclaimed)
         self._enter_connected()
-        await self._until_due()
+        await self._waiting.until_due(lambda: not self.members or bool(self._unclaimed()))
         async with self._gate.place():
-            calls = self._next()
+            calls = self._waiting.take()
             if calls:
                 await self._commit(calls)
 
-    async def _until_due(self) -> None:
-        """Wait until there is something to commit or to claim."""
-        while not self._waiting:
-            now = asyncio.get_running_loop().time()
-            due = min((call.not_before for call in self._apart), default=None)
-            if not self.members or (due is not None and due <= now):
-                return
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(None if due is None else due - now):
-                    await self._wake.wait()
-            except TimeoutError:
-                return
-            if any(one.claim is None for one in self.members.values()):
-                return
+    # -- taking over --------------------------------------------------------------------------------------------------
 
-    def _next(self) -> list[Call]:
-        """Take what the next transaction commits: all that waits, within bounds; or one call that goes apart."""
-        now = asyncio.get_running_loop().time()
-        for call in list(self._apart):
-            if call.done.done() or call.account not in self.members:
-                self._apart.remove(call)
-        due = next((call for call in self._apart if call.not_before <= now), None)
-        # In turn: calls that go apart neither hold the others up, nor wait for ever.
-        if due is not None and (not self._waiting or not self._last_was_apart):
-            self._last_was_apart = True
-            self._apart.remove(due)
-            return [due]
-        self._last_was_apart = False
-        taken: list[Call] = []
-        records = size = 0
-        while self._waiting:
-            call = self._waiting[0]
-            if call.done.done():  # it was cancelled
-                self._waiting.popleft()
-                continue
-            records, size = records + call.records, size + call.size
-            if taken and (records > MOST_RECORDS or size > MOST_BYTES):
-                break
-            taken.append(self._waiting.popleft())
-        return taken
+    def _claimed(self) -> list[KafkaPublisher]:
+        return [one for one in self.members.values() if one.claim is not None]
+
+    def _unclaimed(self) -> list[KafkaPublisher]:
+        """The members without a claim that tells the pair of ids that the slot uses now."""
+        owner = str(self._owner)
+        return [one for one in self.members.values() if one.claim is None or one.claim.owner != owner]
+
+    async def _find_pair(self) -> None:
+        """Use the pair of ids that the accounts were published with before."""
+        if self._settings.delivery is Delivery.EXACTLY_ONCE and not self._is_pair_known:
+            reading = await self._reader.read([one.keys for one in self.members.values()], settled=False)
+            owners = [owner_of(found.stored.owner) for found in reading.accounts.values() if found.stored is not None]
+            self._use_pair(min((owner.pair for owner in owners if owner is not None), default=0))
+            self._is_pair_known = True
+
+    def _use_pair(self, pair: int) -> None:
+        self._owner = self._reader.owner = self._owner.with_pair(pair)
+
+    async def _take_over(self, members: Sequence[KafkaPublisher]) -> None:
+        """Become the accounts' publisher: read, and put the claims beside what was read, in one transaction."""
+        takeover = Takeover(self._settings, self.number, self._reader, self._owner, members)
+        reading = await takeover.read()
+        self._see_successors(reading)
+        members = [one for one in members if one.account in self.members]
+        claims = {one.account: await takeover.claim(one, reading.accounts[one.account]) for one in members}
+        calls = []
+        for one in members:
+            claim, position = claims[one.account]
+            attempt = PublishAttempt(one.account, [], seal_position(position, one.keys, claim), self.number)
+            calls.append(new_call(one.account, attempt))
+        if not calls:
+            return
+        try:
+            await self._producers.commit(Transaction(calls))
+        except BatchRefused as refused:
+            await self._producers.discard()
+            why = next(iter(refused.reasons.values()))
+            raise KafkaUnavailable(f"kafka refuses a record of {POSITION_TOPIC}: {why}") from None
+        overtaken = await takeover.overtaken()
+        for one in self._claimed():
+            if one.account in overtaken:
+                self.give_way(one)
+        if any(account in self.members for account in overtaken):
+            raise KafkaUnavailable("another bridge published while this one took the account over")
+        self._claimed_at = takeover.end
+        for call in calls:
+            if call.account in self.members:
+                self.members[call.account].committed(call.attempt)
+                self.members[call.account].claimed(*claims[call.account])
+        self._backoff = Backoff()
+
+    def _enter_connected(self) -> None:
+        if not self._connected:
+            self._connected = True
+            put_off = self._waiting.put_off()
+            for account, member in self.members.items():
+                if account not in put_off:
+                    member.enter(CONNECTED)
 
     # -- one transaction ----------------------------------------------------------------------------------------------
 
     async def _commit(self, calls: Sequence[Call]) -> None:
-        """Commit the calls in one transaction. Where Kafka refuses some records, all wait for the next one.
-
-        Raises:
-            KafkaUnavailable: Kafka refuses a position or a dead letter, and no other account shares the transaction.
-        """
+        """Commit the calls in one transaction. Where Kafka refuses some records, all wait for the next one."""
         self._under_way = calls
         transaction = Transaction(calls)
         try:
-            await self._transaction(transaction)
+            await self._producers.commit(transaction)
         except BatchRefused as refused:
             for call in calls:
                 metrics.kafka_transactions.labels(call.account, "aborted").inc()
-            await self._discard()
+            await self._producers.discard()
             self._under_way = ()
             self._sort_refused(transaction, refused.reasons)
             return
         self._under_way = ()
         for call in calls:
-            self._done(call)
+            self._acknowledge(call)
         metrics.transaction_accounts.observe(len(calls))
         self._backoff = Backoff()
 
-    async def _transaction(self, transaction: Transaction) -> None:
-        """Send everything and commit, all within one deadline."""
-        producer = self._sending = self._producers[0]
-        async with asyncio.timeout(self._settings.request_timeout * self._patience):
-            for topic in transaction.topics:
-                self._partitions[topic] = await producer.partitions(topic_name(self._settings, topic))
-            await producer.begin()
-            sent = []
-            for batch in transaction.batches(self._partitions, self._limits):
-                sent += await self._send(producer, batch, transaction)
-            if not self._exactly_once:
-                await await_acknowledgements(sent)
-            for batch in transaction.positions():
-                sent += await self._send(producer, batch, transaction)
-            await await_acknowledgements(sent)
-            await producer.commit()
-        self._sending = None
-        self._patience = 1
-        self._producers.append(self._producers.pop(0))
-
-    async def _send(
-        self, producer: Producer, batch: Batch, transaction: Transaction
-    ) -> list[tuple[Batch, asyncio.Future[Any]]]:
-        name = topic_name(self._settings, batch.topic)
-        return [(batch, future) for future in await producer.send(name, batch, transaction.timestamp)]
-
-    def _sort_refused(self, transaction: Transaction, reasons: Mapping[Batch, Refusal]) -> None:
-        """Put the calls back: those that Kafka may have refused go apart, all others are first in the next transaction.
-
-        Where a topic takes less together than was thought, all go together again, in smaller batches.
-        """
-        smaller = {sent for sent, why in reasons.items() if self._learns_limit(sent, why) and transaction.shares(sent)}
-        blamed = transaction.refused({sent: why for sent, why in reasons.items() if sent not in smaller})
-        for call, refused in blamed.items():
-            try:
-                call.attempt.refused(refused)
-            except KafkaUnavailable as error:
-                self._put_off(call, error)
-            call.apart = True
-        self._put_back(transaction.calls)
-        self._last_was_apart = True  # the other calls are next
-
-    def _put_off(self, call: Call, error: KafkaUnavailable) -> None:
-        """Only people can put right what keeps this call from Kafka; the others are published meanwhile."""
-        call.attempt.failed()
-        call.not_before = asyncio.get_running_loop().time() + call.backoff.next_delay()
-        if call.account in self.members:
-            self.members[call.account].enter(PublisherState(connected=False, reason=reason(error)))
-
-    def _learns_limit(self, batch: Batch, why: Refusal) -> bool:
-        """Give a topic that refuses many records together as too large smaller batches from now on; False if not so."""
-        sizes = [size_of(record) for record in batch.records]
-        size = min(MAX_BATCH, sum(sizes))
-        if why != TOO_LARGE or max(sizes) > size // 2:
-            return False
-        before = self._limits.get(batch.topic, MAX_BATCH)
-        self._limits[batch.topic] = max(LEAST_BATCH, min(size // 2, before))
-        return self._limits[batch.topic] < before
-
-    def _done(self, call: Call) -> None:
-        """Take note that the call is committed."""
+    def _acknowledge(self, call: Call) -> None:
+        """Tell the account that its call is committed."""
         member = self.members.get(call.account)
         if member is not None:
             member.committed(call.attempt)
@@ -324,58 +268,67 @@ class Slot:
         if not call.done.done():
             call.done.set_result(None)
 
-    def _put_back(self, calls: Sequence[Call]) -> None:
-        """Have these calls tried again, before those that came later."""
-        for call in reversed(calls):
-            if call.account in self.members and not call.done.done():
-                (self._apart if call.apart else self._waiting).appendleft(call)
+    def _sort_refused(self, transaction: Transaction, reasons: Mapping[Batch, Refusal]) -> None:
+        """Put the calls back: those that Kafka may have refused go apart, all others are first in the next transaction.
 
-    # -- taking over, and the way back from failures ------------------------------------------------------------------
+        Where a topic takes less together than was thought, all go together again, in smaller batches.
+        """
+        smaller = {
+            sent for sent, why in reasons.items() if self._producers.learn_limit(sent, why) and transaction.shares(sent)
+        }
+        blamed = transaction.refused({sent: why for sent, why in reasons.items() if sent not in smaller})
+        for call, refused in blamed.items():
+            try:
+                call.attempt.refused(refused)
+            except KafkaUnavailable as error:
+                self._put_off(call, error)
+            call.apart = True
+        self._waiting.put_back(transaction.calls)
 
-    async def _claim(self, members: Sequence[KafkaPublisher]) -> None:
-        """Become the accounts' publisher: read, and put the claims beside what was read, in one transaction."""
-        await asyncio.gather(*(one.keys.start() for one in members))
-        takeover = Takeover(self._settings, self._reader, members)
-        found = (await takeover.read()).accounts
-        claims = {one.account: await takeover.claim(one, found[one.account], self._owner) for one in members}
-        calls = []
-        for one in members:
-            claim, position = claims[one.account]
-            attempt = PublishAttempt(one.account, [], seal_position(position, one.keys, claim), self.number)
-            calls.append(new_call(one.account, attempt))
-        try:
-            await self._transaction(Transaction(calls))
-        except BatchRefused as refused:
-            await self._discard()
-            why = next(iter(refused.reasons.values()))
-            raise KafkaUnavailable(f"kafka refuses a record of {POSITION_TOPIC}: {why}") from None
-        if await takeover.was_overtaken():
-            raise KafkaUnavailable("a bridge of an earlier version published while this one took the account over")
-        for call in calls:
-            if call.account in self.members:
-                self.members[call.account].committed(call.attempt)
-        for one in members:
-            one.claimed(*claims[one.account])
-        self._backoff = Backoff()
+    def _put_off(self, call: Call, error: KafkaUnavailable) -> None:
+        """Only people can put right what keeps this call from Kafka; the others are published meanwhile."""
+        call.attempt.failed()
+        call.not_before = asyncio.get_running_loop().time() + call.backoff.next_delay()
+        if call.account in self.members:
+            self.members[call.account].enter(PublisherState(connected=False, reason=reason(error)))
+
+    # -- the way back from failures -----------------------------------------------------------------------------------
+
+    async def _failed(self, error: BaseException) -> None:
+        """Note what went wrong, and throw the producers away."""
+        if self._producers.outcome is not None:
+            for call in self._under_way:
+                metrics.kafka_transactions.labels(call.account, self._producers.outcome).inc()
+            if isinstance(error, TimeoutError):
+                self._producers.be_patient()
+        for call in self._under_way:
+            call.attempt.failed()
+        self._was_fenced = self._was_fenced or fenced(error)
+        self._connected = False
+        for member in self.members.values():
+            member.enter(PublisherState(connected=False, reason=reason(error)))
+        await self._producers.discard()
 
     async def _recover(self) -> None:
-        """Steps 2 to 4 of the module's text."""
+        """Steps 2 to 4 of the module's text; at the start only step 3."""
         await asyncio.gather(*(one.keys.start() for one in self.members.values()))
-        if self._was_fenced:
-            await self._await_claims()
-        if self._claimed():
+        await self._find_pair()
+        if self._was_fenced and await self._await_claims():
+            self._settle(await self._read(settled=True))
+            self._change_pair()
+        elif self._claimed():
             self._settle(await self._read(settled=False))
         if not self.members:
             return
-        await self._start_producers()
+        await self._producers.start(self._owner.pair)
         if self._claimed():
             self._settle(await self._read(settled=True))
-        self._put_back(self._under_way)
+        self._waiting.put_back(self._under_way)
         self._under_way = ()
         self._was_fenced = False
 
-    async def _await_claims(self) -> None:
-        """Give a successor the time to commit its claims.
+    async def _await_claims(self) -> bool:
+        """Give a successor the time to commit its claims; tell whether it uses this slot's pair of transactional ids.
 
         The broker has fenced this slot, so a claim counts even where this process can't verify it: the successor may
         have another password.
@@ -386,12 +339,26 @@ class Slot:
             reading = await self._read(settled=False)
             self._settle(reading)
             for account, found in reading.accounts.items():
-                if account in self.members and found.last_owner not in {None, "", self._owner}:
-                    self._fence(self.members[account])
+                if account in self.members and found.last_owner and not self._owner.wrote(found.last_owner):
+                    self.give_way(self.members[account])
+            if reading.last_collision >= self._claimed_at:
+                return bool(self._claimed())
             await asyncio.sleep(CLAIM_POLL)
+        return False
 
-    def _claimed(self) -> list[KafkaPublisher]:
-        return [one for one in self.members.values() if one.claim is not None]
+    def _change_pair(self) -> None:
+        """Leave the pair of transactional ids to the bridge that has fenced this one, and use the next pair."""
+        self._waiting.put_back(self._under_way)
+        self._under_way = ()
+        self._was_fenced = False
+        self._use_pair(self._owner.pair + 1)
+        log.warning(
+            "slot-shared",
+            slot=self.number,
+            accounts=sorted(self.members),
+            transactional_ids=transactional_ids_of(self._settings, self.number, self._owner.pair),
+            effect="another bridge publishes other accounts of the slot; this one goes on with other transactional ids",
+        )
 
     async def _read(self, *, settled: bool) -> Reading:
         return await self._reader.read([one.keys for one in self._claimed()], settled=settled)
@@ -403,8 +370,8 @@ class Slot:
         for call in self._under_way:
             found = reading.accounts.get(call.account)
             stored = found.stored if found is not None else None
-            if stored is not None and stored.owner == self._owner and stored.turn == call.attempt.number:
-                self._done(call)
+            if stored is not None and self._owner.wrote(stored.owner) and stored.turn == call.attempt.number:
+                self._acknowledge(call)
             else:
                 left.append(call)
         self._under_way = left
@@ -413,53 +380,10 @@ class Slot:
         for account, found in reading.accounts.items():
             member = self.members.get(account)
             if member is not None and member.is_claimed_by_another(found):
-                self._fence(member)
+                self.give_way(member)
 
-    def _fence(self, member: KafkaPublisher) -> None:
+    def give_way(self, member: KafkaPublisher) -> None:
         """Let a member go: another bridge publishes the account now."""
-        del self.members[member.account]
+        self.members.pop(member.account, None)
         member.fenced()
-        self._wake.set()
-
-    async def _start_producers(self) -> None:
-        if self._settings.create_topics:
-            await create_missing_topics(self._settings)
-        ids = transactional_ids_of(self._settings, self.number) if self._exactly_once else (None,)
-        self._producers = [Producer(self._settings, one) for one in ids]
-        async with asyncio.timeout(self._settings.request_timeout):
-            started = await asyncio.gather(*(one.start() for one in self._producers), return_exceptions=True)
-            for outcome in started:
-                if isinstance(outcome, BaseException):
-                    raise outcome
-            partitions = await self._producers[0].partitions(position_topic(self._settings))
-        if self.number >= partitions:
-            raise KafkaUnavailable(f"{position_topic(self._settings)} has fewer partitions than before; start again")
-
-    async def _failed(self, error: BaseException) -> None:
-        """Note what went wrong, and throw the producers away."""
-        if self._sending is not None:
-            result = "unknown" if self._sending.committing else "aborted"
-            for call in self._under_way:
-                metrics.kafka_transactions.labels(call.account, result).inc()
-            if isinstance(error, TimeoutError):
-                self._patience = min(2 * self._patience, MOST_PATIENCE)
-        for call in self._under_way:
-            call.attempt.failed()
-        self._was_fenced = self._was_fenced or fenced(error)
-        self._connected = False
-        for member in self.members.values():
-            member.enter(PublisherState(connected=False, reason=reason(error)))
-        await self._discard()
-
-    async def _discard(self) -> None:
-        producers, self._producers, self._sending = self._producers, [], None
-        self._partitions.clear()
-        await asyncio.gather(*(one.discard() for one in producers))
-
-    def _enter_connected(self) -> None:
-        if not self._connected:
-            self._connected = True
-            put_off = {call.account for call in self._apart if call.not_before}
-            for account, member in self.members.items():
-                if account not in put_off:
-                    member.enter(CONNECTED)
+        self._waiting.wake()

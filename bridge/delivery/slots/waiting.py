@@ -1,0 +1,88 @@
+"""The calls of a slot's accounts that wait for a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from bridge.delivery.slots.transaction import MOST_BYTES, MOST_RECORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from bridge.delivery.slots.transaction import Call
+
+
+class WaitingCalls:
+    """Gathers calls while a transaction is under way. Calls that Kafka has refused go apart, one in a transaction.
+
+    `accounts` are those that the slot has: calls of others, which have left, are dropped.
+    """
+
+    def __init__(self, accounts: Container[str]) -> None:
+        self._accounts = accounts
+        self._together: deque[Call] = deque()
+        self._apart: deque[Call] = deque()
+        self._last_was_apart = False
+        self._wake = asyncio.Event()
+
+    def add(self, call: Call) -> None:
+        """Have a call committed by one of the next transactions."""
+        self._together.append(call)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let `until_due` look whether it shall end."""
+        self._wake.set()
+
+    def put_back(self, calls: Sequence[Call]) -> None:
+        """Have these calls tried again, before those that came later."""
+        for call in reversed(calls):
+            if call.account in self._accounts and not call.done.done():
+                (self._apart if call.apart else self._together).appendleft(call)
+        self._last_was_apart = True  # the calls that go together are next
+
+    def put_off(self) -> set[str]:
+        """Return the accounts whose call waits until people have put right what keeps it from Kafka."""
+        return {call.account for call in self._apart if call.not_before}
+
+    async def until_due(self, ended: Callable[[], bool]) -> None:
+        """Wait until a call can be committed, or `ended` says after a `wake` that there is something else to do."""
+        while not self._together and not ended():
+            now = asyncio.get_running_loop().time()
+            due = min((call.not_before for call in self._apart), default=None)
+            if due is not None and due <= now:
+                return
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(None if due is None else due - now):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    def take(self) -> list[Call]:
+        """Take what the next transaction commits: all that waits, within bounds; or one call that goes apart."""
+        now = asyncio.get_running_loop().time()
+        for call in list(self._apart):
+            if call.done.done() or call.account not in self._accounts:
+                self._apart.remove(call)
+        due = next((call for call in self._apart if call.not_before <= now), None)
+        # In turn: calls that go apart neither hold the others up, nor wait for ever.
+        if due is not None and (not self._together or not self._last_was_apart):
+            self._last_was_apart = True
+            self._apart.remove(due)
+            return [due]
+        self._last_was_apart = False
+        taken: list[Call] = []
+        records = size = 0
+        while self._together:
+            call = self._together[0]
+            if call.done.done():  # it was cancelled
+                self._together.popleft()
+                continue
+            records, size = records + call.records, size + call.size
+            if taken and (records > MOST_RECORDS or size > MOST_BYTES):
+                break
+            taken.append(self._together.popleft())
+        return taken
