@@ -117,7 +117,7 @@ class KafkaPublisher:
     def claimed(self, claim: StoredPosition, position: Position) -> None:
         """Take note that the account's claim is committed, beside `position`. A call under way follows the claim."""
         self.claim = claim
-        if self._call is not None:
+        if self._call is not None and not self._call.done.done():
             self._call.attempt.carry(self._next_position(claim))
         self.unsigned.end(claim.unsigned_before, claim.unsigned_until)
         self._position = position
