@@ -24,6 +24,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
             kafka.TransactionalIdAuthorizationFailed("gws.relay.alice"),
             "not authorised: write on transactional id gws.relay.alice",
         ),
+        (
+            caused(kafka.KafkaError("IllegalOperation"), kafka.IllegalOperation("Can't send messages")),
+            "the transaction was fenced",
+        ),
         (kafka.UnknownTopicOrPartitionError("gws.x"), "unknown topic gws.x"),
         (kafka.UnknownTopicOrPartitionError(), "unknown topic"),
         (kafka.SaslAuthenticationFailed(), "kafka refuses the user name or password"),

@@ -122,7 +122,7 @@ _REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ),
     ((kafka.UnknownTopicOrPartitionError,), "unknown topic {names}"),
     ((kafka.KafkaConnectionError, kafka.NodeNotReadyError, OSError), "kafka unreachable"),
-    ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), "the transaction was fenced"),
+    ((kafka.ProducerFenced, kafka.InvalidProducerEpoch, kafka.IllegalOperation), "the transaction was fenced"),
 )
 
 
