@@ -158,11 +158,11 @@ class KafkaPublisherBehaviour:
         """Where Kafka refuses the claim the start waits and says why, like for every other trouble."""
         publisher, transaction, attempts = cluster.publisher(), SlotProducers.commit, list[str | None]()
 
-        async def refuse_twice(producers: SlotProducers, attempt: Transaction) -> None:
+        async def refuse_twice(producers: SlotProducers, attempt: Transaction) -> int:
             attempts.append(publisher.state.reason)
             if len(attempts) < 3:
                 raise BatchRefused({attempt.positions()[0]: "too-large"})
-            await transaction(producers, attempt)
+            return await transaction(producers, attempt)
 
         monkeypatch.setattr(SlotProducers, "commit", refuse_twice)
         async with asyncio.timeout(20):

@@ -26,9 +26,9 @@ def committed_accounts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     seen: list[list[str]] = []
     commit = SlotProducers.commit
 
-    async def watched(producers: SlotProducers, one: Transaction) -> None:
+    async def watched(producers: SlotProducers, one: Transaction) -> int:
         seen.append([call.account for call in one.calls])
-        await commit(producers, one)
+        return await commit(producers, one)
 
     monkeypatch.setattr(SlotProducers, "commit", watched)
     return seen

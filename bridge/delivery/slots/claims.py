@@ -98,9 +98,12 @@ class Takeover:
                 ids |= dict.fromkeys(transactional_ids_of(self._settings, self._slot, other.pair), account)
         return ids
 
-    async def overtaken(self) -> set[str]:
-        """Return the accounts that another process published between the reading and the claims; it can't any more."""
-        if not self._exactly_once:
+    async def overtaken(self, claimed_at: int) -> set[str]:
+        """Return the accounts that another process published between the reading and the claims; it can't any more.
+
+        `claimed_at` is the offset of the first claim. Where nothing lies between the two, nothing needs to be read.
+        """
+        if not self._exactly_once or (claimed_at == self.end and not self._fenced):
             return set()
         if self._fenced:
             await fence(self._settings, self._fenced)

@@ -75,8 +75,8 @@ class SlotProducers:
         if self._slot >= partitions:
             raise KafkaUnavailable(f"{position_topic(self._settings)} has fewer partitions than before; start again")
 
-    async def commit(self, transaction: Transaction) -> None:
-        """Send everything and commit, all within one deadline.
+    async def commit(self, transaction: Transaction) -> int:
+        """Send everything and commit, all within one deadline; return the offset of the first position.
 
         Raises:
             BatchRefused: Kafka refuses some batches for themselves.
@@ -91,13 +91,16 @@ class SlotProducers:
                 sent += await self._send(producer, batch, transaction)
             if not self._exactly_once:
                 await await_acknowledgements(sent)
+            positions = []
             for batch in transaction.positions():
-                sent += await self._send(producer, batch, transaction)
-            await await_acknowledgements(sent)
+                positions += await self._send(producer, batch, transaction)
+            await await_acknowledgements(sent + positions)
             await producer.commit()
         self._sending = None
         self._patience = 1
         self._producers.append(self._producers.pop(0))
+        first: int = min(future.result().offset for _, future in positions)
+        return first
 
     async def _send(
         self, producer: Producer, batch: Batch, transaction: Transaction

@@ -211,12 +211,12 @@ class Slot:
         if not calls:
             return
         try:
-            await self._producers.commit(Transaction(calls))
+            claimed_at = await self._producers.commit(Transaction(calls))
         except BatchRefused as refused:
             await self._producers.discard()
             why = next(iter(refused.reasons.values()))
             raise KafkaUnavailable(f"kafka refuses a record of {POSITION_TOPIC}: {why}") from None
-        overtaken = await takeover.overtaken()
+        overtaken = await takeover.overtaken(claimed_at)
         for one in self._claimed():
             if one.account in overtaken:
                 self.give_way(one)
