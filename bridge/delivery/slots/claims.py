@@ -89,7 +89,7 @@ class Takeover:
         """The ids that another process may publish with, and for each an account. The own producers fence their own."""
         ids: dict[str, str] = {}
         for account, found in reading.accounts.items():
-            if account in self._own:
+            if account in self._own or found.last < 0:  # without any record there is no other process
                 continue
             other = None if found.foreign is None else owner_of(found.foreign.owner)
             if other is None:
