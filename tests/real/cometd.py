@@ -126,13 +126,23 @@ class RealWebServices(RealServer):
         rate: float = 0.0,
         pad: int = 0,
         channel: str = "/v2/me/outbound",
+        in_turn: bool = False,
     ) -> None:
         """Let the server publish acknowledgements of its own making; returns when all are published.
 
         recordHandle is i % keys, referenceId str(start + i), sentAt the time in ms since the epoch with its fraction.
-        `rate`: events/s, 0 for as fast as it goes. `pad`: bytes added to each.
+        `rate`: events/s, 0 for as fast as it goes. `pad`: bytes added to each. Every session gets each event; with
+        `in_turn` one session gets it, the next session the next event, and so on.
         """
-        order = {"generate": count, "keys": keys, "start": start, "rate": rate, "pad": pad, "channel": channel}
+        order = {
+            "generate": count,
+            "keys": keys,
+            "start": start,
+            "rate": rate,
+            "pad": pad,
+            "channel": channel,
+            "inTurn": in_turn,
+        }
         expected = count / rate if rate else count / 1_000
         await self.control("POST", "/publish", order, _Count, deadline=expected + _CONTROL_TIMEOUT)
 

@@ -42,10 +42,12 @@ final class Events {
 
     /**
      * Makes and publishes acknowledgements, evenly at a rate (events/s; 0: as fast as it goes); returns when all are out.
+     * Every session gets each of them; with inTurn one session gets it, the next session the next one, and so on.
      * data.sentAt is the time of publishing, in ms since the epoch with the nanoseconds as its fraction.
      */
-    void generate(String channel, long count, long keys, long start, double rate, int pad) {
+    void generate(String channel, long count, long keys, long start, double rate, int pad, boolean inTurn) {
         String padding = "x".repeat(pad);
+        List<ServerSession> sessions = bayeux.getSessions();
         long began = System.nanoTime();
         for (long index = 0; index < count; index++) {
             if (rate > 0) {
@@ -55,7 +57,13 @@ final class Events {
                 }
             }
             JSON.Literal data = new JSON.Literal(acknowledgement(index % keys, start + index, padding));
-            publish(List.of(new Event(channel, data, null)));
+            Event event = new Event(channel, data, null);
+            if (inTurn) {
+                ServerSession session = sessions.get((int) (index % sessions.size()));
+                session.batch(() -> deliver(session, event));
+            } else {
+                publish(List.of(event));
+            }
         }
     }
 
