@@ -125,6 +125,7 @@ class OperationsService:
             UpstreamError: there is no verdict.
         """
         event = self._requested(submission, asynchronous=False)
+        await self._records.start(event.account)
         await self._ledger_read()
         view = await self._earlier.outcome(event)
         if view is None:
@@ -142,6 +143,7 @@ class OperationsService:
             KafkaUnavailable: it can't be made durable now; nothing is forwarded.
         """
         event = self._requested(submission, asynchronous=True)
+        await self._records.start(event.account)
         await self._ledger_read()
         view = await self._earlier.outcome(event)
         if view is None:
@@ -191,7 +193,6 @@ class OperationsService:
         """Run until cancelled. No operation can be submitted before."""
         self._patient_until = asyncio.get_running_loop().time() + self._load_patience
         try:
-            await self._records.start()
             async with asyncio.TaskGroup() as group:
                 for run in (
                     self._journal.run,
@@ -233,8 +234,7 @@ class OperationsService:
         return fit(event)  # nothing is written that can't be read again
 
     async def _ledger_read(self) -> None:
-        """Wait until it is known what the ledger knew at the start, but not for long; and for the keys to sign with."""
-        await self._records.start()
+        """Wait until it is known what the ledger knew at the start, but not for long."""
         if not self._tail.loaded.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._patient_until):

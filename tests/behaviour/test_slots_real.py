@@ -47,7 +47,7 @@ class EarlierBridge:
         self.claim = StoredPosition(owner=OLD.decode(), turn=0, revision=5)
 
     async def start(self) -> None:
-        await self._keys.start()
+        await self._keys.start("position")
         await self.producer.start()
 
     async def publish(self, value: bytes, next_sequence: int, *, commit: bool = True) -> None:

@@ -38,7 +38,7 @@ POSITION = Position("client", {"JSESSIONID": "x", "BAYEUX_BROWSER": "y"}, 7, 20,
 def keys() -> AccountKeys:
     """The keys of an account; deriving them takes a while."""
     found = AccountKeys(ACCOUNT, SecretStr("a password"), "gws")
-    asyncio.run(found.start())
+    asyncio.run(found.start("position"))
     return found
 
 

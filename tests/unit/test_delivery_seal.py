@@ -5,15 +5,17 @@ import json
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, Position, Unsealable
-from bridge.delivery.position.keys import EARLIER_SALTS
+from bridge.delivery.position.keys import EARLIER_SALTS, Purpose
 from bridge.delivery.position.stored import (
     StoredPosition,
     Unreadable,
@@ -26,12 +28,14 @@ from bridge.delivery.position.stored import (
 
 POSITION = Position("the-client", {"JSESSIONID": "the-cookie"}, 7, 100, 120, 1_700_000_000.25)
 CLAIM = StoredPosition(owner="o", turn=3, revision=9)
+PURPOSES: tuple[Purpose, ...] = ("position", "ledger")
 RELEASED = Path(__file__).parents[1] / "released"
 
 
 async def account_keys(password: str = "secret", account: str = "alice", context: str = "gws") -> AccountKeys:
     keys = AccountKeys(account, SecretStr(password), context)
-    await keys.start()
+    for purpose in PURPOSES:
+        await keys.start(purpose)
     return keys
 
 
@@ -151,6 +155,37 @@ async def test_no_number_of_an_earlier_position_can_be_changed(field: str) -> No
     forged = json.loads(released("position-0.1.0.json"))
     forged[field] += 1 if field != "baseSequence" else -1
     assert not await genuine(decode(json.dumps(forged).encode()), await account_keys())
+
+
+async def test_a_position_from_before_the_light_key_is_opened() -> None:
+    """A position that was sealed and signed with the costly key, before positions had a key of their own, is gone on
+    with, and a number that was changed in it is still seen.
+    """
+    keys, stored = await account_keys(context=""), decode(released("position-one-id-per-account.json"))
+    await verify(stored, keys)
+    found = await open_position(stored, keys)
+    assert (found.client_id, found.acknowledgement, found.next_sequence) == ("the-client", 7, 120)
+    assert not await genuine(msgspec.structs.replace(stored, next_sequence=121), keys)
+    assert not await genuine(msgspec.structs.replace(stored, key="light"), keys)
+
+
+async def test_an_account_is_taken_over_without_the_costly_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To write and read positions takes one derivation of 4 MiB; that of 32 MiB is left to the first operation."""
+    costs = []
+
+    def counted(**parameters: Any) -> Scrypt:
+        costs.append(128 * parameters["n"] * parameters["r"] >> 20)
+        return Scrypt(**parameters)
+
+    monkeypatch.setattr("bridge.delivery.position.keys.Scrypt", counted)
+    keys = AccountKeys("alice", SecretStr("secret"))
+    await keys.start("position")
+    stored = decode(encode(seal_position(POSITION, keys, CLAIM)))
+    await verify(stored, keys)
+    assert await open_position(stored, keys) == POSITION
+    assert costs == [4]
+    await keys.start("ledger")
+    assert costs == [4, 32]
 
 
 async def test_earlier_processes_read_who_has_claimed() -> None:

@@ -54,7 +54,7 @@ def promise(reference: str = "1", **changes: Any) -> Record:
 
 async def test_a_promise_of_the_own_bridge_is_forwarded() -> None:
     """The signature that a process writes is what the next one takes."""
-    await KEYS.start()
+    await KEYS.start("ledger")
     kafka, upstream = MemoryKafka(records=[signed(promise())]), ScriptedUpstream()
     async with running(upstream, kafka) as service:
         await turn(service)
@@ -79,7 +79,7 @@ def of_another_topic(record: Record) -> Record:
 
 def of_another_purpose(record: Record) -> Record:
     """What is signed for another purpose."""
-    signature = KEYS.sign("position", LEDGER_TOPIC.encode(), record.key, record.value).hex().encode()
+    signature = KEYS.sign("request", LEDGER_TOPIC.encode(), record.key, record.value).hex().encode()
     return msgspec.structs.replace(record, headers=[*record.headers[:-1], (operation.SIGNATURE, signature)])
 
 
@@ -96,7 +96,7 @@ def unsigned(record: Record) -> Record:
 @pytest.mark.parametrize("forge", [moved, changed, of_another_topic, of_another_purpose, damaged, unsigned])
 async def test_a_forged_promise_is_not_forwarded(forge: Any) -> None:
     """What the account's bridge has not signed is forwarded at no start; it ends by its time-out, still unsigned."""
-    await KEYS.start()
+    await KEYS.start("ledger")
     kafka, upstream = MemoryKafka(records=[forge(signed(promise()))]), ScriptedUpstream()
     for _ in range(2):
         async with running(upstream, kafka, acknowledgement_timeout=0.1) as service:
@@ -216,7 +216,7 @@ async def test_events_from_before_the_update_count_for_a_time() -> None:
 
 async def test_events_from_before_the_update_wait_for_the_position() -> None:
     """The position tells where unsigned events end; until it is read none of them is taken."""
-    await KEYS.start()
+    await KEYS.start("ledger")
     kafka, upstream, before = MemoryKafka(records=[promise()]), ScriptedUpstream(), UnsignedEvents(age=60)
     records = OperationRecords(keys={ACCOUNT: KEYS}, unsigned={ACCOUNT: before})
     async with running(upstream, MemoryKafka()):
@@ -241,7 +241,7 @@ async def test_events_from_before_the_update_wait_for_the_position() -> None:
 )
 async def test_only_what_a_caller_may_send_is_forwarded(changes: dict[str, Any], enabled: tuple[str, ...]) -> None:
     """A promise passes the rules for REST calls again, those of this process: enabled operations, valid requests."""
-    await KEYS.start()
+    await KEYS.start("ledger")
     kafka, upstream = MemoryKafka(records=[signed(promise(**changes))]), ScriptedUpstream()
     async with running(upstream, kafka, enabled=enabled) as service:
         await turn(service)
@@ -263,7 +263,7 @@ def sealed_event(sealed: str) -> ConsumedRecord:
 async def alice(*, covered: int = 1) -> OperationRecords:
     """The records of a bridge of `alice` that was updated from version 0.1.0."""
     keys, before = AccountKeys("alice", SecretStr("secret")), UnsignedEvents(age=60)
-    await keys.start()
+    await keys.start("ledger")
     before.end({0: covered}, FOREVER)
     return OperationRecords(keys={"alice": keys}, unsigned={"alice": before})
 
@@ -298,7 +298,7 @@ async def test_an_earlier_seal_does_not_count_after_the_update() -> None:
 async def test_damaged_seals_stay_sealed(sealed: str) -> None:
     """Whatever stands in the place of a sealed request, the event is read and nothing else is raised."""
     keys = {ACCOUNT: KEYS}
-    await KEYS.start()
+    await KEYS.start("ledger")
     one = event("requested", sealed_request=sealed.encode(errors="replace").decode(), **now())
     read = await OperationRecords(keys=keys).read(consumed(signed(operation_record(one))))
     assert read.operation.sealed_request is not None
@@ -306,7 +306,7 @@ async def test_damaged_seals_stay_sealed(sealed: str) -> None:
 
 async def test_a_sealed_request_can_not_be_moved() -> None:
     """A sealed request in an event of another referenceId stays sealed, even in one that is signed."""
-    await KEYS.start()
+    await KEYS.start("ledger")
     records = OperationRecords(privacy=concealment_of(Privacy(phone_numbers="omit")), keys={ACCOUNT: KEYS})
     whole = msgspec.json.decode(records.record(event("requested", **now())).value, type=Operation)
     assert whole.sealed_request is not None

@@ -202,7 +202,7 @@ def _plain(body: object) -> bool:
 async def test_flood_of_pending_operations_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pending operations beyond the view's bound are left out, told, and read again when there is room: all end."""
     monkeypatch.setattr(tail, "ROOM_INTERVAL", 0.1)
-    await KEYS.start()
+    await KEYS.start("ledger")
     kafka = MemoryKafka()
     for number in range(50):
         flood = event("requested", reference=f"flood-{number}")

@@ -1,8 +1,11 @@
 """The keys of one account: one key for each purpose, all made from the account's password.
 
-scrypt (RFC 7914; n = 2**15, r = 8, p = 1 takes 32 MiB and about 0.1 s) makes one root key, once in a process.
-HKDF-Expand (RFC 5869) makes every other key from the root key, with the purpose in its label. So nothing that was
-sealed or signed for one purpose passes for another, and there is no further secret to manage.
+scrypt (RFC 7914, r = 8, p = 1) makes two root keys, each once in a process. The costly one (n = 2**15: 32 MiB, about
+0.1 s) is for what lies on the ledger, which many may read. The light one (n = 2**12: 4 MiB, about 0.01 s) is for
+positions, whose topic is the bridge's alone: every account needs it before its first poll, and a process may have a
+thousand accounts (docs/decisions/0013). HKDF-Expand (RFC 5869) makes every other key from a root key, with the purpose
+in its label. So nothing that was sealed or signed for one purpose passes for another, and there is no further secret to
+manage.
 
 scrypt's salt is a hash of the account's name and the topic prefix: every process knows it, and no record can make a
 process derive a key from a salt of the record's choice.
@@ -28,11 +31,14 @@ from bridge.delivery.position.earlier_seal import SALT_BYTES, EarlierSeal, Unsea
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-Purpose: TypeAlias = Literal["position", "request", "ledger"]
+Purpose: TypeAlias = Literal["position", "costly-position", "request", "ledger"]
+"""`costly-position`: positions that were written before they had a light key."""
 
 APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+COSTLY: Final = 2**15
+LIGHT: Final = 2**12
 EARLIER_SALTS: Final = 8
 """The most salts of version 0.1.0 that a process tries for one account. The salts come from records. Deriving the
 keys of one takes 0.1 s."""
@@ -49,21 +55,19 @@ class AccountKeys:
             :SALT_BYTES
         ]
         self._password = password
-        self._root: bytes | None = None
+        self._roots: dict[int, bytes] = {}
+        """By scrypt's n."""
         self._signing: dict[Purpose, bytes] = {}
         self._earlier: dict[bytes, EarlierSeal] = {}
         self._deriving = asyncio.Lock()
 
-    @property
-    def ready(self) -> bool:
-        """Whether `start` has returned once."""
-        return self._root is not None
-
-    async def start(self) -> None:
-        """Derive the root key. The first call takes about 0.1 s, later calls return at once."""
-        async with self._deriving:
-            if self._root is None:
-                self._root = await self._derived(self.salt)
+    async def start(self, purpose: Purpose) -> None:
+        """Derive what the keys for that purpose need. Each root key is derived once; later calls return at once."""
+        cost = _cost(purpose)
+        if cost not in self._roots:
+            async with self._deriving:
+                if cost not in self._roots:
+                    self._roots[cost] = await self._derived(self.salt, cost)
 
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
         """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
@@ -107,13 +111,11 @@ class AccountKeys:
         """
         if len(salt) != SALT_BYTES:
             raise Unsealable("there is no salt of 16 bytes")
-        await self.start()
-        assert self._root is not None
         async with self._deriving:
             if salt not in self._earlier:
                 if len(self._earlier) >= EARLIER_SALTS:
                     raise Unsealable(f"it has one more salt than the {EARLIER_SALTS} that a process tries")
-                root = self._root if salt == self.salt else await self._derived(salt)
+                root = await self._derived(salt, COSTLY)
                 self._earlier[salt] = EarlierSeal(root, self.account)
         return self._earlier[salt]
 
@@ -121,18 +123,26 @@ class AccountKeys:
         return AESGCM(self._key(b"seal", purpose, salt))
 
     def _key(self, use: bytes, purpose: Purpose, salt: bytes = b"") -> bytes:
-        if self._root is None:
-            raise RuntimeError("the account's keys are used before start()")
-        label = _joined(APPLICATION, use, purpose.encode(), salt)
-        return HKDFExpand(SHA256(), KEY_BYTES, label).derive(self._root)
+        root = self._roots.get(_cost(purpose))
+        if root is None:
+            raise RuntimeError(f"the account's keys are used before start({purpose!r})")
+        return HKDFExpand(SHA256(), KEY_BYTES, _joined(APPLICATION, use, _label(purpose), salt)).derive(root)
 
     def _bound(self, purpose: Purpose, *parts: bytes) -> bytes:
-        return _joined(purpose.encode(), self.account.encode(), *parts)
+        return _joined(_label(purpose), self.account.encode(), *parts)
 
-    async def _derived(self, salt: bytes) -> bytes:
-        kdf = Scrypt(salt=salt, length=2 * KEY_BYTES, n=2**15, r=8, p=1)
+    async def _derived(self, salt: bytes, cost: int) -> bytes:
+        kdf = Scrypt(salt=salt, length=2 * KEY_BYTES, n=cost, r=8, p=1)
         password = self._password.get_secret_value().encode()
         return await asyncio.get_running_loop().run_in_executor(_workers, kdf.derive, password)
+
+
+def _cost(purpose: Purpose) -> int:
+    return LIGHT if purpose == "position" else COSTLY
+
+
+def _label(purpose: Purpose) -> bytes:
+    return b"position" if purpose == "costly-position" else purpose.encode()
 
 
 def _joined(*parts: bytes) -> bytes:

@@ -8,17 +8,17 @@ old record that somebody writes to the topic again changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.delivery.client.batches import MAX_VALUE
 from bridge.delivery.position.earlier_seal import Unsealable
 from bridge.delivery.position.position import Position
 
 if TYPE_CHECKING:
-    from bridge.delivery.position.keys import AccountKeys
+    from bridge.delivery.position.keys import AccountKeys, Purpose
 
 VERSION: Final = 1
 """Still that of 0.1.0: its processes must be able to read the `owner` of their successor, to leave."""
@@ -59,6 +59,9 @@ class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """By partition of the ledger: events before that offset need no signature, for version 0.1.0 signed none."""
     unsigned_until: Moment = 0.0
     """When `unsigned_before` ends to count."""
+    key: Literal["light"] | UnsetType = UNSET
+    """Which key the account has sealed and signed with. UNSET: the costly one, with which all positions were written
+    before decision 13; it is left out of the JSON then, as their signatures want."""
 
 
 class Unreadable(Exception):
@@ -103,6 +106,7 @@ def seal_position(position: Position, keys: AccountKeys, stored: StoredPosition)
     plain = _encoder.encode(Secret(position.client_id, _writable(position.cookies)))
     sealed = msgspec.structs.replace(
         stored,
+        key="light",
         salt=keys.salt,
         secret=keys.seal("position", plain) if position.client_id else b"",
         acknowledgement=position.acknowledgement,
@@ -122,7 +126,10 @@ async def verify(stored: StoredPosition, keys: AccountKeys) -> None:
     """
     if not stored.revision:
         (await keys.earlier(stored.salt)).verify(_signed_earlier(stored), stored.signature)
-    elif not keys.verify("position", stored.signature, _signed(stored)):
+        return
+    purpose = _purpose(stored)
+    await keys.start(purpose)
+    if not keys.verify(purpose, stored.signature, _signed(stored)):
         raise Unsealable("the position is not what was signed with this account's password")
 
 
@@ -135,7 +142,9 @@ async def open_position(stored: StoredPosition, keys: AccountKeys) -> Position:
     secret = Secret("", {})
     if stored.secret:
         if stored.revision:
-            plain = keys.open("position", stored.secret)
+            purpose = _purpose(stored)
+            await keys.start(purpose)
+            plain = keys.open(purpose, stored.secret)
         else:
             plain = (await keys.earlier(stored.salt)).open(stored.secret)
         try:
@@ -150,6 +159,10 @@ async def open_position(stored: StoredPosition, keys: AccountKeys) -> Position:
         next_sequence=stored.next_sequence,
         last_reply_at=None if stored.loss_untold else stored.last_reply_at,
     )
+
+
+def _purpose(stored: StoredPosition) -> Purpose:
+    return "costly-position" if stored.key is UNSET else "position"
 
 
 def _writable(cookies: dict[str, str]) -> dict[str, str]:

@@ -311,7 +311,7 @@ class Slot:
 
     async def _recover(self) -> None:
         """Steps 2 to 4 of the module's text; at the start only step 3."""
-        await asyncio.gather(*(one.keys.start() for one in self.members.values()))
+        await asyncio.gather(*(one.keys.start("position") for one in self.members.values()))
         await self._find_pair()
         if self._was_fenced and await self._await_claims():
             self._settle(await self._read(settled=True))

@@ -62,6 +62,7 @@ class Signatures:
         keys = self._keys.get(account)
         if keys is None:
             return Origin.FOREIGN
+        await keys.start("ledger")  # whoever knows of the operation after this may have to sign for it
         if record.key is None or record.value is None:
             return Origin.UNSIGNED
         sent = record.headers.get(operation.SIGNATURE)
