@@ -1,7 +1,8 @@
 """What many accounts cost beside one: delay, throughput, start, memory, and the processor without events.
 
-`python -m benchmarks.accounts`: with the real Kafka and the real CometD server, in about 3 minutes. The rate is that of
-all accounts together, in turn with a run of one account, so that both meet the machine in the same state.
+`python -m benchmarks.accounts`: with the real Kafka and the real CometD server, in about 4 minutes. The rate is that of
+all accounts together: one session gets an event, the next session the next one. An unmeasured run of one account warms
+the servers up. Then the numbers of accounts take turns, so that all meet the machine in the same state.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 ACCOUNTS: Final = 200
 RATE: Final = 1_000
 BURST: Final = 60_000
+REFERENCES: Final = range(10_000_000, 10_000_000 + BURST)
+"""Of the burst's events."""
 DEADLINE: Final = 120.0
 IDLE: Final = 10.0
 
@@ -63,24 +66,23 @@ async def measure(site: Site, accounts: int, prefix: str, seconds: float) -> Row
         began, cpu = time.monotonic(), process.cpu()
         await asyncio.sleep(IDLE)
         idle = 100 * (process.cpu() - cpu) / (time.monotonic() - began)
-        each = RATE / accounts  # every account's session gets what the server sends
-        await site.web_services.generate(round(each * 3), keys=KEYS, rate=each)
+        await site.web_services.generate(RATE * 3, keys=KEYS, rate=RATE, in_turn=True)
         async with consuming(site.kafka.bootstrap, topic) as reader:
-            starts, count = await reader.ends(), round(each * seconds)
+            starts, count = await reader.ends(), round(RATE * seconds)
             began, cpu = time.monotonic(), process.cpu()
             async with asyncio.TaskGroup() as group:
-                reading = group.create_task(reader.latencies(starts, count * accounts, deadline=DEADLINE))
-                group.create_task(site.web_services.generate(count, keys=KEYS, rate=each))
+                reading = group.create_task(reader.latencies(starts, count, deadline=DEADLINE))
+                group.create_task(site.web_services.generate(count, keys=KEYS, rate=RATE, in_turn=True))
             busy = 100 * (process.cpu() - cpu) / (time.monotonic() - began)
             delays = [1000 * one for one in reading.result()]
         async with consuming(site.kafka.bootstrap, topic) as reader:
-            starts, count = await reader.ends(), BURST // accounts
+            starts = await reader.ends()
             began = time.monotonic()
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(reader.watch(starts, BURST, deadline=DEADLINE))
-                group.create_task(site.web_services.generate(count, keys=KEYS, start=10_000_000))
+                group.create_task(site.web_services.generate(BURST, keys=KEYS, start=REFERENCES.start, in_turn=True))
             watch = watching.result()
-            await reader.verify_each(starts, range(10_000_000, 10_000_000 + count), accounts, deadline=DEADLINE)
+            await reader.verify_each(starts, REFERENCES, 1, deadline=DEADLINE)
             complete = next(at for at, ends in watch.samples if ends == watch.samples[-1][1])
         cuts = statistics.quantiles(delays, n=100, method="inclusive")
         memory = process.memory("VmRSS")
@@ -99,6 +101,7 @@ async def run(rounds: int, accounts: Sequence[int], seconds: float) -> list[Row]
             await web_services.start(users=users(max(accounts)))
             async with web_services:
                 site = Site(kafka, web_services, Path(directory))
+                await measure(site, 1, "accounts-warm-up", seconds)
                 for number in range(rounds):
                     for count in accounts:
                         row = await measure(site, count, f"accounts-{number}-{count}", seconds)
@@ -111,6 +114,18 @@ async def run(rounds: int, accounts: Sequence[int], seconds: float) -> list[Row]
     return rows
 
 
+def ratios(rows: Sequence[Row]) -> str:
+    """Tell how the largest number of accounts does beside the smallest: the ratios of the rounds' medians."""
+    few, many = min(row.accounts for row in rows), max(row.accounts for row in rows)
+
+    def ratio(name: str) -> float:
+        each = [statistics.median(getattr(row, name) for row in rows if row.accounts == one) for one in (many, few)]
+        return float(each[0] / each[1])
+
+    names = ("p50", "p99", "start", "throughput", "memory")
+    return f"{many} accounts beside {few}: " + ", ".join(f"{name} {ratio(name):.1f}x" for name in names)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accounts", description=__doc__)
@@ -121,7 +136,8 @@ def main() -> None:
     print(machine())
     print("| accounts | p50, ms | p99, ms | burst, events/s | start, s | memory, MB | idle, % | at the rate, % |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    uvloop.run(run(arguments.rounds, arguments.accounts, arguments.seconds))
+    rows = uvloop.run(run(arguments.rounds, arguments.accounts, arguments.seconds))
+    print(ratios(rows))
 
 
 if __name__ == "__main__":

@@ -158,9 +158,7 @@ async def test_no_number_of_an_earlier_position_can_be_changed(field: str) -> No
 
 
 async def test_a_position_from_before_the_light_key_is_opened() -> None:
-    """A position that was sealed and signed with the costly key, before positions had a key of their own, is gone on
-    with, and a number that was changed in it is still seen.
-    """
+    """A position that was written before positions had a light key is gone on with, and can't be changed either."""
     keys, stored = await account_keys(context=""), decode(released("position-one-id-per-account.json"))
     await verify(stored, keys)
     found = await open_position(stored, keys)
