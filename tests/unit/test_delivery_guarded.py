@@ -115,7 +115,7 @@ async def test_a_bug_behind_the_follower_ends_it(monkeypatch: pytest.MonkeyPatch
 
     reading(monkeypatch, OneRecord())
     with pytest.raises(type(bug)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await Follower(SETTINGS, "operations.v1").run(take, lambda: None)
 
 
@@ -132,7 +132,7 @@ async def test_a_fault_of_the_client_is_retried_by_the_follower(
 
     reading(monkeypatch, OneRecord(fault))
     run = asyncio.create_task(Follower(SETTINGS, "operations.v1").run(take, lambda: None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await came.wait()
     run.cancel()
     await asyncio.wait([run])
@@ -148,7 +148,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
     publisher = KafkaPublisher(SETTINGS, AccountKeys("alice", SecretStr("secret")))
     monkeypatch.setattr(publishers.KafkaPublisher, "_take_over", start)
     with pytest.raises(type(bug)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await publisher.start()
 
 

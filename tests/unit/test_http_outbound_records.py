@@ -87,7 +87,7 @@ async def test_wait_ends_with_the_server() -> None:
     """A planned stop cuts nobody off: whoever waits gets 202 with the status so far, at once."""
     operations = InMemoryOperations()
     app = create_app(operations, readiness=list, session_views=list)
-    async with asyncio.timeout(5), aiohttp.ClientSession() as client:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as client:
         async with served(app) as url:
             waiting = asyncio.create_task(client.post(f"{url}{RECORD}", json=BODY, headers={"Prefer": "wait=30"}))
             await eventually(lambda: "r1" in operations.views)
