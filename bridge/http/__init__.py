@@ -1,4 +1,4 @@
-"""The REST side: the ingress, operations, health, sessions and metrics."""
+"""The bridge's HTTP server: REST API, health checks, metrics and API documentation."""
 
 from bridge.http.app import create_app, create_management_app
 from bridge.http.auth.authentication import Unauthenticated

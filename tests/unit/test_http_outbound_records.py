@@ -246,7 +246,7 @@ async def test_other_operations_are_off_unless_enabled(api: Api) -> None:
     """An operation that is not enabled is refused, with those that are."""
     status, name, detail = first_fault(await api.post(example("UpdateRecord", handle=True)))
     assert (status, name) == (422, "operationName")
-    assert detail.endswith("enabled are: DoNotCallRecord")
+    assert detail.endswith("Enabled: DoNotCallRecord")
     assert not api.operations.submissions
 
 

@@ -1,4 +1,4 @@
-"""Which authentication the settings ask for."""
+"""Makes the authentication that the settings choose."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def authentication_of(settings: Settings) -> Authentication:
-    """Make what the settings ask for; their own rules see to it that nothing is missing.
+    """Make the authentication that `method` names. The settings' own rules ensure that its values are set.
 
     Raises:
-        SettingsError: a file that they name is not usable.
+        SettingsError: the file with tokens or CA certificates is not usable.
     """
     if settings.method == "tokens":
         assert settings.tokens_file is not None
@@ -32,6 +32,8 @@ def authentication_of(settings: Settings) -> Authentication:
         try:
             keys = SigningKeys(settings.jwks_url, cafile=settings.jwks_cafile)
         except (OSError, ssl.SSLError):
-            raise SettingsError(["BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: holds no certificates"]) from None
+            raise SettingsError(
+                ["BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: can't be read, or has no valid certificate"]
+            ) from None
         return JsonWebTokens(keys, issuer=settings.issuer, audience=settings.audience, algorithms=settings.algorithms)
     return Unauthenticated()
