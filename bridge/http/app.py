@@ -53,7 +53,7 @@ def create_app(
     topic_prefix: str = DEFAULT_PREFIX,
     hosts: Collection[str] | None = None,
 ) -> FastAPI:
-    """Make the application of the REST API. It has no lifespan: the caller starts and stops what it is given.
+    """Make the application of the REST API. The application needs no start or stop.
 
     Args:
         service: submits operations, and returns their states.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TRACED: Final = "/api/"
-"""Prefix of the paths that are traced. Requests of probes and of Prometheus are not."""
+"""Prefix of the paths that are traced. Requests of probes and Prometheus are not traced."""
 HEADER: Final = b"traceparent"
 
 

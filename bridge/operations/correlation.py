@@ -40,11 +40,10 @@ because another replica may have forwarded their operations just now."""
 EARLY_AGE: Final = 10.0
 """Seconds after which an early acknowledgement no longer matches, once the view is loaded."""
 LOAD_PATIENCE: Final = 3.0
-"""Seconds that a relay's start waits until the view is loaded. The CometD server drops the session after maxInterval
-(10 s)."""
+"""Maximum seconds that a relay's start waits for the view. During a longer wait the CometD session could expire."""
 SETTLE_DEADLINE: Final = 30.0
-"""Seconds that `match` waits until Kafka has the operation's earlier events. Then it goes on without them. During a
-Kafka outage it waits on, because no transaction could be committed either."""
+"""Seconds that `match` waits until Kafka has the operation's earlier events. Then the relay publishes the
+acknowledgement without them. During a Kafka outage `match` waits on, because the relay can't publish either."""
 
 
 class _Early(NamedTuple):
@@ -53,7 +52,7 @@ class _Early(NamedTuple):
     notification_type: str | None
     evidence: Evidence
     at: float
-    """When it arrived, by `time.monotonic`."""
+    """When the acknowledgement arrived, by `time.monotonic`."""
 
 
 class Correlation:
@@ -81,7 +80,7 @@ class Correlation:
             self.records.append(correlator.records.record(event, self._traces[-1]))
 
     def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
-        """Replace a refused acknowledgement by its dead letter, as the evidence of the operation.
+        """Make the dead letter the operation's evidence, because Kafka refused the acknowledgement.
 
         Returns the old and the new record of the `acknowledged` event, None if the acknowledgement ends no operation.
         """

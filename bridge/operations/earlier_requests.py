@@ -41,10 +41,10 @@ class EarlierRequests:
         self._clock = clock
 
     async def outcome(self, event: Operation) -> OperationView | None:
-        """Return the operation of an earlier, equal request. Return None if `event` must be forwarded now.
+        """Return the operation if the same request came earlier. Return None if `event` must be forwarded now.
 
-        If that request is being forwarded, here or in another replica, wait for Web Services' verdict. Do not wait if
-        both requests are asynchronous (`Prefer: respond-async`).
+        If the earlier request is being forwarded, here or in another replica, wait for Web Services' verdict. Do not
+        wait if both requests are asynchronous (`Prefer: respond-async`).
 
         Raises:
             Conflict: the referenceId belongs to another request.
@@ -127,7 +127,7 @@ def _with_verdict(known: OperationView) -> OperationView:
     if known.status == "rejected" and upstream is not None and upstream.status_code is not None:
         meaning = status_code(upstream.status_code)
         raise UpstreamRejected(
-            f"Web Services refused an earlier, equal request: {meaning.meaning} (statusCode {upstream.status_code}). "
+            f"Web Services refused the same request earlier: {meaning.meaning} (statusCode {upstream.status_code}). "
             f"Remedy: {meaning.remedy}. Use a new referenceId.",
             http_status=upstream.http_status or 0,
             status_code=upstream.status_code,
@@ -135,6 +135,6 @@ def _with_verdict(known: OperationView) -> OperationView:
         )
     if upstream is None and known.status in {"requested", "timed-out"}:
         raise UpstreamTimeout(
-            "Web Services did not answer an earlier, equal request. The operation may have been done nevertheless."
+            "Web Services did not answer the same request earlier. The operation may have been done nevertheless."
         )
     return known

@@ -1,4 +1,4 @@
-"""The limits of the operations."""
+"""The limits on time, number and memory of operations."""
 
 from __future__ import annotations
 

@@ -77,10 +77,10 @@ def shortened(request: bytes) -> bytes:
 
 
 def record_name(request: bytes) -> RecordName:
-    """Return the names of the request's outbound record. A name is None if `shortened` would leave it out.
+    """Return the members that identify the request's outbound record. None replaces a string longer than allowed.
 
     Raises:
-        msgspec.ValidationError: a name has the wrong type.
+        msgspec.ValidationError: a member has the wrong type.
     """
     name = msgspec.json.decode(request, type=RecordName)
     if max(len(name.campaign_name or ""), len(name.phone_number or "")) * 6 + 2 <= LARGEST_MEMBER:

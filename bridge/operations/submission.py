@@ -28,7 +28,7 @@ class Submission:
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
-        """Add a new referenceId if the request has none. Escape lone surrogates in the caller's name, and cut it."""
+        """Add a referenceId if the request has none. Escape lone surrogates in the caller's name, and shorten it."""
         if self.request.reference_id is None:
             object.__setattr__(self, "request", self.request.with_reference(uuid.uuid4().hex))
         if self.requested_by is not None:

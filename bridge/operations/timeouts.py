@@ -62,7 +62,7 @@ class Timeouts:
         self._clock = clock
 
     async def run(self) -> None:
-        """Check the pending operations for ever, at least once a second. Those from before a crash time out as well."""
+        """Check the pending operations for ever, at least once a second, also those from before a crash."""
         orphans_due = 0.0
         while True:
             await asyncio.sleep(min(1.0, self._timeout / 4))

@@ -53,7 +53,7 @@ class Authentication(Protocol):
 
 
 class Unauthenticated:
-    """Allows everything to everybody. For callers on the same machine, or behind a proxy that authenticates them."""
+    """Allows everything to every caller. Use it on loopback, or behind a proxy that authenticates the callers."""
 
     scheme: Mapping[str, Any] | None = None
 

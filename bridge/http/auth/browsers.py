@@ -68,7 +68,7 @@ class BrowserGuard:
             await self._app(scope, receive, send)
 
     def _is_allowed(self, host: _Authority | None) -> bool:
-        # DNS rebinding needs a host name. With an IP address in Host, the browser asked for the bridge itself.
+        # IP addresses are allowed because DNS rebinding needs a host name.
         return self._hosts is None or (host is not None and (host.name in self._hosts or _is_address(host.name)))
 
 

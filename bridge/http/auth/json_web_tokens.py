@@ -17,7 +17,7 @@ LEEWAY: Final = 30
 """Maximum difference between the provider's clock and this machine's clock, in seconds."""
 LONGEST_NAME: Final = 256
 _NO_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-"""Errors that PyJWT raises for an invalid token. Deep nesting and infinite times cause other errors than its own."""
+"""Errors that PyJWT raises for an invalid token. With deep nesting or infinite times they are not `PyJWTError`s."""
 
 
 class JsonWebTokens:
@@ -43,7 +43,7 @@ class JsonWebTokens:
         """Check the token, and return the caller. The name is `sub`, else `client_id`, else `azp`."""
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("alg") not in self._algorithms:  # checked first, so that junk never causes a fetch of keys
+            if header.get("alg") not in self._algorithms:  # checked first, to avoid a useless fetch of keys
                 raise InvalidToken
             kid = header.get("kid")
             key = await self._keys.get(kid if isinstance(kid, str) else None)

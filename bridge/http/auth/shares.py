@@ -18,8 +18,8 @@ RETRY_AFTER: Final = 1
 class RequestShares:
     """Counts the requests under way. Each caller may hold as many places as are still free.
 
-    A single caller can therefore hold half of the places, and two callers a third each. New callers always find a
-    place.
+    A single caller can therefore hold half of the places, and two callers a third each. The other places stay free
+    for new callers.
     """
 
     def __init__(self, places: int) -> None:

@@ -117,7 +117,7 @@ class SigningKeys:
 
 
 def _integer(digits: str) -> int | None:
-    """Parse an integer. Return None for a too long one: Python would raise, which would lose the whole document."""
+    """Parse an integer. Return None for a too long one, because an error would discard the whole document."""
     return int(digits) if len(digits) <= LONGEST_INTEGER else None
 
 

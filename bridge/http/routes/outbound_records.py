@@ -110,7 +110,7 @@ def outbound_records(service: Operations, authentication: Authentication, enable
         prefer: Prefer = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        """Forward the operation to Web Services. Accepted is not yet done: the acknowledgement follows later."""
+        """Forward the operation to Web Services. Accepted does not mean done. The acknowledgement follows later."""
         del prefer, idempotency_key  # parameters only for /openapi.json: `submit` reads all headers of these names
         return await submit(http, account, record_handle, on_record)
 
@@ -125,7 +125,7 @@ def outbound_records(service: Operations, authentication: Authentication, enable
     async def by_number(
         http: Request, account: Account = None, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
     ) -> Response:
-        """Forward the operation to Web Services. Accepted is not yet done: the acknowledgement follows later."""
+        """Forward the operation to Web Services. Accepted does not mean done. The acknowledgement follows later."""
         del prefer, idempotency_key
         return await submit(http, account, None, on_none)
 

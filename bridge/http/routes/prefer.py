@@ -42,8 +42,8 @@ class Preferences:
 def parse_prefer(headers: Sequence[str]) -> Preferences:
     """Parse all `Prefer` headers of a request.
 
-    The first of a repeated preference counts. Unknown and malformed preferences are ignored. Source: RFC 7240, section
-    2. A `wait` above `LONGEST_WAIT` becomes `LONGEST_WAIT`.
+    If a preference is repeated, the first one counts. Unknown and malformed preferences are ignored (both: RFC 7240,
+    section 2). A `wait` above `LONGEST_WAIT` becomes `LONGEST_WAIT`.
     """
     found: dict[str, str] = {}
     joined = ",".join(headers)
@@ -58,5 +58,5 @@ def _unquoted(word: str) -> str:
 
 
 def _seconds(value: str) -> int | None:
-    """Parse `delta-seconds` (RFC 9111, section 1.2.2), with any number of digits. None if malformed."""
+    """Parse `delta-seconds` (RFC 9111, section 1.2.2), with any number of digits. Return None if it is malformed."""
     return min(int(value), LONGEST_WAIT) if re.fullmatch(r"[0-9]+", value) else None

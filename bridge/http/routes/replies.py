@@ -81,7 +81,7 @@ _REPORT: Final[dict[str, JsonValue]] = {
 
 
 class OperationReply(_Told):
-    """The state of a submitted operation. Without preferences only statusCode and referenceId, as in Web Services."""
+    """The state of a submitted operation. Without preferences it has only statusCode and referenceId."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_UPSTREAMS]})
 
@@ -165,9 +165,8 @@ def location(reference_id: str) -> str:
 def outcome(view: OperationView, preferences: Preferences) -> Response:
     """Make the response to a submission.
 
-    Without preferences an accepted operation gets the reply that Web Services itself sends. With preferences, or if
-    there is no verdict yet, the status is 200 with the acknowledgement, or else 202. A rejected operation gets a
-    problem.
+    A rejected operation gets a problem. Without preferences, an accepted operation gets the reply that Web Services
+    itself sends. Otherwise an acknowledged operation gets 200 with the acknowledgement, and a pending one gets 202.
     """
     upstream = view.upstream
     if view.status == "rejected":

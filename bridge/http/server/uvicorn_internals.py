@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _StrictHttp(h11.Connection):
-    """h11's parser, which also refuses requests with an ambiguous length. Two parsers may see their end differently."""
+    """h11's parser, which also refuses requests with an ambiguous length, because a proxy may read them differently."""
 
     def next_event(self) -> Any:
         """Return the next parsed event.
@@ -77,16 +77,16 @@ class UvicornConnection(H11Protocol):
     def is_whole(self) -> bool:
         """Return whether the last request is complete, or no more data can arrive.
 
-        Part: `H11Protocol.conn`, which has h11's state of the caller. There is no public way. If the attribute changes,
-        deadlines close connections of complete requests, or do not close slow ones.
+        Part: `H11Protocol.conn`, which has h11's state of the caller. uvicorn has no public API for that. If the
+        attribute changes, deadlines close connections of complete requests, or do not close slow ones.
         """
         return self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}
 
     def waits(self) -> bool:
         """Return whether the connection is open and waits for data: no complete request is being answered.
 
-        Part: `H11Protocol.cycle`, the last request, with its `response_complete`. There is no public way. If they
-        change, the bridge closes connections whose requests are being answered.
+        Part: `H11Protocol.cycle`, the last request, with its `response_complete`. uvicorn has no public API for that.
+        If they change, the bridge closes connections whose requests are being answered.
         """
         answered = self.cycle is not None and not self.cycle.response_complete
         return not (answered and self.is_whole()) and not self.transport.is_closing()

@@ -66,7 +66,7 @@ class AccountForwarder:
         self._retries = metrics.operation_retries.labels(account)
 
     def enter(self) -> None:
-        """Count an operation in, before any work on it. After the verdict, `leave` counts it out.
+        """Reserve a place for an operation, before any work on it. After the verdict, `leave` frees the place.
 
         Raises:
             Busy: the account has too many operations under way.
@@ -76,7 +76,7 @@ class AccountForwarder:
         self._inside += 1
 
     def leave(self) -> None:
-        """Count an operation out."""
+        """Free a place."""
         self._inside -= 1
 
     async def forward(

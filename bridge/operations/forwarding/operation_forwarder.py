@@ -46,7 +46,7 @@ class ForwardingTask:
     persistent: bool
     """Whether to retry until the deadline, because no caller waits."""
     forwarder: AccountForwarder | None
-    """The account's forwarder that counts this task (`enter`), None if none does."""
+    """The account's forwarder if this task has a place there (`AccountForwarder.enter`), else None."""
     done: asyncio.Future[OperationView | Exception]
     """The result: the operation with Web Services' verdict, or an error."""
 
@@ -84,10 +84,10 @@ class OperationForwarder:
             for outcome in ("accepted", "rejected", "failed")
         }
         self.running: dict[str, ForwardingTask] = {}
-        """By referenceId."""
+        """The tasks that have no verdict yet, by referenceId."""
 
     async def run(self) -> None:
-        """Own the forwarding tasks. Runs until cancelled."""
+        """Run the task group of the forwarding tasks until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
@@ -168,13 +168,13 @@ class OperationForwarder:
             raise
 
     def _leave(self, task: ForwardingTask) -> None:
-        """Remove a task from `running`, and count it out of the account's limit."""
+        """Remove a task from `running`, and free its place."""
         del self.running[task.event.reference_id]
         if task.forwarder is not None:
             task.forwarder.leave()
 
     def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
-        """Return a `rejected` record, to follow a `requested` record that Kafka may or may not have stored."""
+        """Mark the operation as rejected, and return the record that revokes its `requested` record."""
         event = msgspec.structs.replace(requested, status="rejected", at=self.now())
         self._view.apply(event)
         return self.record(event, traceparent)
@@ -221,7 +221,7 @@ class OperationForwarder:
             self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
-        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait for the end."""
+        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait for that."""
         while True:
             view = self._view.get(reference)
             if view is not None and view.status == "acknowledged":
@@ -262,7 +262,7 @@ class OperationForwarder:
         return view if event is None else self._write(view, event)
 
     def _write(self, view: OperationView, event: Operation) -> OperationView:
-        """Write an event, unless the operation is acknowledged: its last event in Kafka must have the final status."""
+        """Write an event, unless the operation is acknowledged. `acknowledged` must stay the last event in Kafka."""
         if view.status != "acknowledged" and event.reference_id not in self._view.settling:
             self._journal.note(self.record(event))
         return self._view.apply(event) or view

@@ -1,4 +1,4 @@
-"""Writes the operations' events to the ledger. A caller may wait until Kafka has an event, or leave it to the journal.
+"""Writes the operations' events to the ledger. `append` waits until Kafka has the event, `note` does not.
 
 A single task writes all events in batches, so the events of one operation keep their order.
 """
@@ -32,9 +32,10 @@ ROOM_BYTES: Final = 32 << 20
 AT_ONCE: Final = 500
 """Maximum number of events in one write."""
 APPEND_DEADLINE: Final = 5.0
-"""Seconds that `append` waits for Kafka."""
+"""Maximum seconds that `append` waits for Kafka."""
 LINGER: Final = 0.005
-"""Seconds that a write waits for more events, unless a caller waits. Many events cost about as much as one."""
+"""Seconds that a write waits for more events, unless a caller waits. Few large writes are cheaper than many small
+ones."""
 FLUSH_DEADLINE: Final = 1.5
 """Seconds to write the remaining events at a planned stop, if Kafka is reachable."""
 
@@ -52,7 +53,7 @@ class _Entry:
 
 
 class Journal:
-    """Writes to the ledger. Besides it, only the relays' transactions write there (`acknowledged` events)."""
+    """Writes all events to the ledger, except those that the relays' transactions contain (`acknowledged`)."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

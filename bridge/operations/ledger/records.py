@@ -123,7 +123,7 @@ class OperationRecords:
     async def _opened(self, event: Operation, sealed: str, origin: Origin) -> bytes:
         """Decrypt a sealed request.
 
-        Version 0.1.0 sealed requests and positions with the same key, so somebody could pass a sealed position off as a
+        Version 0.1.0 sealed requests and positions with the same key, so somebody could present a sealed position as a
         request. Its format is therefore accepted only in an event from before the update, and only if the content is a
         valid request.
 

@@ -201,7 +201,7 @@ def _evidence(event: Operation) -> Evidence:
 
 
 def told_topic(topic: str) -> str | None:
-    """Return the value of an event's `acknowledgement_topic`: None for the topic of acknowledgements itself."""
+    """Return the value for an event's `acknowledgement_topic`. It is None for the topic `acknowledgements.v1`."""
     return None if topic == acknowledgement.TOPIC else topic
 
 

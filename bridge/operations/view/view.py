@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 64 << 20
 OVERHEAD: Final = 1024
-"""Bytes that an operation takes besides its encoded fields, index entries included (measured: 600, Python 3.11)."""
+"""Bytes of memory that an operation takes in addition to its encoded fields. Measured with Python 3.11: about 600."""
 Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
 """An operation's outbound record: account, `operationName`, application, campaign, and either the record handle (a
 number) or the phone number (a string)."""
@@ -61,7 +61,7 @@ class OperationsView:
         self._age = age
         self._clock = clock
         self._operations: dict[str, OperationView] = {}
-        """By referenceId, in the order of arrival."""
+        """All operations by referenceId, in the order of arrival."""
         self._ended: dict[str, None] = {}
         """The referenceIds of ended operations, in the order of their end."""
         self._for_show: dict[str, None] = {}
@@ -92,7 +92,7 @@ class OperationsView:
         return self._bytes
 
     def full(self, share: float = 1.0) -> bool:
-        """Return whether trusted pending operations alone take `share` of the number or of the bytes."""
+        """Return whether the trusted pending operations alone reach `share` of the maximum number or bytes."""
         pending = len(self._operations) - len(self._ended) - len(self._for_show)
         return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
 
