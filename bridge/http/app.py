@@ -16,7 +16,7 @@ from bridge.contract import DEFAULT_PREFIX
 from bridge.errors import BridgeError, SettingsError
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import BrowserGuard
-from bridge.http.auth.shares import RequestShares
+from bridge.http.auth.request_shares import RequestShares
 from bridge.http.openapi import complete
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.problems.types import INTERNAL, OTHER

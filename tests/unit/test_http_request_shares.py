@@ -11,7 +11,7 @@ import pytest
 
 from bridge.http import app as rest_app
 from bridge.http import authentication_of
-from bridge.http.auth.shares import RequestShares
+from bridge.http.auth.request_shares import RequestShares
 from bridge.http.problems.problems import Refused
 from bridge.settings import Authentication
 from tests.unit.api import BARE, rest_side
