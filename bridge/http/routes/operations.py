@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import WithJsonSchema
 
 from bridge.http.auth.authentication import READ
-from bridge.http.auth.guarded import guarded
+from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented
 from bridge.http.routes.replies import OperationReport, OperationsPage, OperationStatus, json_response, report
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from bridge.http.auth.authentication import WRITE
-from bridge.http.auth.guarded import guarded
+from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented
 from bridge.http.problems.types import SUBMISSION
 from bridge.http.routes.prefer import LONGEST_WAIT, parse_prefer

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bridge.http.auth.authentication import READ, Authentication
-from bridge.http.auth.guarded import guarded
+from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented
 
 Guarantee: TypeAlias = Literal["exactly-once", "at-least-once", "at-most-once"]
