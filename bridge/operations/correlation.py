@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EARLY_ROOM: Final = 4096
-"""Maximum number of early acknowledgements: those of operations that are not known (yet). Most of them belong to
-other clients. The oldest are dropped first."""
+"""Maximum number of early acknowledgements. An acknowledgement is early if its operation is not known yet. Most belong
+to other clients, and never match. The oldest are dropped first."""
 EARLY_AT_ONCE: Final = 256
 """Maximum number of early acknowledgements kept from one transaction, once the view is loaded. The newest are kept,
 because another replica may have forwarded their operations just now."""
 EARLY_AGE: Final = 10.0
 """Seconds after which an early acknowledgement no longer matches, once the view is loaded."""
 LOAD_PATIENCE: Final = 3.0
-"""Maximum seconds that a relay's start waits for the view. During a longer wait the CometD session could expire."""
+"""Maximum seconds that a relay's start waits until the ledger is read. The CometD session could expire otherwise."""
 SETTLE_DEADLINE: Final = 30.0
 """Seconds that `match` waits until Kafka has the operation's earlier events. Then the relay publishes the
 acknowledgement without them. During a Kafka outage `match` waits on, because the relay can't publish either."""
@@ -56,7 +56,7 @@ class _Early(NamedTuple):
 
 
 class Correlation:
-    """The operations that the acknowledgements of one transaction end, with their `acknowledged` events."""
+    """The `acknowledged` events of the operations that end with the acknowledgements of one transaction."""
 
     def __init__(
         self, correlator: Correlator, matches: Sequence[tuple[Operation, Record]], early: Mapping[int, str]
@@ -169,8 +169,8 @@ class Correlator:
     def decides(self, *, after: float) -> bool:
         """Return whether this process may time out the account's operations.
 
-        It may if it relays the account, the view is loaded, and the first CometD reply is in Kafka. If the CometD
-        server sends no reply, the process need not wait for one longer than `after` seconds.
+        The process may do so if it relays the account, the view is loaded, and the first CometD reply is in Kafka. If
+        the CometD server sends no reply, the process need not wait for one longer than `after` seconds.
         """
         if self.relaying_since is None or not self._loaded.is_set():
             return False

@@ -111,7 +111,8 @@ def _check_same(known: OperationView, event: Operation) -> None:
 def _may_follow(view: OperationView) -> bool:
     """Return whether the request may be forwarded again.
 
-    It may if Web Services never judged it, or if there is no verdict and the operation is repeatable.
+    This is allowed if Web Services never judged the request (`undelivered`). It is also allowed if there is no verdict
+    and the operation is repeatable.
     """
     return view.undelivered or (view.status == "requested" and repeatable(view.operation))
 

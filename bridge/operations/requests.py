@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MOST_NESTING: Final = 100
 """Maximum levels of JSON objects and arrays. Far below Python's recursion limit."""
 LARGEST_KEPT: Final = 4096
-"""Maximum size of a shortened request, in bytes. The requests of Genesys' documentation have a few hundred."""
+"""Maximum size of a shortened request, in bytes. The requests in Genesys' documentation have a few hundred bytes."""
 LARGEST_MEMBER: Final = 256
 """Maximum size of the value of one JSON member in a shortened request, in bytes."""
 _NAMES: Final = ("applicationId", "campaignName", "phoneNumber", "operationName", "referenceId")

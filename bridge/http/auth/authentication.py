@@ -1,4 +1,4 @@
-"""Authentication by bearer token (RFC 6750), or none. Every request is checked. There are no server sessions."""
+"""Authentication by bearer token (RFC 6750), or none. Every request needs the token, because there are no logins."""
 
 from __future__ import annotations
 

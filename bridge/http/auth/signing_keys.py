@@ -35,7 +35,7 @@ DEADLINE: Final = 5.0
 LARGEST: Final = 256 * 1024
 """Maximum size of a key document in bytes."""
 DEEPEST: Final = 8
-"""Maximum levels of nesting. RFC 7517 needs three. Deeper values are read as null."""
+"""Maximum levels of nesting. RFC 7517 needs three levels. Deeper values are read as null."""
 LONGEST_INTEGER: Final = 20
 """Maximum digits of an integer. Keys have their large numbers in strings (RFC 7518, section 6)."""
 _KINDS: Final = ("RSA", "EC", "OKP")

@@ -138,7 +138,7 @@ CODES: Final = sorted({*(example["code"] for example in EXAMPLES), OTHER})
 ADMISSION: Final = ("foreign-origin", "foreign-host", "too-many-requests")
 """The codes that every route of the API may answer with."""
 GUARD: Final = ("unauthenticated", "insufficient-scope", "signing-keys-unavailable")
-"""The codes that a route with authentication may answer with, in addition."""
+"""The further codes that a route with authentication may answer with."""
 SUBMISSION: Final = (
     "malformed-json",
     "upstream-rejected",
@@ -158,4 +158,4 @@ SUBMISSION: Final = (
     "undelivered",
     "upstream-timeout",
 )
-"""The codes that a submitted operation may be answered with, in addition."""
+"""The further codes that the routes for submitting an operation may answer with."""

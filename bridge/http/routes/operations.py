@@ -84,7 +84,7 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
         responses=documented("invalid-request", "ledger-unread", *guard.problems) | {200: {"headers": {"Link": _NEXT}}},
     )
     async def several(http: Request, status: Status = None, limit: Limit = 100, after: After = None) -> Response:
-        """Return one page of the recent operations of all replicas. The bridge's settings limit how many it keeps."""
+        """Return one page of the recent operations of all replicas. The bridge's settings limit their number."""
         _check_query(http)
         page = service.list(status, limit, after)
         told = OperationsPage(operations=[report(one) for one in page.operations], next=page.next)

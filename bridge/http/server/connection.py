@@ -12,8 +12,8 @@ from typing import Any, Final
 from bridge.http.server.uvicorn_internals import UvicornConnection
 
 REQUEST_DEADLINE: Final = 15.0
-"""Maximum seconds until a complete request has arrived, from the start of the connection or the request's first byte. A
-slow body is answered with 408 before that (`BODY_DEADLINE`)."""
+"""Maximum seconds until a request has arrived completely. The time begins when the connection opens, and for later
+requests at their first byte. A slow body is answered with 408 earlier (`BODY_DEADLINE`)."""
 ANSWER_DEADLINE: Final = 15.0
 """Maximum seconds that sending a response may be blocked because the caller does not read it."""
 LARGEST_HEAD: Final = 16 * 1024

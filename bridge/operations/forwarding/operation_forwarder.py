@@ -221,7 +221,7 @@ class OperationForwarder:
             self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
-        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait for that."""
+        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait."""
         while True:
             view = self._view.get(reference)
             if view is not None and view.status == "acknowledged":

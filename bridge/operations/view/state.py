@@ -96,7 +96,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def began(self) -> float:
-        """When the operation was accepted, or else requested, in epoch seconds. Time-outs count from here."""
+        """When the operation was accepted, or else requested, in epoch seconds. The time-out begins then."""
         return seconds(self.times.accepted or self.times.requested or self.received_at)
 
     @property
