@@ -266,7 +266,7 @@ class OperationsService:
         view = self._view.get(reference_id)
         if view is None or self._hidden(view):
             self._check_read()
-            raise UnknownOperation("The bridge knows no operation with that referenceId. Old operations are forgotten.")
+            raise UnknownOperation("No operation with that referenceId is known. Old operations are forgotten.")
         return view
 
     def _hidden(self, view: OperationView) -> bool:

@@ -83,7 +83,7 @@ async def admit(authentication: Authentication, headers: Sequence[str], scope: S
         raise _unauthorized("The token is invalid or has expired.", ', error="invalid_token"') from None
     if scope not in caller.scopes:
         challenge = f'Bearer realm="{REALM}", error="insufficient_scope", scope="{scope}"'
-        detail = f"The token lacks the scope {scope}, which callers need to {SCOPES[scope]}."
+        detail = f"The token lacks the scope {scope}, needed to {SCOPES[scope]}."
         raise Refused(403, "insufficient-scope", detail, headers={"WWW-Authenticate": challenge})
     return caller
 

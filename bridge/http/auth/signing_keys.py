@@ -17,6 +17,7 @@ import jwt
 import structlog
 
 from bridge.http.problems.problems import Refused
+from bridge.http.problems.types import NO_SIGNING_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,12 +68,8 @@ class SigningKeys:
                 if self._due(kid):  # another request may have fetched the keys while this one waited
                     await self._renew()
         if self._age() > STALE:
-            raise Refused(
-                503,
-                "signing-keys-unavailable",
-                "The bridge can't fetch the identity provider's keys, so it can't check the token. Try again later.",
-                headers={"Retry-After": str(round(SOONEST))},
-            )
+            retry = {"Retry-After": str(round(SOONEST))}
+            raise Refused(503, "signing-keys-unavailable", NO_SIGNING_KEYS, headers=retry)
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(kid)

@@ -206,15 +206,13 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-_RETRY: Final = {
-    "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}}
-}
-_CHALLENGE: Final = {
-    "WWW-Authenticate": {
-        "description": "The reason, as in RFC 6750, section 3.",
-        "schema": {"type": "string"},
-    }
-}
+def documented_header(description: str, kind: str = "string") -> dict[str, Any]:
+    """Return the OpenAPI description of a response header. `kind` is its JSON type."""
+    return {"description": description, "schema": {"type": kind}}
+
+
+_RETRY: Final = {"Retry-After": documented_header("Seconds to wait before the next attempt.", "integer")}
+_CHALLENGE: Final = {"WWW-Authenticate": documented_header("The reason, as in RFC 6750, section 3.")}
 _HEADERS: Final = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}
 DESCRIPTIONS: Final = {
     400: "The body is not JSON.",

@@ -13,6 +13,8 @@ FOREIGN_HOST: Final = (
 )
 FOREIGN_ORIGIN: Final = "The bridge does not accept requests from web pages of another origin."
 INTERNAL: Final = "The bridge failed because of a bug. Its log has the details."
+KEY_MISMATCH: Final = "The Idempotency-Key differs from the body's referenceId. Send only one of the two."
+NO_SIGNING_KEYS: Final = "The bridge can't fetch the keys that verify tokens. Try again later."
 UNDELIVERED: Final = (
     "The request did not get through to Web Services. Send the request again. It may have the same referenceId."
 )
@@ -35,24 +37,14 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (400, "malformed-request", "The request is not valid HTTP.", {}),
     (401, "unauthenticated", "Send a bearer token: `Authorization: Bearer …`.", {}),
     (403, "foreign-origin", FOREIGN_ORIGIN, {}),
-    (
-        403,
-        "insufficient-scope",
-        "The token lacks the scope operations:write, which callers need to submit operations.",
-        {},
-    ),
+    (403, "insufficient-scope", "The token lacks the scope operations:write, needed to submit operations.", {}),
     (
         404,
         "unknown-account",
         "The bridge has no account of that name. Without the header the bridge uses its default account.",
         {"statusCode": 10} | _REFERENCE | _fault("header", "X-Account", "The bridge has no account of that name."),
     ),
-    (
-        404,
-        "unknown-operation",
-        "The bridge knows no operation with that referenceId. Old operations are forgotten.",
-        {},
-    ),
+    (404, "unknown-operation", "No operation with that referenceId is known. Old operations are forgotten.", {}),
     (404, "not-found", "Not Found", {}),
     (405, "method-not-allowed", "Method Not Allowed", {}),
     (408, "body-too-slow", "The body did not arrive within 10 s.", {}),
@@ -68,10 +60,8 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (
         422,
         "idempotency-key-mismatch",
-        "The Idempotency-Key differs from the body's referenceId. Send only one of the two, or the same value.",
-        {"statusCode": 10}
-        | _REFERENCE
-        | _fault("header", "Idempotency-Key", "The Idempotency-Key differs from the body's referenceId."),
+        KEY_MISMATCH,
+        {"statusCode": 10} | _REFERENCE | _fault("header", "Idempotency-Key", KEY_MISMATCH),
     ),
     (
         422,
@@ -104,12 +94,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (503, "kafka-unavailable", "Kafka is unreachable now, so the bridge can't store the request there.", _REFERENCE),
     (503, "ledger-unread", "The bridge is still reading earlier operations from Kafka. Try again later.", {}),
     (503, "undelivered", UNDELIVERED, _REFERENCE),
-    (
-        503,
-        "signing-keys-unavailable",
-        "The bridge can't fetch the identity provider's keys, so it can't check the token. Try again later.",
-        {},
-    ),
+    (503, "signing-keys-unavailable", NO_SIGNING_KEYS, {}),
     (504, "upstream-timeout", "Web Services did not answer within 10 s", _REFERENCE),
 )
 OTHER: Final = "http"

@@ -11,7 +11,7 @@ from pydantic import WithJsonSchema
 
 from bridge.http.auth.authentication import READ
 from bridge.http.auth.route_guard import guarded
-from bridge.http.problems.problems import documented
+from bridge.http.problems.problems import documented, documented_header
 from bridge.http.routes.replies import OperationReport, OperationsPage, OperationStatus, json_response, report
 
 if TYPE_CHECKING:
@@ -122,7 +122,4 @@ def _check_query(http: Request) -> None:
         raise RequestValidationError(faults)
 
 
-_NEXT: Final = {
-    "description": 'The URL of the next page, with `rel="next"` (RFC 8288). Missing on the last page.',
-    "schema": {"type": "string"},
-}
+_NEXT: Final = documented_header('The URL of the next page, with `rel="next"` (RFC 8288). Missing on the last page.')

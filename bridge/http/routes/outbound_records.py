@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from bridge.http.auth.authentication import WRITE
 from bridge.http.auth.route_guard import guarded
-from bridge.http.problems.problems import documented
+from bridge.http.problems.problems import documented, documented_header
 from bridge.http.problems.types import SUBMISSION
 from bridge.http.routes.prefer import LONGEST_WAIT, parse_prefer
 from bridge.http.routes.replies import REPLIES, OperationReply, outcome
@@ -160,11 +160,8 @@ def _body(forms: Collection[Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-_APPLIED: Final = {
-    "description": "The preferences that the bridge applied (RFC 7240).",
-    "schema": {"type": "string"},
-}
-_LOCATION: Final = {"description": "The path of the operation's state.", "schema": {"type": "string"}}
+_APPLIED: Final = documented_header("The preferences that the bridge applied (RFC 7240).")
+_LOCATION: Final = documented_header("The path of the operation's state.")
 
 
 def _replies(status: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from bridge.http.problems.problems import header_refused
+from bridge.http.problems.types import KEY_MISMATCH
 from bridge.operations import OUTBOUND_OPERATIONS, OutboundRecordRequest
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def read_request(
     if key is None:
         return request
     if request.reference_id not in {None, key}:
-        detail = "The Idempotency-Key differs from the body's referenceId. Send only one of the two, or the same value."
-        raise header_refused(IDEMPOTENCY_KEY, "idempotency-key-mismatch", detail, reference_id=request.reference_id)
+        code, reference = "idempotency-key-mismatch", request.reference_id
+        raise header_refused(IDEMPOTENCY_KEY, code, KEY_MISMATCH, reference_id=reference)
     return request.with_reference(key)
 
 
