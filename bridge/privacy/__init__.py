@@ -1,4 +1,4 @@
-"""What becomes of phone numbers in what is published. With `phone_numbers = plain` nothing is concealed."""
+"""Hides phone numbers in published events by a hash, or removes them. The setting `privacy.phone_numbers` chooses."""
 
 from bridge.privacy.concealment import OMITTED, PREFIX, Concealed, Concealment, concealment_of
 
