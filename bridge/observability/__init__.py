@@ -1,6 +1,6 @@
-"""Metrics, logs and traces. Knows no other package.
+"""Metrics, logs and traces. Of the bridge's own modules, this package imports only `bridge.errors`.
 
-`tracing` is imported by those who ask for it: it loads OpenTelemetry's API, which most commands don't need.
+This file does not import `tracing`, because `tracing` loads OpenTelemetry's API and most commands don't need that.
 """
 
 from bridge.observability import metrics
