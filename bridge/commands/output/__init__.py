@@ -1,1 +1,1 @@
-"""How commands read records and show them."""
+"""Modules for commands that read records from Kafka and print them."""
