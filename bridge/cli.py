@@ -165,7 +165,7 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="NAME:ON:TIMES", help="Switch a fault on, such as html-503:connect:3. Repeatable."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Events each second to send without being asked by a call.")] = 0.0,
+    rate: Annotated[float, typer.Option(min=0, help="Events to send each second besides those for calls.")] = 0.0,
 ) -> None:
     """Run a simulated Web Services."""
     try:
