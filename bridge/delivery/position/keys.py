@@ -1,11 +1,11 @@
-"""The keys of one account: one key for each purpose, all made from the account's password.
+"""The keys of an account: a separate key for each purpose, all derived from the account's password.
 
-scrypt (RFC 7914; n = 2**15, r = 8, p = 1 takes 32 MiB and about 0.1 s) makes one root key, once in a process.
-HKDF-Expand (RFC 5869) makes every other key from the root key, with the purpose in its label. So nothing that was
-sealed or signed for one purpose passes for another, and there is no further secret to manage.
+scrypt (RFC 7914; n = 2**15, r = 8, p = 1 takes 32 MiB and about 0.1 s) derives a root key, once in a process.
+HKDF-Expand (RFC 5869) derives every other key from the root key, with the purpose in its label. So data that was
+sealed (encrypted) or signed for one purpose is not valid for another purpose.
 
-scrypt's salt is a hash of the account's name and the topic prefix: every process knows it, and no record can make a
-process derive a key from a salt of the record's choice.
+The salt of scrypt is a hash of the account's name and the topic prefix. So every process can compute the salt, and
+does not read it from a record, which an attacker might have written.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 EARLIER_SALTS: Final = 8
-"""The most salts of version 0.1.0 that a process tries for one account. The salts come from records. Deriving the
-keys of one takes 0.1 s."""
+"""Most salts of version 0.1.0 that a process tries for an account. These salts come from records that anybody may have
+written, and the keys for each salt take 0.1 s to derive."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
-"""The threads that run scrypt: at most two at a time, however many accounts start at once."""
+"""The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 
 
 class AccountKeys:
-    """Seals (AES-256-GCM) and signs (HMAC-SHA-256) for one account. `context` is the topic prefix."""
+    """The keys of an account, to seal (AES-256-GCM) and to sign (HMAC-SHA-256). `context` is the topic prefix."""
 
     def __init__(self, account: str, password: SecretStr, context: str = "") -> None:
         self.account = account
@@ -56,11 +56,11 @@ class AccountKeys:
 
     @property
     def ready(self) -> bool:
-        """Whether `start` has returned once."""
+        """Whether `start` has derived the root key."""
         return self._root is not None
 
     async def start(self) -> None:
-        """Derive the root key. The first call takes about 0.1 s, later calls return at once."""
+        """Derive the root key. The first call takes about 0.1 s. Later calls return at once."""
         async with self._deriving:
             if self._root is None:
                 self._root = await self._derived(self.salt)
@@ -68,8 +68,8 @@ class AccountKeys:
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
         """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
 
-        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. The salt is new each time and goes into the
-        key, so the number of texts that one account may seal has no practical limit.
+        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. Each call uses a new salt and so a new key.
+        For this reason an account may seal any number of texts.
         """
         salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
         return salt + nonce + self._cipher(purpose, salt).encrypt(nonce, plain, self._bound(purpose, subject))
@@ -78,7 +78,8 @@ class AccountKeys:
         """Return the plaintext.
 
         Raises:
-            Unsealable: sealed with another password, for another account, purpose or subject, or damaged.
+            Unsealable: the data is damaged, or was sealed with another password or for another account, purpose or
+                subject.
         """
         salt, nonce = sealed[:SALT_BYTES], sealed[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
         try:
@@ -86,33 +87,33 @@ class AccountKeys:
                 nonce, sealed[SALT_BYTES + NONCE_BYTES :], self._bound(purpose, subject)
             )
         except (InvalidTag, ValueError):
-            raise Unsealable("it was not sealed for this purpose with this account's password") from None
+            raise Unsealable("the data was not encrypted for this purpose with this account's password") from None
 
     def sign(self, purpose: Purpose, *parts: bytes) -> bytes:
-        """Return the signature (32 bytes) of content that lies in the open."""
+        """Return the signature (32 bytes) of content that is not encrypted."""
         key = self._signing.get(purpose)
         if key is None:
             key = self._signing[purpose] = self._key(b"sign", purpose)
         return hmac.digest(key, self._bound(purpose, *parts), "sha256")
 
     def verify(self, purpose: Purpose, signature: bytes, *parts: bytes) -> bool:
-        """Tell whether the signature is this account's, for that purpose and that content."""
+        """Return whether this account has signed the content for the purpose."""
         return hmac.compare_digest(self.sign(purpose, *parts), signature)
 
     async def earlier(self, salt: bytes) -> EarlierSeal:
-        """Return the keys that version 0.1.0 derived with a salt from a record.
+        """Return the keys of version 0.1.0 for a salt from a record.
 
         Raises:
-            Unsealable: it is no salt, or this process has tried `EARLIER_SALTS` other salts already.
+            Unsealable: the salt has a wrong length, or this process has already tried `EARLIER_SALTS` other salts.
         """
         if len(salt) != SALT_BYTES:
-            raise Unsealable("there is no salt of 16 bytes")
+            raise Unsealable("the salt does not have 16 bytes")
         await self.start()
         assert self._root is not None
         async with self._deriving:
             if salt not in self._earlier:
                 if len(self._earlier) >= EARLIER_SALTS:
-                    raise Unsealable(f"it has one more salt than the {EARLIER_SALTS} that a process tries")
+                    raise Unsealable(f"{EARLIER_SALTS} other salts were tried already")
                 root = self._root if salt == self.salt else await self._derived(salt)
                 self._earlier[salt] = EarlierSeal(root, self.account)
         return self._earlier[salt]
@@ -136,5 +137,5 @@ class AccountKeys:
 
 
 def _joined(*parts: bytes) -> bytes:
-    """Join the parts so that no other parts give the same bytes: each with its length (8 bytes) before it."""
+    """Join the parts, each after its length (8 bytes), so that different parts never give the same bytes."""
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -1,4 +1,7 @@
-"""Finds what an account's bridge last wrote to the position topic, among what others may have written there."""
+"""Finds the last record that a bridge has written for an account to the position topic.
+
+Other programs may have written to the topic too. A record is genuine if it is signed with the account's password.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +28,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TAIL: Final = 512
-"""Offsets that the first look takes in; each further one twice as many. A turn leaves two (record, marker)."""
+"""Offsets that the first search covers. Each further search covers twice as many. A transaction takes two offsets."""
 FETCH_WAIT_MS: Final = 50
 
 
 @dataclass(slots=True)
 class Found:
-    """What the search has come upon."""
+    """The result of a search in the position topic."""
 
     stored: StoredPosition | None = None
-    """The genuine record with the highest revision; None where there is no genuine record."""
+    """The genuine record with the highest revision, or None if no record is genuine."""
     last: int = -1
-    """The offset of the account's last record, genuine or not; -1 where there is no record of the account at all."""
+    """The offset of the account's last record, genuine or not, or -1 if the account has no record."""
     last_owner: str | None = None
-    """The owner that the last record names; None where it names none."""
+    """The owner in the account's last record, or None if that record has no owner."""
 
 
 class PositionReader:
-    """Of one account."""
+    """Reads the position of an account."""
 
     def __init__(self, settings: Kafka, keys: AccountKeys) -> None:
         self._settings = settings
@@ -50,24 +53,23 @@ class PositionReader:
         self._keys = keys
         self._key = keys.account.encode()
         self._told = -1
-        """The offset of the last record that was counted as passed over."""
+        """The offset of the last record that was counted as skipped."""
         self._telling = False
 
     async def read(self, partition: int, *, settled: bool) -> Found:
-        """Search the account's partition from its end backwards, until a genuine record was found.
+        """Search the account's partition backwards in windows of growing size, until a window has a genuine record.
 
-        A genuine record is one that a bridge with the account's password has signed. All others are passed over. Of the
-        stretch in which the first genuine record was found, the one with the highest revision counts.
+        Records that are not genuine are skipped. If a window has several genuine records, the one with the highest
+        revision is found.
 
-        Accounts may share a partition, and any open transaction hides what was committed after it. So for an answer
-        that counts (`settled`, when the account's own transactions are over) it waits until nothing is hidden: until
-        the other account's bridge commits, is started again, or its transaction times out. Without `settled` it answers
-        with what can be seen now.
+        Accounts may share a partition, and an open transaction of one account hides the later records of the others.
+        With `settled`, the method first waits until no record is hidden. A caller may use `settled` only after the
+        account's own transactions have ended. Without `settled`, the method ignores hidden records.
 
         Raises:
-            KafkaUnavailable: another account's transaction stays open.
-            aiokafka.errors.KafkaError, OSError, TimeoutError: the topic can't be read now. The deadline is for each
-                fetch: a long topic takes its time.
+            KafkaUnavailable: the transaction of another account stays open.
+            aiokafka.errors.KafkaError, OSError, TimeoutError: the topic can't be read. Each fetch has its own deadline,
+                so a search in a long topic may take longer.
         """
         place = TopicPartition(self._topic, partition)
         async with (
@@ -82,14 +84,14 @@ class PositionReader:
             return await self._search(client, place, deadline)
 
     async def _until_visible(self, client: AIOKafkaConsumer, place: TopicPartition, end: int) -> None:
-        """Wait, for half of the deadline, until the last stable offset has come to `end`."""
+        """Wait until the last stable offset has reached `end`, but at most for half of the deadline."""
         patience = asyncio.timeout(self._settings.request_timeout / 2)
         try:
             async with patience:
-                while (await client.end_offsets([place]))[place] < end:  # noqa: ASYNC110 -- Kafka tells nobody
+                while (await client.end_offsets([place]))[place] < end:  # noqa: ASYNC110 -- Kafka sends no event
                     await asyncio.sleep(FETCH_WAIT_MS / 1000)
         except TimeoutError:
-            if not patience.expired():  # a broker that does not answer in time hides nothing
+            if not patience.expired():  # the broker did not answer, so nothing is known about transactions
                 raise
             raise KafkaUnavailable(
                 f"an open transaction of another account hides the position on {place.topic}"
@@ -102,7 +104,7 @@ class PositionReader:
         while upper > start and found.stored is None:
             lower = max(start, end - window)
             client.seek(place, lower)
-            # The position passes over transaction markers and aborted records too, so it reaches `upper` or passes it.
+            # The consumer's position also advances over transaction markers and aborted records, so it reaches `upper`.
             while await client.position(place) < upper:
                 fetched = (await client.getmany(place, timeout_ms=FETCH_WAIT_MS)).get(place, ())
                 if fetched:
@@ -128,7 +130,7 @@ class PositionReader:
             found.last, found.last_owner = offset, owner
 
     def _passed_over(self, offset: int, error: Exception) -> None:
-        """Count the record, where an earlier search has not; one line in the log for each search."""
+        """Count the record, unless an earlier search has counted it. Each search logs at most one line."""
         if offset <= self._told:
             return
         self._told = offset
