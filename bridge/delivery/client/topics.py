@@ -1,4 +1,4 @@
-"""The bridge's names in Kafka, and how missing topics are made."""
+"""The names of the bridge's topics and transactional ids, and the creation of missing topics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ log = structlog.get_logger(__name__)
 CLOSE_TIMEOUT: Final = 2.0
 POSITION_TOPIC: Final = "bridge-state"
 POSITION_PARTITIONS: Final = 16
-"""Positions that share a partition can hide each other: an open transaction hides what was committed after it."""
+"""Number of partitions of the position topic. Accounts that share a partition can delay each other, because an open
+transaction hides all later records of the partition."""
 POSITION_CONFIGS: Final = {
     "cleanup.policy": "compact",
     # Small segments and eager compaction: a start reads the tail of this topic, and it must never grow long.
@@ -41,30 +42,31 @@ OPERATIONS_CONFIGS: Final = {"cleanup.policy": "compact,delete"}
 
 
 def topic_name(settings: Kafka, topic: str) -> str:
-    """The name in Kafka of a topic without its prefix."""
+    """Return the full name of a topic: the prefix from the settings, a dot, and `topic`."""
     return f"{settings.topic_prefix}.{topic}"
 
 
 def topic_names(settings: Kafka) -> list[str]:
-    """The names in Kafka of all event topics."""
+    """Return the full names of all event topics."""
     return [topic_name(settings, topic) for topic in TOPICS]
 
 
 def position_topic(settings: Kafka) -> str:
-    """The name in Kafka of the topic of positions."""
+    """Return the full name of the position topic."""
     return topic_name(settings, POSITION_TOPIC)
 
 
 def transactional_id_of(settings: Kafka, account: str) -> str:
-    """The transactional id that an account's relay publishes with."""
+    """Return the transactional id for an account's relay."""
     return f"{settings.topic_prefix}.relay.{account}"
 
 
 async def create_missing_topics(settings: Kafka) -> None:
-    """Create what is missing, where the settings and the cluster allow it.
+    """Create the missing topics.
 
-    A cluster without a controller (librdkafka's mock: topics appear on first use) or one that denies the right to
-    create topics is no fault here: a topic that is missing shows when it is used.
+    The function does not fail if the cluster denies the right to create topics. The missing topic then causes an error
+    when it is used. A cluster without a controller (librdkafka's mock cluster) creates topics on first use, so the
+    function does nothing there.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
@@ -101,7 +103,7 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 
 
 def wanted_topics(settings: Kafka) -> list[NewTopic]:
-    """Every topic as the bridge would create it."""
+    """Return all topics of the bridge, each with the options for its creation."""
     topics = [
         _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == operation.TOPIC else {})
         for topic in TOPICS
