@@ -1,4 +1,4 @@
-"""The `bridge` command. It reads arguments and settings and calls `bridge.commands`.
+"""The `bridge` command: reads arguments and settings, then calls a function of `bridge.commands`.
 
 Exit codes: 0 for success, 1 for a failure, 2 for wrong settings or arguments.
 """

@@ -1,4 +1,4 @@
-"""`bridge schemas`: shows the schemas of the published values and compares them with their last release."""
+"""`bridge schemas`: shows the schemas of the published values, and compares the schemas with their last release."""
 
 from __future__ import annotations
 

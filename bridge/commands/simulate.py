@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TICK: Final = 0.02
-"""Seconds between two bursts of events that nobody has caused by a call."""
+"""Seconds between two bursts of the events for `--rate`."""
 
 
 def read_faults(texts: Sequence[str]) -> list[Fault]:
@@ -28,7 +28,9 @@ def read_faults(texts: Sequence[str]) -> list[Fault]:
 
 
 def run_simulator(*, host: str, port: int, username: str, password: str, faults: Sequence[Fault], rate: float) -> None:
-    """Run the simulator until SIGTERM or SIGINT. It sends `rate` events each second, besides those that calls cause.
+    """Run the simulator until SIGTERM or SIGINT.
+
+    The simulator sends `rate` events each second, in addition to the events that calls cause.
 
     Raises:
         CommandFailed: the simulator can't listen on the address.

@@ -1,6 +1,6 @@
 """Metrics, logs and traces. Of the bridge's own modules, this package imports only `bridge.errors`.
 
-This file does not import `tracing`, because `tracing` loads OpenTelemetry's API and most commands don't need that.
+The module `tracing` is not imported here, because it loads OpenTelemetry's API and most commands don't need that API.
 """
 
 from bridge.observability import metrics

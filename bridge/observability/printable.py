@@ -16,9 +16,9 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def printable_json(document: str) -> str:
-    """Return a JSON document of one line with its unprintable characters as JSON escapes, which keep the values.
+    """Replace the unprintable characters of a JSON document in one line by JSON escapes. The decoded values stay equal.
 
-    JSON allows other characters than ASCII only in strings, so each replaced character is part of a string.
+    Outside strings, JSON allows only printable characters, so each replaced character is part of a string.
     """
     if document.isprintable():
         return document

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 EXPORT_TIMEOUT: Final = 5.0
-"""Seconds that one request with spans may take."""
+"""Longest time for a request that sends spans, in seconds."""
 
 
 def exporter_to(endpoint: str) -> OTLPSpanExporter:
-    """Return an exporter to a collector's base URL. It also obeys variables such as OTEL_EXPORTER_OTLP_HEADERS."""
+    """Return an exporter to a collector's base URL. Variables such as OTEL_EXPORTER_OTLP_HEADERS also configure it."""
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_TIMEOUT)
 
 

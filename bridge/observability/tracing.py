@@ -49,8 +49,8 @@ _tracer: Tracer | None = None
 def start(endpoint: str, *, sample_ratio: float, version: str) -> None:
     """Switch tracing on and send spans to the OTLP/HTTP collector at the base URL `endpoint`.
 
-    `sample_ratio` is the share of traces that is recorded, from 0 to 1. It applies to traces that begin in the bridge;
-    for the others, the caller's `traceparent` says whether to record.
+    `sample_ratio` is the share of traces that is recorded, from 0 to 1. If a caller sends a `traceparent`, that header
+    decides instead whether the trace is recorded.
 
     Raises:
         SettingsError: OpenTelemetry's SDK is not installed.
@@ -120,7 +120,7 @@ def _ending(begun: Span) -> Iterator[Span]:
 
 
 def traceparent(of: Span) -> str | None:
-    """Return the span's `traceparent`, for its children; None while tracing is off."""
+    """Return the `traceparent` for children of the span, or None while tracing is off."""
     carrier: dict[str, str] = {}
     if of is not INVALID_SPAN:
         _W3C.inject(carrier, set_span_in_context(of, Context()))

@@ -75,7 +75,7 @@ class Concealment:
         return number and (self.number(number) or OMITTED)
 
     def of(self, content: msgspec.Raw, number: str | None = None) -> Concealed:
-        """Conceal the numbers of one message; `number` is a phone number that the caller has read from it."""
+        """Conceal the numbers of a message. `number` is a phone number that the caller has found in the message."""
         return Concealed(self, content, [] if number is None else [number])
 
 
@@ -170,7 +170,7 @@ class Concealed:
 
 
 def _scalar(content: Any) -> str | None:
-    """Return a text itself, a number as text, and None for any other JSON value."""
+    """Return a JSON string or number as text, and None for any other JSON value."""
     if isinstance(content, str):
         return content
     if isinstance(content, bool) or not isinstance(content, int | float):

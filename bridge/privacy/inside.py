@@ -26,17 +26,18 @@ _DIGIT: Final = frozenset("0123456789")
 
 
 class NumbersInside:
-    """A search for the phone numbers of one message, in each form in which the message writes them.
+    """Searches texts for the phone numbers of a message.
 
-    A form is found only if no digit precedes or follows it. If several forms begin at the same place, the longest is
-    found. A regular expression of all forms would give the same result. But compiling an expression for each message
-    would take longer than all other work on the message.
+    A form is a number as the message writes it, with or without separators. A form is found only if no digit precedes
+    or follows it. If several forms begin at the same place, the longest is found. A regular expression of all forms
+    would give the same result. But compiling an expression for each message would take longer than all other work on
+    the message.
     """
 
     def __init__(self, forms: Iterable[str], hidden: str) -> None:
         """Prepare the search.
 
-        If there are too many long forms, `replace` returns `hidden` for each text with at least `FEWEST_INSIDE` digits.
+        If the long forms exceed `MOST_LONG`, `replace` returns `hidden` for each text with `FEWEST_INSIDE` digits.
         """
         self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
         self._hidden = hidden

@@ -27,7 +27,7 @@ _SEPARATORS: Final = str.maketrans("", "", " \t-.()")
 _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
 """E.164 allows at most 15 digits. Fewer than 7 digits may be something else, such as a year or an extension."""
 INTERNATIONAL: Final = re.compile(r"(?<![0-9+])\+[0-9](?:[ \-.()]{0,2}[0-9]){6,14}(?![0-9])", re.ASCII)
-"""A `+` and 7 to 15 digits. Such a text is always taken for a phone number."""
+"""A `+` and 7 to 15 digits, which is treated as a phone number in any text."""
 FEWEST_SEEN: Final = 3
 """The fewest digits of a number that is searched for in the other members of its message."""
 FEWEST_INSIDE: Final = 7
@@ -61,7 +61,7 @@ def _holds(name: str) -> Holds:
 
 
 def normalised(number: str) -> str:
-    """Return the number without separators. A leading `+` stays, because the number without `+` may be another one."""
+    """Return the number without separators. A leading `+` stays, because it is part of the number."""
     return number.translate(_SEPARATORS)
 
 

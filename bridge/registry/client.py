@@ -88,7 +88,7 @@ class SchemaRegistry:
 
     @asynccontextmanager
     async def _talk(self, subject: str) -> AsyncIterator[Any]:
-        """Open a client for requests about `subject`. The deadline covers the whole block; errors name the subject."""
+        """Open a client for requests about `subject`. The deadline applies to the whole block."""
         try:
             async with asyncio.timeout(self._settings.request_timeout), self._client() as client:
                 yield client

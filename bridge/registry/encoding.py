@@ -59,7 +59,7 @@ def parts(settings: Kafka) -> tuple[SchemaRegistry, Reader]:
 
 
 class RegistryEncoding:
-    """The `Encoding` for the formats with a registry. `run` gets the schema ids; writing then needs no registry."""
+    """The `Encoding` for the formats with a registry. After `run` has the schema ids, writing needs no registry."""
 
     def __init__(self, settings: Kafka, registry: SchemaRegistry, reader: Reader) -> None:
         self._subjects = subjects(settings)

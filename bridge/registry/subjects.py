@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Found(Enum):
-    """The result of a search for one of the bridge's schemas in its subject."""
+    """The result of a search for a schema of the bridge in the schema's subject."""
 
     THERE = "there"
     MISSING = "missing"

@@ -1,4 +1,4 @@
-"""All settings. They come from environment variables `BRIDGE_*` and from a TOML file."""
+"""All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
 from bridge.settings.models import (
     Account,

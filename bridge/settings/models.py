@@ -33,12 +33,13 @@ class Account(Section):
     """One Web Services account: one CometD session and one relay."""
 
     name: Annotated[str, Field(pattern=f"^{rules.ACCOUNT_NAME.pattern}$")]
-    """Name of the account in `X-Account`, events, metrics and the log. It has 1 to 64 characters: letters, digits and
-    `._@-`. The first is a letter or a digit."""
+    """Name of the account in `X-Account`, events, metrics and the log. A name has up to 64 letters, digits and `._@-`,
+    and begins with a letter or a digit."""
     username: Annotated[str, AfterValidator(rules.basic_user)]
     """User name of the account at Web Services."""
     password: Annotated[SecretStr, Field(min_length=1)]
-    """Password of the account at Web Services. It also encrypts the session data that the bridge stores in Kafka."""
+    """Password of the account at Web Services. The password also encrypts the session data that the bridge stores in
+    Kafka."""
 
 
 class WebServices(Section):
@@ -49,8 +50,8 @@ class WebServices(Section):
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
     """User name of the only account, and also its name in the bridge. Required unless `accounts` lists accounts."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Password of the only account. It also encrypts the session data that the bridge stores in Kafka. Required unless
-    `accounts` lists accounts."""
+    """Password of the only account. The password also encrypts the session data that the bridge stores in Kafka.
+    Required unless `accounts` lists accounts."""
     notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
     """Path of the CometD endpoint."""
     start_voice_session: bool = False
@@ -96,7 +97,7 @@ class Delivery(StrEnum):
 
 
 class Registry(Section):
-    """The schema registry. It is needed to write in a format other than json, and to read Avro values on the topics."""
+    """The schema registry, which is needed to write in a format other than json, and to read Avro values."""
 
     url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
     """URL of a registry with Confluent's API. Required unless `kafka.format` is json."""
@@ -178,7 +179,7 @@ class Authentication(Section):
     """File of static tokens. Each line has the form `name:sha256-hex[:scopes]`. The bridge reads the file again when it
     changes."""
     jwks_url: Annotated[str, AfterValidator(rules.keys_url)] | None = None
-    """URL of the public keys (JWKS) for the callers' JSON Web Tokens. It must be https, except on this machine."""
+    """URL of the public keys (JWKS) for the callers' JSON Web Tokens. The URL must be https, except on this machine."""
     jwks_cafile: FilePath | None = None
     """CA file (PEM) for the certificate of `jwks_url`. Default: the system's CAs."""
     issuer: Annotated[str, Field(min_length=1)] | None = None
@@ -200,7 +201,7 @@ class Http(Section):
     port: Port = 8080
     """Port to listen on. 0 means any free port, which the log then shows."""
     management_port: Port | None = None
-    """Separate port for health and metrics, without authentication. Default: `http.port` serves them."""
+    """Separate port for health and metrics, without authentication. Default: `http.port` serves health and metrics."""
     allowed_hosts: Annotated[tuple[str, ...], AfterValidator(rules.host_names)] = ()
     """Host names, without ports, that callers may use in the header Host. `["*"]` allows any name. IP addresses,
     `localhost` and `http.host` are always allowed. Health and metrics allow any name. An empty list allows no other
@@ -260,7 +261,7 @@ class Log(Section):
 
 
 class Tracing(Section):
-    """Traces by OpenTelemetry. They need the extra `otel`."""
+    """Traces by OpenTelemetry, which need the extra `otel`."""
 
     enabled: bool = False
     """Whether the bridge creates spans and sends them to the collector."""

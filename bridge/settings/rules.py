@@ -1,8 +1,8 @@
 """Rules that settings must follow.
 
 The rules for one setting return the value in its final form, or raise ValueError. The rules for several settings
-(`..._faults`) take a section as a mapping and yield the faults. They must accept values of any type, because they also
-run if validation has refused a field. They skip faults that validation reports.
+(`..._faults`) take a section as a mapping and yield the faults. These rules also run if validation has refused a field,
+so they must accept values of any type. They skip faults that validation reports.
 """
 
 from __future__ import annotations

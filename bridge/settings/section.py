@@ -1,4 +1,4 @@
-"""The base class of all settings models. It reports all faults together, in texts that never quote a value."""
+"""The base class of all settings models, which reports all faults together, in texts that never quote a value."""
 
 from __future__ import annotations
 

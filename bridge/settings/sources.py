@@ -75,7 +75,7 @@ def dotted(location: Location) -> str:
 
 
 def outside_lists(location: Location) -> Location:
-    """Return the location of the outermost list that contains the location, or else the location itself."""
+    """Return the part of a location before its first list index. Without an index, this is the whole location."""
     inside = next((place for place, part in enumerate(location) if isinstance(part, int)), len(location))
     return location[:inside]
 

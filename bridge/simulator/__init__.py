@@ -1,7 +1,7 @@
 """A simulator of Web Services (REST and CometD) for the demo and for tests. Its faults can be switched on and off.
 
-The simulator behaves like the real server, as far as the behaviour is documented or was measured. It uses no other
-package of the bridge.
+The simulator behaves like the real server, as far as the behaviour is documented or was measured. The package imports
+no other package of the bridge.
 """
 
 from bridge.simulator.broker import EmbeddedBroker

@@ -1,7 +1,7 @@
-"""The Bayeux protocol of the simulator over long polling. It was compared with a CometD 3.1.5 server.
+"""The Bayeux protocol of the simulator over long polling, which was compared with a CometD 3.1.5 server.
 
-One difference is intended. CometD sends its advice only after a change. The simulator sends the advice in every
-connect reply, like the examples of the Web Services documentation.
+One difference is intended. CometD sends its advice only after a change. But the simulator sends the advice in every
+connect reply, as in the Web Services documentation.
 """
 
 import secrets
@@ -185,7 +185,7 @@ class Bayeux:
         return {"reconnect": "none"} if outcome is Outcome.DISCONNECTED else self._advice
 
     def _browser_is_polling(self, browser: str) -> bool:
-        """Return whether a poll with this browser cookie is parked; CometD parks only one (maxSessionsPerBrowser)."""
+        """Return whether a poll with this browser cookie is parked. CometD parks one poll per cookie."""
         return any(one.parked for one in self._sessions.values() if one.browser == browser)
 
     def _other(self, session: Session, message: Message) -> Reply:

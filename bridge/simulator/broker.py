@@ -1,8 +1,8 @@
 """A Kafka-compatible broker inside this process: librdkafka's mock cluster.
 
-The broker supports idempotence, transactions, consumer groups and compression. It has no controller, so topics are
-created on first use, with four partitions. It keeps only the newest megabytes of records. Its batches have no valid
-checksum, so consumers need `BRIDGE_KAFKA__CHECK_CRCS=false`.
+The broker supports idempotence, transactions, consumer groups and compression. The broker has no controller and creates
+topics on first use, with four partitions. Only the newest megabytes of records are kept. The batches of the broker have
+no valid checksum, so consumers need `BRIDGE_KAFKA__CHECK_CRCS=false`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An aiohttp middleware that makes HTTP requests fail. It works in front of any application."""
+"""An aiohttp middleware that makes HTTP requests to any application fail."""
 
 import asyncio
 import zlib

@@ -1,4 +1,4 @@
-"""The outbound operations of Web Services: their required parameters, and the two CometD messages that answer them.
+"""The outbound operations of Web Services: required parameters, and the two CometD messages that answer an operation.
 
 Source: the Outbound API pages of the Web Services documentation. All operations use the message format that the pages
 show for DoNotCallRecord.

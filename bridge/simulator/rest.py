@@ -1,4 +1,4 @@
-"""The REST API of the simulator: the user's own resources, and the operations, which CometD messages answer later."""
+"""The REST API of the simulator: the resources of a user, and the operations, which CometD messages answer later."""
 
 import asyncio
 import uuid
@@ -79,7 +79,7 @@ class ForwardedOperation:
 
 
 class Rest:
-    """The REST API. It sends the messages of an accepted operation after `acknowledgement_delay` seconds."""
+    """The REST API, which sends the messages of an accepted operation after `acknowledgement_delay` seconds."""
 
     def __init__(
         self, logins: Logins, faults: Faults, publish: Publish, *, first_user: str, acknowledgement_delay: float

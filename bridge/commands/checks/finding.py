@@ -41,5 +41,5 @@ def failed(subject: str, text: str) -> Finding:
 
 
 def skipped(subjects: list[str], because: str) -> list[Finding]:
-    """Return findings for checks that did not run because the check `because` failed."""
+    """Return the findings of checks that did not run. `because` is the failed check that they depend on."""
     return [Finding(subject, Outcome.SKIPPED, f"Skipped: {because} failed.") for subject in subjects]

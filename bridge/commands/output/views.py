@@ -1,7 +1,7 @@
 """Prints records as JSON lines, as plain lines, or as a table.
 
-Records contain texts from callers and from Web Services. Such a text could contain control sequences for the terminal
-or markup for rich. So everything that a command prints must pass through `visible`, `in_cell` or `json_line`.
+Records contain texts from callers and from Web Services. These texts could contain control sequences for the terminal
+or markup for rich. So all output of a command must pass through `visible`, `in_cell` or `json_line`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROWS: Final = 16
 LONGEST: Final = 256
 """Most characters of a value in a line or a table."""
 _TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
-"""Members of an event's value that say in a word what happened. `cells` shows the first of them that has a value."""
+"""Members of an event's value that describe the event in a word. `cells` shows the first member that has a value."""
 
 
 def visible(value: object, longest: int | None = LONGEST) -> str:

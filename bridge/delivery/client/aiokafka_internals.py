@@ -39,8 +39,8 @@ MARKER_WAIT: Final = 0.002
 def shorten_marker_wait() -> None:
     """Make aiokafka wait 2 ms, not 20 ms, while the coordinator writes the last transaction's markers (KAFKA-5477).
 
-    Private part: `aiokafka.producer.sender.BACKOFF_OVERRIDE`. The producer has no option for this wait. The change
-    shortens a transaction of one record that follows another transaction from 28 ms to 5 ms (measured with Kafka 4.1).
+    Private part: `aiokafka.producer.sender.BACKOFF_OVERRIDE`. The producer has no option for this wait. If transactions
+    follow one another directly, a transaction of one record then takes 5 ms instead of 28 ms (measured with Kafka 4.1).
     If aiokafka renames the constant, transactions get slower again and nothing else breaks.
     """
     sender.BACKOFF_OVERRIDE = MARKER_WAIT
@@ -49,9 +49,9 @@ def shorten_marker_wait() -> None:
 def add_error(error: type[errors.BrokerResponseError]) -> None:
     """Make aiokafka raise `error` for its error code, if aiokafka has no class for the code.
 
-    Private part: the table `aiokafka.errors.kafka_errors`. aiokafka 0.14 knows no code above 79. It raises UnknownError
-    for all other codes, without the code. If the table disappears, the bridge treats an invalid record (code 87) like
-    an outage, and sends it again for ever.
+    Private part: the table `aiokafka.errors.kafka_errors`. aiokafka 0.14 has no classes for codes above 79. For these
+    codes it raises UnknownError, which does not contain the code. If the table disappears, the bridge treats an invalid
+    record (code 87) like an outage, and sends it again for ever.
     """
     errors.kafka_errors.setdefault(error.errno, error)
 
@@ -147,7 +147,7 @@ class MetadataRequest(Request[MetadataRequest_v5 | _MetadataRequestStruct]):  # 
 
 
 async def topic_metadata(client: AIOKafkaClient, topics: Sequence[str], *, create: bool) -> dict[str, Any]:
-    """Send a `MetadataRequest` to a broker. With `create`, a cluster that creates topics on first use creates them."""
+    """Send a `MetadataRequest` to a broker. `create` permits the cluster to create missing topics on first use."""
     answer = await client.send(client.get_random_node(), MetadataRequest(topics, create=create))
     metadata: dict[str, Any] = answer.to_object()
     return metadata
@@ -215,7 +215,7 @@ class _Batches:
 
 
 class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of a partition in a fetch. If a record can't be read, it and the rest of its batch are skipped.
+    """The records of a partition in a fetch. After a record that can't be read, the rest of the batch is skipped.
 
     Private part: `aiokafka.consumer.fetcher.PartitionRecords`, and the batches that it reads. A public consumer raises
     the parser's error at each fetch and never reads beyond the batch. If the class changes, a bad record stops every

@@ -1,6 +1,6 @@
 """Groups records into batches: one batch for each partition, until Kafka refuses a batch.
 
-A refused batch is divided for the next attempt. This repeats until the record that Kafka refuses is alone in a batch.
+A refused batch is divided for the next attempt, and so on, until the record that Kafka refuses is alone in a batch.
 Then a dead letter replaces the record. The parts of a batch keep their order, so the order within a key stays.
 """
 

@@ -46,7 +46,7 @@ def connection(settings: Kafka) -> dict[str, Any]:
 async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
     """Return the reason why no bootstrap server accepts a connection, or None if one accepts it.
 
-    This takes at most `deadline` seconds. It is needed because aiokafka's clients discard the errors of single servers.
+    The function takes at most `deadline` seconds. It exists because aiokafka's clients discard the errors of servers.
     """
     told: str | None = None
     try:

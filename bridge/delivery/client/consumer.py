@@ -1,4 +1,4 @@
-"""Consumers without a consumer group. They are opened and closed with deadlines."""
+"""Opens and closes consumers with deadlines. The consumers belong to no consumer group."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ async def consumer(
 async def _close(client: AIOKafkaConsumer) -> None:
     """Close the client in a separate task with a deadline.
 
-    The deadline is needed because after a failure the close may wait for a broker that is gone. The task is needed
-    because shortly after the start aiokafka's close raises CancelledError. The caller must not take this error for a
-    cancellation of itself.
+    After a failure, aiokafka's `stop()` may wait for a broker that is gone, so the deadline is necessary. Shortly after
+    the start, `stop()` raises CancelledError. In a separate task this error can't be mistaken for a cancellation of the
+    caller.
     """
     closing = asyncio.ensure_future(client.stop())
     _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
@@ -82,8 +82,8 @@ async def _close(client: AIOKafkaConsumer) -> None:
 async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPartition, int]:
     """Return the offset after the last record of each partition, committed or not.
 
-    A read_committed consumer would get the last stable offset. That offset is lower while a transaction is open, and
-    for a moment after a commit.
+    A read_committed consumer would get the last stable offset, which is lower while a transaction is open, and for a
+    moment after a commit.
     """
     async with consumer(settings, topics, "read_uncommitted", wait_ms=0) as client:
         ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())

@@ -56,9 +56,9 @@ class _Guarded:
 def guarded(client: Client) -> Client:
     """Return the aiokafka client with methods that raise `ClientFault` for internal faults of aiokafka 0.14.
 
-    These faults are AssertionErrors of its state machines (`transaction_manager.py`, `message_accumulator.py`),
-    KeyErrors for connections and partitions that have just disappeared (`client.py`, `subscription_state.py`), and the
-    IllegalOperation for a send after a fence (`producer.py`).
+    - AssertionError, by aiokafka's state machines (`transaction_manager.py`, `message_accumulator.py`)
+    - KeyError, for connections and partitions that have just disappeared (`client.py`, `subscription_state.py`)
+    - IllegalOperation, for a send after a fence (`producer.py`)
     """
     return cast("Client", _Guarded(client))
 

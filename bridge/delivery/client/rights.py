@@ -1,7 +1,7 @@
 """Finds missing topics and missing rights before the bridge needs them.
 
-Since Kafka 2.3, the metadata of a topic contain the caller's rights (KIP-430). Older brokers and some authorizers do
-not report rights. With them, the bridge notices a missing right only when it needs the right.
+Since Kafka 2.3, the metadata of a topic contain the caller's rights (KIP-430). If an older broker or an authorizer does
+not report rights, the bridge notices a missing right only when it needs the right.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Coll
 
 
 async def may_use(client: AIOKafkaClient, transactional_id: str) -> bool:
-    """Return whether the bridge may use `transactional_id`. This does not disturb a producer that uses the id now.
+    """Return whether the bridge may use `transactional_id`. A producer that uses the id now is not disturbed.
 
-    The function asks to abort a transaction of a producer id that never existed. The broker first checks the right.
-    Then it finds no transaction to abort.
+    The function asks to abort a transaction of a producer id that never existed. The broker checks the
+    right first, and then finds no transaction to abort.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.

@@ -1,8 +1,9 @@
 """Makes consumers skip, count and log records that can't be read, so that such records never stop a reader.
 
-aiokafka decodes a batch of records and raises the errors of its parser, for example for a header's name that is not
-UTF-8. It has no option to continue after such a batch. It also has no limit for the decompressed size of a batch, and
-1 MiB of gzip can become 1 GiB of blanks. So `install` replaces aiokafka's reader of batches by the one in this module.
+aiokafka decodes a batch of records and raises the errors of its parser, for example if a header's name is not UTF-8.
+aiokafka has no option to continue after such an error. It also has no limit for the decompressed size of a batch,
+though 1 MiB of gzip can become 1 GiB of blanks. So `install` replaces aiokafka's reader of batches by
+`ReadableRecords`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 LARGEST_BATCH: Final = MAX_VALUE + (1 << 20)
 """Most bytes of a decompressed batch. The bridge writes no record with a value of more than `MAX_VALUE` bytes."""
 AT_ONCE: Final = 4 << 20
-"""Bytes of a partition's records after which a reader gets no more records of a fetch. The rest is fetched again."""
+"""Bytes of a partition's records after which a reader fetches again, instead of reading more of the same fetch."""
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER_BYTES: Final = 16
 MOST_BLOCKS: Final = LARGEST_BATCH // 1024

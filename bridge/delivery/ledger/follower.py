@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
     Take: TypeAlias = Callable[[Sequence[ConsumedRecord]], Awaitable[int | None]]
-    """Receives records. Returns the index of the first record that it needs again after a rewind, or None."""
+    """Receives records. Returns the index of the first record that it asks for after a rewind, or None."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +60,11 @@ class Follower:
         """Set each time when all fetched records were passed to `take`."""
 
     async def run(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Pass the records to `take`, in order within each partition. This method never returns.
+        """Pass the records to `take`, in order within each partition. The method never returns.
 
-        It calls `caught_up` when it has read to the end that the topic had at the start. After an outage it continues
-        at the same offset, so no record is passed twice. If the topic doesn't exist or may not be read, it calls
-        `caught_up` after a few attempts and goes on trying.
+        The method calls `caught_up` after all records that existed at the start. If the topic doesn't exist or may not
+        be read, the method calls `caught_up` after a few attempts and goes on trying. After an outage, reading
+        continues at the same offset, so no record is passed twice.
         """
         backoff = Backoff(cap=2.0)
         failing: str | None = None
@@ -87,7 +87,7 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Make `run` read again from the first records that `take` needs again, and then call `caught_up` again."""
+        """Make `run` return to the first records that `take` has asked for, and call `caught_up` once more."""
         self._rewound = True
 
     async def catch_up(self) -> None:

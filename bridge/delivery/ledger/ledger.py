@@ -1,4 +1,4 @@
-"""The interface of the ledger: the operations topic, which this process writes and reads."""
+"""The ledger is the operations topic. This process appends operation events to it and reads all of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Ledger(Protocol):
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
         """Pass the topic's records to `take` for ever. Call `caught_up` once all records that exist now were passed.
 
-        `take` returns the index of the first record that it needs again after a `rewind`, or None.
+        `take` returns the index of the first record that it asks for after a `rewind`, or None.
         """
 
     async def catch_up(self) -> None:
@@ -53,7 +53,7 @@ class Ledger(Protocol):
         """
 
     def rewind(self) -> None:
-        """Make `follow` read again from the first records that `take` needs again, and then call `caught_up` again."""
+        """Make `follow` return to the first records that `take` has asked for, and call `caught_up` once more."""
 
     def place(self, topic: str, key: str) -> Place:
         """Return the place of records with this key. `topic` is the name without the prefix."""
@@ -64,7 +64,7 @@ class Ledger(Protocol):
 
 
 class KafkaLedger:
-    """The `Ledger` on Kafka. It follows `topic`. `place` knows the partitions of the topics in `placed`.
+    """The `Ledger` on Kafka, which follows `topic`. `placed` are the topics for which `place` returns a partition.
 
     Records that are older than `age` seconds at the start may be skipped.
     """

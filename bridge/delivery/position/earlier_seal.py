@@ -1,7 +1,7 @@
 """Decrypts and verifies data from version 0.1.0, so that an update does not lose the CometD session.
 
-Version 0.1.0 used the same keys for positions and requests. So the decryption can't tell positions from requests, and
-the caller must check the plaintext.
+Version 0.1.0 used the same keys for positions and requests, so an encrypted request can also be decrypted as a
+position. For this reason the caller must check the plaintext.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ class Position(msgspec.Struct, frozen=True):
     """
 
     client_id: str
-    """The clientId of the CometD session. It is secret, because anybody can use the session with it and the cookies."""
+    """The clientId of the CometD session, a secret. Anybody who has clientId and cookies can use the session."""
     cookies: dict[str, str]
-    """The cookies of the session by name. They are secret."""
+    """The cookies of the session by name, a secret."""
     acknowledgement: int | None
     """`ext.ack` of the last reply whose events are all in Kafka. None without the ack extension."""
     base_sequence: int
@@ -27,8 +27,8 @@ class Position(msgspec.Struct, frozen=True):
     last_reply_at: float | None
     """Time at which the last reply whose events are all in Kafka arrived, in seconds since the epoch.
 
-    If the session is lost, the `gap` event begins at this time. The value is 0.0 before the first reply of the account.
-    It is None if a session was lost at an unknown time."""
+    If the session is lost, the `gap` event begins at this time. The value is 0.0 before the account's first reply, and
+    None after a loss at an unknown time."""
 
 
 EMPTY_POSITION: Final = Position(

@@ -59,10 +59,10 @@ class PositionReader:
     async def read(self, partition: int, *, settled: bool) -> Found:
         """Search the account's partition backwards in windows of growing size, until a window has a genuine record.
 
-        Records that are not genuine are skipped. If a window has several genuine records, the one with the highest
-        revision is found.
+        Records that are not genuine are skipped. If a window has several genuine records, the record with the highest
+        revision is returned.
 
-        Accounts may share a partition, and an open transaction of one account hides the later records of the others.
+        Accounts may share a partition, and an open transaction hides all later records of the partition.
         With `settled`, the method first waits until no record is hidden. A caller may use `settled` only after the
         account's own transactions have ended. Without `settled`, the method ignores hidden records.
 

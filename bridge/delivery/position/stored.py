@@ -4,8 +4,8 @@ The record also contains the publisher that wrote it (`owner`, a random text for
 `publish` call (`turn`). After a failure, the publisher reads both to find out whether its call succeeded or another
 bridge has taken over (see `bridge.delivery.publisher.kafka`).
 
-`revision` grows by one with each record of the account, also from process to process. The genuine record with the
-highest revision is valid. So an attacker who writes an old record to the topic again changes nothing.
+Each record of an account has a `revision` one higher than the record before, even if another process wrote that record.
+Only the genuine record with the highest revision is used. So an attacker gains nothing by repeating an old record.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Moment = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
 
 
 class Secret(msgspec.Struct, frozen=True, rename="camel"):
-    """The secret part of a position. Anybody who knows it can use the CometD session."""
+    """The secret part of a position. Anybody who knows this part can use the CometD session."""
 
     client_id: str
     cookies: dict[str, str]
@@ -47,7 +47,7 @@ class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     secret: bytes = b""
     """The encrypted `Secret`. Empty if no session exists."""
     acknowledgement: int | None = None
-    """A number that the CometD server chooses. It may be any integer."""
+    """Any integer, because the CometD server chooses the number."""
     base_sequence: Number = 0
     next_sequence: Number = 0
     last_reply_at: Moment = 0.0
@@ -157,7 +157,7 @@ async def open_position(stored: StoredPosition, keys: AccountKeys) -> Position:
 
 
 def _writable(cookies: dict[str, str]) -> dict[str, str]:
-    """Remove cookies with lone surrogates, which can't be encoded. aiohttp makes them of bytes that are not UTF-8."""
+    """Remove cookies with invalid UTF-8, which aiohttp decodes to surrogates. Surrogates can't be encoded as JSON."""
     return {
         name: value for name, value in cookies.items() if not any("\ud800" <= one <= "\udfff" for one in name + value)
     }

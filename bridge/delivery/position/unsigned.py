@@ -1,4 +1,4 @@
-"""Decides which events on the operations topic need no signature, because version 0.1.0 wrote them without."""
+"""Decides which events on the operations topic need no signature. Version 0.1.0 wrote events without signatures."""
 
 from __future__ import annotations
 
