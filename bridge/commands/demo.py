@@ -33,7 +33,7 @@ END: Final = 10.0
 
 
 def run_demo(*, events: int | None, as_json: bool, log: Log) -> None:
-    """Show events that were read back from Kafka, until `events` of them were shown or SIGTERM or SIGINT arrives.
+    """Show events from Kafka until a signal (SIGTERM, SIGINT) or until `events` events were shown (None: no limit).
 
     Raises:
         CommandFailed: the embedded broker is not installed, or no event arrived.

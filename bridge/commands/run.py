@@ -52,7 +52,7 @@ async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
 
 
 def _cause(error: BaseException) -> BridgeError:
-    """Return the wrong setting that caused the error, or else an error that names the fault and its place in the code.
+    """Return the SettingsError inside `error`, or else an error that names the fault and its place in the code.
 
     The text never contains a library's message. The log gets all faults, with their place in the code.
     """

@@ -41,10 +41,10 @@ def show_schema(name: str) -> str:
 
 
 def check_schemas() -> str:
-    """Compare every schema with its last release. Return a sentence that says that all are compatible.
+    """Compare every schema with its last release. Return a sentence for the case that all are compatible.
 
     Raises:
-        CommandFailed: a change of a schema breaks readers, or a schema can't be generated. Each fault has a line.
+        CommandFailed: a change of a schema breaks readers (one line for each change), or a schema can't be generated.
     """
     try:
         broken = list(broken_promises(schemas_directory()))

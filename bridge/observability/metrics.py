@@ -93,7 +93,8 @@ OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late
 def start(version: str, accounts: list[str], topics: list[str], read: list[str]) -> None:
     """Create every series with the value 0, because Prometheus can't see the first increase of a new series.
 
-    `topics` are the full names of the topics that the bridge publishes events to, `read` of those that it reads.
+    `topics` are the full names of the topics to which the bridge publishes events. `read` are the full names of the
+    topics that the bridge reads.
     """
     build_info.labels(version).set(1)
     _start_read(read)

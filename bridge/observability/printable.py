@@ -18,7 +18,7 @@ def printable(text: str, longest: int | None = None) -> str:
 def printable_json(document: str) -> str:
     """Replace the unprintable characters of a JSON document in one line by JSON escapes. The decoded values stay equal.
 
-    Outside strings, JSON allows only printable characters, so each replaced character is part of a string.
+    The document must come from msgspec, which writes such characters only inside strings.
     """
     if document.isprintable():
         return document

@@ -23,7 +23,7 @@ def exporter_to(endpoint: str) -> OTLPSpanExporter:
 
 
 def provider(exporter: SpanExporter, service: str, *, sample_ratio: float, version: str) -> TracerProvider:
-    """Return a provider whose spans a background thread sends with the exporter."""
+    """Return a provider of spans. A background thread sends the spans with the exporter."""
     made = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
         resource=Resource.create({"service.name": service, "service.version": version}),

@@ -65,7 +65,7 @@ def start(endpoint: str, *, sample_ratio: float, version: str) -> None:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Create spans with this provider, or none if it is None. OpenTelemetry's global provider does not change."""
+    """Create all further spans with this provider. None switches tracing off. The global provider does not change."""
     global _provider, _tracer  # noqa: PLW0603 -- global for the process, like the metrics
     _provider = provider
     _tracer = None if provider is None else provider.get_tracer(NAME)
@@ -128,14 +128,14 @@ def traceparent(of: Span) -> str | None:
 
 
 def publishing(topic: str, parent: str | None) -> str | None:
-    """Create the span of sending a record that `parent` caused. Return the record's `traceparent` header."""
+    """Create a span for the sending of a record. `parent` is its cause. Return the record's `traceparent` header."""
     sending = begin_publishing(topic, parent)
     sending.end()
     return traceparent(sending) or parent
 
 
 def begin_publishing(topic: str, parent: str | None, *, links: Iterable[str | None] = ()) -> Span:
-    """Begin the span of sending a record to Kafka. The caller must end the span."""
+    """Begin a span for the sending of a record to Kafka. The caller must end the span."""
     sending = begin(f"publish {topic}", SpanKind.PRODUCER, parent, links=links)
     sending.set_attributes({"messaging.system": "kafka", "messaging.operation.type": "send"})
     return sending

@@ -1,4 +1,4 @@
-"""Hides phone numbers in published events by a hash, or removes them. The setting `privacy.phone_numbers` chooses."""
+"""Replaces phone numbers in published events by a hash, or removes them (setting `privacy.phone_numbers`)."""
 
 from bridge.privacy.concealment import OMITTED, PREFIX, Concealed, Concealment, concealment_of
 

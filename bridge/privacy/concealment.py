@@ -42,7 +42,7 @@ _GONE: Final = _Gone()
 
 
 def concealment_of(settings: Privacy) -> Concealment | None:
-    """Return the concealment that the settings choose, or None if they choose to publish numbers unchanged."""
+    """Return the concealment for the settings, or None if the bridge publishes phone numbers unchanged."""
     if settings.phone_numbers == "plain":
         return None
     if settings.phone_numbers == "omit" or settings.secret is None:

@@ -24,7 +24,7 @@ _KNOWN: Final = 1 << 13
 """Zigzag-encoded numbers below this limit are written by a lookup table."""
 _NULL: Final = b"\0"
 _PRESENT: Final = b"\2"
-"""Index of a union's second branch."""
+"""Index of a union's second branch, which is the branch for values other than null."""
 
 
 def avro_writer(schema: Mapping[str, Any], struct: type[msgspec.Struct], start: bytes = b"") -> Encode:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _FRAME_START: Final = 0
 _UNASKED: Final = object()
 MOST_SCHEMAS: Final = 256
-"""Most schemas kept in memory. Any program that writes to the topic could invent ids, so the number needs a limit."""
+"""Limit for the cached schemas. It is needed because any program that writes to the topic could invent ids."""
 
 
 class Reader:
@@ -73,4 +73,4 @@ _JSON_TEXTS: Final = frozenset(
     for name, encoded in zip(kind.struct.__struct_fields__, kind.struct.__struct_encode_fields__, strict=True)
     if get_type_hints(kind.struct)[name] is msgspec.Raw
 )
-"""Names of the fields that Avro values store as a string with JSON text in it."""
+"""Names of the fields that contain a JSON text. In Avro these fields are strings."""

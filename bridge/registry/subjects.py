@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Found(Enum):
-    """The result of a search for a schema of the bridge in the schema's subject."""
+    """The result of looking for a schema in its subject."""
 
     THERE = "there"
     MISSING = "missing"

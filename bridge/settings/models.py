@@ -60,7 +60,7 @@ class WebServices(Section):
     channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
     """CometD channels to subscribe to. The bridge is not ready while the server refuses one of them."""
     optional_channels: frozenset[str] = frozenset()
-    """Those of `channels` that the server may refuse without making the bridge unready."""
+    """Channels of the list `channels` that the server may refuse while the bridge stays ready."""
     max_interval: Seconds = 10
     """Seconds for which the server keeps a silent session (CometD's maxInterval). Used only if the server's advice does
     not contain the value."""
@@ -187,8 +187,8 @@ class Authentication(Section):
     audience: Annotated[str, Field(min_length=1)] | None = None
     """Audience that a token must have (claim `aud`)."""
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(rules.some)] = ("RS256", "ES256")
-    """Accepted signature algorithms. Only asymmetric ones are possible. With a symmetric one, an attacker could sign
-    tokens with the public key."""
+    """Accepted signature algorithms. Only asymmetric algorithms are possible. With a symmetric algorithm, an attacker
+    could sign tokens with the public key."""
 
     across = staticmethod(rules.authentication_faults)
 
@@ -221,16 +221,16 @@ class Operations(Section):
     enabled: Annotated[tuple[str, ...], Field(min_length=1)] = ("DoNotCallRecord",)
     """Names of the operations that callers may request (`operationName`)."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Most simultaneous requests to Web Services for each account."""
+    """Limit for simultaneous requests to Web Services, for each account."""
     waiting_room: Annotated[int, Field(ge=0, le=100_000)] = 256
-    """Most operations of one account that may wait while `concurrency` is reached. Further calls are refused."""
+    """Limit for operations of an account that wait because `concurrency` is reached. Further calls are refused."""
     forward_deadline: Seconds = 20
     """Seconds that an operation has from the call to the reply of Web Services, with waiting and all attempts."""
     async_max_age: Seconds = 3600
     """Greatest age, in seconds, at which the bridge still forwards an operation that a crash interrupted."""
     view_limit: Annotated[int, Field(ge=1)] = 100_000
-    """Most operations that the bridge keeps in memory for GET /operations. Beyond this limit, the bridge drops the
-    oldest operations that have ended. If all operations are pending, callers get 429."""
+    """Limit for the operations that the bridge keeps in memory for GET /operations. Beyond this limit, the bridge drops
+    the oldest operations that have ended. If all operations are pending, callers get 429."""
     view_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     """The same limit as `view_limit`, but in bytes of memory (estimated). The limit that is reached first applies. An
     operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
@@ -243,7 +243,7 @@ class Privacy(Section):
 
     phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
     """`plain` publishes phone numbers unchanged. `hmac` publishes their HMAC-SHA-256, so equal numbers get equal
-    hashes. `omit` removes them."""
+    hashes. `omit` removes phone numbers."""
     secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """Key of the HMAC, at least 16 characters. Anybody who has the key can find the number of a hash. Changing the key
     changes every hash."""
@@ -276,7 +276,7 @@ class Settings(Section):
 
     web_services: WebServices
     accounts: tuple[Account, ...] = ()
-    """Several accounts, instead of the one in `web_services`. Validation puts the account of `web_services` here
+    """Several accounts, instead of an account in `web_services`. Validation adds an account of `web_services` here
     too."""
     kafka: Kafka
     http: Http = Field(default_factory=Http)

@@ -1,4 +1,4 @@
-"""An aiohttp middleware that makes HTTP requests to any application fail."""
+"""An aiohttp middleware that applies faults to HTTP requests."""
 
 import asyncio
 import zlib

@@ -23,7 +23,7 @@ POLL: Final = 0.02
 
 
 class _Discarding:
-    """Discards all events, because the server has another copy of each for the running bridge's session."""
+    """Discards all events. The server sends the same events to the session of the running bridge."""
 
     async def opened(self, opening: Opening) -> None:
         pass

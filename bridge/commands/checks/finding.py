@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row of the table. `text` is a sentence that says what the check saw and, for a failure, what to do."""
+    """A row of the table. `text` is a sentence with the result of the check and, for a failure, the remedy."""
 
     subject: str
     outcome: Outcome
@@ -26,20 +26,20 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """Return a finding that the thing works."""
+    """Return the finding that `subject` works."""
     return Finding(subject, Outcome.OK, text)
 
 
 def warning(subject: str, text: str) -> Finding:
-    """Return a finding that the thing works, but with a limitation."""
+    """Return the finding that `subject` works, but with a limitation."""
     return Finding(subject, Outcome.WARNING, text)
 
 
 def failed(subject: str, text: str) -> Finding:
-    """Return a finding that the thing does not work."""
+    """Return the finding that `subject` does not work."""
     return Finding(subject, Outcome.FAILED, text)
 
 
 def skipped(subjects: list[str], because: str) -> list[Finding]:
-    """Return the findings of checks that did not run. `because` is the failed check that they depend on."""
+    """Return the findings that `subjects` were not checked, because the check `because` has failed."""
     return [Finding(subject, Outcome.SKIPPED, f"Skipped: {because} failed.") for subject in subjects]

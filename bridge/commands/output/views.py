@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROWS: Final = 16
 """Rows of the live table, which shows the newest records."""
 LONGEST: Final = 256
-"""Most characters of a value in a line or a table."""
+"""Longest value in a line or a table, in characters. A longer value is cut."""
 _TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
 """Members of an event's value that describe the event in a word. `cells` shows the first member that has a value."""
 
@@ -39,7 +39,7 @@ def visible(value: object, longest: int | None = LONGEST) -> str:
 
 
 def in_cell(value: object, longest: int | None = LONGEST) -> Text:
-    """Return a value for a table cell: as `visible` does, and without markup for rich."""
+    """Return the text of `visible` for a table cell. Rich does not interpret this text as markup."""
     return Text(visible(value, longest))
 
 

@@ -226,7 +226,7 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         super().__init__(tp, _Batches(records, lambda error: self.passed_over(tp.topic, error)), *rest)
 
     def passed_over(self, topic: str, error: Exception) -> None:
-        """Handle a skipped rest of a batch of `topic`. Subclasses override this method."""
+        """Handle the error that made the reader skip the rest of a batch. Subclasses override this method."""
 
 
 def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Callable[[Any], Any]]) -> None:
@@ -259,7 +259,7 @@ async def discard(producer: AIOKafkaProducer) -> None:
 
 
 def _futures_of(producer: AIOKafkaProducer) -> Iterable[asyncio.Future[Any]]:
-    """Yield the futures that may have an exception which no code awaits."""
+    """Yield the futures of the producer whose exceptions no other code retrieves."""
     transaction = producer._txn_manager  # noqa: SLF001 -- None without idempotence
     if transaction is not None and transaction._transaction_waiter is not None:  # noqa: SLF001
         yield transaction._transaction_waiter  # noqa: SLF001

@@ -1,7 +1,7 @@
 """Groups records into batches: one batch for each partition, until Kafka refuses a batch.
 
 A refused batch is divided for the next attempt, and so on, until the record that Kafka refuses is alone in a batch.
-Then a dead letter replaces the record. The parts of a batch keep their order, so the order within a key stays.
+Then a dead letter replaces the record. The parts of a batch keep their order, so records of a key stay in order.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def batches(records: Iterable[Record], partitions: Mapping[str, int]) -> list[Ba
 
 
 def placed(batch: Batch, partitions: Mapping[str, int]) -> Batch:
-    """Return the batch with a partition, which is chosen here if the batch has none yet."""
+    """Return the batch. If the batch is `UNPLACED`, choose its partition first."""
     if batch.partition != UNPLACED:
         return batch
     [found] = batches(batch.records, partitions)
@@ -66,7 +66,7 @@ def placed(batch: Batch, partitions: Mapping[str, int]) -> Batch:
 
 
 def chunks(batch: Batch, limit: int) -> list[Batch]:
-    """Divide the batch into batches of at most `limit` bytes. A larger record gets a batch for itself."""
+    """Divide the batch into batches of at most `limit` bytes. A larger record gets a batch of its own."""
     pieces: list[list[Record]] = []
     room = 0
     for record in batch.records:

@@ -46,7 +46,8 @@ def connection(settings: Kafka) -> dict[str, Any]:
 async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
     """Return the reason why no bootstrap server accepts a connection, or None if one accepts it.
 
-    The function takes at most `deadline` seconds. It exists because aiokafka's clients discard the errors of servers.
+    The function takes at most `deadline` seconds. aiokafka's clients try one server after the other, and don't report
+    the error of each server.
     """
     told: str | None = None
     try:

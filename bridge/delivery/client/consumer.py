@@ -23,9 +23,9 @@ Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
 CLOSE_TIMEOUT: Final = 2.0
 log = structlog.get_logger(__name__)
 PARTITION_BYTES: Final = 1 << 20
-"""Most compressed bytes of a partition in a fetch. A larger batch is fetched alone."""
+"""Limit for a partition in a fetch, in compressed bytes. A batch that is larger is fetched alone."""
 FETCH_BYTES: Final = 8 << 20
-"""Most compressed bytes of a fetch from a broker."""
+"""Limit for a fetch from a broker, in compressed bytes."""
 unreadable.install()
 
 

@@ -1,8 +1,8 @@
-"""A wrapper of aiokafka's producer. After its first failure, the producer must be discarded.
+"""A wrapper of aiokafka's producer. The caller must discard a producer after its first failure.
 
-aiokafka's idempotent producer repeats a send for ever, and its `stop()` waits for such sends. After a refused batch,
-its sequence numbers no longer match those of the broker. So the caller must set a deadline for each call, and must
-discard a producer that has failed in any way.
+aiokafka's idempotent producer repeats a send for ever, and its `stop()` waits for such sends. So the caller must set a
+deadline for each call. After a refused batch, the producer's sequence numbers no longer match those of the broker. So
+the caller must use a new producer.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 MAX_BATCH: Final = 900_000
-"""Most bytes of a batch. With its overhead, the batch stays below the broker's default `message.max.bytes` of 1 MiB."""
+"""Limit for a batch in bytes. Including its overhead, the batch stays below the broker's default limit of 1 MiB."""
 TRANSACTION_TIMEOUT: Final = 30.0
-"""Seconds after which the coordinator aborts the transaction of a dead bridge. Until then, or until a successor starts,
-read_committed consumers don't see later records of the same partitions. So the value is only half of Kafka's
-default."""
+"""Seconds after which the coordinator aborts the transaction of a dead bridge. An open transaction hides later records
+of its partitions from read_committed consumers, so the value is only half of Kafka's default."""
 shorten_marker_wait()
 
 
@@ -111,7 +110,7 @@ class Producer:
         return sent
 
     async def commit(self) -> None:
-        """Commit the transaction, if the producer is transactional. Await all futures of `send` before."""
+        """Commit the transaction, if the producer is transactional. Before, await all futures of `send`."""
         if self._transactional:
             self.committing = True
             await self._kafka.commit_transaction()

@@ -83,9 +83,7 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool 
 
 
 async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Collection[str]) -> dict[str, str]:
-    """Ask whether the bridge may create topics. Return the reason for each topic that it may not create.
-
-    Nothing is created.
+    """Return the topics that the bridge may not create, each with the reason. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.

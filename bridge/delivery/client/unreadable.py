@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LARGEST_BATCH: Final = MAX_VALUE + (1 << 20)
-"""Most bytes of a decompressed batch. The bridge writes no record with a value of more than `MAX_VALUE` bytes."""
+"""Limit for a decompressed batch in bytes. The bridge writes no record with a value of more than `MAX_VALUE` bytes."""
 AT_ONCE: Final = 4 << 20
-"""Bytes of a partition's records after which a reader fetches again, instead of reading more of the same fetch."""
+"""After this many bytes of a partition's records, a reader fetches again and does not read the rest of the fetch."""
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER_BYTES: Final = 16
 MOST_BLOCKS: Final = LARGEST_BATCH // 1024
-"""Most blocks of a batch. Except for the last one, a block of snappy-java has at least 1 KiB."""
+"""Limit for the blocks of a batch. Each block of snappy-java, except the last, has at least 1 KiB."""
 TELL_INTERVAL: Final = 60.0
 """Shortest time between two log lines about the same topic, in seconds."""
 

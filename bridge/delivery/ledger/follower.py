@@ -32,12 +32,12 @@ log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 250
 LEAST_BYTES: Final = 1 << 16
-"""Bytes that a fetch waits for, at most `POLL_MS`. Without this limit, each record would cost a fetch."""
+"""A fetch waits for this many bytes, but not longer than `POLL_MS`. Otherwise each record would cost a fetch."""
 DENIALS: Final = 4
-"""Denials in a row after which the topic counts as missing. A topic that is just being created needs a moment."""
+"""After this many denials in a row, the topic counts as missing. A topic that is just being created needs a moment."""
 STANDSTILL: Final = 5.0
-"""Seconds without a record after which the topic counts as read to its end. The open transaction of a dead bridge may
-hide the end until Kafka aborts the transaction, which takes up to a minute."""
+"""After this many seconds without a record, the topic counts as read to its end. The open transaction of a dead bridge
+may hide the end until Kafka aborts the transaction, which takes up to a minute."""
 
 
 class Follower:
@@ -57,7 +57,7 @@ class Follower:
         self._rewound = False
         self._client: AIOKafkaConsumer | None = None
         self._handed_over = asyncio.Event()
-        """Set each time when all fetched records were passed to `take`."""
+        """Set whenever `take` has received all fetched records."""
 
     async def run(self, take: Take, caught_up: Callable[[], None]) -> None:
         """Pass the records to `take`, in order within each partition. The method never returns.
@@ -91,7 +91,7 @@ class Follower:
         self._rewound = True
 
     async def catch_up(self) -> None:
-        """Wait until all records that the topic has now were passed to `take`. `run` must be running.
+        """Wait until `take` has received all records that the topic contains now. `run` must be running.
 
         Raises:
             KafkaUnavailable: this took longer than `request_timeout`, or Kafka failed.

@@ -40,13 +40,13 @@ class Ledger(Protocol):
         """
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Pass the topic's records to `take` for ever. Call `caught_up` once all records that exist now were passed.
+        """Pass the topic's records to `take` for ever. Call `caught_up` after all records that exist now.
 
         `take` returns the index of the first record that it asks for after a `rewind`, or None.
         """
 
     async def catch_up(self) -> None:
-        """Wait until `follow` has passed on all records that the topic has now.
+        """Wait until `follow` has passed on all records that the topic contains now.
 
         Raises:
             KafkaUnavailable: this took longer than a deadline.

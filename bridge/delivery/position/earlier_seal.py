@@ -41,7 +41,7 @@ class EarlierSeal:
             raise Unsealable("the secret can't be decrypted with this account's password") from None
 
     def verify(self, content: bytes, signature: bytes) -> None:
-        """Return if the signature is valid for the content.
+        """Check the signature of the content.
 
         Raises:
             Unsealable: the signature belongs to other content, another password or another account.

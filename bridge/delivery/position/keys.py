@@ -4,8 +4,8 @@ The function scrypt (RFC 7914) derives a root key once in each process. With n =
 MiB and about 0.1 s. HKDF-Expand (RFC 5869) derives every other key from the root key, with the purpose in the label. So
 data that was sealed (encrypted) or signed for one purpose is not valid for another purpose.
 
-The salt of scrypt is a hash of the account's name and the topic prefix. So every process can compute the salt, and
-does not read it from a record, which an attacker might have written.
+The salt of scrypt is a hash of the account's name and the topic prefix. So every process computes the salt, and never
+uses a salt from a record, which might come from an attacker.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 EARLIER_SALTS: Final = 8
-"""Most salts of version 0.1.0 that a process tries for an account. An attacker could write records with many salts, and
-each salt costs 0.1 s of CPU time."""
+"""Limit for the salts of version 0.1.0 that a process tries for an account. An attacker could write records with many
+salts, and each salt costs 0.1 s of CPU time."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
 """The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 

@@ -25,7 +25,7 @@ class Position(msgspec.Struct, frozen=True):
     next_sequence: int
     """Sequence number of the first event that is not yet in Kafka."""
     last_reply_at: float | None
-    """Time at which the last reply whose events are all in Kafka arrived, in seconds since the epoch.
+    """Arrival time, in seconds since the epoch, of the last reply whose events are all in Kafka.
 
     If the session is lost, the `gap` event begins at this time. The value is 0.0 before the account's first reply, and
     None after a loss at an unknown time."""
@@ -36,4 +36,4 @@ EMPTY_POSITION: Final = Position(
 )
 """The position before the first session, and after a session that the bridge has ended."""
 LOST: Final = msgspec.structs.replace(EMPTY_POSITION, last_reply_at=None)
-"""The position if a session may have existed, but no record with a valid signature describes it."""
+"""The position to use if a session may have existed, but no record with a valid signature exists."""

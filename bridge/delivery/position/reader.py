@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TAIL: Final = 512
-"""Offsets that the first search covers. Each further search covers twice as many. A transaction takes two offsets."""
+"""Offsets in the first window of a search. Each further window is twice as large. A transaction takes two offsets."""
 FETCH_WAIT_MS: Final = 50
 
 

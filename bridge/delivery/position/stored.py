@@ -119,7 +119,7 @@ def seal_position(position: Position, keys: AccountKeys, stored: StoredPosition)
 
 
 async def verify(stored: StoredPosition, keys: AccountKeys) -> None:
-    """Return if the signature is valid for the account's password.
+    """Check the signature with the account's password.
 
     Raises:
         Unsealable: the record was changed or forged, or the account's password has changed.

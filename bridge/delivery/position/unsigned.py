@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PATIENCE: Final = 30.0
-"""Seconds that a decision waits for the account's position, which contains the end of the unsigned events."""
+"""Seconds that `cover` waits for a call of `end`."""
 
 
 class UnsignedEvents:
