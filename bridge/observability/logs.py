@@ -169,7 +169,7 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 
 class _Wanted(logging.Filter):
-    """Drops lines of libraries that are below warning or repeated, even if a library lowers its own logger's level."""
+    """Drops repeated lines of libraries, and lines below warning even if a library lowers the level of its logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,8 +205,8 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 def without_text(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy of a library's record without private data.
 
-    The copy's text is the template. Its arguments are masked, except small integers and exceptions (see `_words`). The
-    text of a record without arguments may already contain values, so the copy keeps only a known opening of the text.
+    The copy's text is the template. The arguments are masked, except small integers and exceptions (see `_words`). If a
+    record has no arguments, its text may contain private values. So the copy keeps only a known opening of this text.
     """
     bare = copy.copy(record)
     arguments = list(record.args.values()) if isinstance(record.args, Mapping) else list(record.args or ())

@@ -1,4 +1,5 @@
-"""All metrics of the bridge. Dashboards and alerts rely on their names and labels. No label has unlimited values."""
+"""All metrics of the bridge. Dashboards and alerts rely on their names and labels. Each label has a limited set of
+values."""
 
 from __future__ import annotations
 

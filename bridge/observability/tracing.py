@@ -128,14 +128,14 @@ def traceparent(of: Span) -> str | None:
 
 
 def publishing(topic: str, parent: str | None) -> str | None:
-    """Create a span for the sending of a record. `parent` is its cause. Return the record's `traceparent` header."""
+    """Create a span for sending a record, with the cause `parent`. Return the record's `traceparent` header."""
     sending = begin_publishing(topic, parent)
     sending.end()
     return traceparent(sending) or parent
 
 
 def begin_publishing(topic: str, parent: str | None, *, links: Iterable[str | None] = ()) -> Span:
-    """Begin a span for the sending of a record to Kafka. The caller must end the span."""
+    """Begin a span for sending a record to Kafka. The caller must end the span."""
     sending = begin(f"publish {topic}", SpanKind.PRODUCER, parent, links=links)
     sending.set_attributes({"messaging.system": "kafka", "messaging.operation.type": "send"})
     return sending

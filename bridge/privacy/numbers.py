@@ -29,9 +29,9 @@ _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
 INTERNATIONAL: Final = re.compile(r"(?<![0-9+])\+[0-9](?:[ \-.()]{0,2}[0-9]){6,14}(?![0-9])", re.ASCII)
 """A `+` and 7 to 15 digits, which is treated as a phone number in any text."""
 FEWEST_SEEN: Final = 3
-"""The fewest digits of a number that is searched for in the other members of its message."""
+"""A number with fewer digits is not searched for in other members of its message."""
 FEWEST_INSIDE: Final = 7
-"""The fewest digits of a number that is searched for inside longer texts and among integers."""
+"""A number with fewer digits is not searched for inside longer texts or among integers."""
 LONGEST_KEPT: Final = 128
 """Names with more characters are not cached, because names come from outside and may have any length."""
 

@@ -64,7 +64,7 @@ def as_text() -> str:
 
 
 def documented(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return for each field of the model its docstring as one line, or "" if the field has none."""
+    """Return the docstring of each field of the model as one line. Without a docstring, the text is ""."""
     [definition] = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
     found = dict.fromkeys(model.model_fields, "")

@@ -120,7 +120,7 @@ class Session:
         """Return the events for a reply.
 
         With the ack extension these are all unacknowledged events. Without the extension these are all queued events,
-        and the queue is then empty.
+        and the method removes them from the queue.
         """
         self._fresh = 0
         events = self._queue

@@ -1,7 +1,7 @@
 """The answers of Web Services to accepted and refused requests: HTTP status, statusCode, statusMessage.
 
-Source of the codes: the page Return Values of the Web Services documentation. The HTTP statuses of codes 20 (403) and
-4 (500) were observed. Those of codes 1 and 10 are unknown, so the simulator uses 400.
+Source of the codes: the page Return Values of the Web Services documentation. A real server was seen to send HTTP
+status 403 with code 20, and 500 with code 4. The HTTP status for codes 1 and 10 is unknown, so the simulator uses 400.
 """
 
 from dataclasses import dataclass

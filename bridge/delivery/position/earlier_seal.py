@@ -18,7 +18,7 @@ _NONCE_BYTES: Final = 12
 
 
 class Unsealable(Exception):
-    """The data is damaged, or was encrypted or signed with another password or for another account or purpose."""
+    """The encrypted or signed data is damaged, or belongs to another password, account or purpose."""
 
 
 class EarlierSeal:
@@ -33,7 +33,7 @@ class EarlierSeal:
         """Return the plaintext.
 
         Raises:
-            Unsealable: the data is damaged, or was encrypted with another password or for another account.
+            Unsealable: the data is damaged, or belongs to another password or account.
         """
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._account)

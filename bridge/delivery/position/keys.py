@@ -78,8 +78,7 @@ class AccountKeys:
         """Return the plaintext.
 
         Raises:
-            Unsealable: the data is damaged, or was sealed with another password or for another account, purpose or
-                subject.
+            Unsealable: the data is damaged, or belongs to another password, account, purpose or subject.
         """
         salt, nonce = sealed[:SALT_BYTES], sealed[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
         try:
