@@ -1,5 +1,4 @@
-"""All metrics of the bridge. Dashboards and alerts rely on their names and labels. Each label has a limited set of
-values."""
+"""All metrics of the bridge. Dashboards and alerts rely on their names and labels. Each label has few values."""
 
 from __future__ import annotations
 

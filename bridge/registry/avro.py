@@ -43,7 +43,7 @@ def avro_writer(schema: Mapping[str, Any], struct: type[msgspec.Struct], start: 
     values = msgspec.structs.astuple
 
     def write(struct: msgspec.Struct) -> bytes:
-        parts = [write_one(one) for write_one, one in zip(writers, values(struct))]  # noqa: B905 -- as many, by the names
+        parts = [write_one(one) for write_one, one in zip(writers, values(struct))]  # noqa: B905 -- equal lengths
         return start + b"".join(parts)
 
     return write
