@@ -60,7 +60,7 @@ def started_threads() -> ThreadPoolExecutor:
             executor.submit(ready.wait)  # each call blocks its thread, so each call starts a new thread
     except RuntimeError:
         ready.abort()
-        raise CommandFailed(f"The system does not permit {workers} threads; raise the limit of pids") from None
+        raise CommandFailed(f"The system does not permit {workers} threads; raise the process limit (pids)") from None
     ready.wait()
     return executor
 
