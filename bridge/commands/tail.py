@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run_tail(
     settings: Settings, topics: Sequence[str], *, from_beginning: bool, events: int | None, as_json: bool
 ) -> None:
-    """Print the committed events of `topics` until a signal. Without `topics`, print those of all event topics.
+    """Print the committed events of `topics` until a signal. Without `topics`, print the events of all event topics.
 
     A topic may be given without its prefix. The command joins no consumer group and does not disturb a running bridge.
 

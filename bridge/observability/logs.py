@@ -174,7 +174,7 @@ class _Wanted(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._shown: dict[tuple[object, ...], tuple[float, int]] = {}
-        """For each line, the monotonic time of its last logging and the number of repetitions dropped since then."""
+        """For each line: the monotonic time at which it was last logged, and the number of repetitions since then."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""

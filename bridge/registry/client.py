@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SchemaRegistry:
-    """The schema registry at `settings.url`, which the caller has checked to be set."""
+    """A client of the schema registry. The setting `url` must not be None."""
 
     def __init__(self, settings: Registry) -> None:
         self._settings = settings

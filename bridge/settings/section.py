@@ -42,7 +42,7 @@ class Section(BaseModel):
     def _report_every_fault(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Read secrets from their files, and report the faults of single fields and of `across` together.
 
-        Pydantic runs a validator of mode "after" only if all fields are right. So this validator wraps the others.
+        The validator has the mode "wrap", because pydantic runs one of mode "after" only if all fields are right.
         """
         values, from_files = sources.read_secrets(cls, given) if isinstance(given, dict) else (given, [])
         try:

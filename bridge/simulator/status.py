@@ -12,7 +12,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal by Web Services. `status_code` is None for the plain text about a missing CSRF token."""
+    """A refusal by Web Services. `status_code` is None if the answer is plain text (for a missing CSRF token)."""
 
     http_status: int
     status_code: int | None

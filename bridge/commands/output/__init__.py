@@ -1,1 +1,1 @@
-"""Modules for commands that read records from Kafka and print them."""
+"""Reads records from Kafka and prints the records, for several commands."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
     Take: TypeAlias = Callable[[Sequence[ConsumedRecord]], Awaitable[int | None]]
-    """Receives records. Returns the index of the first record that it asks for after a rewind, or None."""
+    """Receives records. Returns the index of the first record to pass again after a rewind, or None."""
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,7 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Make `run` return to the first records that `take` has asked for, and call `caught_up` once more."""
+        """Make `run` go back to the first records that must be passed again, and call `caught_up` once more."""
         self._rewound = True
 
     async def catch_up(self) -> None:

@@ -42,7 +42,7 @@ class Ledger(Protocol):
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
         """Pass the topic's records to `take` for ever. Call `caught_up` after all records that exist now.
 
-        `take` returns the index of the first record that it asks for after a `rewind`, or None.
+        `take` returns the index of the first record to pass again after a `rewind`, or None.
         """
 
     async def catch_up(self) -> None:
@@ -53,7 +53,7 @@ class Ledger(Protocol):
         """
 
     def rewind(self) -> None:
-        """Make `follow` return to the first records that `take` has asked for, and call `caught_up` once more."""
+        """Make `follow` go back to the first records that must be passed again, and call `caught_up` once more."""
 
     def place(self, topic: str, key: str) -> Place:
         """Return the place of records with this key. `topic` is the name without the prefix."""
