@@ -93,7 +93,6 @@ async def _play(settings: Settings, events: int | None, stop: asyncio.Event, *, 
 
 
 async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
-    """Send calls as soon as the bridge is ready."""
     url = await asyncio.shield(listening)
     try:
         async with asyncio.timeout(SILENCE):
@@ -106,7 +105,6 @@ async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
 
 
 async def _show(settings: Settings, listening: asyncio.Future[str], events: int | None, *, as_json: bool) -> None:
-    """Read the events from Kafka like any consumer, and show `events` of them (None: all)."""
     console = Console(stderr=as_json)
     console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False, markup=False)
     view: View = (

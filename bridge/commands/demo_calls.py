@@ -23,7 +23,7 @@ EXAMPLE_HANDLE: Final = 13
 
 
 def calls() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and body of each call: first the example, then variations. Every third has no record handle."""
+    """Yield path and body of each call: first the example, then variations. Every third call has no record handle."""
     yield f"{RECORDS}/{EXAMPLE_HANDLE}", EXAMPLE_REQUEST
     for number in itertools.count(1):
         body = EXAMPLE_REQUEST | {

@@ -52,7 +52,6 @@ def _reachable(host: str) -> str:
 
 
 def _detail(body: bytes) -> str | None:
-    """Return the detail of a problem+json, or None if the body is not one."""
     try:
         problem = json.loads(body)
     except ValueError:

@@ -71,7 +71,6 @@ def _cause(error: BaseException) -> BridgeError:
 
 
 def _faults(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors inside exception groups, at any depth."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from _faults(one)

@@ -33,13 +33,11 @@ class Account(Section):
     """One Web Services account: one CometD session and one relay."""
 
     name: Annotated[str, Field(pattern=f"^{rules.ACCOUNT_NAME.pattern}$")]
-    """Name of the account in `X-Account`, events, metrics and the log. A name has up to 64 letters, digits and `._@-`,
-    and begins with a letter or a digit."""
+    """Name of the account in `X-Account`, events, metrics and the log: up to 64 letters, digits and `._@-`."""
     username: Annotated[str, AfterValidator(rules.basic_user)]
     """User name of the account at Web Services."""
     password: Annotated[SecretStr, Field(min_length=1)]
-    """Password of the account at Web Services. The password also encrypts the session data that the bridge stores in
-    Kafka."""
+    """Password at Web Services, which also encrypts the account's session data in Kafka."""
 
 
 class WebServices(Section):
@@ -48,22 +46,19 @@ class WebServices(Section):
     url: Annotated[str, AfterValidator(rules.base_url)]
     """Base URL of Web Services, without /api/v2."""
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
-    """User name of the only account, and also its name in the bridge. Required unless `accounts` lists accounts."""
+    """User name of the only account, and also its name in the bridge. Required unless `accounts` is set."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Password of the only account. The password also encrypts the session data that the bridge stores in Kafka.
-    Required unless `accounts` lists accounts."""
+    """Password of the only account. It also encrypts the session data in Kafka. Required unless `accounts` is set."""
     notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
     """Path of the CometD endpoint."""
     start_voice_session: bool = False
-    """Whether to start a contact centre session after each subscription. Some sites need it to register the account's
-    device."""
+    """Whether to start a contact centre session after each subscription. Some sites require this."""
     channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
     """CometD channels to subscribe to. The bridge is not ready while the server refuses one of them."""
     optional_channels: frozenset[str] = frozenset()
     """Channels of the list `channels` that the server may refuse while the bridge stays ready."""
     max_interval: Seconds = 10
-    """Seconds for which the server keeps a silent session (CometD's maxInterval). Used only if the server's advice does
-    not contain the value."""
+    """Seconds for which the server keeps a silent session (maxInterval). Used if the server's advice has no value."""
     request_timeout: Seconds = 10
     """Deadline of each request to Web Services except the long poll, in seconds."""
     max_reply_bytes: Annotated[int, Field(ge=1 << 20)] = 128 << 20
@@ -176,8 +171,7 @@ class Authentication(Section):
     method: Literal["none", "tokens", "jwt"] = "none"
     """Method of authentication. `tokens` needs `tokens_file`. `jwt` needs `jwks_url`, `issuer` and `audience`."""
     tokens_file: FilePath | None = None
-    """File of static tokens. Each line has the form `name:sha256-hex[:scopes]`. The bridge reads the file again when it
-    changes."""
+    """File of static tokens, one `name:sha256-hex[:scopes]` in each line. The bridge notices changes of the file."""
     jwks_url: Annotated[str, AfterValidator(rules.keys_url)] | None = None
     """URL of the public keys (JWKS) for the callers' JSON Web Tokens. The URL must be https, except on this machine."""
     jwks_cafile: FilePath | None = None
@@ -223,7 +217,7 @@ class Operations(Section):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
     """Limit for simultaneous requests to Web Services, for each account."""
     waiting_room: Annotated[int, Field(ge=0, le=100_000)] = 256
-    """Limit for operations of an account that wait because `concurrency` is reached. Further calls are refused."""
+    """Limit for operations of an account that wait because of `concurrency`. Further calls are refused."""
     forward_deadline: Seconds = 20
     """Seconds that an operation has from the call to the reply of Web Services, with waiting and all attempts."""
     async_max_age: Seconds = 3600
@@ -276,8 +270,7 @@ class Settings(Section):
 
     web_services: WebServices
     accounts: tuple[Account, ...] = ()
-    """Several accounts, instead of an account in `web_services`. Validation adds an account of `web_services` here
-    too."""
+    """Several accounts, instead of the one in `web_services`. Validation adds the account in `web_services` here."""
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()

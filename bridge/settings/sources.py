@@ -49,11 +49,7 @@ def at(values: Any, location: Location) -> Any:
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two trees. Values of `over` win, and lists are not merged.
-
-    If `over` has a secret or the file of a secret, `under` must not keep the other form of the same secret. So that
-    form is removed.
-    """
+    """Merge two trees. Values and lists of `over` win. A secret and the file of this secret replace each other."""
     twins = {key.removesuffix(FILE_SUFFIX) if key.endswith(FILE_SUFFIX) else key + FILE_SUFFIX for key in over}
     merged = {key: value for key, value in under.items() if key not in twins}
     for key, value in over.items():

@@ -96,10 +96,7 @@ async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -
 
 
 async def _transactions(client: AIOKafkaClient, settings: Kafka, accounts: Sequence[str]) -> Finding:
-    """Check the rights to all transactional ids, then begin and abort a transaction.
-
-    The transaction uses a separate id, because a running relay with the same id would be fenced.
-    """
+    """Check all rights, then test a transaction. It has a separate id, because it would fence a relay with its id."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
     own = f"{settings.topic_prefix}.check"

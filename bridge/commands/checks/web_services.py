@@ -78,7 +78,6 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
 
 
 def _to_check(reason: str) -> str:
-    """Return the settings that a person should check after an exchange failed with this reason code."""
     if reason == "proxy-refused":
         return "BRIDGE_WEB_SERVICES__PROXY, __PROXY_USERNAME and __PROXY_PASSWORD"
     if reason.startswith("tls-client") or reason == tls.FILES:

@@ -29,10 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Appender:
-    """Appends records with an idempotent producer, which it replaces after each failure.
-
-    Only one task at a time may use the appender.
-    """
+    """Appends records with an idempotent producer. Only one task at a time may use an appender."""
 
     def __init__(self, settings: Kafka, encoding: Encoding = JSON) -> None:
         self._settings = settings
