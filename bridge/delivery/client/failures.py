@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
@@ -59,6 +61,8 @@ def guarded(client: Client) -> Client:
     - AssertionError, by aiokafka's state machines (`transaction_manager.py`, `message_accumulator.py`)
     - KeyError, for connections and partitions that have just disappeared (`client.py`, `subscription_state.py`)
     - IllegalOperation, for a send after a fence (`producer.py`)
+    - every other error that aiokafka's own code raises: odd bytes from a broker raise IndexError, struct.error or
+      UnicodeDecodeError there
     """
     return cast("Client", _Guarded(client))
 
@@ -70,6 +74,19 @@ def client_faults() -> Iterator[None]:
         yield
     except (AssertionError, KeyError, kafka.IllegalOperation) as error:
         raise ClientFault(type(error).__name__) from error
+    except Exception as error:
+        if isinstance(error, FAILURES) or not _raised_by_aiokafka(error):
+            raise
+        raise ClientFault(type(error).__name__) from error
+
+
+def _raised_by_aiokafka(error: Exception) -> bool:
+    """Whether the innermost code that ran is aiokafka's; the standard library's code acts for its caller."""
+    packages = [
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [package for package in packages if package not in sys.stdlib_module_names]
+    return own[-1:] == ["aiokafka"]
 
 
 def _guarded_coroutine(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
