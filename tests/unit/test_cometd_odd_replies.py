@@ -7,10 +7,12 @@ from typing import Final
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from bridge.cometd import Batch, State
 from bridge.cometd.advice import LONGEST_INTERVAL, LONGEST_MAX_INTERVAL, LONGEST_TIMEOUT
+from bridge.cometd.polling import MOST_UNUSABLE
 from bridge.cometd.renewal_guard import RenewalGuard
 from bridge.errors import CometdError, UpstreamError
 from tests.behaviour.cometd_listener import CHANNELS, Listener, RememberingSink
@@ -180,12 +182,14 @@ async def test_an_unusable_client_id(odd: bytes) -> None:
 
 
 async def test_a_number_that_no_other_can_follow() -> None:
-    """A server whose numbers start over after a huge one gets a new session, since the old one can bring nothing."""
+    """A server whose numbers start over after a huge one gets a new session, and each reply without use is counted."""
     async with OddServer() as server, listener_of(server) as listener:
         await is_well(listener)
         server.spoil("/meta/connect", ["ext", "ack"], b"9223372036854775807")
         await eventually(lambda: len(listener.sink.openings) == 2)
         assert listener.sink.openings[1].reason == "acknowledgement-unusable"
+        labels = {"account": listener.options.account, "reason": "acknowledgement-unusable"}
+        assert REGISTRY.get_sample_value("bridge_cometd_replies_unusable_total", labels) == MOST_UNUSABLE
         server.publish(1)
         await eventually(lambda: 1 in listener.sink.events)
 
