@@ -75,7 +75,11 @@ class IncomingReply:
         pieces = await self._pieces(limit + 1, None)
         if sum(map(len, pieces)) > limit:
             pieces.clear()  # whoever keeps the error keeps this frame, and must not keep the bytes
-            raise too_large(limit)
+            raise (
+                too_large(limit)
+                if limit == self.limit
+                else ExchangeFailed("reply-too-large", f"longer than {limit} bytes")
+            )
         return HttpReply(self.status, self.headers, b"".join(pieces))
 
     async def _pieces(self, size: int, timeout: float | None) -> list[bytes]:  # noqa: ASYNC109 -- as `part`

@@ -9,7 +9,7 @@ from bridge.cometd import HttpSession
 from bridge.commands.checks.cometd import SESSION_SUBJECTS, check_session
 from bridge.commands.checks.finding import failed, ok, skipped, warning
 from bridge.errors import ExchangeFailed, LoginNotKept, LoginRefused, UpstreamError
-from bridge.webservices import OUTBOUND_FEATURE, Login, route_of
+from bridge.webservices import LARGEST_REPLY, OUTBOUND_FEATURE, Login, route_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def check_web_services(site: WebServices, account: Account) -> AsyncIterat
         site.url, request_timeout=site.request_timeout, max_reply_bytes=site.max_reply_bytes, route=route_of(site)
     ) as http:
         try:
-            reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout)
+            reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout, largest=LARGEST_REPLY)
         except ExchangeFailed as error:
             yield failed(URL, f"{site.url} does not answer ({error}); check {_to_check(error.reason)}.")
             for finding in skipped([LOGIN, *AFTER_LOGIN], URL):
