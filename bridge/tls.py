@@ -11,8 +11,6 @@ import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -116,6 +114,8 @@ def _handshake(reason: str, certificate_file: Path | None) -> str:
 
 
 def _expired(certificate_file: Path) -> bool:
+    from cryptography import x509  # noqa: PLC0415 -- 60 ms of each start, for a refusal that most sites never see
+
     try:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
     except (OSError, ValueError):

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import SettingsError
 from bridge.http.auth.authentication import Unauthenticated
-from bridge.http.auth.json_web_tokens import JsonWebTokens
-from bridge.http.auth.signing_keys import SigningKeys
 from bridge.http.auth.static_tokens import StaticTokens
 
 if TYPE_CHECKING:
@@ -26,6 +24,10 @@ def authentication_of(settings: Settings) -> Authentication:
         assert settings.tokens_file is not None
         return StaticTokens(settings.tokens_file)
     if settings.method == "jwt":
+        # Here, because PyJWT takes 40 ms of each start, and most sites have no identity provider.
+        from bridge.http.auth.json_web_tokens import JsonWebTokens  # noqa: PLC0415
+        from bridge.http.auth.signing_keys import SigningKeys  # noqa: PLC0415
+
         assert settings.jwks_url is not None
         assert settings.issuer is not None
         assert settings.audience is not None
