@@ -106,7 +106,9 @@ class Bridge:
             except InFlightUnwritable as error:
                 raise SettingsError([f"BRIDGE_STATE_DIR: {error}"]) from None
             if await asyncio.to_thread(is_open_to_others, self._settings.state_dir):
-                log.warning("state-dir-open-to-others", effect="other users of this machine can delete unpublished events")
+                log.warning(
+                    "state-dir-open-to-others", effect="other users of this machine can delete unpublished events"
+                )
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
