@@ -1,4 +1,4 @@
-"""The public face of a CometD session."""
+"""The CometD session, as other packages use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import structlog
 from aiocometd.client import Client
 from aiocometd.constants import ConnectionType
 
-import bridge.cometd.transport  # noqa: F401 -- registers itself with aiocometd
+import bridge.cometd.transport  # noqa: F401 -- the import registers the transport with aiocometd
 from bridge.cometd.session_context import Options, SessionContext
 from bridge.errors import ExchangeFailed, UpstreamError
 
@@ -21,10 +21,10 @@ log = structlog.get_logger(__name__)
 
 
 class CometdSession:
-    """Keeps one account's CometD session: opens or resumes it, polls, reopens it when the server has lost it.
+    """Opens or resumes the CometD session of one account, polls, and opens a new session when the server lost it.
 
-    Every reply's events go to the sink as one `Batch`, in order, one batch at a time; the server is told to forget them
-    only when the sink has returned.
+    The sink gets the events in order, one `Batch` at a time. The bridge acknowledges a batch only after
+    `sink.received` has returned.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class CometdSession:
 
     @property
     def status(self) -> SessionStatus:
-        """What can be said of the session now."""
+        """The current state of the session."""
         return self._context.reporter.status
 
     async def run(self) -> None:
         """Run until `stop`, cancellation or an error of the sink. The session stays alive on the server.
 
         Raises:
-            BridgeError: what the sink raised.
+            BridgeError: the sink raised it.
         """
         if self._stopped:
             return
-        # aiocometd wants to know a URL; the HTTP session has the host.
+        # aiocometd needs a URL. The path is enough, because the HTTP session adds the host.
         client = Client(
             self._context.options.path, ConnectionType.LONG_POLLING, extensions=[self._context.acks, self._context]
         )
@@ -58,18 +58,18 @@ class CometdSession:
             await client.close()
 
     def stop(self) -> None:
-        """Let `run` return when the batch that is under way has been kept. Before `run` it lets that do nothing."""
+        """Make `run` return as soon as the sink has stored the current batch. A later `run` returns at once."""
         self._stopped = True
         if self._context.transport is not None:
             self._context.transport.polling.stop()
 
     def give_up(self, reason: str) -> None:
-        """Replace the session by a new one; what the server has queued in the old one is lost."""
+        """Replace the session by a new one. The events in the old session's queue are lost."""
         if self._context.transport is not None:
             self._context.transport.polling.give_up(reason)
 
     def repoll(self) -> None:
-        """Poll anew, on a new connection, with all subscriptions in the same request."""
+        """End the current poll, and poll again on a new connection, with all subscriptions in the same request."""
         if self._context.transport is not None:
             self._context.transport.polling.repoll()
 
@@ -77,13 +77,13 @@ class CometdSession:
         """Ask the server whether the session is alive, by subscribing again.
 
         Raises:
-            BridgeError: there was no answer, which says nothing of the session.
+            BridgeError: the exchange failed. The session may still be alive.
         """
         if self._context.transport is not None:
             await self._context.transport.polling.probe()
 
     async def end(self) -> None:
-        """End the session on the server, queue and all: only when no successor will come."""
+        """End the session on the server, which drops the session's queue. Use this only if no successor comes."""
         if self._context.transport is not None and self.status.client_id is not None:
             try:
                 await self._context.transport.end_session()

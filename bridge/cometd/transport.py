@@ -1,8 +1,8 @@
-"""Long polling for aiocometd, through its own extension points.
+"""A long-polling transport for aiocometd.
 
-aiocometd 0.4.5 drives the protocol's outline (`Client.open` negotiates, shakes hands and connects) and builds every
-message; its built-in long-polling transport does not run on Python >= 3.10 and does nothing of what a lossless relay
-needs. This one replaces it by `register_transport`. Its poll loop is `bridge.cometd.polling`.
+aiocometd 0.4.5 opens the session (negotiation, handshake, connect) and builds every message. This transport replaces
+aiocometd's own one through `register_transport`, because that one does not run on Python >= 3.10 and can lose events.
+The poll loop is in `bridge.cometd.polling`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ UNSOLICITED: Final = {
     MetaChannel.DISCONNECT.value: "unsolicited-disconnect",
 }
 PART: Final = 1 << 20
-"""Bytes: a poll's reply that is longer is handed over in parts of this size while the rest is on the wire."""
+"""Bytes. The sink gets a longer reply in parts of this size while the rest is still being received."""
 
 
 class MismatchedReply(ExchangeFailed):
-    """The reply is not to what was asked. `events` are those that will not come again."""
+    """The reply does not answer the request. `events` has the reply's events that the server will not send again."""
 
     def __init__(self, events: list[Event]) -> None:
         super().__init__(MISMATCHED, "the reply's id is not that of the request")
@@ -52,37 +52,37 @@ class MismatchedReply(ExchangeFailed):
 
 
 class Reply(dict[str, Any]):
-    """The reply to the first message of a payload, with what came beside it."""
+    """The reply to the first message of a payload, as a dictionary."""
 
     def __init__(self, fields: dict[str, Any], others: list[dict[str, Any]], events: list[Event]) -> None:
         super().__init__(fields)
         self.others = others
-        """Replies to the payload's other messages."""
+        """The replies to the payload's other messages."""
         self.events = events
-        """What was not handed over yet: all events, but for a long reply to a poll."""
+        """The events of the same HTTP reply, without those that the sink got while the reply was being received."""
 
 
 @register_transport(CONNECTION_TYPE)
 class LongPollingTransport(TransportBase):
-    """One CometD session over HTTP. Made by aiocometd's `Client`, with a `SessionContext` among its extensions."""
+    """One CometD session over HTTP. aiocometd's `Client` makes it, with a `SessionContext` among the extensions."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._context = next(extension for extension in self._extensions if isinstance(extension, SessionContext))
         self.advice = Advice()
-        """The server's newest."""
+        """The newest advice of the server."""
         self.polling = Polling(self, self._context)
         self._task: asyncio.Task[None] | None = None
         self._context.transport = self
 
     async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- we have one
-        """Return once there is a session: the earlier process's, taken over, or a new one."""
+        """Resume the session of an earlier process, or open a new one."""
         if not self._resume():
             await self.polling.open_session("start")
         return {"successful": True, "supportedConnectionTypes": [CONNECTION_TYPE.value]}
 
     def _resume(self) -> bool:
-        """Take over the session of `context.resume`; whether the server still knows it, the first poll will tell."""
+        """Restore the session of `context.resume`, if there is one. The first poll shows whether the server has it."""
         resume, self._context.resume = self._context.resume, None
         if resume is None:
             return False
@@ -93,10 +93,11 @@ class LongPollingTransport(TransportBase):
         return True
 
     async def new_session(self) -> Reply:
-        """Do one handshake, as a new browser.
+        """Do one handshake, without the BAYEUX_BROWSER cookie of the old session.
 
-        A poll of the old session may still be parked on the server, which would see two sessions of one browser, advise
-        `multiple-clients` and park no more polls until that one ends (CometD reference, maxSessionsPerBrowser).
+        A poll of the old session may still be parked. With the same cookie the server would see two sessions of one
+        browser, advise `multiple-clients` and park no polls until the old poll ends (CometD reference,
+        maxSessionsPerBrowser).
 
         Raises:
             BridgeError: the exchange or the login failed.
@@ -108,17 +109,17 @@ class LongPollingTransport(TransportBase):
         return reply
 
     async def connect(self) -> JsonObject:
-        """Start the poll loop. The loop retries failed connections, so this never fails."""
+        """Start the poll loop. This never fails, because the loop retries failed connections."""
         self._task = asyncio.create_task(self.polling.run(), name="cometd-polling")
         return {"channel": MetaChannel.CONNECT, "successful": True}
 
     @property
     def poll_timeout(self) -> float:
-        """Deadline of a poll, in seconds: as long as the server parks it, and an exchange's time more."""
+        """Deadline of a poll in seconds: the time that the server parks it, plus `request_timeout`."""
         return self.advice.timeout + self._context.options.request_timeout
 
     async def wait_closed(self) -> None:
-        """Wait for the end of the poll loop; raise what ended it."""
+        """Wait until the poll loop ends. Raise the error that ended the loop, if there is one."""
         if self._task is not None:
             await self._task
 
@@ -129,33 +130,33 @@ class LongPollingTransport(TransportBase):
             await asyncio.wait([self._task])
 
     async def end_session(self) -> None:
-        """Tell the server that the session is over: its queue is gone.
+        """End the session on the server, which drops the session's queue.
 
         Raises:
-            BridgeError: the exchange failed; the server will drop the session by itself.
+            BridgeError: the exchange failed. The server will drop the session after its maxInterval.
         """
         await self._send_message(DISCONNECT_MESSAGE.copy())
 
     async def poll(self, *, at_once: bool, subscribe: bool) -> Reply:
-        """Do one /meta/connect, with the subscriptions in the same request where they are due.
+        """Do one /meta/connect.
 
         Args:
-            at_once: ask the server to reply without parking the poll: proof of life after a failure (BayeuxClient).
-            subscribe: subscribe to all wanted channels as well, so that nothing is missed in between.
+            at_once: ask the server to reply at once. After a failure this shows whether the session is alive.
+            subscribe: subscribe to all channels in the same request, so that no event is missed in between.
 
         Raises:
-            BridgeError: the exchange failed, or its reply can't be acknowledged.
+            BridgeError: the exchange failed, or the reply's `ext.ack` is unusable.
         """
         message: JsonObject = CONNECT_MESSAGE.copy()
         if at_once:
             message["advice"] = {"timeout": 0}
         reply = await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
         if reply["successful"]:
-            self._context.acks.number_of(reply)  # raises here, where a failed poll is dealt with
+            self._context.acks.number_of(reply)  # raises for an unusable number, so that the poll counts as failed
         return reply
 
     async def subscribe_all(self) -> Reply:
-        """Subscribe (again) to all wanted channels: keeps the session alive, and tells whether it still is."""
+        """Subscribe to all channels again. This keeps the session alive, and shows whether the server has it."""
         return await self._exchange(self._subscribe_messages())
 
     def _subscribe_messages(self) -> Payload:
@@ -175,7 +176,7 @@ class LongPollingTransport(TransportBase):
         timeout = context.options.request_timeout
         if payload[0]["channel"] == MetaChannel.CONNECT:
             timeout = self.poll_timeout
-        elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # the heartbeat: one that hangs must leave time for more
+        elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # a hanging heartbeat must leave time for another one
             timeout = min(timeout, context.max_interval / 3)
         body = msgspec.json.encode(payload)
         post = partial(context.http.exchange, "POST", context.options.path, body=body, timeout=timeout)
@@ -200,8 +201,7 @@ class LongPollingTransport(TransportBase):
             messages = decode((await reply.whole()).body)
         events = replies.without(messages)
         if replies.own is None:
-            # Perhaps a late reply to an earlier poll. With the extension its events come again; without they exist only
-            # here.
+            # This may be a late reply to an earlier poll. With the extension the server sends its events again.
             raise MismatchedReply([] if self._context.acks.enabled else events)
         for answer in (replies.own, *replies.others):
             self._take_advice(Advice.of(answer))
@@ -216,10 +216,10 @@ class LongPollingTransport(TransportBase):
                 self._context.reporter.odd("advice-out-of-bounds")
 
     async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
-        """Read the reply to a poll: hand over what comes before its last part, and return the messages of that.
+        """Read the reply to a poll in parts. Pass all events but those of the last part to the sink.
 
-        The first part has the poll's deadline. Each later part has `request_timeout`, in which the time that the sink
-        takes does not count.
+        Return the messages of the last part. The first part has the poll's deadline. Each later part has
+        `request_timeout`, and the sink's time does not count.
         """
         size = min(PART, reply.limit)
         part = await reply.part(size)
@@ -235,7 +235,7 @@ class LongPollingTransport(TransportBase):
 
 
 class _Replies:
-    """Finds the server's replies to a payload's messages among the messages of the reply."""
+    """Finds the replies to a payload's messages among the messages of an HTTP reply."""
 
     def __init__(self, payload: Payload, odd: Callable[[str], None]) -> None:
         self._odd = odd
@@ -244,10 +244,10 @@ class _Replies:
         self.own: dict[str, Any] | None = None
         """The reply to the payload's first message."""
         self.others: list[dict[str, Any]] = []
-        """Replies to its other messages, one each."""
+        """The replies to the payload's other messages."""
 
     def without(self, messages: list[Message]) -> list[Event]:
-        """Take note of the replies among the messages, and return the others: the events."""
+        """Store the replies among the messages, and return the events."""
         events: list[Event] = []
         for message in messages:
             if message.channel.startswith(META):
@@ -258,9 +258,7 @@ class _Replies:
 
     def _take(self, reply: dict[str, Any]) -> None:
         key = (reply["channel"], reply.get("id"))
-        if (
-            key not in self._asked
-        ):  # not obeyed, not even /meta/disconnect: the next poll tells whether the session is over
+        if key not in self._asked:  # not even /meta/disconnect counts: the next poll shows whether the session is over
             self._odd(UNSOLICITED.get(reply["channel"], "unsolicited-reply"))
             return
         self._asked.remove(key)
