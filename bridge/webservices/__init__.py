@@ -1,4 +1,4 @@
-"""Web Services: the login, the REST operations and their statusCodes."""
+"""A client of Web Services: the login, the REST operations and their statusCodes, and the messages over CometD."""
 
 from bridge.webservices.client import WebServicesClient
 from bridge.webservices.exchange import LARGEST_REPLY
