@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bridge.cometd import HttpReply
 
 LARGEST_STATUS_CODE: Final = 2**31 - 1
-"""The documented ones are 0 to 20. A larger number is no valid statusCode, because events have a 32-bit field for it."""
+"""The documented statusCodes are 0 to 20. A reply with a larger number counts as a reply without a statusCode."""
 LONGEST_MESSAGE: Final = 2000
 """Most characters of `statusMessage` in the operation's event and in the reply to the caller."""
 
