@@ -66,7 +66,7 @@ class AccountBridge:
             max_reply_bytes=site.max_reply_bytes,
             route=route_of(site),
         )
-        """The caller opens this session before `run`, and closes it only when no operation of the account uses it."""
+        """The caller opens this session before `run`. It must stay open while operations of the account use it."""
         self._login = Login(
             self.http,
             account=account.name,
@@ -134,7 +134,7 @@ class AccountBridge:
             self._voice.due()
 
     def correlate(self, correlator: Correlator) -> None:
-        """Let the relay pass each batch to `correlator`, which ends the matching operations. Call this before `run`."""
+        """Let `correlator` find the operations that the relay's acknowledgements belong to. Call this before `run`."""
         self._relay.correlator = correlator
 
     def stop(self) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
 
 STOP_DEADLINE: Final = 6.0
-"""Seconds that a planned stop waits for the current batches to be committed. A successor publishes the others."""
+"""Seconds that a planned stop waits for the commit of current batches. Later a successor must publish them."""
 DRAIN_DEADLINE: Final = 3.0
 """Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
 log = structlog.get_logger(__name__)

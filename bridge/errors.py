@@ -40,7 +40,7 @@ class BridgeError(Exception):
 
 
 class SettingsError(BridgeError):
-    """A setting is missing or wrong. `faults` has one line for each fault, which names the variable."""
+    """A setting is missing or wrong. Each line of `faults` describes one fault and names the variable."""
 
     code = "settings"
 
@@ -94,7 +94,7 @@ class UpstreamInvalidReply(UpstreamError):
 class UpstreamRejected(UpstreamError):
     """Web Services answered with a statusCode other than 0.
 
-    `status_message` is free text from Web Services. The caller gets it, but logs never do: it may quote device numbers.
+    `status_message` is free text for the caller. It may quote device numbers, so it must not go to a log.
     """
 
     code = "upstream-rejected"

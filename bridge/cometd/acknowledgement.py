@@ -27,7 +27,7 @@ class AcknowledgementExtension(Extension):
 
     def __init__(self) -> None:
         self.enabled = False
-        """Whether the server accepted the offer. If not, the server drops its copy of events as it sends them."""
+        """Whether the server accepted the offer. If not, the server drops its copy of events when it sends them."""
         self.acknowledged: int | None = None
         """The number that the next poll sends; None while the extension is off."""
 

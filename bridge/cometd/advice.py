@@ -40,9 +40,9 @@ class Advice:
     max_interval: float | None = None
     """How long the server keeps a session without messages. Older servers don't send this field."""
     multiple_clients: bool = False
-    """Whether the server saw two sessions with the same BAYEUX_BROWSER cookie. Then it no longer parks polls."""
+    """Whether the server saw two sessions with the same BAYEUX_BROWSER cookie. If so, the server parks no polls."""
     out_of_bounds: bool = False
-    """Whether the server sent a time that is negative or out of bounds, which a bound or the default replaces."""
+    """Whether the server sent a negative or excessive time. A bound or the default has replaced that time."""
 
     @classmethod
     def of(cls, reply: dict[str, Any]) -> Self | None:

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 MISMATCHED: Final = "mismatched-reply"
 """The reason of a failed poll whose reply does not answer the request."""
 UNNUMBERED: Final = frozenset({MISMATCHED, UNUSABLE})
-"""Reasons of failed polls after which the server may or may not send the reply's events again."""
+"""Reasons of failed polls after which the bridge can't know whether the server sends the reply's events again."""
 MOST_UNUSABLE: Final = 3
 """Number of replies in a row with an unusable `ext.ack`. After these the bridge opens a new session."""
 DISPLACED: Final = "http-408"
@@ -56,9 +56,9 @@ class Polling:
         self._context = context
         self._reporter = context.reporter
         self._opening: Opening | None = None
-        """Passed to the sink before the session's first batch. None once the sink has it."""
+        """The opening that the sink must get before the session's first batch. None after that."""
         self._waiting: list[Batch] = []
-        """Batches that the server does not send again. `sink.arrived` has them, and `sink.received` follows."""
+        """Batches that went to `sink.arrived` and must still go to `sink.received`."""
         self._arrivals = asyncio.Lock()
         self._handed = 0
         """Number of events of the current reply that the sink got before the whole reply arrived."""
@@ -74,7 +74,7 @@ class Polling:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Poll until `stop`, cancellation, or an error of the sink, which is raised."""
+        """Poll until `stop` or cancellation. An error of the sink is raised."""
         tasks = [asyncio.create_task(self._poll_on()), asyncio.create_task(self._heartbeat())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -314,7 +314,7 @@ class Polling:
                     log.debug("cometd-probe-failed", reason=_reason(failure))
 
     def _heartbeat_due(self) -> float:
-        """Return the seconds until the next heartbeat. Polls don't delay it while a subscription is refused."""
+        """Return the seconds until the next heartbeat. Polls don't delay heartbeats while a subscription is refused."""
         last = self._probed_at if self._reporter.status.refused else self._sent_at
         return last + self._context.quiet_limit - time.monotonic()
 

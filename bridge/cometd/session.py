@@ -1,4 +1,4 @@
-"""The CometD session, as other packages use it."""
+"""The CometD session's public interface."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CometdSession:
         """Run until `stop`, cancellation or an error of the sink. The session stays alive on the server.
 
         Raises:
-            BridgeError: the sink raised it.
+            BridgeError: an error of the sink.
         """
         if self._stopped:
             return

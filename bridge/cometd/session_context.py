@@ -37,14 +37,15 @@ class Options:
     max_interval: float = 10.0
     """How long the server keeps a session without messages. The server's advice replaces this value."""
     request_timeout: float = 10.0
-    """Deadline of an exchange. A long poll has this time in addition to the time that the server parks it."""
+    """Deadline of an HTTP exchange. A long poll has this time in addition to the time that the poll is parked."""
 
 
 @dataclass(eq=False)
 class SessionContext(Extension):
-    """The collaborators and the shared state of one session. As an extension it adds the login's headers to requests.
+    """The collaborators and the shared state of one session.
 
-    The context is an extension because aiocometd passes only extensions to its transports.
+    The context is an aiocometd extension, because aiocometd passes only extensions to its transports. The context adds
+    the login's headers to requests.
     """
 
     options: Options

@@ -96,7 +96,7 @@ class SessionReporter:
         self.status.state, self.status.held_events, self.status.held_since = State.CONNECTED, 0, None
 
     def odd(self, what: str) -> None:
-        """Log that a reply breaks the protocol, once per session for each stable word `what`."""
+        """Log that a reply breaks the protocol. `what` is a stable word, which is logged once per session."""
         if what not in self._odd:
             self._odd.add(what)
             effect = "the bridge ignores that part of the reply, or uses a limit instead"

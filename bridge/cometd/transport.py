@@ -59,7 +59,7 @@ class Reply(dict[str, Any]):
         self.others = others
         """The replies to the payload's other messages."""
         self.events = events
-        """The events of the same HTTP reply, without those that the sink got while the reply was being received."""
+        """The events of this HTTP reply that the sink has not received yet."""
 
 
 @register_transport(CONNECTION_TYPE)
@@ -75,14 +75,14 @@ class LongPollingTransport(TransportBase):
         self._task: asyncio.Task[None] | None = None
         self._context.transport = self
 
-    async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- we have one
+    async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- only long polling
         """Resume the session of an earlier process, or open a new one."""
         if not self._resume():
             await self.polling.open_session("start")
         return {"successful": True, "supportedConnectionTypes": [CONNECTION_TYPE.value]}
 
     def _resume(self) -> bool:
-        """Restore the session of `context.resume`, if there is one. The first poll shows whether the server has it."""
+        """Restore the session of `context.resume`, if there is one. The server may have dropped that session."""
         resume, self._context.resume = self._context.resume, None
         if resume is None:
             return False
@@ -156,7 +156,7 @@ class LongPollingTransport(TransportBase):
         return reply
 
     async def subscribe_all(self) -> Reply:
-        """Subscribe to all channels again. This keeps the session alive, and shows whether the server has it."""
+        """Subscribe to all channels again. This keeps the session alive. An error reply shows that it is lost."""
         return await self._exchange(self._subscribe_messages())
 
     def _subscribe_messages(self) -> Payload:

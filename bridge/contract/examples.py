@@ -1,4 +1,4 @@
-"""One example record of each kind of event. Messages in it come from the documentation of Web Services."""
+"""One example record of each kind of event, based on the messages in the documentation of Web Services."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class HeaderTemplate:
         Args:
             id_: the `ce_id`, unique for the account.
             subject: the `ce_subject`, which is the record's key.
-            sequence: the `ce_sequence` (the event's number in its CometD session), None if it did not come by CometD.
+            sequence: the `ce_sequence` (the event's number in its CometD session), None for events of the bridge.
             traceparent: the W3C trace context of the event's cause, if there is one.
         """
         headers = [

@@ -65,8 +65,8 @@ class Encoding(Protocol):
 async def unframed(value: bytes) -> bytes:
     """Return a JSON value without its frame, if it has one. Any other value is returned unchanged.
 
-    The bridge's Avro values never look like JSON here. They begin with a union's index or a string's length, which Avro
-    encodes as an even byte, and the byte `{` is odd.
+    The bridge's Avro values never look like JSON here. Their first byte is a union's index or a string's length, which
+    is even in Avro. The byte `{` is odd.
     """
     framed = value[:1] == _FRAME_START and value[FRAME_BYTES : FRAME_BYTES + 1] == _JSON_START
     return value[FRAME_BYTES:] if framed else value
@@ -75,7 +75,7 @@ async def unframed(value: bytes) -> bytes:
 class PlainJson:
     """The `Encoding` for plain JSON, which needs no registry.
 
-    `read` is the implementation of `json_of`. Topics with values of older formats need a special one.
+    `read` implements `json_of`. Pass another `read` for topics with values of other formats.
     """
 
     missing: str | None = None

@@ -1,6 +1,6 @@
 """Types of fields that several kinds of events share. `bridge.contract` generates the schemas from the annotations.
 
-msgspec ignores the annotations when it creates or encodes a struct. When it decodes a struct, it checks only bounds.
+msgspec ignores the annotations when it creates or encodes a struct. While decoding, msgspec checks only bounds.
 """
 
 from __future__ import annotations

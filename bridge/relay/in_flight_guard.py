@@ -1,7 +1,7 @@
-"""Saves events that the server does not send again to files until they are published.
+"""Saves events to files until they are published, if the server would not send these events again.
 
-A file that can't be written, read or removed stops nothing: the bridge publishes the events that it has in memory, and
-`weakness` has the code of the error.
+If a file can't be written, read or removed, the bridge goes on and publishes the events from memory. `weakness` has
+the code of the error.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ One turn of the loop (`bridge.cometd` does the polls)::
     → ONE Kafka transaction {event records, the position} → commit → poll, acknowledging N'
 
 The server keeps its copy of the events until a poll acknowledges them. That poll comes only after Kafka's commit. If
-the server sends events again, the position (the session and its last published event) says which of them Kafka has.
+the server sends events again, the position (the session and its last published event) shows which events Kafka has.
 Consumers need no deduplication. docs/delivery.md explains what happens if the bridge dies at any step.
 """
 
@@ -63,7 +63,7 @@ def _not_told(*, acknowledgement: bool) -> None:
 
 
 class Correlation(Protocol):
-    """The operations that the acknowledgements of one transaction end."""
+    """The operations that become acknowledged in one transaction."""
 
     records: list[Record]
     """The operations' events, which the relay publishes in the same transaction as the acknowledgements."""
@@ -76,13 +76,13 @@ class Correlation(Protocol):
 
 
 class Correlator(Protocol):
-    """Finds the operations that acknowledgements end. The relay waits for it before each transaction."""
+    """Finds the operations that acknowledgements belong to. The relay awaits `match` before each transaction."""
 
     async def start(self) -> None:
         """Return once `match` can find operations. The relay calls this after it has taken the account over."""
 
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
-        """Return the operations that these messages end, or None. `records` has the Kafka record of each message."""
+        """Return the operations that these messages acknowledge, or None. `records` are the messages' Kafka records."""
         ...
 
     def turned(self) -> None:
@@ -129,7 +129,7 @@ class Relay:
         self._delivery = metrics.event_delivery.labels(self._account)
         self._received = {kind: metrics.events_received.labels(self._account, kind) for kind in metrics.KINDS}
         self.correlator: Correlator | None = None
-        """Finds the operations that acknowledgements end. Set it before `run`."""
+        """Set the correlator before `run`, if there is one."""
         self.session: CometdSession | None = None
         """None until the relay has read its position from Kafka."""
 
@@ -178,7 +178,7 @@ class Relay:
         Raises:
             Fenced: another bridge relays this account now.
         """
-        await self._encoding.ready()  # before `start`, which fences a working bridge: this one must be able to encode
+        await self._encoding.ready()  # before `start` takes the account from another bridge
         self._position = await self._publisher.start() or EMPTY_POSITION
         if self.correlator is not None:
             await self.correlator.start()
@@ -272,7 +272,7 @@ class Relay:
             self._position = start_of(opening.client_id, ack_extension=opening.ack_extension)
 
     async def displaced(self) -> None:
-        """Raise Fenced if another bridge has taken the account over. That bridge commits its claim before it polls."""
+        """Raise Fenced if another bridge has taken the account over. That bridge tells Kafka before it polls."""
         await self._publisher.confirm()
 
     # -- without the ack extension: events in `state_dir` -------------------------------------------------------------

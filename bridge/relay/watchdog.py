@@ -1,10 +1,12 @@
 """Notices a session that looks connected but delivers no events, and repairs it in three steps.
 
-There are two kinds of silence. A poll may not end. Or Web Services accepts operations but sends no acknowledgement (the
-session's subscription no longer exists on the server). The steps are: ask the server (`probe`), poll again with all
-subscriptions (`repoll`), open a new session (`new-session`). The first two steps lose nothing and come early. A new
-session loses the events in the old session's queue, so `MissingAcknowledgements` demands strong evidence for it. Each
-new session that does not help makes the next one come later, because the fault may lie behind Web Services.
+There are two kinds of silence. In the first kind a poll does not end. In the second kind Web Services accepts
+operations but sends no acknowledgement, because the session's subscription no longer exists on the server.
+
+The steps are: ask the server (`probe`), poll again with all subscriptions (`repoll`), open a new session
+(`new-session`). The first two steps lose nothing and come early. A new session loses the events in the old session's
+queue, so `MissingAcknowledgements` demands strong evidence for it. The pauses between new sessions grow, because the
+cause may lie behind Web Services.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ LONGEST_PATIENCE: Final = 64
 ENOUGH: Final = 5
 """Number of operations without an acknowledgement that justify a new session."""
 APART: Final = 60.0
-"""Seconds. Of operations that are closer together only one counts, because one fault may lose them all."""
+"""Seconds between two operations that count. One fault may lose all acknowledgements of a burst of operations."""
 STUCK: Final = 30.0
 """Seconds between two steps while a poll does not end."""
 LONG_HOLD: Final = 1.0
@@ -48,7 +50,7 @@ class Remedy(StrEnum):
 
 
 class StuckPoll:
-    """Decides when a step is due against a poll that does not end: one step per `patience` (seconds, as the clock)."""
+    """Decides when a step is due against a poll that does not end: one step after each `patience` (seconds)."""
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
@@ -126,7 +128,7 @@ class MissingAcknowledgements:
             self._evidence.append(now)
 
     def acknowledged(self) -> None:
-        """Report any acknowledgement, also one for another client. This ends the silence."""
+        """Report an acknowledgement for this or any other client. It ends the silence."""
         self._begin_anew()
         self._factor = 1
 

@@ -45,11 +45,11 @@ class WebServicesClient:
         self._request_timeout = request_timeout
 
     async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
-        """POST an operation as JSON. Return the reply with statusCode 0, which means accepted, not yet done.
+        """POST an operation as JSON. Return the reply if it has statusCode 0 (accepted, not yet done).
 
-        `path` begins with /api/v2 and is percent-encoded. If Web Services refuses the request because the login or the
-        CSRF token is missing, the bridge renews it and repeats the request, at most `RENEWALS` times. Such a refusal
-        means that nothing was done. The bridge repeats a request in no other case.
+        `path` begins with /api/v2 and is percent-encoded. If the login or the CSRF token is missing, Web Services
+        refuses the request and does nothing. Then the bridge renews the login or the token and repeats the request, at
+        most `RENEWALS` times. The bridge repeats a request in no other case.
 
         Raises:
             UpstreamRejected: a statusCode other than 0.

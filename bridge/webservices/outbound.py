@@ -109,6 +109,6 @@ def outbound_request(
 
 
 def repeatable(operation: str) -> bool:
-    """Return whether the operation of that `operationName` may be sent twice. An unknown operation may not."""
+    """Return whether a request with this `operationName` may be sent twice. Return False for an unknown operation."""
     known = OUTBOUND_OPERATIONS.get(operation)
     return known is not None and known.repeatable

@@ -26,7 +26,7 @@ def _whole(value: Any) -> Any:
 
 
 def _never_null(value: Any) -> Any:
-    """Refuse an optional parameter that is null. Only a missing one is allowed."""
+    """Refuse null. A caller must omit an optional parameter instead."""
     if value is None:
         raise PydanticCustomError("string_type", "Input should be a valid string")
     return value

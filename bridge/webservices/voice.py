@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 class VoiceSession:
     """Starts the contact centre session after each call of `due`, and retries until Web Services accepts it.
 
-    Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). The start must come
-    after the CometD subscription, because it causes events.
+    Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). The session causes
+    events, so it must start after the CometD subscription.
     """
 
     def __init__(self, client: WebServicesClient, account: str) -> None:

@@ -102,8 +102,8 @@ class IncomingReply:
 async def only_own_cancellation() -> AsyncIterator[None]:
     """Replace a CancelledError that aiohttp caused by a ClientConnectionError. Let a cancellation of this task through.
 
-    aiohttp sometimes cancels a future that its caller awaits. The caller then gets a CancelledError although nobody
-    cancelled its task, and a task group would take that for a planned end.
+    aiohttp sometimes cancels a future that a caller awaits. The caller then gets a CancelledError, although nobody has
+    cancelled its task. A task group would treat that error as a planned end.
     """
     task = asyncio.current_task()
     try:

@@ -33,7 +33,7 @@ CONTENT_TYPE: Final = "application/json; charset=UTF-8"
 CONNECTIONS: Final = 64
 """Most connections of one account. Callers with many requests must use fewer, so that the poll finds one free."""
 KEEP_ALIVE: Final = 15.0
-"""Seconds until the bridge closes an idle connection. Jetty does so after 30 s, which could cut off a POST."""
+"""Seconds until the bridge closes an idle connection. Jetty closes after 30 s, which could cut off a POST."""
 PROXY_WANTS_LOGIN: Final = 407
 READ_BUFFER: Final = 1 << 20
 """Bytes of aiohttp's buffer. A reply after an outage can have a hundred megabytes, and a small buffer makes its
@@ -43,7 +43,7 @@ ENCODINGS: Final = "gzip, deflate"
 
 
 class Credentials(Protocol):
-    """The account's login, as a CometD session uses it."""
+    """The methods of the account's login that a CometD session uses."""
 
     async def headers(self) -> Mapping[str, str]:
         """Return the headers that a CometD POST needs besides the cookies. Log in first if necessary.
@@ -58,7 +58,7 @@ class Credentials(Protocol):
         """Renew the login or the CSRF token after a reply with status 401 or 403.
 
         Return whether the caller should send the request again. `sent_at` is when the request was sent
-        (`time.monotonic`). If the login is newer than that, it is not renewed.
+        (`time.monotonic`). A login that is newer than the request is not renewed.
 
         Raises:
             LoginRefused: the account's name or password is wrong. The login retries later.
@@ -222,7 +222,7 @@ class HttpSession:
 
 
 async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """Record that the request was sent. From now on the server may act on it, even if the connection fails."""
+    """Record that the request was sent. Even if the connection fails now, the server may carry the request out."""
     context.trace_request_ctx.sent = True
 
 

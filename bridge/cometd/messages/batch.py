@@ -45,7 +45,7 @@ class Batch:
 
     @property
     def sent_again(self) -> bool:
-        """Whether the server sends these events again until they are acknowledged. If not, it has no copy of them."""
+        """Whether the server sends these events again until they are acknowledged. If not, it has dropped its copy."""
         return self.acknowledgement is not None or (self.more and self.base is not None)
 
 

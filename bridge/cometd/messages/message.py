@@ -41,8 +41,8 @@ _decode_message = msgspec.json.Decoder(Message).decode
 def decode(body: bytes, *, size: int | None = None) -> list[Message]:
     """Return the messages of a reply body, which is a JSON array or (Bayeux allows this too) one object.
 
-    An element that is no Bayeux message becomes an event on the channel "", with its whole text as data. So neither it
-    nor its neighbours get lost. If `body` is only the end of a reply, `size` is the length of the whole reply.
+    An element that is no Bayeux message becomes an event on the channel "", with its whole text as data. So no element
+    gets lost. If `body` is only the end of a reply, `size` is the length of the whole reply.
 
     Raises:
         ExchangeFailed: `not-json`, the body is not JSON. It often is the HTML page of a proxy.

@@ -95,7 +95,7 @@ class MessageStream:
         return body
 
     def _guess(self) -> list[Message] | None:
-        """Decode all elements before the last one that begins like the first one. That last one is often incomplete."""
+        """Decode the elements before the last one that begins like the first one. That last one may be incomplete."""
         head = bytes(self._rest[: self._rest.find(b":", 0, _LONGEST_HEAD) + 1]).lstrip(_SPACE)
         at = len(self._rest)
         for _ in range(GUESSES if head else 0):
@@ -118,7 +118,7 @@ class MessageStream:
         return at if at > 0 and self._rest[at : at + 1] == b"," else 0
 
     def _follow(self) -> Iterator[list[Message]]:
-        """Decode one element after the other, as far as they are complete."""
+        """Decode all complete elements one by one."""
         found = False
         while ends := self._ends.find(self._rest, AT_ONCE):
             found, begin = True, 0
@@ -150,14 +150,14 @@ class MessageStream:
 
 
 class _ElementEnds:
-    """Finds the commas between the elements of an array. It continues where it stopped when more bytes come."""
+    """Finds the commas between the elements of an array. Each call of `find` continues where the last one stopped."""
 
     def __init__(self) -> None:
         self._at = 0
         self._depth = 0
         self._in_string = False
         self._over = False
-        """Whether the end of the array was found. `MessageStream.end` checks the bytes after it."""
+        """Whether the end of the array was found. `MessageStream.end` checks the bytes after the array."""
 
     @property
     def begun(self) -> bool:

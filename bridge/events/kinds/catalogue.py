@@ -33,7 +33,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """A description of the record's key, for documentation."""
     sequenced: Literal["always", "as-refused"] | None = None
-    """Which events have the header `ce_sequence`: all, only those whose refused record had it, or (None) none."""
+    """The events with a header `ce_sequence`: all, dead letters whose refused record had the header, or (None) none."""
 
     @property
     def name(self) -> str:

@@ -51,7 +51,7 @@ class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=F
 
 
 def dead_letter(record: Record, reason: Reason, *, at: float, encoding: Encoding = JSON) -> Record:
-    """Make the dead letter for a refused record. Its `ce_id` comes from the refused record, so a retry has the same.
+    """Make the dead letter for a refused record. A retry for the same record has the same `ce_id`.
 
     Args:
         record: the record that Kafka refused.

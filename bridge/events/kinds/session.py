@@ -80,8 +80,8 @@ def session_record(
 ) -> Record:
     """Make the record of a session event. Times are in seconds since the epoch, and sessions are hashes.
 
-    The `ce_id` consists of the session and the change, because most changes happen once per session. So a retry has the
-    same `ce_id`. A session can be resumed many times, so that `ce_id` contains the time too.
+    A retry must have the same `ce_id`, so the `ce_id` consists of the session and the change. Only `resumed` can happen
+    several times per session, so the `ce_id` of `resumed` contains the time too.
     """
     received_at = rfc3339(at)
     value = Session(

@@ -34,7 +34,7 @@ class Processing(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 class UserEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """A user event about an outbound record or a campaign, which Web Services sends to the desktops of a device.
+    """A user event. Web Services sends it to the desktops of a device, about an outbound record or a campaign.
 
     Its source is a DeviceUserEventMessage on /me/internal (Web Services API, Outbound). A field is null if Web Services
     sent no valid value. `original` has the whole message.

@@ -50,7 +50,7 @@ _RESERVED: Final = frozenset(
         "x-real-ip",
     }
 )
-"""Headers that HTTP itself needs, that the bridge sets, or that change the request's meaning for a proxy."""
+"""Headers that HTTP needs, headers that the bridge sets, and headers that tell a proxy to change the request."""
 _RESERVED_PREFIXES: Final = (
     "accept",
     "content-",

@@ -29,10 +29,10 @@ def _only_text(value: object) -> str | None:
 _Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 Integer: TypeAlias = Annotated[_Int64 | None, integer]
 Digits: TypeAlias = Annotated[_Int64 | str | None, integer]
-"""A number that Web Services often sends as text. The strict decoder accepts both; callers apply `integer`."""
+"""A number that Web Services often sends as text. The strict decoder accepts both, and its callers apply `integer`."""
 Text: TypeAlias = Annotated[str | None, text]
 Reference: TypeAlias = Annotated[str | _Int64 | None, text]
-"""Text that Web Services often sends as a number. The strict decoder accepts both; callers apply `text`."""
+"""Text that Web Services often sends as a number. The strict decoder accepts both, and its callers apply `text`."""
 Word: TypeAlias = Annotated[str | None, _only_text]
 
 
@@ -90,9 +90,9 @@ class Body(msgspec.Struct, rename="camel", gc=False):
 
 
 decode_body = msgspec.json.Decoder(Body).decode
-"""Decodes a body strictly. Raises one of UNREADABLE, a `ValidationError` if only a type is wrong."""
+"""Decodes a body strictly. Raises an error of UNREADABLE. If only a type is wrong, that is a `ValidationError`."""
 decode_user_data = msgspec.json.Decoder(UserData).decode
-"""Decodes `Body.user_data` strictly. Raises one of UNREADABLE if any field has a wrong type."""
+"""Decodes `Body.user_data` strictly. Raises an error of UNREADABLE if any field has a wrong type."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder().decode
 S = TypeVar("S", bound=msgspec.Struct)
