@@ -105,11 +105,11 @@ class MissingAcknowledgements:
         self._clock = clock
         self._factor = 1
         self._oldest: float | None = None
-        """Time at which the oldest operation of this silence was accepted."""
+        """Start time of the oldest operation of this silence."""
         self._step_at = 0.0
         self._done: Remedy | None = None
         self._evidence: list[float] = []
-        """Times at which the operations that count for a new session were accepted, at most `ENOUGH`."""
+        """Start times of the operations that justify a new session, at most `ENOUGH`."""
 
     @property
     def step(self) -> Remedy | None:

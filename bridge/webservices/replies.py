@@ -31,7 +31,7 @@ class UpstreamReply:
 
 
 class Challenge(Enum):
-    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 can mean all three."""
+    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 does not tell which."""
 
     NONE = "none"
     LOGIN = "login"

@@ -81,7 +81,7 @@ class Sink(Protocol):
     async def arrived(self, batch: Batch) -> None:
         """Save a batch that the server does not send again, so that it survives a crash. `received` follows later.
 
-        The session may call this while `received` is storing another batch. The order of both calls is the same.
+        The session may call `arrived` while `received` is storing another batch. Both get the batches in the same order.
         """
 
     async def received(self, batch: Batch) -> None:

@@ -16,7 +16,7 @@ LARGEST_SCANNED: Final = 4 << 20
 
 
 def array_elements(text: str) -> Iterator[str]:
-    """Yield the text of each element of an array. If the text is another JSON value, yield that.
+    """Yield the text of each element of an array. If the text is no array but another JSON value, yield the whole text.
 
     The standard library's scanner finds the ends of elements. Unlike msgspec, the scanner accepts half a surrogate
     pair, which is valid JSON (RFC 8259, section 8.2).
