@@ -26,6 +26,7 @@ from bridge.cometd.advice import Advice, Reconnect
 from bridge.cometd.messages.batch import Batch, Event, Opening
 from bridge.cometd.messages.message import error_code, is_unknown_client
 from bridge.cometd.status import State
+from bridge.cometd.transport import MISMATCHED
 from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MISMATCHED: Final = "mismatched-reply"
-"""The reason of a failed poll whose reply does not answer the request."""
 UNNUMBERED: Final = frozenset({MISMATCHED, UNUSABLE})
 """Reasons of failed polls after which the bridge can't know whether the server sends the reply's events again."""
 MOST_UNUSABLE: Final = 3
@@ -53,6 +52,7 @@ class Polling:
 
     def __init__(self, transport: LongPollingTransport, context: SessionContext) -> None:
         self._transport = transport
+        transport.on_part = self.received_part
         self._context = context
         self._reporter = context.reporter
         self._opening: Opening | None = None

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from aiocometd.client import Client
-from aiocometd.constants import ConnectionType
 
-import bridge.cometd.transport  # noqa: F401 -- the import registers the transport with aiocometd
+from bridge.cometd.polling import Polling
 from bridge.cometd.session_context import Options, SessionContext
+from bridge.cometd.transport import LongPollingTransport
 from bridge.errors import ExchangeFailed, UpstreamError
 
 if TYPE_CHECKING:
@@ -30,8 +29,10 @@ class CometdSession:
     def __init__(
         self, http: HttpSession, credentials: Credentials, options: Options, sink: Sink, *, resume: Resume | None = None
     ) -> None:
-        self._context = SessionContext(options, http, credentials, sink, resume)
-        self._stopped = False
+        self._context = SessionContext(options, http, credentials, sink)
+        self._resume = resume
+        self._transport = LongPollingTransport(self._context)
+        self._polling = Polling(self._transport, self._context)
 
     @property
     def status(self) -> SessionStatus:
@@ -44,34 +45,24 @@ class CometdSession:
         Raises:
             BridgeError: an error of the sink.
         """
-        if self._stopped:
-            return
-        # aiocometd needs a URL. The path is enough, because the HTTP session adds the host.
-        client = Client(
-            self._context.options.path, ConnectionType.LONG_POLLING, extensions=[self._context.acks, self._context]
-        )
-        try:
-            await client.open()
-            if self._context.transport is not None:
-                await self._context.transport.wait_closed()
-        finally:
-            await client.close()
+        if self._resume is None:
+            await self._polling.open_session("start")
+        else:
+            self._transport.resume(self._resume)
+            self._polling.resumed()
+        await self._polling.run()
 
     def stop(self) -> None:
         """Make `run` return as soon as the sink has stored the current batch. A later `run` returns at once."""
-        self._stopped = True
-        if self._context.transport is not None:
-            self._context.transport.polling.stop()
+        self._polling.stop()
 
     def give_up(self, reason: str) -> None:
         """Replace the session by a new one. The events in the old session's queue are lost."""
-        if self._context.transport is not None:
-            self._context.transport.polling.give_up(reason)
+        self._polling.give_up(reason)
 
     def repoll(self) -> None:
         """End the current poll, and poll again on a new connection, with all subscriptions in the same request."""
-        if self._context.transport is not None:
-            self._context.transport.polling.repoll()
+        self._polling.repoll()
 
     async def probe(self) -> None:
         """Ask the server whether the session is alive, by subscribing again.
@@ -79,13 +70,12 @@ class CometdSession:
         Raises:
             BridgeError: the exchange failed. The session may still be alive.
         """
-        if self._context.transport is not None:
-            await self._context.transport.polling.probe()
+        await self._polling.probe()
 
     async def end(self) -> None:
         """End the session on the server, which drops the session's queue. Use this only if no successor comes."""
-        if self._context.transport is not None and self.status.client_id is not None:
+        if self.status.client_id is not None:
             try:
-                await self._context.transport.end_session()
+                await self._transport.end_session()
             except (ExchangeFailed, UpstreamError) as failure:
                 log.warning("cometd-disconnect-failed", error=failure.code)

@@ -1,4 +1,4 @@
-"""The collaborators of a session. aiocometd builds the transport itself, and passes it the context as an extension."""
+"""The settings, the collaborators and the shared state of a CometD session."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from aiocometd.typing import Headers, Payload
 
     from bridge.cometd.http.session import Credentials, HttpSession
-    from bridge.cometd.messages.batch import Resume, Sink
-    from bridge.cometd.transport import LongPollingTransport
+    from bridge.cometd.messages.batch import Sink
 
 HANDSHAKE_BACKOFF_CAP: Final = 30.0
 PROBE_CAP: Final = 3.0
@@ -42,24 +41,17 @@ class Options:
 
 @dataclass(eq=False)
 class SessionContext(Extension):
-    """The collaborators and the shared state of one session.
-
-    The context is an aiocometd extension, because aiocometd passes only extensions to its transports. The context adds
-    the login's headers to requests.
-    """
+    """The collaborators and the shared state of one session. As an aiocometd extension, it adds the login's headers."""
 
     options: Options
     http: HttpSession
     credentials: Credentials
     sink: Sink
-    resume: Resume | None = None
     acks: AcknowledgementExtension = field(default_factory=AcknowledgementExtension)
     guard: RenewalGuard = field(default_factory=lambda: RenewalGuard(cap=HANDSHAKE_BACKOFF_CAP, clock=time.monotonic))
     reporter: SessionReporter = field(init=False)
     max_interval: float = field(init=False)
     """Seconds that the server keeps a session without messages, from the server's advice or the setting."""
-    transport: LongPollingTransport | None = field(init=False, default=None)
-    """Set by the transport when aiocometd creates it."""
 
     def __post_init__(self) -> None:
         self.reporter = SessionReporter(self.options.account, self.options.channels)

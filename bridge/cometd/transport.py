@@ -1,8 +1,7 @@
-"""A long-polling transport for aiocometd.
+"""A long-polling transport, based on aiocometd's `TransportBase`.
 
-aiocometd 0.4.5 opens the session (negotiation, handshake, connect) and builds every message. This transport replaces
-aiocometd's own one through `register_transport`, because that one does not run on Python >= 3.10 and can lose events.
-The poll loop is in `bridge.cometd.polling`.
+aiocometd 0.4.5 does the handshake, builds every message and calls the extensions. Its own long-polling transport does
+not run on Python >= 3.10, and can lose events. The poll loop is in `bridge.cometd.polling`.
 """
 
 from __future__ import annotations
@@ -15,26 +14,25 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 from aiocometd.constants import CONNECT_MESSAGE, DISCONNECT_MESSAGE, SUBSCRIBE_MESSAGE, ConnectionType, MetaChannel
 from aiocometd.transports.base import TransportBase
-from aiocometd.transports.registry import register_transport
 
 from bridge.cometd.advice import Advice
 from bridge.cometd.messages.message import META, decode, is_client_id, meta
 from bridge.cometd.messages.stream import MessageStream
-from bridge.cometd.polling import MISMATCHED, Polling
-from bridge.cometd.session_context import SessionContext
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aiocometd.typing import Headers, JsonObject, Payload
 
     from bridge.cometd.http.incoming import IncomingReply
-    from bridge.cometd.messages.batch import Event
+    from bridge.cometd.messages.batch import Event, Resume
     from bridge.cometd.messages.message import Message
+    from bridge.cometd.session_context import SessionContext
 
-CONNECTION_TYPE: Final = ConnectionType.LONG_POLLING
 BROWSER_COOKIE: Final = "BAYEUX_BROWSER"
+MISMATCHED: Final = "mismatched-reply"
+"""The reason of a failed poll whose reply does not answer the request."""
 UNSOLICITED: Final = {
     MetaChannel.HANDSHAKE.value: "unsolicited-handshake",
     MetaChannel.DISCONNECT.value: "unsolicited-disconnect",
@@ -62,35 +60,24 @@ class Reply(dict[str, Any]):
         """The events of this HTTP reply that the sink has not received yet."""
 
 
-@register_transport(CONNECTION_TYPE)
 class LongPollingTransport(TransportBase):
-    """One CometD session over HTTP. aiocometd's `Client` makes it, with a `SessionContext` among the extensions."""
+    """The HTTP exchanges of one CometD session. `on_part` gets the events of a long reply that is still arriving."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._context = next(extension for extension in self._extensions if isinstance(extension, SessionContext))
+    connection_type = ConnectionType.LONG_POLLING
+    on_part: Callable[[list[Event]], Awaitable[None]]
+
+    def __init__(self, context: SessionContext) -> None:
+        # aiocometd needs a URL. The path is enough, because the HTTP session adds the host.
+        super().__init__(url=context.options.path, incoming_queue=asyncio.Queue(), extensions=[context.acks, context])
+        self._context = context
         self.advice = Advice()
         """The newest advice of the server."""
-        self.polling = Polling(self, self._context)
-        self._task: asyncio.Task[None] | None = None
-        self._context.transport = self
 
-    async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- only long polling
-        """Resume the session of an earlier process, or open a new one."""
-        if not self._resume():
-            await self.polling.open_session("start")
-        return {"successful": True, "supportedConnectionTypes": [CONNECTION_TYPE.value]}
-
-    def _resume(self) -> bool:
-        """Restore the session of `context.resume`, if there is one. The server may have dropped that session."""
-        resume, self._context.resume = self._context.resume, None
-        if resume is None:
-            return False
+    def resume(self, resume: Resume) -> None:
+        """Continue the session of an earlier process. The server may have dropped that session."""
         self._client_id = resume.client_id
         self._context.acks.resume(resume.acknowledgement)
         self._context.http.restore_cookies(resume.cookies)
-        self.polling.resumed()
-        return True
 
     async def new_session(self) -> Reply:
         """Do one handshake, without the BAYEUX_BROWSER cookie of the old session.
@@ -103,31 +90,15 @@ class LongPollingTransport(TransportBase):
             BridgeError: the exchange or the login failed.
         """
         self._context.http.forget_cookie(BROWSER_COOKIE)
-        reply = cast("Reply", await super().handshake([CONNECTION_TYPE]))
+        reply = cast("Reply", await self.handshake([self.connection_type]))
         if reply["successful"] and not is_client_id(self._client_id):
             self._client_id = None
         return reply
-
-    async def connect(self) -> JsonObject:
-        """Start the poll loop. This never fails, because the loop retries failed connections."""
-        self._task = asyncio.create_task(self.polling.run(), name="cometd-polling")
-        return {"channel": MetaChannel.CONNECT, "successful": True}
 
     @property
     def poll_timeout(self) -> float:
         """Deadline of a poll in seconds: the time that the server parks it, plus `request_timeout`."""
         return self.advice.timeout + self._context.options.request_timeout
-
-    async def wait_closed(self) -> None:
-        """Wait until the poll loop ends. Raise the error that ended the loop, if there is one."""
-        if self._task is not None:
-            await self._task
-
-    async def disconnect(self) -> None:
-        """Stop polling. The session stays alive on the server, for a successor."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def end_session(self) -> None:
         """End the session on the server, which drops the session's queue.
@@ -156,7 +127,7 @@ class LongPollingTransport(TransportBase):
         return reply
 
     async def subscribe_all(self) -> Reply:
-        """Subscribe to all channels again. This keeps the session alive. An error reply shows that it is lost."""
+        """Subscribe to all channels again. This keeps the session alive, or shows that it is lost."""
         return await self._exchange(self._subscribe_messages())
 
     def _subscribe_messages(self) -> Payload:
@@ -229,7 +200,7 @@ class LongPollingTransport(TransportBase):
         while part:
             for messages in stream.feed(part):
                 if events := replies.without(messages):
-                    await self.polling.received_part(events)
+                    await self.on_part(events)
             part = await reply.part(size, timeout=self._context.options.request_timeout)
         return stream.end()
 

@@ -234,8 +234,7 @@ async def test_advice_out_of_bounds(field: str, value: bytes) -> None:
         with capture_logs() as lines:
             server.spoil("/meta/connect", ["advice", field], value)
             await eventually(lambda: [line for line in lines if line["event"] == "cometd-reply-odd"])
-        transport = listener.session._context.transport
-        assert transport is not None
+        transport = listener.session._transport
         assert transport.advice.interval <= LONGEST_INTERVAL
         assert transport.poll_timeout <= LONGEST_TIMEOUT + listener.options.request_timeout
         assert listener.session._context.poll_backoff().next_delay() <= LONGEST_MAX_INTERVAL / 4

@@ -81,7 +81,7 @@ class Sink(Protocol):
     async def arrived(self, batch: Batch) -> None:
         """Save a batch that the server does not send again, so that it survives a crash. `received` follows later.
 
-        The session may call `arrived` while `received` is storing another batch. Both get the batches in the same order.
+        The session may call `arrived` while `received` is storing another batch. Both get batches in the same order.
         """
 
     async def received(self, batch: Batch) -> None:
