@@ -187,7 +187,6 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def _first(stop: asyncio.Event, relays: list[asyncio.Task[None]]) -> None:
-    """Wait until `stop` is set or all relays have ended."""
     stopped = asyncio.create_task(stop.wait())
     ended = asyncio.ensure_future(asyncio.wait(relays))
     try:

@@ -21,8 +21,8 @@ LARGEST_NUMBER: Final = (1 << 63) - 1
 class AcknowledgementExtension(Extension):
     """Offers the extension in the handshake, and puts the last acknowledged number into each poll.
 
-    CometD's Java client acknowledges on receipt. Here only a call of `acknowledge` changes `acknowledged`, and the
-    server keeps its copy of a reply's events until the next poll after that call.
+    CometD's Java client acknowledges on receipt. Here the server keeps its copy of a reply's events until the next poll
+    after a call of `acknowledge`.
     """
 
     def __init__(self) -> None:

@@ -16,8 +16,7 @@ drop the session."""
 LONGEST_TIMEOUT: Final = 300.0
 """Longest time that a poll may be parked, in seconds. Without this bound a hanging poll could have no deadline."""
 SHORTEST_MAX_INTERVAL, LONGEST_MAX_INTERVAL = 1.0, 120.0
-"""Seconds. The heartbeat's pause is at most a third of maxInterval, and the longest pause after failed polls is a
-quarter. The bounds keep both pauses sensible."""
+"""Bounds for the server's maxInterval, in seconds. The bridge derives the pauses of heartbeats and retries from it."""
 
 
 class Reconnect(StrEnum):

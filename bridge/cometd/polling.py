@@ -125,7 +125,6 @@ class Polling:
         await self._hand_over_waiting()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait for `seconds`, or until `stop`."""
         if seconds > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

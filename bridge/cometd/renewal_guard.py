@@ -20,8 +20,8 @@ class RenewalGuard:
     """Limits the rate of new sessions or logins, even if each one succeeds.
 
     The first renewal needs no delay. Later renewals have growing delays until a session or login has lasted a minute.
-    Otherwise a server that accepts every handshake and refuses every poll would get thousands of handshakes
-    (robertmrk/aiocometd#1), and a balancer that isn't sticky would get a login for every request.
+    Otherwise a server that accepts every handshake but refuses every poll would get thousands of handshakes
+    (robertmrk/aiocometd#1). A balancer that isn't sticky would cause a login for every request.
     """
 
     def __init__(self, *, cap: float, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:

@@ -83,8 +83,7 @@ class LongPollingTransport(TransportBase):
         """Do one handshake, without the BAYEUX_BROWSER cookie of the old session.
 
         A poll of the old session may still be parked. With the same cookie the server would see two sessions of one
-        browser, advise `multiple-clients` and park no polls until the old poll ends (CometD reference,
-        maxSessionsPerBrowser).
+        browser. Then it would park no polls until the old poll ends (CometD reference, maxSessionsPerBrowser).
 
         Raises:
             BridgeError: the exchange or the login failed.

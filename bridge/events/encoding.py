@@ -65,8 +65,8 @@ class Encoding(Protocol):
 async def unframed(value: bytes) -> bytes:
     """Return a JSON value without its frame, if it has one. Any other value is returned unchanged.
 
-    The bridge's Avro values never look like JSON here. Their first byte is a union's index or a string's length, which
-    is even in Avro. The byte `{` is odd.
+    The first byte of the bridge's Avro values is even (the index of a union or the length of a string). The byte `{` is
+    odd, so an Avro value never looks like JSON here.
     """
     framed = value[:1] == _FRAME_START and value[FRAME_BYTES : FRAME_BYTES + 1] == _JSON_START
     return value[FRAME_BYTES:] if framed else value

@@ -138,8 +138,8 @@ class Relay:
 
         Raises:
             Fenced: another bridge relays this account now.
-            RelayEnded: the loop ended without a stop. This is a bug, which must end the process: a task group ignores a
-                child that returns or was cancelled, so the bridge would look alive without its relay.
+            RelayEnded: the loop ended without a stop, which is a bug. The error must end the process. A task group
+                ignores a child that returns or was cancelled, so the bridge would look alive without its relay.
         """
         task = asyncio.current_task()
         try:

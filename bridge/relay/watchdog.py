@@ -92,8 +92,8 @@ class MissingAcknowledgements:
     `patience` is the time that an acknowledgement may take.
 
     - `probe` is due once an operation has waited for `patience`. `repoll` is due one `patience` later.
-    - `new-session` is due once `ENOUGH` operations have each waited for `patience`. These operations must be at least
-      `APART` from each other, the last one must come after the `repoll`, and no event may have arrived meanwhile.
+    - `new-session` is due once `ENOUGH` operations, at least `APART` from each other, have each waited for `patience`.
+      The last of these operations must come after the `repoll`. No event may arrive meanwhile.
 
     An acknowledgement ends the silence. Any other event proves that the session delivers, so the count of operations
     starts again. If polls fail or Kafka is away, everything starts again, because an acknowledgement may wait on the

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bridge.webservices.replies import UpstreamReply
 
 RENEWALS: Final = {Challenge.LOGIN: 2, Challenge.CSRF: 1}
-"""How often a request is repeated after a new login or a new token. Two logins, because the first may have reached a
-server that is shutting down."""
+"""How often a request is repeated after a new login or a new token. There can be two logins, because the first may have
+reached a server that is shutting down."""
 NAMES: Final = {Challenge.LOGIN: "a login", Challenge.CSRF: "a CSRF token"}
 
 log = structlog.get_logger(__name__)

@@ -109,7 +109,6 @@ class CookieJar(aiohttp.CookieJar):
         self._order = {name: None for name in self._order if name in kept}
 
     def _evict(self) -> None:
-        """Drop cookies until the others fit into a request."""
         left, size = len(self), sum(map(_size, self))
         if left <= MOST and size <= LIMIT:
             return

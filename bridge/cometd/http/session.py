@@ -36,8 +36,8 @@ KEEP_ALIVE: Final = 15.0
 """Seconds until the bridge closes an idle connection. Jetty closes after 30 s, which could cut off a POST."""
 PROXY_WANTS_LOGIN: Final = 407
 READ_BUFFER: Final = 1 << 20
-"""Bytes of aiohttp's buffer. A reply after an outage can have a hundred megabytes, and a small buffer makes its
-transfer slow. aiohttp decompresses at most this much at once, and keeps at most twice as much unread."""
+"""Bytes of aiohttp's buffer. A small buffer makes the transfer of a long reply slow. aiohttp decompresses at most this
+much at once, and keeps at most twice as much unread."""
 ENCODINGS: Final = "gzip, deflate"
 """Compressions that replies may use. By default aiohttp's choice depends on the installed packages."""
 
@@ -242,10 +242,7 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:
-    """Return the error for a proxy's reply.
-
-    After a 5xx a retry may work. Any other status means that the proxy refuses, and a person must act.
-    """
+    """Return the error for a proxy's reply. After a 5xx a retry may work. After any other status a person must act."""
     reason = "unreachable" if status >= 500 else "proxy-refused"
     return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 

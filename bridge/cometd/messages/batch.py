@@ -79,7 +79,7 @@ class Sink(Protocol):
         """Handle a poll that another client's poll ended. Raise if that client has taken the account over."""
 
     async def arrived(self, batch: Batch) -> None:
-        """Save a batch that the server does not send again, so that it survives a crash. `received` follows later.
+        """Save a batch that the server does not send again, for the case of a crash. `received` follows later.
 
         The session may call `arrived` while `received` is storing another batch. Both get batches in the same order.
         """

@@ -118,7 +118,6 @@ class MessageStream:
         return at if at > 0 and self._rest[at : at + 1] == b"," else 0
 
     def _follow(self) -> Iterator[list[Message]]:
-        """Decode all complete elements one by one."""
         found = False
         while ends := self._ends.find(self._rest, AT_ONCE):
             found, begin = True, 0

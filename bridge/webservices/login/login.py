@@ -131,7 +131,7 @@ class Login:
     async def challenged(self, reply: HttpReply, *, sent_at: float) -> bool:
         """Renew the login or token that a refused request lacked. Return whether the caller may repeat the request.
 
-        `sent_at` is when the request was sent (`time.monotonic`). A login that is newer than that is not renewed. The
+        `sent_at` is when the request was sent (`time.monotonic`). A login newer than the request is not renewed. The
         caller must limit its repetitions.
 
         Raises:
@@ -225,7 +225,6 @@ class Login:
             log.warning("feature-missing", account=self._account, feature=OUTBOUND_FEATURE)
 
     def _refuse(self, reason: str) -> None:
-        """Record and log the refused login, and raise LoginRefused."""
         self._not_before = self._clock() + self._retry_interval
         self._csrf = NO_HEADERS
         self._enter(LoginState.REFUSED)
