@@ -30,7 +30,7 @@ TEXTS: Final = {
     FILES: "a certificate or key file can't be used",
     FAILED: "the TLS handshake failed",
 }
-"""An explanation of each word, in the form that ends a sentence."""
+"""The explanation of each word, without a capital letter and a full stop."""
 
 # https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
 _VERIFICATION: Final = {
@@ -83,7 +83,7 @@ def client_context(
             context.load_cert_chain(certificate_file, key_file, lambda: password or "")
         except (OSError, ValueError) as error:
             raise UnusableFiles(
-                f"has no certificate with a key that fits it and that the password opens ({_plain(error)})"
+                f"its certificate and key can't be loaded; do both match, and is the password right? ({_plain(error)})"
             ) from None
     return context
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LIVED: Final = 60.0
 """Seconds. After a session or login that lasted this long, the next one is opened at once."""
 SHORT_LIVES: Final = 5
-"""Number of short-lived logins in a row that count as a fault. A restart of servers behind a balancer causes fewer."""
+"""Number of short-lived logins in a row that count as a fault. A restart of the servers may end fewer logins early."""
 
 
 class RenewalGuard:

@@ -48,7 +48,7 @@ CHUNK: Final = 4000
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that ending a session may take on a planned stop."""
 REFRESH: Final = 5.0
-"""Seconds. If Kafka's position is older, even an empty reply updates it. A gap's `from` is at most this much early."""
+"""Seconds. An empty reply updates a position in Kafka that is older than this. It keeps a gap's `from` exact."""
 
 
 class OnDelivery(Protocol):
@@ -149,7 +149,7 @@ class Relay:
                 raise
             # Nobody cancelled this task, so a library must have cancelled a future that the relay awaits.
             raise RelayEnded(
-                f"the relay of account {self._account} was cancelled from inside; this is a bug"
+                f"the relay of account {self._account} was cancelled unexpectedly; this is a bug"
             ) from error
         if not self._stopping:
             raise RelayEnded(f"the relay of account {self._account} ended without a stop; this is a bug")

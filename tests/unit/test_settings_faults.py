@@ -73,7 +73,7 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         ),
         (
             {"BRIDGE_KAFKA__SECURITY_PROTOCOL": "SSL", "BRIDGE_KAFKA__SSL_CERTFILE": __file__},
-            "BRIDGE_KAFKA__SSL_CERTFILE: has no certificate with a key that fits it",
+            "BRIDGE_KAFKA__SSL_CERTFILE: its certificate and key can't be loaded",
         ),
         ({"BRIDGE_WEB_SERVICES__URL": SECRET}, "BRIDGE_WEB_SERVICES__URL: should be a valid URL"),
         (

@@ -131,8 +131,8 @@ class HttpSession:
         (bytes after decompression) can only lower `max_reply_bytes`.
 
         Raises:
-            ExchangeFailed: the reason is one of these. Nothing was sent: `unreachable` (no connection),
-                `proxy-refused`, a key of `bridge.tls.TEXTS`. The request was sent: `timeout` (no whole reply in time),
+            ExchangeFailed: the request failed. Reasons before the request was sent: `unreachable` (no connection),
+                `proxy-refused`, a key of `bridge.tls.TEXTS`. Reasons after that: `timeout` (no whole reply in time),
                 `cut` (the connection ended before the reply), `garbled` (the reply is not HTTP), `reply-too-large`.
         """
         async with self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
@@ -238,7 +238,7 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
         return ExchangeFailed("timeout", f"no whole reply within {timeout:g} s")
     if isinstance(error, aiohttp.ClientResponseError):
         return ExchangeFailed("garbled", "the reply is not HTTP")
-    return ExchangeFailed("cut", f"the connection ended before the reply did ({type(error).__name__})")
+    return ExchangeFailed("cut", f"the connection ended before the reply was complete ({type(error).__name__})")
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:

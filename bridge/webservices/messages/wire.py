@@ -90,9 +90,9 @@ class Body(msgspec.Struct, rename="camel", gc=False):
 
 
 decode_body = msgspec.json.Decoder(Body).decode
-"""Decodes a body strictly. Raises an error of UNREADABLE. If only a type is wrong, that is a `ValidationError`."""
+"""Decodes a body strictly. Raises one of the errors in UNREADABLE (a `ValidationError` if only a type is wrong)."""
 decode_user_data = msgspec.json.Decoder(UserData).decode
-"""Decodes `Body.user_data` strictly. Raises an error of UNREADABLE if any field has a wrong type."""
+"""Decodes `Body.user_data` strictly. Raises one of the errors in UNREADABLE if any field has a wrong type."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder().decode
 S = TypeVar("S", bound=msgspec.Struct)
