@@ -51,7 +51,7 @@ class RenewalGuard:
 
     @property
     def dies_young(self) -> bool:
-        """Whether at least `SHORT_LIVES` in a row ended within a minute, and none has lasted a minute since."""
+        """Whether the last `SHORT_LIVES` sessions or logins each ended early. False once one has lasted a minute."""
         return self._short_lives >= SHORT_LIVES and not self._lived()
 
     def _lived(self) -> bool:
