@@ -37,7 +37,7 @@ soak: setup
 	@.venv/bin/python -m tests.faults.soak --minutes $(MINUTES)
 
 openapi: setup
-	@.venv/bin/python -m bridge.http.document > docs/openapi.json
+	@.venv/bin/python -m bridge.http.openapi_file > docs/openapi.json
 
 schemas: openapi
 	@.venv/bin/python -m bridge.contract

@@ -1,4 +1,4 @@
-"""`python -m bridge` is the `bridge` command."""
+"""Runs the `bridge` command as `python -m bridge`."""
 
 from bridge.cli import main
 

@@ -1,4 +1,4 @@
-"""Everything that belongs to one account: its HTTP session, login, relay, and what can be said of them."""
+"""The parts of one account (HTTP session, login, relay) and their state for readiness and GET /sessions."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from bridge.settings import Account, Settings
 
 LONG_HOLD: Final = 3.0
-"""Seconds: a batch that waits for its commit for longer says that Kafka is away before any deadline does."""
-NOT_KEPT: Final = "a login is forgotten at the next request; is the balancer sticky?"
+"""Seconds. Readiness reports Kafka as missing once a batch has waited longer than this for its commit."""
+NOT_KEPT: Final = "Web Services forgets each login at the next request; is the balancer sticky?"
 log = structlog.get_logger(__name__)
 
 
 class AccountBridge:
-    """One account's parts, put together."""
+    """Builds the parts of one account, runs its relay, and reports its state."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class AccountBridge:
         self._kafka = kafka
         metrics.kafka_connected.labels(account.name).set_function(lambda: self._without_kafka() is None)
         concurrency = settings.operations.concurrency
-        # As many again as operations may take: the poll, the login and the heartbeat always find one.
+        # Operations use at most `concurrency` connections, so the poll, the login and the heartbeat always find one.
         self.http = HttpSession(
             site.url,
             request_timeout=site.request_timeout,
@@ -64,7 +64,7 @@ class AccountBridge:
             max_reply_bytes=site.max_reply_bytes,
             route=route_of(site),
         )
-        """To be open as long as the account's parts are used; operations use it for longer than the relay runs."""
+        """The caller opens this session before `run`. It must stay open while operations of the account use it."""
         self._login = Login(
             self.http,
             account=account.name,
@@ -103,10 +103,12 @@ class AccountBridge:
         )
 
     async def run(self, *, disconnect_on_exit: bool) -> None:
-        """Relay until `stop` or a successor; with `disconnect_on_exit` a stop ends the CometD session too.
+        """Relay events until `stop` is called or another bridge takes the account over.
+
+        With `disconnect_on_exit` a stop ends the CometD session too.
 
         Raises:
-            RelayEnded: the relay ended although nobody had stopped it.
+            RelayEnded: the relay ended although `stop` was not called.
         """
         async with asyncio.TaskGroup() as group:
             beside = [
@@ -118,9 +120,7 @@ class AccountBridge:
                 if disconnect_on_exit:
                     await self._relay.close()
             except Fenced:
-                log.warning(
-                    "fenced", account=self.name, effect="another bridge relays this account now; this one leaves"
-                )
+                log.warning("fenced", account=self.name, effect="another bridge relays this account now")
             finally:
                 for task in beside:
                     task.cancel()
@@ -132,17 +132,17 @@ class AccountBridge:
             self._voice.due()
 
     def correlate(self, correlator: Correlator) -> None:
-        """Have the relay ask `correlator` in each turn; to be called before `run`."""
+        """Let `correlator` find the operations that the relay's acknowledgements belong to. Call this before `run`."""
         self._relay.correlator = correlator
 
     def stop(self) -> None:
-        """Let `run` return when the turn under way is committed."""
+        """Make `run` return as soon as the current batch is committed."""
         self._relay.stop()
 
-    # -- what can be said ---------------------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------------------------
 
     def missing(self) -> Iterator[Missing]:
-        """Tell what keeps the account from relaying and forwarding now."""
+        """Yield each reason why the account can't relay or forward now."""
         kafka = self._without_kafka()
         if kafka is not None:
             yield Missing(name="kafka", reason=kafka, account=self.name)
@@ -162,7 +162,7 @@ class AccountBridge:
                 yield Missing(name="subscription", reason=reason, account=self.name)
 
     def _without_kafka(self) -> str | None:
-        """Why Kafka can't be written now, None when it can."""
+        """Return why the account can't write to Kafka now, None if the account can."""
         state = self._publisher.state
         if not state.connected:
             return self._kafka.finding or state.reason or "not connected"
@@ -171,7 +171,7 @@ class AccountBridge:
         return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"
 
     def view(self) -> SessionView:
-        """Show the session as GET /sessions does."""
+        """Return the account's entry in the reply to GET /sessions."""
         status = self._status
         if status is None:
             return SessionView(

@@ -1,4 +1,4 @@
-"""The composition root: puts the parts together, runs them, and ends them in order."""
+"""The composition root: builds all parts of the process, runs them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
 
 STOP_DEADLINE: Final = 6.0
-"""Seconds that the turns under way have to be committed on a planned stop; what is not is the successor's."""
+"""Seconds that a planned stop waits for the commit of current batches. Later a successor must publish them."""
 DRAIN_DEADLINE: Final = 3.0
-"""Seconds that the operations under way have to get their verdict on a planned stop."""
+"""Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
 log = structlog.get_logger(__name__)
 
 
 class Bridge:
-    """The whole bridge, for all accounts of `settings`."""
+    """The whole bridge process, with all accounts of `settings`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -92,13 +92,13 @@ class Bridge:
         Args:
             stop: set it for a planned stop, which takes less than 10 s.
             disconnect_on_exit: end the CometD sessions on a planned stop.
-            linger: seconds to stay idle once every account has been taken over. What restarts all that ends, as
-                Kubernetes does, would else make this bridge take the accounts back from a successor that just came.
-            listening: is told the base URL of the REST side once it takes requests.
+            linger: seconds to stay idle once every account has been taken over. Without this pause a supervisor such as
+                Kubernetes would restart the bridge at once, and the new process would take the accounts back.
+            listening: called with the base URL of the REST side once the REST side takes requests.
 
         Raises:
             SettingsError: `state_dir` can't be written.
-            ExceptionGroup: of a SettingsError where the HTTP address can't be bound.
+            ExceptionGroup: contains a SettingsError if the HTTP address can't be bound.
         """
         if self._settings.state_dir is not None:
             try:
@@ -106,7 +106,9 @@ class Bridge:
             except InFlightUnwritable as error:
                 raise SettingsError([f"BRIDGE_STATE_DIR: {error}"]) from None
             if await asyncio.to_thread(is_open_to_others, self._settings.state_dir):
-                log.warning("state-dir-open-to-others", effect="other users of the machine can remove waiting events")
+                log.warning(
+                    "state-dir-open-to-others", effect="other users of this machine can delete unpublished events"
+                )
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
@@ -120,7 +122,7 @@ class Bridge:
             drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
             _, late = await asyncio.wait(relays, timeout=STOP_DEADLINE)
             for relay in late:
-                log.warning("stop-deadline-passed", effect="the batch under way is left to the successor")
+                log.warning("stop-deadline-passed", effect="a successor must publish the current batch")
                 relay.cancel()
             await drained
             if linger and not stop.is_set():
@@ -130,13 +132,13 @@ class Bridge:
         log.info("stopped")
 
     def readiness(self) -> list[Missing]:
-        """Tell what is missing for operations and events to flow; nothing when ready."""
-        if self._encoding.missing is not None:  # nothing else is tried before
+        """Return what keeps operations and events from flowing. The list is empty when the bridge is ready."""
+        if self._encoding.missing is not None:  # no account starts before the registry answers
             return [Missing(name="schema-registry", reason=self._encoding.missing)]
         return [missing for account in self._accounts for missing in account.missing()]
 
     def sessions(self) -> list[SessionView]:
-        """Show each account's CometD session."""
+        """Return the state of each account's CometD session."""
         return [account.view() for account in self._accounts]
 
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
@@ -177,7 +179,7 @@ class Bridge:
 
 
 async def _linger(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for the stop: whoever is taken over on purpose is told to stop soon, and the others may try again."""
+    """Wait for a stop, at most `seconds`. After a planned takeover the stop comes soon."""
     log.info("lingering", seconds=seconds)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -185,7 +187,6 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def _first(stop: asyncio.Event, relays: list[asyncio.Task[None]]) -> None:
-    """Wait for the stop, or for the end of all relays."""
     stopped = asyncio.create_task(stop.wait())
     ended = asyncio.ensure_future(asyncio.wait(relays))
     try:

@@ -1,4 +1,4 @@
-"""How long to wait before something is tried again."""
+"""Growing delays between attempts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Backoff:
-    """Doubling delays with jitter, in seconds: between half of `first`·2ⁿ and all of it, never over `cap`.
+    """Doubling delays with jitter, in seconds.
 
-    The defaults are Kafka's, and low on purpose: while Kafka is away the CometD server's queue grows, and every second
-    between Kafka's return and the next attempt is added to the delay of each event in it.
+    Delay n is a random time between half of `first`·2ⁿ and all of `first`·2ⁿ. No delay exceeds `cap`. The defaults are
+    for attempts to reach Kafka. They are short because events wait in the CometD server's queue until the next attempt.
     """
 
     first: float = 0.05
@@ -30,5 +30,5 @@ class Backoff:
         return full * (0.5 + 0.5 * self.jitter())
 
     def reset(self) -> None:
-        """Start over: the last attempt worked."""
+        """Start again with the shortest delay. Call this after an attempt that worked."""
         self.attempts = 0

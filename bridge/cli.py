@@ -1,6 +1,6 @@
-"""The `bridge` command: reads arguments and settings, calls `bridge.commands`, and turns failures into exit codes.
+"""The `bridge` command: reads arguments and settings, then calls a function of `bridge.commands`.
 
-Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
+Exit codes: 0 for success, 1 for a failure, 2 for wrong settings or arguments.
 """
 
 from enum import StrEnum
@@ -19,7 +19,7 @@ WRONG_SETTINGS = 2
 
 
 class LogLevel(StrEnum):
-    """How much the log says."""
+    """Lowest level of lines in the log."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -28,16 +28,16 @@ class LogLevel(StrEnum):
 
 
 class Language(StrEnum):
-    """What models can be written in; other languages have generators for the schemas."""
+    """Languages of the models. For other languages, generators can read the schemas."""
 
     PYTHON = "python"
 
 
 class Commands(TyperGroup):
-    """Ends a command that raises one of the bridge's errors with its text on standard error, and its exit code."""
+    """A group of commands that prints the text of a `BridgeError` to standard error and exits with the right code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Call the command."""
+        """Run the command and handle its errors."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:
@@ -50,11 +50,11 @@ class Commands(TyperGroup):
 
 
 def _lines(text: str) -> str:
-    """Return a text of several lines without what would steer a terminal: an error may repeat what a server said."""
+    """Escape control characters in each line of an error's text, because the text may quote a server."""
     return "\n".join(map(printable, text.split("\n")))
 
 
-# No pretty exceptions: they would show local variables, and with them secrets.
+# Pretty exceptions are off, because they would print local variables, which may contain secrets.
 app = typer.Typer(
     cls=Commands,
     name="bridge",
@@ -65,15 +65,15 @@ app = typer.Typer(
 )
 
 schemas = typer.Typer(name="schemas", help="The schemas of the published values.", no_args_is_help=True)
-dead_letters = typer.Typer(name="dead-letters", help="What Kafka refused.", no_args_is_help=True)
+dead_letters = typer.Typer(name="dead-letters", help="The records that Kafka refused.", no_args_is_help=True)
 app.add_typer(schemas)
 app.add_typer(dead_letters)
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file with settings; BRIDGE_* variables win over it."),
+    typer.Option("--config", metavar="FILE", help="TOML file with settings. Variables BRIDGE_* win over the file."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON objects to standard output, one in each line.")]
 Events = Annotated[int | None, typer.Option("--events", min=1, metavar="N", help="End after N events.")]
 
 
@@ -88,7 +88,7 @@ def bridge(
     context: typer.Context,
     *,
     config: Config = None,
-    version: Annotated[  # noqa: ARG001 -- its callback has acted
+    version: Annotated[  # noqa: ARG001 -- the callback handles it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
@@ -97,7 +97,7 @@ def bridge(
 
 
 def _settings(context: typer.Context, config: Path | None) -> settings.Settings:
-    """Read the settings; the command's own --config wins over the one before the command."""
+    """Read the settings. A --config after the command wins over a --config before the command."""
     return settings.load(config or context.find_root().obj)
 
 
@@ -110,7 +110,7 @@ def run(
         bool,
         typer.Option(
             "--disconnect-on-exit",
-            help="End the CometD sessions on a planned stop. Use it when no other bridge takes over.",
+            help="End the CometD sessions when a signal stops the bridge. Use it if no other bridge takes over.",
         ),
     ] = False,
     linger: Annotated[
@@ -126,7 +126,7 @@ def run(
     try:
         wanted = _settings(context, config)
     except SettingsError as error:
-        raise SettingsError([*error.faults, "To see the bridge at work without any settings: make demo"]) from None
+        raise SettingsError([*error.faults, "To see the bridge at work without any settings, run: make demo"]) from None
     commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
 
 
@@ -135,9 +135,9 @@ def health(
     context: typer.Context,
     *,
     config: Config = None,
-    ready: Annotated[bool, typer.Option("--ready", help="Also whether everything that it needs is there.")] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="Ask whether the bridge is ready instead.")] = False,
 ) -> None:
-    """Ask the bridge that runs with these settings whether it is alive; exit code 1 if not."""
+    """Ask the running bridge with these settings whether it is alive. Exit code 1 means no."""
     typer.echo(commands.ask_health(_settings(context, config).http, ready=ready))
 
 
@@ -148,7 +148,7 @@ def demo(
     json: Json = False,
     log_level: Annotated[LogLevel, typer.Option(help="Level of the log on standard error.")] = LogLevel.WARNING,
 ) -> None:
-    """Show the whole path on embedded defaults: real calls, and the events as read back from Kafka."""
+    """Show the bridge with an embedded Kafka and a simulated Web Services: real calls, and their events from Kafka."""
     commands.run_demo(events=events, as_json=json, log=settings.Log(format="console", level=log_level.value))
 
 
@@ -158,16 +158,16 @@ def simulate(
     host: Annotated[
         str, typer.Option(help="Listening on another address than loopback lets others use and control the simulator.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
-    username: Annotated[str, typer.Option(help="The account.")] = "agent",
-    password: Annotated[str, typer.Option(help="Its password.")] = "secret",  # noqa: S107 -- the stand-in's
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 means any free port.")] = 0,
+    username: Annotated[str, typer.Option(help="User name of the simulated account.")] = "agent",
+    password: Annotated[str, typer.Option(help="Password of the simulated account.")] = "secret",  # noqa: S107 -- the simulator's
     fault: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME:ON:TIMES", help="Switch a fault on, such as html-503:connect:3. Repeatable."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Events a second that it sends of its own.")] = 0.0,
+    rate: Annotated[float, typer.Option(min=0, help="Events to send each second besides those for calls.")] = 0.0,
 ) -> None:
-    """Serve a stand-in Web Services."""
+    """Run a simulated Web Services."""
     try:
         faults = commands.read_faults(fault or [])
     except ValueError as error:
@@ -177,7 +177,7 @@ def simulate(
 
 @app.command()
 def check(context: typer.Context, *, config: Config = None) -> None:
-    """Tell whether each thing that the bridge needs works; exit code 1 if one does not."""
+    """Check everything that the bridge depends on. Exit code 1 means that a check failed."""
     if not commands.run_check(_settings(context, config)):
         raise typer.Exit(FAILED)
 
@@ -188,13 +188,13 @@ def tail(
     *,
     config: Config = None,
     topic: Annotated[
-        list[str] | None, typer.Option(help="A topic such as user-events.v1; repeatable. Default: all event topics.")
+        list[str] | None, typer.Option(help="A topic such as user-events.v1. Repeatable. Default: all event topics.")
     ] = None,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Also the events that are there.")] = False,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Begin with the oldest events.")] = False,
     events: Events = None,
     json: Json = False,
 ) -> None:
-    """Print the published events as they come."""
+    """Print the published events as they arrive."""
     wanted = _settings(context, config)
     commands.run_tail(wanted, topic or [], from_beginning=from_beginning, events=events, as_json=json)
 
@@ -207,33 +207,33 @@ def schemas_list() -> None:
 
 
 @schemas.command("show")
-def schemas_show(name: Annotated[str, typer.Argument(help="Such as acknowledgement.")]) -> None:
+def schemas_show(name: Annotated[str, typer.Argument(help="Name of the schema, such as acknowledgement.")]) -> None:
     """Print one schema."""
     typer.echo(commands.show_schema(name))
 
 
 @schemas.command("check")
 def schemas_check() -> None:
-    """Tell whether the schemas keep to their last release; exit code 1 if a change breaks readers."""
+    """Compare the schemas with their last release. Exit code 1 means that a change breaks readers."""
     typer.echo(commands.check_schemas())
 
 
 @schemas.command("models")
 def schemas_models(
     *,
-    language: Annotated[Language, typer.Option(help="Of the models.")] = Language.PYTHON,  # noqa: ARG001 -- the only one
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: standard output.")] = None,
+    language: Annotated[Language, typer.Option(help="Language of the models.")] = Language.PYTHON,  # noqa: ARG001 -- the only one
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: stdout.")] = None,
 ) -> None:
-    """Write typed models of all events, for those who read them; needs the extra `models`."""
+    """Write typed models of all events, for consumers. Needs the extra `models`."""
     typer.echo(commands.write_models(output))
 
 
 @dead_letters.command("list")
 def dead_letters_list(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
-    """List what Kafka refused, with the reason."""
+    """List the records that Kafka refused, with the reason."""
     commands.list_dead_letters(_settings(context, config), as_json=json)
 
 
 def main() -> None:
-    """Run the command that the process was started as."""
+    """Run the command line in `sys.argv`."""
     app()

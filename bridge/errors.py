@@ -1,30 +1,30 @@
 """Every error that the bridge raises on purpose, in one tree.
 
-Each has a stable `code`, used alike in problem+json, logs and metrics, and a message that tells a person what to do::
+Each class has a stable `code` for problem+json, logs and metrics. Each message says what a person can do::
 
     BridgeError
-    ├── SettingsError               a setting is missing or wrong; the start stops
-    ├── CommandFailed               a command could not do what it was asked to
+    ├── SettingsError               a setting is missing or wrong; the bridge does not start
+    ├── CommandFailed               a command of the command line failed
     ├── UpstreamError               Web Services, over HTTP
     │   ├── UpstreamUnreachable     no connection
     │   ├── UpstreamTimeout         no answer within the deadline
-    │   ├── UpstreamInvalidReply    an answer that is not Web Services' (HTML, broken JSON, no statusCode)
+    │   ├── UpstreamInvalidReply    an answer that is not valid (HTML, broken JSON, no statusCode)
     │   ├── UpstreamRejected        a statusCode other than 0
     │   ├── LoginRefused            the account's name or password is wrong, or the account is locked
     │   └── LoginNotKept            Web Services forgets each login at the next request
-    ├── RelayEnded                  a relay ended by itself: a bug; the process ends
-    ├── UnknownAccount              a caller names an account that the settings do not have
-    ├── OperationError              the ingress can't take an operation
-    │   ├── Busy                    too many are under way; try again later
-    │   ├── Conflict                its referenceId belongs to another request
-    │   ├── UnknownOperation        no operation of that referenceId is known
-    │   └── LedgerUnread            what came before the start is not known yet
+    ├── RelayEnded                  a relay ended without a stop, which is a bug; the process ends
+    ├── UnknownAccount              the settings have no account of that name
+    ├── OperationError              the REST side can't accept or find an operation
+    │   ├── Busy                    too many operations are under way; try again later
+    │   ├── Conflict                the referenceId belongs to another request
+    │   ├── UnknownOperation        no operation has that referenceId
+    │   └── LedgerUnread            the operations in Kafka have not been read since the start
     ├── CometdError                 the CometD session
     │   └── ExchangeFailed          one HTTP exchange with the CometD server failed (network, status, body)
     └── DeliveryError               Kafka
-        ├── KafkaUnavailable        not reachable, not authorised, or over its deadline; tried again
-        ├── RegistryUnavailable     the schema registry is not reachable, or refuses; tried again
-        ├── Fenced                  another bridge relays this account now; this one leaves
+        ├── KafkaUnavailable        not reachable, not authorised, or too slow; the bridge retries
+        ├── RegistryUnavailable     the schema registry is not reachable, or refuses; the bridge retries
+        ├── Fenced                  another bridge relays this account now; this relay ends
         └── InFlightUnwritable      `state_dir` can't be written (full, read-only)
 """
 
@@ -34,13 +34,13 @@ from typing import ClassVar
 
 
 class BridgeError(Exception):
-    """What the bridge raises on purpose. `str()` is one sentence for a person and holds no personal data."""
+    """The base of all errors of the bridge. `str()` is a message for a person, without personal data."""
 
     code: ClassVar[str] = "bridge-error"
 
 
 class SettingsError(BridgeError):
-    """A setting is missing or wrong. `faults` has one line for each, naming the variable."""
+    """A setting is missing or wrong. Each line of `faults` describes one fault and names the variable."""
 
     code = "settings"
 
@@ -50,21 +50,21 @@ class SettingsError(BridgeError):
 
 
 class CommandFailed(BridgeError):
-    """A command could not do what it was asked to; the message says why, and what helps."""
+    """A command of the command line failed. The message says why, and what helps."""
 
     code = "command-failed"
 
 
 class UpstreamError(BridgeError):
-    """Web Services could not do what it was asked to."""
+    """A request to Web Services failed."""
 
     code = "upstream"
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection to Web Services. `sent` tells whether the request may have reached it.
+    """The bridge can't connect to Web Services. `sent` is True if the request may have reached the server.
 
-    `fault` is a stable word where people must put something right first (TLS, the proxy); None for what may pass.
+    `fault` is a stable word if a person must repair something first (TLS, the proxy), and None for a temporary failure.
     """
 
     code = "upstream-unreachable"
@@ -82,7 +82,7 @@ class UpstreamTimeout(UpstreamError):
 
 
 class UpstreamInvalidReply(UpstreamError):
-    """Web Services (or something before it) answered with something that is not its protocol."""
+    """Web Services, or a proxy in front of it, sent an invalid reply (HTML, broken JSON, no statusCode)."""
 
     code = "upstream-invalid-reply"
 
@@ -94,7 +94,7 @@ class UpstreamInvalidReply(UpstreamError):
 class UpstreamRejected(UpstreamError):
     """Web Services answered with a statusCode other than 0.
 
-    `status_message` is upstream's free text: it may quote device numbers, so it goes to the caller but never to a log.
+    `status_message` is free text for the caller. It may quote device numbers, so it must not go to a log.
     """
 
     code = "upstream-rejected"
@@ -113,31 +113,31 @@ class LoginRefused(UpstreamError):
 
 
 class LoginNotKept(UpstreamError):
-    """Web Services forgets each login at the next request: most often a balancer that isn't sticky."""
+    """Web Services forgets each login at the next request. The usual cause is a balancer that isn't sticky."""
 
     code = "login-not-kept"
 
 
 class RelayEnded(BridgeError):
-    """An account's relay ended although nobody had stopped it: a bug. The process ends, so that it is noticed."""
+    """An account's relay ended without a stop. This is a bug, and it ends the process."""
 
     code = "relay-ended"
 
 
 class UnknownAccount(BridgeError):
-    """A caller names an account that the settings do not have."""
+    """The settings have no account of the name that a caller gave."""
 
     code = "unknown-account"
 
 
 class OperationError(BridgeError):
-    """The ingress can't take an operation, or doesn't know it."""
+    """The REST side can't accept or find an operation."""
 
     code = "operation"
 
 
 class Busy(OperationError):
-    """Too many operations are under way; nothing was forwarded. `retry_after` is in seconds."""
+    """Too many operations are under way, so this one was not forwarded. `retry_after` is in seconds."""
 
     code = "busy"
 
@@ -147,19 +147,19 @@ class Busy(OperationError):
 
 
 class Conflict(OperationError):
-    """The referenceId belongs to another request; nothing was forwarded."""
+    """The referenceId belongs to another request, so this one was not forwarded."""
 
     code = "reference-conflict"
 
 
 class UnknownOperation(OperationError):
-    """No operation of that referenceId is known: it never was, or it is too old."""
+    """No operation has that referenceId, or the operation is so old that the bridge has dropped it."""
 
     code = "unknown-operation"
 
 
 class LedgerUnread(OperationError):
-    """The ledger has not been read since the start, so what came before is not known yet."""
+    """The bridge has not yet read the ledger (the operations in Kafka) since its start."""
 
     code = "ledger-unread"
 
@@ -171,9 +171,9 @@ class CometdError(BridgeError):
 
 
 class ExchangeFailed(CometdError):
-    """One HTTP exchange with the CometD server failed. `reason` is a short stable word: the label in logs and metrics.
+    """One HTTP exchange with the CometD server failed. `reason` is a stable word for logs and metrics.
 
-    `sent` tells whether the request may have reached the server.
+    `sent` is True if the request may have reached the server.
     """
 
     code = "cometd-exchange"
@@ -185,25 +185,25 @@ class ExchangeFailed(CometdError):
 
 
 class DeliveryError(BridgeError):
-    """Kafka did not take what it was given."""
+    """Publishing to Kafka failed."""
 
     code = "delivery"
 
 
 class KafkaUnavailable(DeliveryError):
-    """Kafka is not reachable, does not authorise the bridge, or passed its deadline. Tried again until it works."""
+    """Kafka is not reachable, does not authorise the bridge, or is too slow. The bridge retries until it works."""
 
     code = "kafka-unavailable"
 
 
 class RegistryUnavailable(DeliveryError):
-    """The schema registry is not reachable, or refuses what is asked of it. Tried again until it works."""
+    """The schema registry is not reachable, or refuses a request. The bridge retries until it works."""
 
     code = "registry-unavailable"
 
 
 class Fenced(DeliveryError):
-    """Another bridge has taken over this account's relay; this one leaves, and leaves the CometD session alone."""
+    """Another bridge relays this account now. This relay ends, and leaves the CometD session to that bridge."""
 
     code = "fenced"
 

@@ -1,4 +1,4 @@
-"""Looking at how a future ended: asyncio reports an error that nobody looks at as an error of ours."""
+"""Retrieval of a future's error. asyncio logs an error that nobody has retrieved."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 def error_of(future: Future[Any]) -> BaseException | None:
-    """Return the error that the future ended with, which counts as looked at; None for any other end, or none yet.
+    """Return the future's error, None if the future has none, was cancelled or is not done.
 
-    Serves as a done-callback too, where the error needs no more than to be looked at.
+    As a done-callback this function only keeps asyncio from logging the error.
     """
     return future.exception() if future.done() and not future.cancelled() else None

@@ -1,8 +1,8 @@
-"""TLS as a client: the context that the settings' files make, and what went wrong in a handshake, in stable words.
+"""TLS as a client: builds the context from the settings' files, and names handshake failures by stable words.
 
-Both sides of a handshake can refuse the other. What we refuse, OpenSSL tells by a verification code; what the server
-refuses comes as an alert, with TLS 1.3 only after our side counts the handshake as done. Servers are vague in their
-alerts (Java's says "certificate unknown" of an expired one), so our own certificate is looked at as well.
+When the bridge refuses the server, OpenSSL gives a verification code. When the server refuses the bridge, the server
+sends an alert, with TLS 1.3 only after the client has finished the handshake. Alerts are vague (Java sends "certificate
+unknown" for an expired certificate), so this module also checks whether the client certificate has expired.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-
-from cryptography import x509
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +30,13 @@ TEXTS: Final = {
     FILES: "a certificate or key file can't be used",
     FAILED: "the TLS handshake failed",
 }
-"""What each word means, as the end of a sentence."""
+"""The explanation of each word, without a capital letter and a full stop."""
 
 # https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
 _VERIFICATION: Final = {
     9: "tls-not-yet-valid",
     10: "tls-expired",
-    18: "tls-unknown-authority",  # signed by itself
+    18: "tls-unknown-authority",  # self-signed
     19: "tls-unknown-authority",
     20: "tls-unknown-authority",
     21: "tls-unknown-authority",
@@ -48,12 +46,12 @@ _VERIFICATION: Final = {
 _NOT_SPOKEN: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
-# RFC 8446, section 6.2. A handshake failure is what servers of TLS 1.2 say for want of a client certificate.
+# RFC 8446, section 6.2. A TLS 1.2 server sends HANDSHAKE_FAILURE if it wanted a client certificate and got none.
 _REFUSALS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
 
 
 class UnusableFiles(OSError):
-    """A certificate or key file can't be read, or is not what it should be; `authorities`: it is that of the CAs."""
+    """A certificate or key file can't be used. `authorities` is True for the CA file, False for the client's files."""
 
     def __init__(self, text: str, *, authorities: bool = False) -> None:
         super().__init__(text)
@@ -67,12 +65,13 @@ def client_context(
     key_file: Path | None = None,
     password: str | None = None,
 ) -> ssl.SSLContext:
-    """Make a context that checks the server's certificate and host name, and shows the client's certificate if given.
+    """Make a context that checks the server's certificate and host name, and sends the client's certificate if given.
 
-    `ca_file` None: the system's authorities. The key may lie in `certificate_file` too; `password` opens it.
+    Without `ca_file` the system's authorities are trusted. `certificate_file` may contain the key too. `password`
+    decrypts the key.
 
     Raises:
-        UnusableFiles: saying what is wrong with it.
+        UnusableFiles: a file can't be used; the message says why.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
@@ -80,22 +79,22 @@ def client_context(
         raise UnusableFiles(f"holds no certificate that can be read ({_plain(error)})", authorities=True) from None
     if certificate_file is not None:
         try:
-            # Without a password OpenSSL would ask for one at the terminal, and wait.
+            # The callback always returns a password, because OpenSSL would otherwise ask for one at the terminal.
             context.load_cert_chain(certificate_file, key_file, lambda: password or "")
         except (OSError, ValueError) as error:
             raise UnusableFiles(
-                f"has no certificate with a key that fits it and that the password opens ({_plain(error)})"
+                f"its certificate and key can't be loaded; do both match, and is the password right? ({_plain(error)})"
             ) from None
     return context
 
 
 def fault(error: BaseException, certificate_file: Path | None = None) -> str | None:
-    """Name what went wrong with TLS, one of `TEXTS`; None where the failure is another.
+    """Return the key of `TEXTS` that names a TLS failure, None for any other failure.
 
-    `certificate_file`: our own certificate, where there is one.
+    `certificate_file` is the client certificate, if one is set.
     """
-    # Only OpenSSL's own errors have `reason` and `verify_code`; those that Python raises have not.
-    for one in reversed(list(_chain(error))):  # the wrapping of aiohttp is an SSLError too, but an empty one
+    # Only OpenSSL's errors have `reason` and `verify_code`. Errors that Python itself raises lack both.
+    for one in reversed(list(_chain(error))):  # the cause first: aiohttp wraps it in an SSLError without `reason`
         if isinstance(one, UnusableFiles):
             return FILES
         if isinstance(one, ssl.SSLCertVerificationError):
@@ -116,6 +115,8 @@ def _handshake(reason: str, certificate_file: Path | None) -> str:
 
 
 def _expired(certificate_file: Path) -> bool:
+    from cryptography import x509  # noqa: PLC0415 -- 60 ms of each start, for a refusal that most sites never see
+
     try:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
     except (OSError, ValueError):
@@ -126,7 +127,7 @@ def _expired(certificate_file: Path) -> bool:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__  # httpcore names no cause of a failed handshake
+        error = error.__cause__ or error.__context__  # httpcore sets no __cause__ for a failed handshake
 
 
 def _plain(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The Bayeux session: HTTP, long polling, acknowledgements, keep-alive, resume. Knows nothing of Genesys or Kafka."""
+"""A CometD (Bayeux) client with acknowledgement, keep-alive and resume. It does not depend on Genesys or Kafka."""
 
 from bridge.cometd.http.incoming import HttpReply
 from bridge.cometd.http.route import Route

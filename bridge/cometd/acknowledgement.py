@@ -1,4 +1,4 @@
-"""CometD's acknowledgement extension, client side (CometD reference, "Acknowledge Extension")."""
+"""The client side of CometD's acknowledgement extension (CometD reference, "Acknowledge Extension")."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
 
 UNUSABLE: Final = "acknowledgement-unusable"
 LARGEST_NUMBER: Final = (1 << 63) - 1
-"""CometD's numbers are Java longs, and the position in Kafka has room for no more."""
+"""The largest number of a reply. CometD's numbers are Java longs, and the position in Kafka stores 64 bits."""
 
 
 class AcknowledgementExtension(Extension):
-    """Offers the extension at the handshake, and acknowledges with each poll what has been kept for good.
+    """Offers the extension in the handshake, and puts the last acknowledged number into each poll.
 
-    Unlike the Java client, which acknowledges on receipt, `acknowledged` moves only by `acknowledge`: the server keeps
-    its copy of a reply's events until the poll after that.
+    CometD's Java client acknowledges on receipt. Here the server keeps its copy of a reply's events until the next poll
+    after a call of `acknowledge`.
     """
 
     def __init__(self) -> None:
         self.enabled = False
-        """Whether the server answered the offer: without it a reply's events exist only here."""
+        """Whether the server accepted the offer. If not, the server drops its copy of events when it sends them."""
         self.acknowledged: int | None = None
-        """The number that the next poll carries back; None while the extension is off."""
+        """The number that the next poll sends; None while the extension is off."""
 
     def resume(self, acknowledged: int | None) -> None:
-        """Go on with an earlier process's session."""
+        """Continue the session of an earlier process, which had acknowledged this number."""
         self.enabled, self.acknowledged = acknowledged is not None, acknowledged
 
     def acknowledge(self, number: int | None) -> None:
-        """Let the server forget what the reply with this number brought, and everything before."""
+        """Let the next poll acknowledge the reply with this number, and all replies before it."""
         if self.enabled and number is not None:
             self.acknowledged = number
 
     def number_of(self, reply: dict[str, Any]) -> int | None:
-        """Return the batch number that a poll's reply carries, None without the extension.
+        """Return the `ext.ack` number of a poll's reply, None without the extension.
 
         Raises:
-            ExchangeFailed: `acknowledgement-unusable`, the number is none that can follow the last one. The server
-                sends the reply's events again, because the next poll carries the last good number.
+            ExchangeFailed: `acknowledgement-unusable`, the number is missing, invalid or smaller than the last one. The
+                server will send the reply's events again, because the next poll sends the last good number.
         """
         if not self.enabled:
             return None
@@ -55,11 +55,11 @@ class AcknowledgementExtension(Extension):
             or isinstance(number, bool)
             or not (self.acknowledged or 0) <= number <= LARGEST_NUMBER
         ):
-            raise ExchangeFailed(UNUSABLE, "the reply's ext.ack is no number after the last one")
+            raise ExchangeFailed(UNUSABLE, "the reply's ext.ack is missing, invalid or smaller than the last one")
         return number
 
     async def outgoing(self, payload: Payload, headers: Headers) -> None:  # noqa: ARG002 -- aiocometd's signature
-        """Put `ext.ack` into handshakes and polls."""
+        """Add `ext.ack` to handshakes and polls."""
         for message in payload:
             if message["channel"] == MetaChannel.HANDSHAKE:
                 message["ext"] = {"ack": True}
@@ -67,7 +67,7 @@ class AcknowledgementExtension(Extension):
                 message["ext"] = {"ack": self.acknowledged}
 
     async def incoming(self, payload: Payload, headers: Headers | None = None) -> None:  # noqa: ARG002
-        """Learn from the handshake's reply whether the server takes part: `true`, or a map with `enabled`."""
+        """Read from the handshake's reply whether the server accepts: `ext.ack` is `true`, or a map with `enabled`."""
         for message in payload:
             if message["channel"] == MetaChannel.HANDSHAKE and message["successful"]:
                 answer = _extension(message)

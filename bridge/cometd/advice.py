@@ -1,4 +1,4 @@
-"""What the server advises: how long it parks a poll, how long to wait, and what to do after a failure."""
+"""The server's advice: how long a poll waits for events, the pause between polls, and the action after a failure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any, Final, Self
 
 MILLISECONDS: Final = 1000
 PARKED: Final = 30.0
-"""Seconds: CometD's default of `advice.timeout`."""
+"""Seconds that the server parks a poll (holds it until there are events). CometD's default of `advice.timeout`."""
 LONGEST_INTERVAL: Final = 10.0
-"""Seconds between two polls at the most. That is CometD's default of maxInterval: a server that asks for a longer pause
-asks for what makes it drop its own session, and every event would wait for so long."""
+"""Longest pause between two polls, in seconds. After a longer pause a CometD server with the default maxInterval would
+drop the session."""
 LONGEST_TIMEOUT: Final = 300.0
-"""Seconds that a poll may be parked at the most, or a poll that hangs would never meet its deadline."""
+"""Longest time that a poll may be parked, in seconds. Without this bound a hanging poll could have no deadline."""
 SHORTEST_MAX_INTERVAL, LONGEST_MAX_INTERVAL = 1.0, 120.0
-"""Seconds. A third of it is the pause between two signs of life, and a quarter of it the longest pause after failed
-polls: neither may become a storm or a standstill."""
+"""Bounds for the server's maxInterval, in seconds. The bridge derives the pauses of heartbeats and retries from it."""
 
 
 class Reconnect(StrEnum):
@@ -30,23 +29,23 @@ class Reconnect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One advice, in seconds (the wire has milliseconds). Newer advice replaces older advice as a whole."""
+    """The advice of one reply. All times are in seconds (Bayeux has milliseconds). New advice replaces older advice."""
 
     reconnect: Reconnect = Reconnect.RETRY
     interval: float = 0.0
-    """To wait before the next poll."""
+    """The pause before the next poll."""
     timeout: float = PARKED
     """How long the server parks a poll."""
     max_interval: float | None = None
-    """How long the server keeps a silent session; only newer servers tell."""
+    """How long the server keeps a session without messages. Older servers don't send this field."""
     multiple_clients: bool = False
-    """The server saw two sessions with one BAYEUX_BROWSER cookie and no longer parks polls."""
+    """Whether the server saw two sessions with the same BAYEUX_BROWSER cookie. If so, the server parks no polls."""
     out_of_bounds: bool = False
-    """The server gave a time that is negative or out of bounds. A bound or the default replaces it."""
+    """Whether the server sent a negative or excessive time. A bound or the default has replaced that time."""
 
     @classmethod
     def of(cls, reply: dict[str, Any]) -> Self | None:
-        """Read the advice of a reply, the long-polling part over the general one; None where it has none."""
+        """Return the advice of a reply, or None. Fields of `advice.long-polling` win over fields of `advice`."""
         advice = reply.get("advice")
         if not isinstance(advice, dict):
             return None
@@ -78,7 +77,7 @@ class Advice:
 
 
 def _seconds(milliseconds: object) -> float | None:
-    """Return the seconds of a field, None where it has none; infinity where the number has no float."""
+    """Return the field in seconds, None if the field is no number, infinity if the number is too large for a float."""
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
     try:
@@ -88,5 +87,5 @@ def _seconds(milliseconds: object) -> float | None:
 
 
 def _within(seconds: float | None, least: float, most: float) -> float | None:
-    """Return the seconds, or the bound that they pass; None where they say nothing, as a negative time does."""
+    """Return the seconds, limited to the bounds. Return None for None, NaN and a negative time."""
     return None if seconds is None or not seconds >= 0 else min(max(seconds, least), most)

@@ -1,10 +1,14 @@
-"""The poll loop of a CometD session: poll, hand over, acknowledge; and one heartbeat beside it.
+"""The poll loop of a CometD session (poll, hand the events to the sink, acknowledge), and a heartbeat.
 
-The loop is its own back-pressure: it polls on only when the sink has kept the batch for good, and the poll carries the
-acknowledgement, so the server's queue is the buffer. The heartbeat sends the server something whenever nothing of ours
-went there for a third of its maxInterval: while a batch is held that keeps the session alive, while a poll is parked it
-tells of a session that the server has removed (the poll itself would tell only at its end, 30 s later), and always it
-repeats the subscriptions that the server refused. Measured rules: CometD server 3.1.5.
+The loop polls again only after the sink has stored the batch. Until then new events wait in the server's queue. The
+heartbeat repeats the subscriptions if the bridge has sent nothing for a third of the server's maxInterval, or for 3 s:
+
+- While the sink is storing a batch, the heartbeat keeps the session alive.
+- While a poll is parked (waits on the server), the heartbeat detects that the server has removed the session. The poll
+  itself would show that only when it ends, up to 30 s later.
+- The heartbeat asks again for subscriptions that the server refused.
+
+The rules were measured with CometD server 3.1.5.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from bridge.cometd.advice import Advice, Reconnect
 from bridge.cometd.messages.batch import Batch, Event, Opening
 from bridge.cometd.messages.message import error_code, is_unknown_client
 from bridge.cometd.status import State
+from bridge.cometd.transport import MISMATCHED
 from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
 
 if TYPE_CHECKING:
@@ -32,36 +37,35 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MISMATCHED: Final = "mismatched-reply"
-"""The reason of a reply that is not to what was asked."""
 UNNUMBERED: Final = frozenset({MISMATCHED, UNUSABLE})
-"""Reasons that leave it open whether the server sends again what was handed over of the reply already."""
+"""Reasons of failed polls after which the bridge can't know whether the server sends the reply's events again."""
 MOST_UNUSABLE: Final = 3
-"""Replies in a row whose number can't follow the last one. After these the session can bring nothing any more."""
+"""Number of replies in a row with an unusable `ext.ack`. After these the bridge opens a new session."""
 DISPLACED: Final = "http-408"
-"""How the server ends a poll when a newer one of the same session has come (CometD's AbstractHttpTransport)."""
+"""The HTTP error that ends a poll if another client polls the same session (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
-"""Seconds: the longest pause after empty replies that came at once, from a server that does not park polls."""
+"""Seconds. Longest pause between polls if the server replies without events at once (does not park polls)."""
 
 
 class Polling:
-    """Keeps one session going on `transport`; `run` ends by `stop`, cancellation, or an error of the sink."""
+    """Polls one session through `transport`, and opens a new session when the server has lost the old one."""
 
     def __init__(self, transport: LongPollingTransport, context: SessionContext) -> None:
         self._transport = transport
+        transport.on_part = self.received_part
         self._context = context
         self._reporter = context.reporter
         self._opening: Opening | None = None
-        """The session's word to the sink, due with its first good poll: until then it may be none."""
+        """The opening that the sink must get before the session's first batch. None after that."""
         self._waiting: list[Batch] = []
-        """What exists only here and has arrived at the sink; it follows the batch that is under way."""
+        """Batches that went to `sink.arrived` and must still go to `sink.received`."""
         self._arrivals = asyncio.Lock()
         self._handed = 0
-        """How many events of the current poll's reply were handed to the sink before the whole reply arrived."""
+        """Number of events of the current reply that the sink got before the whole reply arrived."""
         self._unusable = 0
-        """How many replies in a row had a number that can't be acknowledged."""
+        """Number of replies in a row with an unusable `ext.ack`."""
         self._lost: str | None = None
-        """Why this session must be given up, as the heartbeat or the watchdog found."""
+        """Why this session must be replaced by a new one; None for a good session."""
         self._stop = asyncio.Event()
         self._parked: asyncio.Timeout | None = None
         self._sent_at = 0.0
@@ -70,7 +74,7 @@ class Polling:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Poll until stopped."""
+        """Poll until `stop` or cancellation. An error of the sink is raised."""
         tasks = [asyncio.create_task(self._poll_on()), asyncio.create_task(self._heartbeat())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -121,14 +125,13 @@ class Polling:
         await self._hand_over_waiting()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not past a stop."""
         if seconds > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._stop.wait()
 
     async def _poll(self, *, at_once: bool) -> Reply | None:
-        """Do one poll; None when it was cut short, because the session is lost or the bridge stops."""
+        """Do one poll. Return None if `_cut_poll` ended it early, or if a new session had to be opened."""
         if self._lost is None:
             self._sent_at, self._handed = time.monotonic(), 0
             self._reporter.status.reply_due_at = time.monotonic() + self._transport.poll_timeout
@@ -137,7 +140,7 @@ class Polling:
                 async with parked:
                     return await self._transport.poll(at_once=at_once, subscribe=self._subscriptions_due())
             except TimeoutError:
-                if not parked.expired():  # a failure of the poll itself: `_cut_poll` had no part in it
+                if not parked.expired():  # the TimeoutError does not come from `_cut_poll`
                     raise
             finally:
                 self._parked = None
@@ -150,7 +153,7 @@ class Polling:
         return status.confirmed | status.refused.keys() < set(self._context.options.channels)
 
     async def _refused_poll(self, reply: Reply, backoff: Backoff) -> None:
-        """Do what the server advises when it refuses a poll."""
+        """Follow the server's advice after an unsuccessful reply to a poll."""
         if not self._context.acks.enabled:
             await self._arrive(reply.events)
             await self._hand_over_waiting()
@@ -164,7 +167,7 @@ class Polling:
             await self._pause(max(backoff.next_delay(), self._transport.advice.interval))
 
     async def _received(self, reply: Reply, base: int | None) -> None:
-        """Hand a good reply over, and acknowledge it when the sink has it."""
+        """Pass a good reply to the sink. Acknowledge the reply when the sink has stored it."""
         now = time.time()
         self._reporter.subscriptions(reply.others)
         self._reporter.connected()
@@ -179,10 +182,10 @@ class Polling:
         await self._hand_over_waiting()
 
     async def received_part(self, events: list[Event]) -> None:
-        """Hand over events of a poll's reply whose rest is on the wire.
+        """Pass a part of a poll's reply to the sink while the rest is still being received.
 
-        From here on only a stop ends that poll early, and never while the sink has the events: what the reply holds may
-        be the last that the session gives.
+        From now on only `stop` can end this poll early, and not before the sink has stored the part. The server may
+        have removed the session, so the rest of this reply may be all that is left.
         """
         base, parked = self._context.acks.acknowledged, self._parked
         if parked is not None:
@@ -201,10 +204,10 @@ class Polling:
         self._parked = parked
         if self._stop.is_set():
             self._cut_poll()
-            await asyncio.sleep(0)  # here the poll ends
+            await asyncio.sleep(0)  # the time-out that `_cut_poll` has set ends the poll here
 
     async def _arrive(self, events: Sequence[Event]) -> None:
-        """Let the sink keep what exists only here, and queue it; nothing else happens to it before."""
+        """Let the sink save events that the server does not send again, then queue these events."""
         if events:
             batch = Batch(self._session(), None, None, events, time.time())
             async with self._arrivals:
@@ -228,11 +231,11 @@ class Polling:
     # -- sessions -----------------------------------------------------------------------------------------------------
 
     def resumed(self) -> None:
-        """Note that the transport goes on with an earlier process's session."""
+        """Begin with the session of an earlier process, which the transport has restored."""
         self._begin("start", resumed=True)
 
     async def open_session(self, reason: str) -> None:
-        """Shake hands until there is a new session, never faster than the guard allows."""
+        """Repeat the handshake, at the rate that the guard allows, until there is a new session or a stop."""
         self._lost = reason
         await self._hand_over_waiting()
         if self._transport.client_id is not None:
@@ -272,22 +275,22 @@ class Polling:
 
     def _session(self) -> str:
         client_id = self._transport.client_id
-        if client_id is None:  # unreachable: both a handshake and a resume bring one
+        if client_id is None:  # unreachable: a handshake or a resume has set the clientId
             raise CometdError("there is no session")
         return client_id
 
     def give_up(self, reason: str) -> None:
-        """Leave the current session for a new one (the watchdog's last step); what the server queued in it is lost."""
+        """Replace the session by a new one. The events in the old session's queue are lost."""
         self._lost = reason
         self._cut_poll()
 
     def repoll(self) -> None:
-        """Poll anew, with all subscriptions in the same request."""
+        """End the current poll, and poll again with all subscriptions in the same request."""
         self._reporter.status.confirmed.clear()
         self._cut_poll()
 
     def stop(self) -> None:
-        """Let the loop end after the batch that is under way, or at once while a poll is parked."""
+        """End the loop: at once while a poll is parked, otherwise after the current batch."""
         self._stop.set()
         self._cut_poll()
 
@@ -300,11 +303,7 @@ class Polling:
     # -- the heartbeat ------------------------------------------------------------------------------------------------
 
     async def _heartbeat(self) -> None:
-        """Whenever nothing of ours went to the server for a while, subscribe again.
-
-        This goes on while polls fail. Otherwise a poll that hangs could be the last message that the server gets from
-        us.
-        """
+        """Subscribe again whenever the bridge has sent nothing for `quiet_limit` seconds, also while polls fail."""
         while True:
             await asyncio.sleep(max(self._heartbeat_due(), 0.05))
             if self._lost is None and self._heartbeat_due() <= 0:
@@ -314,15 +313,15 @@ class Polling:
                     log.debug("cometd-probe-failed", reason=_reason(failure))
 
     def _heartbeat_due(self) -> float:
-        """Return the seconds until then. A refused subscription is repeated however busy the polls are."""
+        """Return the seconds until the next heartbeat. Polls don't delay heartbeats while a subscription is refused."""
         last = self._probed_at if self._reporter.status.refused else self._sent_at
         return last + self._context.quiet_limit - time.monotonic()
 
     async def probe(self) -> None:
-        """Subscribe again to everything; give the session up if the server no longer knows it.
+        """Subscribe to all channels again. Give the session up if the server no longer knows it.
 
         Raises:
-            BridgeError: the exchange failed, which says nothing of the session.
+            BridgeError: the exchange failed. The session may still be alive.
         """
         session = self._transport.client_id
         self._sent_at = self._probed_at = time.monotonic()
@@ -342,7 +341,7 @@ class Polling:
 
 
 def _reason(failure: BridgeError) -> str:
-    """Return the short stable word for a failure: the cause of a failed exchange, else the error's code."""
+    """Return the stable word of a failure: the reason of a failed exchange, a TLS or proxy fault, or the code."""
     if isinstance(failure, ExchangeFailed):
         return failure.reason
     return (failure.fault if isinstance(failure, UpstreamUnreachable) else None) or failure.code

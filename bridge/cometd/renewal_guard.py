@@ -1,4 +1,4 @@
-"""How long to wait before a session or a login is opened anew: pure rules, with injected clock and jitter."""
+"""The pause before a new session or a new login."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIVED: Final = 60.0
-"""Seconds that a session or a login must have lived before the next one may again be opened at once."""
+"""Seconds. After a session or login that lasted this long, the next one is opened at once."""
 SHORT_LIVES: Final = 5
-"""In a row: a restart of the server, or of one of two behind a balancer, may end a young login a few times."""
+"""Number of short-lived logins in a row that count as a fault. A restart of the servers may end fewer logins early."""
 
 
 class RenewalGuard:
-    """Limits the rate at which something is opened anew (a session, a login), also when opening it succeeds.
+    """Limits the rate of new sessions or logins, even if each one succeeds.
 
-    The first renewal is free. Those that follow wait by backoff until what was opened has lived for a minute: an
-    upstream that takes every handshake and refuses every poll got 2,000 handshakes out of a naive client
-    (robertmrk/aiocometd#1), and a balancer that isn't sticky makes every login end at the next request.
+    The first renewal needs no delay. Later renewals have growing delays until a session or login has lasted a minute.
+    Otherwise a server that accepts every handshake but refuses every poll would get thousands of handshakes
+    (robertmrk/aiocometd#1). A balancer that isn't sticky would cause a login for every request.
     """
 
     def __init__(self, *, cap: float, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
@@ -32,7 +32,7 @@ class RenewalGuard:
         self._short_lives = 0
 
     def delay(self) -> float:
-        """Return the seconds to wait before the renewal that is due now."""
+        """Return the seconds to wait before the next renewal."""
         if self._lived():
             self._backoff.reset()
             self._free = True
@@ -46,12 +46,12 @@ class RenewalGuard:
         return self._backoff.next_delay()
 
     def opened(self) -> None:
-        """Note that a new life begins now."""
+        """Report that a new session or login begins now."""
         self._opened_at = self._clock()
 
     @property
     def dies_young(self) -> bool:
-        """Whether what was opened ended early several times in a row, and has not lived for a minute since."""
+        """Whether the last `SHORT_LIVES` sessions or logins each ended early. False once one has lasted a minute."""
         return self._short_lives >= SHORT_LIVES and not self._lived()
 
     def _lived(self) -> bool:

@@ -1,15 +1,14 @@
-"""The public face of a CometD session."""
+"""The CometD session's public interface."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import structlog
-from aiocometd.client import Client
-from aiocometd.constants import ConnectionType
 
-import bridge.cometd.transport  # noqa: F401 -- registers itself with aiocometd
+from bridge.cometd.polling import Polling
 from bridge.cometd.session_context import Options, SessionContext
+from bridge.cometd.transport import LongPollingTransport
 from bridge.errors import ExchangeFailed, UpstreamError
 
 if TYPE_CHECKING:
@@ -21,71 +20,62 @@ log = structlog.get_logger(__name__)
 
 
 class CometdSession:
-    """Keeps one account's CometD session: opens or resumes it, polls, reopens it when the server has lost it.
+    """Opens or resumes the CometD session of one account, polls, and opens a new session when the server lost it.
 
-    Every reply's events go to the sink as one `Batch`, in order, one batch at a time; the server is told to forget them
-    only when the sink has returned.
+    The sink gets the events in order, one `Batch` at a time. The bridge acknowledges a batch only after
+    `sink.received` has returned.
     """
 
     def __init__(
         self, http: HttpSession, credentials: Credentials, options: Options, sink: Sink, *, resume: Resume | None = None
     ) -> None:
-        self._context = SessionContext(options, http, credentials, sink, resume)
-        self._stopped = False
+        self._context = SessionContext(options, http, credentials, sink)
+        self._resume = resume
+        self._transport = LongPollingTransport(self._context)
+        self._polling = Polling(self._transport, self._context)
 
     @property
     def status(self) -> SessionStatus:
-        """What can be said of the session now."""
+        """The current state of the session."""
         return self._context.reporter.status
 
     async def run(self) -> None:
         """Run until `stop`, cancellation or an error of the sink. The session stays alive on the server.
 
         Raises:
-            BridgeError: what the sink raised.
+            BridgeError: an error of the sink.
         """
-        if self._stopped:
-            return
-        # aiocometd wants to know a URL; the HTTP session has the host.
-        client = Client(
-            self._context.options.path, ConnectionType.LONG_POLLING, extensions=[self._context.acks, self._context]
-        )
-        try:
-            await client.open()
-            if self._context.transport is not None:
-                await self._context.transport.wait_closed()
-        finally:
-            await client.close()
+        if self._resume is None:
+            await self._polling.open_session("start")
+        else:
+            self._transport.resume(self._resume)
+            self._polling.resumed()
+        await self._polling.run()
 
     def stop(self) -> None:
-        """Let `run` return when the batch that is under way has been kept. Before `run` it lets that do nothing."""
-        self._stopped = True
-        if self._context.transport is not None:
-            self._context.transport.polling.stop()
+        """Make `run` return as soon as the sink has stored the current batch. A later `run` returns at once."""
+        self._polling.stop()
 
     def give_up(self, reason: str) -> None:
-        """Replace the session by a new one; what the server has queued in the old one is lost."""
-        if self._context.transport is not None:
-            self._context.transport.polling.give_up(reason)
+        """Replace the session by a new one. The events in the old session's queue are lost."""
+        self._polling.give_up(reason)
 
     def repoll(self) -> None:
-        """Poll anew, on a new connection, with all subscriptions in the same request."""
-        if self._context.transport is not None:
-            self._context.transport.polling.repoll()
+        """End the current poll, and poll again on a new connection, with all subscriptions in the same request."""
+        self._polling.repoll()
 
     async def probe(self) -> None:
         """Ask the server whether the session is alive, by subscribing again.
 
         Raises:
-            BridgeError: there was no answer, which says nothing of the session.
+            BridgeError: the exchange failed. The session may still be alive.
         """
-        if self._context.transport is not None:
-            await self._context.transport.polling.probe()
+        await self._polling.probe()
 
     async def end(self) -> None:
-        """End the session on the server, queue and all: only when no successor will come."""
-        if self._context.transport is not None and self.status.client_id is not None:
+        """End the session on the server, which drops the session's queue. Use this only if no successor comes."""
+        if self.status.client_id is not None:
             try:
-                await self._context.transport.end_session()
+                await self._transport.end_session()
             except (ExchangeFailed, UpstreamError) as failure:
                 log.warning("cometd-disconnect-failed", error=failure.code)

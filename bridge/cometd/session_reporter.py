@@ -1,4 +1,4 @@
-"""What becomes known of a session, told at once in all three places: its status, the metrics, the log."""
+"""Reports each change of a session's state to its `SessionStatus`, the metrics and the log."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ log = structlog.get_logger(__name__)
 
 
 class SessionReporter:
-    """Notes each change of one account's session. A line in the log is a change of state, never an event."""
+    """Reports the changes of one account's session. It logs changes of state, never single events."""
 
     def __init__(self, account: str, channels: Sequence[str]) -> None:
         self.status = SessionStatus()
         self._channels = frozenset(channels)
-        """Those that are asked for."""
+        """The channels that the session subscribes to."""
         self._odd: set[str] = set()
         self._log = log.bind(account=account)
         self._account = account
@@ -41,12 +41,12 @@ class SessionReporter:
         metrics.cometd_handshakes.labels(self._account, result).inc()
 
     def unusable(self, reason: str) -> None:
-        """Count a poll's reply that was not taken, where its reason is one of `metrics.UNUSABLE_REPLIES`."""
+        """Count an unusable reply to a poll, if `metrics.UNUSABLE_REPLIES` contains the reason."""
         if reason in metrics.UNUSABLE_REPLIES:
             metrics.cometd_replies_unusable.labels(self._account, reason).inc()
 
     def began(self, opening: Opening) -> None:
-        """Note a new or resumed session, not yet proven by a poll."""
+        """Report a new or resumed session, before its first poll."""
         self.status.client_id, self.status.ack_extension = opening.client_id, opening.ack_extension
         self.status.confirmed, self.status.refused = set(), {}
         self._odd.clear()
@@ -54,15 +54,15 @@ class SessionReporter:
         self._log.info("cometd-session-resuming" if opening.resumed else "cometd-session-opened", reason=opening.reason)
         if not opening.ack_extension:
             self._log.warning(
-                "cometd-ack-extension-off", effect="the server keeps no copy: events in a cut reply are lost"
+                "cometd-ack-extension-off", effect="the server keeps no copy, so events in an incomplete reply are lost"
             )
 
     def lost(self, reason: str) -> None:
-        """Note that the session is over, with whatever the server had queued in it."""
+        """Report that the session and the events in its queue are lost."""
         self._log.warning("cometd-session-lost", reason=reason)
 
     def connected(self) -> None:
-        """Note a good poll."""
+        """Report a good poll."""
         if not self.status.connected:
             self._log.info("cometd-connected")
         self.status.state, self.status.reason = State.CONNECTED, None
@@ -70,19 +70,19 @@ class SessionReporter:
         self.replied()
 
     def replied(self) -> None:
-        """Note that the server answered in this session."""
+        """Report a good reply in this session."""
         self.status.last_reply_at = time.time()
         self._last_reply.set(self.status.last_reply_at)
 
     def disconnected(self, state: State, reason: str | None) -> None:
-        """Note that polls do not work now; `reason` is a stable word."""
+        """Report that polls don't work now. `reason` is a stable word."""
         if (state, reason) != (self.status.state, self.status.reason):
             self._log.info("cometd-disconnected", state=state.value, reason=reason)
         self.status.state, self.status.reason = state, reason
         self._connected.set(0)
 
     def holding(self, batch: Batch) -> None:
-        """Note that a batch is with the sink."""
+        """Report that the sink is storing a batch."""
         self.status.state, self.status.held_events, self.status.held_since = (
             State.HOLDING,
             len(batch.events),
@@ -91,21 +91,19 @@ class SessionReporter:
         self._hold.set_function(lambda: time.time() - batch.received_at)
 
     def released(self) -> None:
-        """Note that the sink has returned."""
+        """Report that the sink has stored the batch, or has failed."""
         self._hold.set_function(float)
         self.status.state, self.status.held_events, self.status.held_since = State.CONNECTED, 0, None
 
     def odd(self, what: str) -> None:
-        """Note something that no server should send, by a stable word of ours; told once in each session."""
+        """Log that a reply breaks the protocol. `what` is a stable word, which is logged once per session."""
         if what not in self._odd:
             self._odd.add(what)
-            self._log.warning("cometd-reply-odd", what=what, effect="the bridge ignores it, or takes a bound instead")
+            effect = "the bridge ignores that part of the reply, or uses a limit instead"
+            self._log.warning("cometd-reply-odd", what=what, effect=effect)
 
     def subscriptions(self, replies: list[dict[str, Any]]) -> None:
-        """Note which of the wanted subscriptions the server confirmed and which it refused.
-
-        Only the last word of the replies on each channel counts, so that a line in the log is a change.
-        """
+        """Report which subscriptions the server confirmed or refused. The last reply for each channel counts."""
         newest: dict[str, dict[str, Any]] = {}
         for reply in replies:
             channel = reply.get("subscription")

@@ -1,8 +1,7 @@
-"""Long polling for aiocometd, through its own extension points.
+"""A long-polling transport, based on aiocometd's `TransportBase`.
 
-aiocometd 0.4.5 drives the protocol's outline (`Client.open` negotiates, shakes hands and connects) and builds every
-message; its built-in long-polling transport does not run on Python >= 3.10 and does nothing of what a lossless relay
-needs. This one replaces it by `register_transport`. Its poll loop is `bridge.cometd.polling`.
+aiocometd 0.4.5 does the handshake, builds every message and calls the extensions. Its own long-polling transport does
+not run on Python >= 3.10, and can lose events. The poll loop is in `bridge.cometd.polling`.
 """
 
 from __future__ import annotations
@@ -15,36 +14,35 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 from aiocometd.constants import CONNECT_MESSAGE, DISCONNECT_MESSAGE, SUBSCRIBE_MESSAGE, ConnectionType, MetaChannel
 from aiocometd.transports.base import TransportBase
-from aiocometd.transports.registry import register_transport
 
 from bridge.cometd.advice import Advice
 from bridge.cometd.messages.message import META, decode, is_client_id, meta
 from bridge.cometd.messages.stream import MessageStream
-from bridge.cometd.polling import MISMATCHED, Polling
-from bridge.cometd.session_context import SessionContext
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aiocometd.typing import Headers, JsonObject, Payload
 
     from bridge.cometd.http.incoming import IncomingReply
-    from bridge.cometd.messages.batch import Event
+    from bridge.cometd.messages.batch import Event, Resume
     from bridge.cometd.messages.message import Message
+    from bridge.cometd.session_context import SessionContext
 
-CONNECTION_TYPE: Final = ConnectionType.LONG_POLLING
 BROWSER_COOKIE: Final = "BAYEUX_BROWSER"
+MISMATCHED: Final = "mismatched-reply"
+"""The reason of a failed poll whose reply does not answer the request."""
 UNSOLICITED: Final = {
     MetaChannel.HANDSHAKE.value: "unsolicited-handshake",
     MetaChannel.DISCONNECT.value: "unsolicited-disconnect",
 }
 PART: Final = 1 << 20
-"""Bytes: a poll's reply that is longer is handed over in parts of this size while the rest is on the wire."""
+"""Bytes. The sink gets a longer reply in parts of this size while the rest is still being received."""
 
 
 class MismatchedReply(ExchangeFailed):
-    """The reply is not to what was asked. `events` are those that will not come again."""
+    """The reply does not answer the request. `events` has the reply's events that the server will not send again."""
 
     def __init__(self, events: list[Event]) -> None:
         super().__init__(MISMATCHED, "the reply's id is not that of the request")
@@ -52,110 +50,83 @@ class MismatchedReply(ExchangeFailed):
 
 
 class Reply(dict[str, Any]):
-    """The reply to the first message of a payload, with what came beside it."""
+    """The reply to the first message of a payload, as a dictionary."""
 
     def __init__(self, fields: dict[str, Any], others: list[dict[str, Any]], events: list[Event]) -> None:
         super().__init__(fields)
         self.others = others
-        """Replies to the payload's other messages."""
+        """The replies to the payload's other messages."""
         self.events = events
-        """What was not handed over yet: all events, but for a long reply to a poll."""
+        """The events of this HTTP reply that the sink has not received yet."""
 
 
-@register_transport(CONNECTION_TYPE)
 class LongPollingTransport(TransportBase):
-    """One CometD session over HTTP. Made by aiocometd's `Client`, with a `SessionContext` among its extensions."""
+    """The HTTP exchanges of one CometD session. `on_part` gets the events of a long reply that is still arriving."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._context = next(extension for extension in self._extensions if isinstance(extension, SessionContext))
+    connection_type = ConnectionType.LONG_POLLING
+    on_part: Callable[[list[Event]], Awaitable[None]]
+
+    def __init__(self, context: SessionContext) -> None:
+        # aiocometd needs a URL. The path is enough, because the HTTP session adds the host.
+        super().__init__(url=context.options.path, incoming_queue=asyncio.Queue(), extensions=[context.acks, context])
+        self._context = context
         self.advice = Advice()
-        """The server's newest."""
-        self.polling = Polling(self, self._context)
-        self._task: asyncio.Task[None] | None = None
-        self._context.transport = self
+        """The newest advice of the server."""
 
-    async def handshake(self, connection_types: list[ConnectionType]) -> JsonObject:  # noqa: ARG002 -- we have one
-        """Return once there is a session: the earlier process's, taken over, or a new one."""
-        if not self._resume():
-            await self.polling.open_session("start")
-        return {"successful": True, "supportedConnectionTypes": [CONNECTION_TYPE.value]}
-
-    def _resume(self) -> bool:
-        """Take over the session of `context.resume`; whether the server still knows it, the first poll will tell."""
-        resume, self._context.resume = self._context.resume, None
-        if resume is None:
-            return False
+    def resume(self, resume: Resume) -> None:
+        """Continue the session of an earlier process. The server may have dropped that session."""
         self._client_id = resume.client_id
         self._context.acks.resume(resume.acknowledgement)
         self._context.http.restore_cookies(resume.cookies)
-        self.polling.resumed()
-        return True
 
     async def new_session(self) -> Reply:
-        """Do one handshake, as a new browser.
+        """Do one handshake, without the BAYEUX_BROWSER cookie of the old session.
 
-        A poll of the old session may still be parked on the server, which would see two sessions of one browser, advise
-        `multiple-clients` and park no more polls until that one ends (CometD reference, maxSessionsPerBrowser).
+        A poll of the old session may still be parked. With the same cookie the server would see two sessions of one
+        browser. Then it would park no polls until the old poll ends (CometD reference, maxSessionsPerBrowser).
 
         Raises:
             BridgeError: the exchange or the login failed.
         """
         self._context.http.forget_cookie(BROWSER_COOKIE)
-        reply = cast("Reply", await super().handshake([CONNECTION_TYPE]))
+        reply = cast("Reply", await self.handshake([self.connection_type]))
         if reply["successful"] and not is_client_id(self._client_id):
             self._client_id = None
         return reply
 
-    async def connect(self) -> JsonObject:
-        """Start the poll loop. The loop retries failed connections, so this never fails."""
-        self._task = asyncio.create_task(self.polling.run(), name="cometd-polling")
-        return {"channel": MetaChannel.CONNECT, "successful": True}
-
     @property
     def poll_timeout(self) -> float:
-        """Deadline of a poll, in seconds: as long as the server parks it, and an exchange's time more."""
+        """Deadline of a poll in seconds: the time that the server parks it, plus `request_timeout`."""
         return self.advice.timeout + self._context.options.request_timeout
 
-    async def wait_closed(self) -> None:
-        """Wait for the end of the poll loop; raise what ended it."""
-        if self._task is not None:
-            await self._task
-
-    async def disconnect(self) -> None:
-        """Stop polling. The session stays alive on the server, for a successor."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
     async def end_session(self) -> None:
-        """Tell the server that the session is over: its queue is gone.
+        """End the session on the server, which drops the session's queue.
 
         Raises:
-            BridgeError: the exchange failed; the server will drop the session by itself.
+            BridgeError: the exchange failed. The server will drop the session after its maxInterval.
         """
         await self._send_message(DISCONNECT_MESSAGE.copy())
 
     async def poll(self, *, at_once: bool, subscribe: bool) -> Reply:
-        """Do one /meta/connect, with the subscriptions in the same request where they are due.
+        """Do one /meta/connect.
 
         Args:
-            at_once: ask the server to reply without parking the poll: proof of life after a failure (BayeuxClient).
-            subscribe: subscribe to all wanted channels as well, so that nothing is missed in between.
+            at_once: ask the server to reply at once. After a failure this shows whether the session is alive.
+            subscribe: subscribe to all channels in the same request, so that no event is missed in between.
 
         Raises:
-            BridgeError: the exchange failed, or its reply can't be acknowledged.
+            BridgeError: the exchange failed, or the reply's `ext.ack` is unusable.
         """
         message: JsonObject = CONNECT_MESSAGE.copy()
         if at_once:
             message["advice"] = {"timeout": 0}
         reply = await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
         if reply["successful"]:
-            self._context.acks.number_of(reply)  # raises here, where a failed poll is dealt with
+            self._context.acks.number_of(reply)  # raises for an unusable number, so that the poll counts as failed
         return reply
 
     async def subscribe_all(self) -> Reply:
-        """Subscribe (again) to all wanted channels: keeps the session alive, and tells whether it still is."""
+        """Subscribe to all channels again. This keeps the session alive, or shows that it is lost."""
         return await self._exchange(self._subscribe_messages())
 
     def _subscribe_messages(self) -> Payload:
@@ -175,7 +146,7 @@ class LongPollingTransport(TransportBase):
         timeout = context.options.request_timeout
         if payload[0]["channel"] == MetaChannel.CONNECT:
             timeout = self.poll_timeout
-        elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # the heartbeat: one that hangs must leave time for more
+        elif payload[0]["channel"] == MetaChannel.SUBSCRIBE:  # a hanging heartbeat must leave time for another one
             timeout = min(timeout, context.max_interval / 3)
         body = msgspec.json.encode(payload)
         post = partial(context.http.exchange, "POST", context.options.path, body=body, timeout=timeout)
@@ -200,8 +171,7 @@ class LongPollingTransport(TransportBase):
             messages = decode((await reply.whole()).body)
         events = replies.without(messages)
         if replies.own is None:
-            # Perhaps a late reply to an earlier poll. With the extension its events come again; without they exist only
-            # here.
+            # This may be a late reply to an earlier poll. With the extension the server sends its events again.
             raise MismatchedReply([] if self._context.acks.enabled else events)
         for answer in (replies.own, *replies.others):
             self._take_advice(Advice.of(answer))
@@ -216,10 +186,10 @@ class LongPollingTransport(TransportBase):
                 self._context.reporter.odd("advice-out-of-bounds")
 
     async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
-        """Read the reply to a poll: hand over what comes before its last part, and return the messages of that.
+        """Read the reply to a poll in parts. Pass all events but those of the last part to the sink.
 
-        The first part has the poll's deadline. Each later part has `request_timeout`, in which the time that the sink
-        takes does not count.
+        Return the messages of the last part. The first part has the poll's deadline. Each later part has
+        `request_timeout`, and the sink's time does not count.
         """
         size = min(PART, reply.limit)
         part = await reply.part(size)
@@ -229,13 +199,13 @@ class LongPollingTransport(TransportBase):
         while part:
             for messages in stream.feed(part):
                 if events := replies.without(messages):
-                    await self.polling.received_part(events)
+                    await self.on_part(events)
             part = await reply.part(size, timeout=self._context.options.request_timeout)
         return stream.end()
 
 
 class _Replies:
-    """Finds the server's replies to a payload's messages among the messages of the reply."""
+    """Finds the replies to a payload's messages among the messages of an HTTP reply."""
 
     def __init__(self, payload: Payload, odd: Callable[[str], None]) -> None:
         self._odd = odd
@@ -244,10 +214,10 @@ class _Replies:
         self.own: dict[str, Any] | None = None
         """The reply to the payload's first message."""
         self.others: list[dict[str, Any]] = []
-        """Replies to its other messages, one each."""
+        """The replies to the payload's other messages."""
 
     def without(self, messages: list[Message]) -> list[Event]:
-        """Take note of the replies among the messages, and return the others: the events."""
+        """Store the replies among the messages, and return the events."""
         events: list[Event] = []
         for message in messages:
             if message.channel.startswith(META):
@@ -258,9 +228,7 @@ class _Replies:
 
     def _take(self, reply: dict[str, Any]) -> None:
         key = (reply["channel"], reply.get("id"))
-        if (
-            key not in self._asked
-        ):  # not obeyed, not even /meta/disconnect: the next poll tells whether the session is over
+        if key not in self._asked:  # not even /meta/disconnect counts: the next poll shows whether the session is over
             self._odd(UNSOLICITED.get(reply["channel"], "unsolicited-reply"))
             return
         self._asked.remove(key)

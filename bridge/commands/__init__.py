@@ -1,7 +1,7 @@
-"""The commands, one module each; `bridge.cli` reads their arguments.
+"""The commands, each in its own module. `bridge.cli` reads their arguments.
 
-A command's module is loaded when the command is asked for: `bridge health` runs every few seconds, and would else spend
-most of its time on loading the whole bridge.
+The module of a command is imported only when the command runs. Otherwise `bridge health`, which runs every few
+seconds, would spend most of its time on importing the whole bridge.
 """
 
 from __future__ import annotations

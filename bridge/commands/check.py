@@ -1,4 +1,4 @@
-"""`bridge check`: whether each thing that the bridge needs works, as a table."""
+"""`bridge check`: tests everything that the bridge depends on, and prints a table of the results."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ STYLES: Final = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED:
 
 
 def run_check(settings: Settings) -> bool:
-    """Look at everything, print what was found, and return whether nothing has failed.
+    """Run all checks, print their findings, and return whether none has failed.
 
-    It uses a CometD session, cookies and a transactional id of its own, so a running bridge notices nothing.
+    The checks use a separate CometD session, separate cookies and a separate transactional id. So they do not disturb a
+    running bridge.
     """
     configure("console", "error")
-    logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table says it better
+    logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table shows the same failures
     findings = run_to_end(_check(settings))
     _print(Console(), findings)
     return all(finding.outcome is not Outcome.FAILED for finding in findings)
 
 
 async def _check(settings: Settings) -> list[Finding]:
-    """Look at every account, at Kafka, the schema registry and the state directory beside each other."""
+    """Check every account, Kafka, the schema registry and the state directory, all at the same time."""
     sides = [check_web_services(settings.web_services, account) for account in settings.accounts]
     kafka = check_kafka(settings.kafka, [account.name for account in settings.accounts])
     shared = (kafka, check_registry(settings.kafka), check_state_dir(settings.state_dir))

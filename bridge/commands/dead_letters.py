@@ -1,4 +1,4 @@
-"""`bridge dead-letters list`: what Kafka refused."""
+"""`bridge dead-letters list`: prints the records that Kafka refused."""
 
 from __future__ import annotations
 

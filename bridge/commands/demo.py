@@ -1,4 +1,4 @@
-"""`bridge demo`: the whole path in one process, with an embedded broker and a stand-in Web Services."""
+"""`bridge demo`: runs the bridge with an embedded Kafka broker and a simulated Web Services in one process."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from bridge.settings import Log
 
 USERNAME: Final = "agent"
-PASSWORD: Final = "secret"  # noqa: S105 -- the stand-in's
+PASSWORD: Final = "secret"  # noqa: S105 -- the password of the simulator
 SILENCE: Final = 30.0
 """Seconds without an event after which the demo has failed."""
 READY_POLL: Final = 0.02
 END: Final = 10.0
-"""Seconds that the bridge has to end."""
+"""Seconds that the bridge may take to end."""
 
 
 def run_demo(*, events: int | None, as_json: bool, log: Log) -> None:
-    """Run until `events` events were read back from Kafka (None: until SIGTERM or SIGINT), and show them.
+    """Show events from Kafka until a signal (SIGTERM, SIGINT) or until `events` events were shown (None: no limit).
 
     Raises:
-        CommandFailed: the embedded broker is not installed, or no event came.
+        CommandFailed: the embedded broker is not installed, or no event arrived.
     """
     configure(log.format, log.level)
     run_to_end(_demo(events, as_json=as_json, log=log))
@@ -65,7 +65,7 @@ async def _demo(events: int | None, *, as_json: bool, log: Log) -> None:
 
 
 async def _play(settings: Settings, events: int | None, stop: asyncio.Event, *, as_json: bool) -> None:
-    """Run the bridge, the calls and the reading beside each other, until one of them ends or `stop` is set."""
+    """Run the bridge, the calls and the consumer together, until one of them ends or `stop` is set."""
     bridge = Bridge(settings)
     end = asyncio.Event()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -93,11 +93,10 @@ async def _play(settings: Settings, events: int | None, stop: asyncio.Event, *, 
 
 
 async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
-    """Send calls as soon as the bridge is ready."""
     url = await asyncio.shield(listening)
     try:
         async with asyncio.timeout(SILENCE):
-            while bridge.readiness():  # noqa: ASYNC110 -- readiness is asked for, it never calls
+            while bridge.readiness():  # noqa: ASYNC110 -- the bridge has no event for readiness
                 await asyncio.sleep(READY_POLL)
     except TimeoutError:
         missing = "; ".join(f"{one.name}: {one.reason}" for one in bridge.readiness())
@@ -106,7 +105,6 @@ async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
 
 
 async def _show(settings: Settings, listening: asyncio.Future[str], events: int | None, *, as_json: bool) -> None:
-    """Read the events back from Kafka as any consumer would, and show `events` of them (None: all)."""
     console = Console(stderr=as_json)
     console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False, markup=False)
     view: View = (
@@ -120,7 +118,7 @@ async def _show(settings: Settings, listening: asyncio.Future[str], events: int 
                     async with asyncio.timeout(SILENCE):
                         record = await anext(records)
                 except TimeoutError:
-                    raise CommandFailed(f"nothing came through Kafka for {SILENCE:g} s") from None
+                    raise CommandFailed(f"no event arrived from Kafka for {SILENCE:g} s") from None
                 view.show(record)
                 shown += 1
     console.print(f"{shown} events read back from Kafka.", highlight=False)
@@ -128,7 +126,7 @@ async def _show(settings: Settings, listening: asyncio.Future[str], events: int 
 
 def _invitation(url: str, settings: Settings) -> str:
     upstream, kafka = settings.web_services.url, settings.kafka.bootstrap_servers
-    return f"""Web Services stand-in {upstream}, embedded Kafka {kafka}, bridge {url}
-Try meanwhile: {url}/docs  {url}/metrics  {url}/sessions  {url}/health/ready
+    return f"""Simulated Web Services {upstream}, embedded Kafka {kafka}, bridge {url}
+While the demo runs, try: {url}/docs  {url}/metrics  {url}/sessions  {url}/health/ready
 {curl(url)}
 """

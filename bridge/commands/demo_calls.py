@@ -1,4 +1,4 @@
-"""The calls of `bridge demo`: real HTTP to the bridge's own REST side, the documentation's example first."""
+"""The HTTP calls of `bridge demo` to the bridge's REST API. The first call is the example of the documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLE_HANDLE: Final = 13
 
 
 def calls() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and body of each call: the example, then others, every third of them by phone number alone."""
+    """Yield path and body of each call: first the example, then variations. Every third call has no record handle."""
     yield f"{RECORDS}/{EXAMPLE_HANDLE}", EXAMPLE_REQUEST
     for number in itertools.count(1):
         body = EXAMPLE_REQUEST | {
@@ -39,17 +39,17 @@ def calls() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def curl(url: str) -> str:
-    """Return the example as a line for a shell."""
+    """Return a shell command that sends the example to the bridge at `url`."""
     return (
         f"curl {url}{RECORDS}/{EXAMPLE_HANDLE} -H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE_REQUEST)}'"
     )
 
 
 async def keep_calling(url: str) -> None:
-    """Make one call after the other, for ever.
+    """Send one call after the other, for ever.
 
     Raises:
-        CommandFailed: the bridge did not take one.
+        CommandFailed: the bridge did not answer a call, or did not answer with HTTP status 200.
     """
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout) as client:

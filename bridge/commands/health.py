@@ -1,4 +1,4 @@
-"""`bridge health`: whether the bridge that runs beside it with the same settings is alive; for container runtimes."""
+"""`bridge health`: asks a running bridge for its health. Container runtimes use this command."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from bridge.settings import Http
 
 TIMEOUT: Final = 5
-"""Seconds that the bridge has for its answer."""
+"""Seconds that the bridge may take to answer."""
 
 
 def ask_health(settings: Http, *, ready: bool) -> str:
-    """Ask /health/live, or /health/ready, where these settings have it; return its status, "live" or "ready".
+    """Ask the bridge with these settings for /health/live or /health/ready. Return "live" or "ready".
 
     Raises:
-        CommandFailed: there is no answer, or one that says no; the message has the reason.
+        CommandFailed: the bridge did not answer, or is not live or ready. The message contains the reason.
     """
     port = settings.port if settings.management_port is None else settings.management_port
     if port == 0:
-        raise CommandFailed("the bridge listens on any free port (0), so nobody can ask it; give it one")
+        raise CommandFailed("the port is 0 (any free port), so its number is unknown; set a port")
     wanted = "ready" if ready else "live"
     connection = http.client.HTTPConnection(_reachable(settings.host), port, timeout=TIMEOUT)
     try:
@@ -41,7 +41,7 @@ def ask_health(settings: Http, *, ready: bool) -> str:
 
 
 def _reachable(host: str) -> str:
-    """Where a server that listens on `host` can be reached from its own machine: not at 0.0.0.0, nor at ::."""
+    """Return the address to reach a server on this machine that listens on `host`: loopback for 0.0.0.0 and `::`."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -52,7 +52,6 @@ def _reachable(host: str) -> str:
 
 
 def _detail(body: bytes) -> str | None:
-    """What a problem+json says, None where it is none."""
     try:
         problem = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`bridge run`: the bridge itself, until a signal."""
+"""`bridge run`: runs the bridge until a signal stops it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ log = structlog.get_logger(__name__)
 
 
 def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -> None:
-    """Run until SIGTERM or SIGINT (a planned stop, under 10 s), or until other bridges have taken every account over.
+    """Run the bridge until SIGTERM or SIGINT, or until other bridges have taken over all its accounts.
 
-    In the second case it stays for `linger` seconds more, idle and not ready.
+    A stop by a signal takes less than 10 s. After a takeover the bridge first stays idle for `linger` seconds, unready.
 
     Raises:
-        SettingsError: a setting that only the start can judge is wrong (the HTTP address, tracing without its library).
-        CommandFailed: a fault of the bridge itself ended it; the text names the fault and its place in the code.
+        SettingsError: a setting turned out to be wrong at the start, such as an HTTP address that is in use.
+        CommandFailed: a fault of the bridge has ended it. The text names the fault and its place in the code.
     """
     configure(settings.log.format, settings.log.level)
     log.info("starting", version=__version__, settings=masked(settings))
@@ -38,7 +38,7 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
         tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)
     try:
         run_to_end(_run(settings, disconnect_on_exit=disconnect_on_exit, linger=linger))
-    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 -- the last resort
+    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 -- outermost handler
         raise _cause(error) from None
     finally:
         tracing.stop()
@@ -52,9 +52,9 @@ async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
 
 
 def _cause(error: BaseException) -> BridgeError:
-    """Return what a person can act on: a wrong setting, else the fault and its place, without a library's own text.
+    """Return the SettingsError inside `error`, or else an error that names the fault and its place in the code.
 
-    The log gets the same, with the way through the code; several faults at once are all named there.
+    The text never contains a library's message. The log gets all faults, with their place in the code.
     """
     faults = list(_faults(error))
     for fault in faults:
@@ -65,13 +65,12 @@ def _cause(error: BaseException) -> BridgeError:
     *_, place = traceback.extract_tb(fault.__traceback__)
     name = f"{fault.code}: {fault}" if isinstance(fault, BridgeError) else type(fault).__name__
     return CommandFailed(
-        f"the bridge ended with {name} in {place.name} ({place.filename.rpartition('/')[2]}:{place.lineno}). That is a "
-        "fault of the bridge: please report the log's line `failed`. A new start goes on where this one ended."
+        f"the bridge ended with {name} in {place.name} ({place.filename.rpartition('/')[2]}:{place.lineno}). This is a "
+        "fault of the bridge; please report the line `failed` of the log. After a restart, it continues its work."
     )
 
 
 def _faults(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors inside groups, however deep they lie."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from _faults(one)

@@ -1,4 +1,4 @@
-"""`bridge schemas`: the schemas of the published values, and whether they keep to their last release."""
+"""`bridge schemas`: shows the schemas of the published values, and compares the schemas with their last release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Titled(msgspec.Struct):
 
 
 def list_schemas() -> Iterator[str]:
-    """Return a line for each schema: its name, its `$id` (the header `ce_dataschema`), its title."""
+    """Yield a line for each schema with its name, its `$id` (the header `ce_dataschema`) and its title."""
     schemas = schema_files()
     width = max((len(_name(id_)) for id_ in schemas), default=0)
     for id_, text in schemas.items():
@@ -28,23 +28,23 @@ def list_schemas() -> Iterator[str]:
 
 
 def show_schema(name: str) -> str:
-    """Return the schema of that name (`acknowledgement`, `acknowledgement/v1`, or its `$id`); of several the newest.
+    """Return the newest schema with the name `acknowledgement`, `acknowledgement/v1` or an `$id`.
 
     Raises:
-        CommandFailed: there is none of that name.
+        CommandFailed: no schema has the name.
     """
     schemas = schema_files()
     found = [id_ for id_ in schemas if name in {id_, _name(id_), _name(id_).partition("/")[0]}]
     if not found:
-        raise CommandFailed(f"no schema of that name; there are {', '.join(_name(id_) for id_ in schemas)}")
+        raise CommandFailed(f"unknown schema; known schemas are {', '.join(_name(id_) for id_ in schemas)}")
     return schemas[found[-1]].rstrip("\n")
 
 
 def check_schemas() -> str:
-    """Compare every schema with its last release, and say that all is well.
+    """Compare every schema with its last release. Return a message if all schemas are compatible.
 
     Raises:
-        CommandFailed: a schema has changed in a way that breaks readers (a line for each), or can't be written out.
+        CommandFailed: a change of a schema breaks readers (one line for each change), or a schema can't be generated.
     """
     try:
         broken = list(broken_promises(schemas_directory()))
@@ -52,13 +52,13 @@ def check_schemas() -> str:
         raise CommandFailed(str(error)) from None
     if broken:
         raise CommandFailed(
-            "\n".join([*broken, "Readers would break: make it a new version (docs/events.md, Versions)."])
+            "\n".join([*broken, "Readers would break; make a new version of the schema (docs/events.md, Versions)."])
         )
     return "Compatible: since the last release only fields with defaults were added."
 
 
 def write_models(output: Path | None) -> str:
-    """Write pydantic models of all events to a file, or return their text where no file is named.
+    """Write pydantic models of all events to `output`. Return a line to print, or the models if `output` is None.
 
     Raises:
         CommandFailed: the extra `models` is not installed, or the file can't be written.
@@ -67,7 +67,7 @@ def write_models(output: Path | None) -> str:
         text = python_models()
     except ImportError:
         raise CommandFailed(
-            "models need a generator that is not installed: pip install 'cometd-kafka-bridge[models]'"
+            "bridge schemas models needs an extra; install it with: pip install 'cometd-kafka-bridge[models]'"
         ) from None
     if output is None:
         return text
@@ -75,7 +75,7 @@ def write_models(output: Path | None) -> str:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"{output} can't be written: {error.strerror}") from None
-    return f"{output} is written."
+    return f"Wrote {output}."
 
 
 def _name(id_: str) -> str:

@@ -1,4 +1,4 @@
-"""`bridge simulate`: a stand-in Web Services by itself."""
+"""`bridge simulate`: runs a simulated Web Services."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TICK: Final = 0.02
-"""Seconds between two bursts of the simulator's own events."""
+"""Seconds between two bursts of the events for `--rate`."""
 
 
 def read_faults(texts: Sequence[str]) -> list[Fault]:
-    """Read `name:on:times` texts.
+    """Parse faults that are given as `name:on:times`.
 
     Raises:
-        ValueError: naming the text that can't be read.
+        ValueError: a text has another form. The message contains the text.
     """
     return [Fault.from_text(text) for text in texts]
 
 
 def run_simulator(*, host: str, port: int, username: str, password: str, faults: Sequence[Fault], rate: float) -> None:
-    """Serve until SIGTERM or SIGINT; `rate` is how many events a second it sends of its own.
+    """Run the simulator until SIGTERM or SIGINT.
+
+    The simulator sends `rate` events each second, in addition to the events that calls cause.
 
     Raises:
-        CommandFailed: it can't listen on that address.
+        CommandFailed: the simulator can't listen on the address.
     """
     configure("console", "warning")
     simulator = Simulator(host=host, port=port, username=username, password=password)
@@ -46,7 +48,7 @@ async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, 
         await simulator.start()
     except OSError as error:
         raise CommandFailed(
-            f"can't listen there: {error.strerror or type(error).__name__}; try another --port or --host"
+            f"can't listen on this address: {error.strerror or type(error).__name__}; try another --port or --host"
         ) from None
     try:
         print(_invitation(simulator.url, username, password), flush=True)  # noqa: T201 -- the command's output
@@ -56,19 +58,19 @@ async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, 
 
 
 def _invitation(url: str, username: str, password: str) -> str:
-    return f"""Web Services stand-in at {url} (account {username}, password {password}; Ctrl-C ends it)
+    return f"""Simulated Web Services at {url} (account {username}, password {password}). Press Ctrl-C to stop it.
 
   curl -u {username}:{password} {url}/api/v2/me
   curl {url}/simulator/sessions
   curl {url}/simulator/faults --data 'html-503:connect:3'
 
-The bridge finds it with
+To connect a bridge to it, set
 
   BRIDGE_WEB_SERVICES__URL={url} BRIDGE_WEB_SERVICES__USERNAME={username} BRIDGE_WEB_SERVICES__PASSWORD={password}"""
 
 
 async def _send_events(simulator: Simulator, rate: float, stop: asyncio.Event) -> None:
-    """Publish at `rate` events a second on the average, until the stop; an acknowledgement, a user event, and so on."""
+    """Send on average `rate` events each second until `stop` is set: acknowledgements and user events in turn."""
     began, sent = time.monotonic(), 0
     while not stop.is_set():
         due = int((time.monotonic() - began) * rate)

@@ -1,4 +1,4 @@
-"""`bridge tail`: the published events as they come."""
+"""`bridge tail`: prints the published events as they arrive."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def run_tail(
     settings: Settings, topics: Sequence[str], *, from_beginning: bool, events: int | None, as_json: bool
 ) -> None:
-    """Print the committed events of `topics` (with or without their prefix; none: all) until a signal.
+    """Print the committed events of `topics` until a signal. Without `topics`, print the events of all event topics.
 
-    It joins no consumer group and touches nothing of the running bridge.
+    A topic may be given without its prefix. The command joins no consumer group and does not disturb a running bridge.
 
     Raises:
         CommandFailed: Kafka can't be reached or read.
@@ -38,14 +38,14 @@ def run_tail(
 
 
 def whole_name(settings: Kafka, topic: str) -> str:
-    """Return the topic's name in Kafka: `user-events.v1` is `gws.user-events.v1`; other names stay as they are."""
+    """Return a topic's name in Kafka: an event topic gets the prefix, another name does not change."""
     return topic_name(settings, topic) if topic in TOPICS else topic
 
 
 def unreadable(settings: Kafka, error: BaseException) -> CommandFailed:
-    """Say why Kafka can't be read."""
+    """Return the error for a failed read from Kafka."""
     cause = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return CommandFailed(f"Kafka at {settings.bootstrap_servers} can't be read ({cause}); `bridge check` says more")
+    return CommandFailed(f"Kafka at {settings.bootstrap_servers} can't be read ({cause}); see `bridge check`")
 
 
 async def _tail(

@@ -1,4 +1,4 @@
-"""The contract with consumers, written out from the structs of `bridge.events`; `make schemas` writes the files."""
+"""Generates the contract with consumers (schemas, AsyncAPI, models, tables) from the structs of `bridge.events`."""
 
 from bridge.contract.asyncapi import DEFAULT_PREFIX, asyncapi
 from bridge.contract.avro import avro_schema

@@ -1,4 +1,4 @@
-"""`make schemas`: writes the files of the contract anew."""
+"""Writes all files of the contract, for `make schemas`."""
 
 from bridge.contract.files import contract_files
 from bridge.events import schemas_directory

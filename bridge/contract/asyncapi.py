@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document: every topic with its key, headers, value and an example."""
+"""Generates the AsyncAPI 3 document: every topic with its key, headers, value and an example."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 DEFAULT_PREFIX: Final = "gws"
 _BINDING_VERSION: Final = "0.5.0"
 _DESCRIPTION: Final = f"""\
-What the bridge publishes: every acknowledgement and every user event of Genesys Web Services, the life of each \
-operation that it forwards, and what befell on the way.
+The bridge publishes every acknowledgement and every user event of Genesys Web Services. It also publishes the status \
+of each operation that it forwards, the changes of each CometD session, and the records that Kafka refused.
 
-Read with `isolation.level=read_committed`: then each event comes exactly once. Otherwise, and where the bridge is set \
-to at-least-once, drop what comes again by its `ce_id`.
+With `isolation.level=read_committed` consumers get each event exactly once. With another isolation level, or if the \
+bridge is set to at-least-once, consumers must drop events whose `ce_id` they have already seen.
 
 The record key is {RECORD_KEY}.
 
-A version only ever gains fields that have a default. Anything else is a new version, on a topic of its own."""
+A new release may add fields that have a default. Any other change makes a new version with a topic of its own."""
 
 
 def asyncapi(topic_prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:
-    """Return the document of a bridge whose topics have that prefix."""
+    """Return the AsyncAPI document of a bridge whose topics have this prefix."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -47,7 +47,10 @@ def asyncapi(topic_prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:
                 "protocol": "kafka",
                 "description": "The site's Kafka cluster.",
                 "variables": {
-                    "bootstrapServer": {"default": "localhost:9092", "description": "One of its brokers, host:port."}
+                    "bootstrapServer": {
+                        "default": "localhost:9092",
+                        "description": "Address of a broker, as host:port.",
+                    }
                 },
             }
         },
@@ -126,5 +129,5 @@ def _headers(kind: Kind) -> dict[str, Any]:
 
 
 def _payload(kind: Kind) -> dict[str, Any]:
-    """AsyncAPI has its own dialect, of which this schema is one, too; its id is the header `ce_dataschema`."""
+    """Return the JSON Schema without `$schema` and `$id`. AsyncAPI sets the dialect, and `ce_dataschema` has the id."""
     return {word: told for word, told in json_schema(kind).items() if word not in {"$schema", "$id"}}

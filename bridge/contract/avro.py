@@ -1,7 +1,7 @@
-"""The Avro schema of a kind's value: the same fields, in the same order, under the same names as in JSON.
+"""Generates the Avro schema of a kind's value. Fields, their order and their names are the same as in JSON.
 
-A nullable field is a union with null, which is its default. Enumerations are strings: `timed-out` is no Avro symbol,
-and older readers can't read a symbol that an Avro enum gains. JSON that stays as it came is a string with its text.
+A nullable field is a union with null, and its default is null. Enumerations are strings, because `timed-out` is not a
+valid Avro symbol, and because old consumers can't read a symbol that a new release adds. JSON values are strings too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TYPES: Final = {"string": "string", "integer": "long", "number": "double", "boo
 
 
 def avro_schema(kind: Kind) -> dict[str, Any]:
-    """Return the schema of a kind's value, named `gws.<version>.<struct>`: two versions can be read side by side."""
+    """Return the schema of a kind's value. Its name `gws.<version>.<struct>` lets a consumer use two versions."""
     record = record_of(kind.struct)
     return {"type": "record", "namespace": f"gws.{kind.version}", **_members(record)}
 
@@ -35,7 +35,7 @@ def _field(field: Field) -> dict[str, Any]:
     if field.added:
         schema["default"] = field.default
         if field.nullable and field.default is not None:
-            schema["type"] = [type_, "null"]  # a default is of a union's first type
+            schema["type"] = [type_, "null"]  # Avro requires that the default has the union's first type
     return schema
 
 

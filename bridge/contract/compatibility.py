@@ -1,6 +1,6 @@
-"""What breaks readers: every change of a schema since its last release, except new fields with defaults.
+"""Finds changes of a schema that break consumers: all changes since the last release, except new fields with defaults.
 
-What only widens breaks somebody, too: a reader that has no case for a new symbol, or too small a column for a number.
+Wider limits count as well, because a consumer may not handle a new enumeration value or a larger number.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 Facets: TypeAlias = dict[str, Any]
-"""What a schema says of one field."""
+"""The keywords of one field in a schema."""
 
 _WHOLE: Final = ""
-"""The path of the schema itself."""
+"""The path that stands for the whole schema."""
 _FREE: Final = frozenset({"$schema", "title", "description", "doc", "examples", "properties", "required", "fields"})
-"""Keywords that are not compared here. They bound no value, or they are compared field by field."""
+"""Keywords that are not compared, because they restrict no value, or because their fields are compared one by one."""
 _LOWER: Final = frozenset({"minimum", "minLength"})
 _UPPER: Final = frozenset({"maximum", "maxLength"})
 
@@ -26,13 +26,13 @@ def breaking_changes(released: str, current: str) -> list[str]:
     """Compare two JSON Schemas, or two Avro schemas, given as text.
 
     Returns:
-        For each change that breaks readers: the field, and how it differs.
+        A sentence for each change that breaks consumers: the field and the difference.
     """
     return list(_differences(_facets(json.loads(released)), _facets(json.loads(current))))
 
 
 def _facets(schema: dict[str, Any]) -> dict[str, Facets]:
-    """Return what the schema says of each field, by the field's path, as in `upstream.httpStatus`."""
+    """Return the keywords of each field, by the field's path, such as `upstream.httpStatus`."""
     fields = _json_fields(schema, "") if "properties" in schema else _avro_fields(schema, "")
     return {_WHOLE: _bounding(schema), **dict(fields)}
 
@@ -69,7 +69,7 @@ def _differences(released: Mapping[str, Facets], current: Mapping[str, Facets]) 
     for field in new:
         facets = current[field]
         if not _within(field, new) and ("default" not in facets or facets.get("required")):
-            yield f"`{field}` is new and has no default, so records that are older than it can't be read"
+            yield f"`{field}` is new and has no default, so older records can't be read"
     for field, facets in released.items():
         if field in current:
             place = "the schema" if field == _WHOLE else f"`{field}`"
@@ -86,7 +86,7 @@ def _reasons(released: Facets, current: Facets) -> Iterator[str]:
         elif word == "enum" and before and after:
             yield from (f"no longer takes {symbol or 'null'}" for symbol in before if symbol not in after)
             yield from (
-                f"takes {symbol or 'null'}, which readers don't know" for symbol in after if symbol not in before
+                f"takes {symbol or 'null'}, which is new to consumers" for symbol in after if symbol not in before
             )
         else:
             yield f"{_verb(word, before, after)} its {word} from {_told(before)} to {_told(after)}"
@@ -107,5 +107,5 @@ def _told(value: Any) -> str:
 
 
 def _within(field: str, fields: Collection[str]) -> bool:
-    """Whether the field belongs to a record that is one of `fields`: then that one's sentence is enough."""
+    """Return whether `fields` contains the field's record. Then the sentence for the record is enough."""
     return field.rpartition(".")[0] in fields

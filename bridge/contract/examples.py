@@ -1,4 +1,4 @@
-"""One example record of each kind, from a documented message of Web Services or an event of the bridge's own."""
+"""One example record of each kind of event, based on the messages in the documentation of Web Services."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ _EXAMPLES: Final[Mapping[str, _Example]] = {
 
 
 def example_of(kind: Kind) -> Record:
-    """Return a record of that kind."""
+    """Return an example record of this kind."""
     example = _EXAMPLES[kind.path]
     key = example.key.encode()
     sequence = None if example.sequence is None else str(example.sequence).encode()

@@ -1,4 +1,4 @@
-"""What a struct's annotations tell of its fields, read once for every form of the contract."""
+"""Reads the fields of a struct and their annotations. All generated files use the result."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ _LIMITS: Final = {
     "max_length": "maxLength",
     "pattern": "pattern",
 }
-"""The constraints of msgspec that the contract has, and JSON Schema's names for them."""
+"""The msgspec constraints that the contract uses, with their names in JSON Schema."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One field of a value, as it is written."""
+    """One field of a published value."""
 
     name: str
     description: str
     form: Form
-    """`json` is a JSON value that stays as it came."""
+    """The type. `json` is any JSON value, copied unchanged from Web Services or the caller."""
     nullable: bool
     keywords: dict[str, Any]
-    """What else JSON Schema says of its values: bounds, pattern, format, examples."""
+    """Other keywords of JSON Schema: bounds, pattern, format, examples."""
     symbols: tuple[str, ...]
     """The only values that a string may have. If empty, any value is allowed."""
     record: Record | None
-    """The fields of a record."""
+    """The nested record, if `form` is `record`."""
     default: Any
-    """What a reader takes where the record is older than the field; unset where no record is."""
+    """The value for records that are older than the field. UNSET if the first release had the field."""
 
     @property
     def added(self) -> bool:
-        """Whether it was added after the version's first release: then older records lack it."""
+        """Whether the field was added after the version's first release. Older records then lack the field."""
         return self.default is not msgspec.UNSET
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A struct: its name, what it is, and its fields in the order in which they are written."""
+    """A struct: its name, its description, and its fields in the order of the published value."""
 
     name: str
     description: str
@@ -76,10 +76,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_of(struct: type[msgspec.Struct]) -> Record:
-    """Read a struct and what its annotations tell.
+    """Return the fields of a struct.
 
     Raises:
-        TypeError: a field is of a type that the contract has no form for.
+        TypeError: the contract does not support the type of a field.
     """
     told = type_info(struct)
     assert isinstance(told, StructType)
@@ -98,7 +98,7 @@ def _field(field: msgspec.inspect.Field) -> Field:
     others = [each for each in types if not isinstance(each, NoneType)]
     form = _FORMS.get(type(others[0]))
     if form is None or len(others) > 1:
-        raise TypeError(f"`{field.encode_name}` is of a type that the contract has no form for")
+        raise TypeError(f"the contract does not support the type of `{field.encode_name}`")
     type_ = others[0]
     keywords |= {word: limit for name, word in _LIMITS.items() if (limit := getattr(type_, name, None)) is not None}
     symbols = type_.values if isinstance(type_, LiteralType) else keywords.pop("enum", ())
@@ -115,10 +115,7 @@ def _field(field: msgspec.inspect.Field) -> Field:
 
 
 def _types(type_: msgspec.inspect.Type, keywords: dict[str, Any]) -> Iterator[msgspec.inspect.Type]:
-    """Yield the type, or each type of a union.
-
-    Add the annotations' keywords to `keywords`; an outer annotation overrides an inner one.
-    """
+    """Yield the type, or each type of a union. Add the annotations to `keywords`; outer ones override inner ones."""
     if isinstance(type_, Metadata):
         yield from _types(type_.type, keywords)
         keywords |= type_.extra_json_schema or {}

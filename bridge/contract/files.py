@@ -1,4 +1,4 @@
-"""The files of the contract, as the repository keeps them; `make schemas` writes them anew."""
+"""The generated files of the contract in the repository. `make schemas` writes them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PAGE: Final = "docs/events.md"
 
 
 def schema_texts() -> Iterator[tuple[str, str]]:
-    """Give each schema's file under `schemas/`, and its text."""
+    """Yield the path (relative to `schemas/`) and the text of each schema file."""
     for kind in KINDS:
         yield f"{kind.path}.json", _as_text(json_schema(kind))
         yield f"{kind.path}.avsc", _as_text(avro_schema(kind))
 
 
 def contract_files(root: Path) -> Iterator[tuple[Path, str]]:
-    """Give each file that is generated, wholly or in part, in the checkout at `root`, and its text."""
+    """Yield the path and the text of each file with generated content in the checkout at `root`."""
     for name, text in schema_texts():
         yield root / "schemas" / name, text
     yield root / "schemas" / "asyncapi.yaml", msgspec.yaml.encode(asyncapi()).decode()

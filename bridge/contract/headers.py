@@ -20,22 +20,22 @@ _SEQUENCED: Final = {
 
 
 class Header(msgspec.Struct, frozen=True):
-    """One header; its value is text in UTF-8."""
+    """One header. Its value is UTF-8 text."""
 
     name: str
     description: str
     value: str | None = None
-    """The only value that it has, where there is but one."""
+    """The header's value, if all records have the same one."""
     always: bool = True
 
 
 def headers_of(kind: Kind) -> Iterator[Header]:
-    """Give each header of a kind's records, in the order in which they are written."""
+    """Yield each header of a kind's records, in the order of the records."""
     yield Header("ce_specversion", "Version of CloudEvents.", "1.0")
-    yield Header("ce_id", "Id of the event: the same each time that it is delivered. What deduplicates.")
+    yield Header("ce_id", "Id of the event. It is the same for each delivery, so consumers can detect duplicates.")
     yield Header("ce_source", "`/web-services/<account>`, percent-encoded.")
     yield Header("ce_type", "Kind and version of the event.", kind.event_type)
-    yield Header("ce_time", "When the event was received or came about, RFC 3339, UTC, milliseconds.")
+    yield Header("ce_time", "When the bridge received the message or made the event, RFC 3339, UTC, milliseconds.")
     yield Header("ce_subject", "The record's key.")
     yield Header("ce_dataschema", "`$id` of the JSON Schema of the value.", kind.schema)
     yield Header("content-type", "Media type of the value.", "application/json")
@@ -43,6 +43,6 @@ def headers_of(kind: Kind) -> Iterator[Header]:
         told = f"Number of the event in its CometD session, counted from 0. {_SEQUENCED[kind.sequenced]}"
         yield Header("ce_sequence", told, always=kind.sequenced == "always")
     if kind.event_type == operation.TYPE:
-        told = "Signature of the account's bridge, for other processes of the bridge: HMAC-SHA-256 in hexadecimal."
+        told = "Signature of the account's bridge, which other replicas check: HMAC-SHA-256 in hexadecimal."
         yield Header(operation.SIGNATURE, told, always=False)
-    yield Header("traceparent", "W3C trace context of what caused the event, where there is one.", always=False)
+    yield Header("traceparent", "W3C trace context of the event's cause, if there is one.", always=False)

@@ -1,4 +1,4 @@
-"""The JSON Schema of a kind's value: 2020-12, closed."""
+"""Generates the JSON Schema (2020-12) of a kind's value. Additional properties are not allowed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def json_schema(kind: Kind) -> dict[str, Any]:
 
 
 def _members(record: Record) -> dict[str, Any]:
-    """Every field is always written; one that was added later is not required, for the sake of older records."""
+    """Return the keywords for a record's fields. A field that a later release added is optional, for older records."""
     return {
         "additionalProperties": False,
         "required": [field.name for field in record.fields if not field.added],

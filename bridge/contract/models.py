@@ -1,4 +1,4 @@
-"""Typed models of the values, for readers: pydantic v2, generated from the JSON Schemas. Needs the extra `models`."""
+"""Generates pydantic models of the values from the JSON Schemas, for consumers. This needs the extra `models`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bridge.events import KINDS
 _HEADER: Final = f'''\
 """The values of the events of the CometD to Kafka bridge {__version__}, as pydantic models.
 
-Written by `bridge schemas models`: don't edit it, write it anew. `MODELS` has each by the header `ce_type`. Fields that
-a later release adds are left out, so these go on reading.
+`bridge schemas models` generates this file, so don't edit it. `MODELS` has each model by the header `ce_type`. The
+models ignore fields that a later release adds.
 """'''
 _NOT_FOR_MODELS: Final = frozenset({"$schema", "$id", "title", "additionalProperties", "examples"})
 
 
 def python_models() -> str:
-    """Return the text of a module with a model of each kind.
+    """Return the source of a Python module with a model for each kind.
 
     Raises:
         ImportError: the extra `models` is not installed.
@@ -31,7 +31,7 @@ def python_models() -> str:
     definitions = {kind.struct.__name__: _for_models(json_schema(kind)) for kind in KINDS}
     document = {
         "title": "Event",
-        "description": "Any of the events.",
+        "description": "An event of any kind.",
         "anyOf": [{"$ref": f"#/$defs/{name}"} for name in definitions],
         "$defs": definitions,
     }
@@ -57,7 +57,7 @@ def python_models() -> str:
 
 
 def _for_models(schema: Any) -> Any:
-    """Leave out what models need not know; a time is a datetime there, which has no pattern."""
+    """Return the schema without the keywords that models don't need. Times become datetimes, so drop their pattern."""
     if not isinstance(schema, dict):
         return schema
     dropped = _NOT_FOR_MODELS | ({"pattern"} if schema.get("format") == "date-time" else set())

@@ -1,4 +1,4 @@
-"""The last release of each schema, kept under schemas/released, and whether what there is now still keeps to it."""
+"""Compares the current schemas with their last release, which is in schemas/released."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def broken_promises(schemas: Path) -> Iterator[str]:
-    """Compare each released schema with the one made from its struct and, if it exists, with its file.
+    """Compare each released schema with the schema that its struct generates and, if it exists, with its file.
 
     A schema without a release may change freely.
 
@@ -21,10 +21,10 @@ def broken_promises(schemas: Path) -> Iterator[str]:
         schemas: the directory of the schemas.
 
     Yields:
-        A sentence for each change that breaks readers: schema, field and reason.
+        A sentence for each change that breaks consumers: schema, field and reason.
 
     Raises:
-        TypeError: a field is of a type that the contract has no form for.
+        TypeError: the contract does not support the type of a field.
     """
     generated = dict(schema_texts())
     directory = schemas / "released"
@@ -32,7 +32,7 @@ def broken_promises(schemas: Path) -> Iterator[str]:
         name = path.relative_to(directory).as_posix()
         released = path.read_text(encoding="utf-8")
         if name not in generated:
-            yield f"{name} is released, and no event has it any more"
+            yield f"{name} is released, but no event uses it any more"
             continue
         current = [generated[name]]
         if (schemas / name).is_file():

@@ -1,4 +1,4 @@
-"""What docs/events.md tells of each kind: topic, key, headers, fields, and a real record."""
+"""Generates the section on each kind in docs/events.md: topic, key, headers, fields, and an example record."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _END: Final = "<!-- end -->"
 _LONGEST_EXAMPLE: Final = 60
-"""Characters; longer ones, and objects, are shown in the record below the table."""
+"""Most characters of an example in the table. The record below the table has the longer examples."""
 
 
 def with_tables(page: str) -> str:
-    """Return the page with what stands between its markers made anew.
+    """Return the page with new text between its markers.
 
     Raises:
         ValueError: a kind has no markers on the page.

@@ -1,4 +1,4 @@
-"""The published events: one module a kind, with its topic, type, schema and key. Knows no other package."""
+"""The published events: one module for each kind, with its topic, type, schema and key."""
 
 from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
@@ -18,7 +18,7 @@ from bridge.events.schemas import avro_schema_files, schema_files, schemas_direc
 from bridge.events.times import rfc3339, rfc3339_milliseconds
 
 TOPICS = tuple(kind.topic for kind in KINDS)
-"""Every topic that events are published to, without the prefix."""
+"""All topics of published events, without the prefix."""
 
 __all__ = [
     "CONTENT_TYPE",

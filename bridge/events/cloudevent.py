@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in Kafka's binary mode: the attributes are headers `ce_…`, in UTF-8, and the value is the data.
+"""CloudEvents 1.0 in Kafka's binary mode. Attributes are headers `ce_…` in UTF-8, and the record's value is the data.
 
 Source: CloudEvents 1.0.2, Kafka Protocol Binding, section 3.2.
 """
@@ -18,35 +18,38 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 
 
 def source(account: str) -> str:
-    """`ce_source` of everything that concerns an account: `/web-services/<account>`, percent-encoded (a URI path)."""
+    """Return the `ce_source` of an account's events: `/web-services/<account>`, percent-encoded as in a URI path."""
     return SOURCE_PREFIX + quote(account, safe="")
 
 
 def account_of(source_header: str) -> str | None:
-    """Return the account that a `ce_source` names, None where it is none of the bridge's."""
+    """Return the account in a `ce_source`, None if the bridge did not write that `ce_source`."""
     if not source_header.startswith(SOURCE_PREFIX):
         return None
     return unquote(source_header.removeprefix(SOURCE_PREFIX))
 
 
 def session_hash(account: str, client_id: str) -> str:
-    """Name a CometD session without giving its secret clientId away: 16 hex digits of SHA-256(account NUL clientId)."""
+    """Return the public name of a CometD session: 16 hex digits of SHA-256(account NUL clientId).
+
+    The clientId itself is a secret.
+    """
     return hashlib.sha256(f"{account}\0{client_id}".encode()).hexdigest()[:16]
 
 
 def event_id(session: str, sequence: int) -> str:
-    """`ce_id` of a relayed event: the same each time that the server sends the event."""
+    """Return the `ce_id` of a relayed event. If the server sends the event again, the `ce_id` is the same."""
     return f"{session}-{sequence}"
 
 
 class HeaderTemplate:
-    """The headers of events that share type, schema, account and time; only id, subject and sequence differ.
+    """Makes the headers of events that have the same type, schema, account and time.
 
     Args:
-        type_: `ce_type`.
-        schema: `ce_dataschema`, the `$id` of the value's schema.
+        type_: the `ce_type`.
+        schema: the `ce_dataschema`, which is the `$id` of the value's schema.
         account: the account, for `ce_source`.
-        time: `ce_time`, RFC 3339.
+        time: the `ce_time`, in RFC 3339.
         content_type: the value's media type.
     """
 
@@ -65,10 +68,10 @@ class HeaderTemplate:
         """Return the headers of one event.
 
         Args:
-            id_: `ce_id`, unique for the account.
-            subject: `ce_subject`, the record's key.
-            sequence: `ce_sequence`, the event's number in its CometD session; None for events that no session counts.
-            traceparent: the W3C trace context of what caused the event, where there is one.
+            id_: the `ce_id`, unique for the account.
+            subject: the `ce_subject`, which is the record's key.
+            sequence: the `ce_sequence` (the event's number in its CometD session), None for events of the bridge.
+            traceparent: the W3C trace context of the event's cause, if there is one.
         """
         headers = [
             _SPEC_VERSION,

@@ -1,7 +1,7 @@
-"""How the values of events become bytes, and bytes become values again: chosen once, at the start.
+"""The encoding of events' values, which the settings choose: plain JSON, or a format of the schema registry.
 
-Source of the frame: Confluent Schema Registry's wire format, a zero byte and the schema's id (4 bytes, big-endian).
-confluent-kafka writes it too, but it is a second Kafka client, and slower (docs/decisions/0009-avro-writer.md).
+A registry format begins with a frame: a zero byte and the schema's id (4 bytes, big-endian). Source: Confluent Schema
+Registry's wire format. confluent-kafka could write the frame, but is slower (docs/decisions/0009-avro-writer.md).
 """
 
 from __future__ import annotations
@@ -24,58 +24,58 @@ _JSON_START: Final = b"{"
 
 
 class Form(NamedTuple):
-    """How the values of one kind are written."""
+    """The encoder and the headers for the values of one kind."""
 
     encode: Encode
     schema: str
-    """`ce_dataschema`."""
+    """The `ce_dataschema`."""
     content_type: str
 
 
 class Encoding(Protocol):
-    """How the values of all kinds are written and read."""
+    """Encodes and decodes the values of all kinds of events."""
 
     @property
     def missing(self) -> str | None:
-        """Why values can't be written now; None when they can. Once they can, they always can."""
+        """Why values can't be encoded yet, None if they can be encoded. None stays None."""
 
     async def run(self) -> None:
-        """Get what is needed for writing, however long that takes."""
+        """Fetch everything that encoding needs, and retry until that works."""
 
     async def ready(self) -> None:
-        """Return once values can be written."""
+        """Return once values can be encoded."""
 
     def form(self, schema: str) -> Form:
-        """Tell how values are written whose JSON Schema has that `$id`.
+        """Return the encoder and the headers for values whose JSON Schema has this `$id`.
 
         Raises:
-            RegistryUnavailable: they can't be written yet.
+            RegistryUnavailable: values can't be encoded yet.
         """
         ...
 
     async def json_of(self, value: bytes) -> bytes:
-        """Return the JSON of a value in any of the formats; one of unknown form comes back as it is.
+        """Return a value of any format as JSON. A value of an unknown format is returned unchanged.
 
         Raises:
-            RegistryUnavailable: its schema is needed, and can't be had now.
+            RegistryUnavailable: the registry can't supply the value's schema now.
         """
         ...
 
 
 async def unframed(value: bytes) -> bytes:
-    """Return a JSON value without the frame, where it has one.
+    """Return a JSON value without its frame, if it has one. Any other value is returned unchanged.
 
-    No Avro value of the bridge is mistaken for JSON: it begins with a union's index or a string's length, which Avro
-    writes as even numbers, and `{` is an odd one.
+    The first byte of the bridge's Avro values is even (the index of a union or the length of a string). The byte `{` is
+    odd, so an Avro value never looks like JSON here.
     """
     framed = value[:1] == _FRAME_START and value[FRAME_BYTES : FRAME_BYTES + 1] == _JSON_START
     return value[FRAME_BYTES:] if framed else value
 
 
 class PlainJson:
-    """The `Encoding` that writes plain JSON and needs no registry.
+    """The `Encoding` for plain JSON, which needs no registry.
 
-    `read` does the work of `json_of`; pass one for topics that also hold older formats.
+    `read` implements `json_of`. Pass another `read` for topics with values of other formats.
     """
 
     missing: str | None = None
@@ -85,10 +85,10 @@ class PlainJson:
         self._encode: Encode = msgspec.json.Encoder().encode
 
     async def run(self) -> None:
-        """Nothing is needed."""
+        """Do nothing, because plain JSON needs no preparation."""
 
     async def ready(self) -> None:
-        """At once."""
+        """Return at once."""
 
     def form(self, schema: str) -> Form:
         """See `Encoding.form`."""

@@ -1,6 +1,6 @@
-"""Types that fields of several kinds share. What an annotation tells is the contract; `bridge.contract` writes it out.
+"""Types of fields that several kinds of events share. `bridge.contract` generates the schemas from the annotations.
 
-Nothing of it is looked at when a value is made or encoded; when one is decoded only bounds are, which costs nothing.
+msgspec ignores the annotations when it creates or encodes a struct. While decoding, msgspec checks only bounds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Time: TypeAlias = Annotated[
     Meta(
         extra_json_schema={
             "format": "date-time",
-            # Not msgspec's own `pattern`: that would be matched against each event of the ledger that a start decodes.
+            # msgspec's own `pattern` would slow the start down, which decodes every event of the ledger.
             "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
         }
     ),
@@ -28,16 +28,14 @@ Time: TypeAlias = Annotated[
 JsonObject: TypeAlias = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 JsonObjectOrNull: TypeAlias = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 
-Account: TypeAlias = Annotated[
-    str, Meta(description="The Web Services account whose CometD session it concerns (the bridge's setting).")
-]
+Account: TypeAlias = Annotated[str, Meta(description="Name of the Web Services account in the bridge's settings.")]
 ReplyReceivedAt: TypeAlias = Annotated[
     Time, Meta(description="When the bridge received the reply with the message, RFC 3339, UTC, milliseconds.")
 ]
 Original: TypeAlias = Annotated[
     JsonObject,
     Meta(
-        description="`data` of the CometD message as it came, byte for byte (only what is no UTF-8 or no text is "
-        "replaced, and phone numbers where `privacy.phone_numbers` hides them)."
+        description="The `data` of the CometD message, byte for byte. Only invalid characters are replaced, and phone "
+        "numbers if `privacy.phone_numbers` hides them."
     ),
 ]

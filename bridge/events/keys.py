@@ -1,4 +1,4 @@
-"""Record keys: what belongs together lands in partitions of the same number, in order."""
+"""The keys of Kafka records. Events of one outbound record have the same key, so Kafka keeps their order."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from __future__ import annotations
 def record_key(
     application_id: int | None, campaign_name: str | None, record_handle: int | None, phone_number: str | None
 ) -> str | None:
-    """Name an outbound record: `<applicationId>/<campaignName>/<recordHandle>`, without a handle the phone number.
+    """Return the key of an outbound record: `<applicationId>/<campaignName>/<recordHandle>`.
 
-    Absent applications and campaigns are empty segments. None where neither handle nor phone number tells the record.
+    Without a handle the phone number is the last part. A missing application or campaign is an empty part. Return None
+    if both the handle and the phone number are missing.
     """
     if record_handle is not None:
         return f"{'' if application_id is None else application_id}/{campaign_name or ''}/{record_handle}"
@@ -24,7 +25,7 @@ def acknowledgement_key(
     phone_number: str | None,
     account: str,
 ) -> str:
-    """Key of an acknowledgement: the record's; where no record is named, its campaign's; else the account."""
+    """Return the key of an acknowledgement: the key of its record, else of its campaign, else the account."""
     key = record_key(application_id, campaign_name, record_handle, phone_number)
     if key is not None:
         return key
@@ -33,7 +34,7 @@ def acknowledgement_key(
     return f"{'' if application_id is None else application_id}/{campaign_name or ''}/"
 
 
-def user_event_key(  # noqa: PLR0917 - keywords cost, and this is called for each event
+def user_event_key(  # noqa: PLR0917 - keyword arguments are slower, and each event needs this call
     application_id: int | None,
     campaign_name: str | None,
     record_handle: int | None,
@@ -41,5 +42,5 @@ def user_event_key(  # noqa: PLR0917 - keywords cost, and this is called for eac
     device_id: str | None,
     account: str,
 ) -> str:
-    """Key of a user event: the record's, else the device's (campaign status and the like), else the account."""
+    """Return the key of a user event: the key of its record, else the deviceId, else the account."""
     return record_key(application_id, campaign_name, record_handle, phone_number) or device_id or account

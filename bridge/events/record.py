@@ -1,4 +1,4 @@
-"""What an event looks like to Kafka, without a word of any Kafka library."""
+"""A Kafka record, independent of any Kafka library."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ Headers: TypeAlias = list[tuple[str, bytes]]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record to be published.
-
-    `topic` is the name without the prefix (`acknowledgements.v1`); `key`, `value` and header values are UTF-8.
-    """
+    """One record to publish. `topic` has no prefix (`acknowledgements.v1`). The key and the header values are UTF-8."""
 
     topic: str
     key: bytes

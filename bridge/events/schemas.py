@@ -1,4 +1,4 @@
-"""The schemas of the published values, as packaged; `bridge.contract` generates them from the structs."""
+"""Reads the packaged schemas of the published values. `bridge.contract` generates these files from the structs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Identified(msgspec.Struct):
 
 @cache
 def schema_files() -> Mapping[str, str]:
-    """Return the text of each JSON Schema by its `$id`, which `ce_dataschema` names.
+    """Return the text of each JSON Schema, by its `$id` (the `ce_dataschema` of the events).
 
     Raises:
         FileNotFoundError: the installation has no schemas.
@@ -39,13 +39,13 @@ def avro_schema_files() -> Mapping[str, str]:
 
 
 def schemas_directory() -> Path:
-    """Return where the schemas lie: `<kind>/<version>.json` and `.avsc`.
+    """Return the directory of the schemas: `<kind>/<version>.json` and `.avsc`.
 
     Raises:
         FileNotFoundError: the installation has no schemas.
     """
     package = Path(__file__).resolve().parents[1]
-    for directory in (package / "schemas", package.parent / "schemas"):  # installed; in a checkout
+    for directory in (package / "schemas", package.parent / "schemas"):  # an installation, then a checkout
         if directory.is_dir():
             return directory
     raise FileNotFoundError("the schemas are not installed")

@@ -1,4 +1,4 @@
-"""Times as the published events write them: RFC 3339, UTC, milliseconds."""
+"""The format of times in published events: RFC 3339, UTC, milliseconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 MILLISECONDS_PER_SECOND = 1000
 _END = 253_402_300_800_000
-"""1 January of the year 10000, in epoch milliseconds: RFC 3339 has four digits for the year."""
+"""1 January of the year 10000, in milliseconds since the epoch. RFC 3339 has four digits for the year."""
 _LAST = (_END - 1) / MILLISECONDS_PER_SECOND
 _FRACTIONS = tuple(f".{millisecond:03d}Z" for millisecond in range(MILLISECONDS_PER_SECOND))
 
@@ -18,21 +18,21 @@ def _second(second: int) -> str:
 
 
 def rfc3339(seconds: float) -> str:
-    """Write a time in epoch seconds as `2026-01-01T12:00:00.123Z`.
+    """Format a time in seconds since the epoch as `2026-01-01T12:00:00.123Z`.
 
-    A clock can be set to any time. What lies before 1970 or after the year 9999 becomes the first or the last moment
-    that RFC 3339 can tell: no event is worth losing for its time.
+    A time before 1970 becomes 1970, and a time after the year 9999 becomes the end of 9999. So a clock that is wrong
+    loses no events.
     """
     return rfc3339_milliseconds(round(min(max(seconds, 0.0), _LAST) * MILLISECONDS_PER_SECOND))
 
 
 def rfc3339_milliseconds(milliseconds: int) -> str:
-    """Write a time in epoch milliseconds as `2026-01-01T12:00:00.123Z`.
+    """Format a time in milliseconds since the epoch as `2026-01-01T12:00:00.123Z`.
 
     Raises:
-        ValueError: the time lies before 1970 or after the year 9999.
+        ValueError: the time is before 1970 or after the year 9999.
     """
     if not 0 <= milliseconds < _END:
-        raise ValueError("the time lies before 1970 or after the year 9999")
+        raise ValueError("the time is before 1970 or after the year 9999")
     second, fraction = divmod(milliseconds, MILLISECONDS_PER_SECOND)
     return _second(second) + _FRACTIONS[fraction]

@@ -1,9 +1,9 @@
-"""The REST side: the ingress, operations, health, sessions and metrics."""
+"""The bridge's HTTP server: REST API, health checks, metrics and API documentation."""
 
 from bridge.http.app import create_app, create_management_app
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import allowed_hosts
-from bridge.http.auth.callers import authentication_of
+from bridge.http.auth.from_settings import authentication_of
 from bridge.http.routes.health import Missing
 from bridge.http.routes.sessions import Guarantee, SessionView
 from bridge.http.server.server import serve

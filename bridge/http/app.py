@@ -1,4 +1,4 @@
-"""The REST side as one ASGI application, and the part of it that can have a port of its own."""
+"""Makes the ASGI applications: the whole REST API, and a small one with health and metrics for a second port."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bridge.contract import DEFAULT_PREFIX
 from bridge.errors import BridgeError, SettingsError
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import BrowserGuard
-from bridge.http.auth.shares import RequestShares
+from bridge.http.auth.request_shares import RequestShares
 from bridge.http.openapi import complete
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
-from bridge.http.problems.types import OTHER
+from bridge.http.problems.types import INTERNAL, OTHER
 from bridge.http.routes.events import events
 from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
@@ -53,28 +53,28 @@ def create_app(
     topic_prefix: str = DEFAULT_PREFIX,
     hosts: Collection[str] | None = None,
 ) -> FastAPI:
-    """Make the application; it holds no state of its own and needs no start or end.
+    """Make the application of the REST API. The application needs no start or stop.
 
     Args:
-        service: takes operations, and knows them.
-        readiness: tells what is missing; must not wait.
-        session_views: tells each CometD session; must not wait.
-        authentication: how callers prove who they are; None: not at all.
-        enabled: the `operationName`s that are taken.
-        management: whether health and metrics are here too, and not only in `create_management_app`.
-        topic_prefix: of the topics that /asyncapi.json names.
-        hosts: the names that requests may be sent to, beside IP addresses (`allowed_hosts`); None: any.
+        service: submits operations, and returns their states.
+        readiness: returns what the bridge lacks to be ready. Must not block.
+        session_views: returns the state of each CometD session. Must not block.
+        authentication: checks the callers' tokens, None for no authentication.
+        enabled: the `operationName`s that callers may submit.
+        management: whether this application also serves health and metrics.
+        topic_prefix: the prefix of the topics in /asyncapi.json.
+        hosts: the host names that requests may be sent to, besides IP addresses (`allowed_hosts`). None allows all.
 
     Raises:
-        SettingsError: an operation is enabled that does not exist.
+        SettingsError: `enabled` is empty or has an unknown operation.
     """
     authentication = authentication or Unauthenticated()
     known = [name for name, operation in OUTBOUND_OPERATIONS.items() if operation.forwarded]
     if not enabled or not set(enabled) <= set(known):
-        raise SettingsError([f"BRIDGE_OPERATIONS__ENABLED: there are only {', '.join(known)}"])
+        raise SettingsError([f"BRIDGE_OPERATIONS__ENABLED: must name one or more of {', '.join(known)}"])
     summary = "One dependable call that marks an outbound record as DoNotCall."
     guard = Middleware(BrowserGuard, hosts=hosts)
-    # FastAPIOffline, because whoever opens /docs may have no internet.
+    # FastAPIOffline serves the scripts of /docs itself, because the user's browser may have no internet.
     app = _bare_app(FastAPIOffline, summary=summary, redoc_url=None, middleware=[guard])
     app.state.shares = RequestShares(MOST_CONNECTIONS)
     app.include_router(outbound_records(service, authentication, enabled))
@@ -89,7 +89,7 @@ def create_app(
 
 
 def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI:
-    """Make the application of the management port: health and metrics, open to whoever reaches it."""
+    """Make the application of the management port: health and metrics, without authentication."""
     app = _bare_app(FastAPI, openapi_url=None)
     app.include_router(health(readiness))
     app.include_router(metrics_page())
@@ -98,7 +98,7 @@ def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI
 
 def _bare_app(kind: Callable[..., FastAPI], **options: Any) -> FastAPI:
     app = kind(title=_TITLE, version=__version__, redirect_slashes=False, **options)
-    app.state.ending = asyncio.Event()  # set by `serve`, for requests that wait
+    app.state.ending = asyncio.Event()  # `serve` sets it when the server stops, so that `Prefer: wait` returns early
     app.add_middleware(RequestMetrics)
     if tracing.on():
         app.add_middleware(RequestTracing)
@@ -132,7 +132,7 @@ async def _on_http(_: Request, error: Exception) -> Response:
 
 async def _on_failure(request: Request, _: Exception) -> Response:
     reference = getattr(request.state, "reference_id", None)
-    return problem(500, "internal", "The bridge failed; its log says where.", reference_id=reference)
+    return problem(500, "internal", INTERNAL, reference_id=reference)
 
 
 def _reference_of(body: Any) -> str | None:

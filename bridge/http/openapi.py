@@ -1,4 +1,4 @@
-"""/openapi.json: what FastAPI knows of the routes, and what it can't know."""
+"""Adds to /openapi.json the models that FastAPI does not find by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEMPLATE = "#/components/schemas/{model}"
 
 
 def complete(app: FastAPI, enabled: Collection[str]) -> None:
-    """Put the models where the document refers to, and name problem+json as the only form of an error."""
+    """Add the schemas of problems and request bodies, which routes refer to by name. Remove FastAPI's error schemas."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The span of a REST request."""
+"""Middleware that makes a span for each submitted operation."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TRACED: Final = "/api/"
-"""Where the paths of operations begin: what is asked for by probes and scrapers is no trace's business."""
+"""Prefix of the paths that are traced. Requests of probes and Prometheus are not traced."""
 HEADER: Final = b"traceparent"
 
 
 class RequestTracing:
-    """ASGI middleware: one span a request, of the caller's trace where it sent one.
+    """ASGI middleware that makes a span for each request, as a child of the caller's span if the caller sent one.
 
-    What comes after it finds the span in the request's `traceparent`, as if the caller had sent that.
+    It replaces the request's header traceparent by the new span, for the code that handles the request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, as part of its span."""
+        """Pass the request on inside a span."""
         if scope["type"] != "http" or not scope["path"].startswith(TRACED):
             await self._app(scope, receive, send)
             return

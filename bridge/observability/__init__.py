@@ -1,6 +1,6 @@
-"""Metrics, logs and traces. Knows no other package.
+"""Metrics, logs and traces. Of the bridge's own modules, this package imports only `bridge.errors`.
 
-`tracing` is imported by those who ask for it: it loads OpenTelemetry's API, which most commands don't need.
+The module `tracing` is not imported here, because it loads OpenTelemetry's API and most commands don't need that API.
 """
 
 from bridge.observability import metrics

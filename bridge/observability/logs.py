@@ -1,14 +1,14 @@
-"""The log: one line an event on standard error, as JSON or for a console, with nothing private in it.
+"""The log: one line for each event on standard error, as JSON or for a console, without private data.
 
-Three rules hold for every line, whoever wrote it:
+Three rules hold for every line, from the bridge and from libraries:
 
-- A field whose name says that it is private (password, cookie, phone number...) shows as `***`.
-- An exception shows as its classes and the places in the code; its text shows only if the bridge raised it on purpose,
-  because other libraries quote what they were given.
-- A character that can't be seen, such as the start of a terminal's control sequence, shows as its escape.
+- A field with a name that marks it as private (password, cookie, phone number...) is logged as `***`.
+- An exception is logged by its classes and the places in the code. The text of an exception is logged only if its
+  class is the bridge's own, because libraries quote their input in such texts.
+- An unprintable character, such as the start of a terminal's control sequence, is logged as its escape.
 
-Libraries speak at warning and above, and of their lines only the template shows, never what was put into it. The same
-line of a library shows once in REPEAT_INTERVAL: callers can cause some of them thousands of times a second.
+Lines of libraries are logged from level warning. Only the template of such a line is logged, not its arguments. The
+same line is logged once in `REPEAT_INTERVAL`, because callers can cause some lines thousands of times a second.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _PRIVATE = re.compile(
 )
 _FRAMES = 8
 REPEAT_INTERVAL = 10.0
-"""Seconds in which the same line of a library shows once; the next one says how many were left out (`left_out`)."""
+"""Seconds in which the same line of a library is logged once. `left_out` of the next line counts the repetitions."""
 _MOST_KINDS = 1000
-# Lines that libraries put together before they log them: what follows these openings may hold anything.
+# Openings of lines that libraries format before logging. The rest of such a line may contain private data.
 _OPENINGS = (
     "Task exception was never retrieved",
     "Task was destroyed but it is pending",
@@ -96,7 +96,7 @@ def configure(
     )
     logging.basicConfig(handlers=[handler], level=max(own_level, logging.WARNING), force=True)
     logging.getLogger("bridge").setLevel(own_level)
-    # aiokafka repeats itself at each attempt of an outage; what it means for the bridge, the bridge says once.
+    # During an outage aiokafka logs each attempt. The bridge logs the outage once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
@@ -107,7 +107,7 @@ def timestamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask each field whose name says that it is private, however deep it lies."""
+    """Mask each field whose name marks it as private, at any depth."""
     return {
         # structlog's own entries start with an underscore
         name: value if name.startswith("_") else MASK if _PRIVATE.search(name) else _plain(value)
@@ -116,7 +116,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace `exc_info` by `error` (classes; of the bridge's own the code and text) and `at` (places in the code)."""
+    """Replace the field `exc_info` by `error` (see `_words`) and `at` (the innermost places in the code)."""
     given = event.pop("exc_info", None)
     event.pop("stack_info", None)
     if given is True:
@@ -132,7 +132,7 @@ def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -
 
 
 def _words(error: BaseException) -> str:
-    """Describe an exception by its class and its causes'; one of the bridge's own by its code and text."""
+    """Describe an exception and its causes: each by its class, or by code and text if it is a `BridgeError`."""
     words: list[str] = []
     seen: set[int] = set()
     one: BaseException | None = error
@@ -147,9 +147,9 @@ def _words(error: BaseException) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what may be shown of a value.
+    """Return a value in a form that may be logged.
 
-    Numbers stay as they are, texts become printable, and an unknown object shows only its class.
+    Numbers are not changed, texts become printable, and an object of another class is replaced by the class's name.
     """
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -169,15 +169,15 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 
 class _Wanted(logging.Filter):
-    """Keeps libraries quiet, even where one lowers its own logger's level, and lets none of them repeat itself."""
+    """Drops repeated lines of libraries, and lines below warning even if a library lowers the level of its logger."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shown: dict[tuple[object, ...], tuple[float, int]] = {}
-        """When each line was shown last, and how many like it were left out since."""
+        """For each line: the monotonic time at which it was last logged, and the number of repetitions since then."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record shows."""
+        """Return whether to log the record."""
         if _is_own(record):
             return True
         if record.levelno < logging.WARNING:
@@ -196,18 +196,17 @@ class _Wanted(logging.Filter):
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Takes the text out of libraries' records before anything is rendered."""
+    """Removes the arguments from libraries' records before they are rendered."""
 
     def format(self, record: logging.LogRecord) -> str:
         return super().format(record if _is_own(record) else without_text(record))
 
 
 def without_text(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a copy of the record whose text is the template.
+    """Return a copy of a library's record without private data.
 
-    Of the arguments only small integers, texts of the bridge's own errors and names of exceptions stay.
-
-    The text of a record without arguments may already contain values, so only a known opening is kept.
+    The copy's text is the template. The arguments are masked, except small integers and exceptions (see `_words`). If a
+    record has no arguments, its text may contain private values. So the copy keeps only a known opening of this text.
     """
     bare = copy.copy(record)
     arguments = list(record.args.values()) if isinstance(record.args, Mapping) else list(record.args or ())

@@ -1,4 +1,4 @@
-"""Every metric of the bridge: names and labels are a contract with dashboards and alerts. Labels are bounded."""
+"""All metrics of the bridge. Dashboards and alerts rely on their names and labels. Each label has few values."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ ACCOUNT = ("account",)
 cometd_connected = Gauge("bridge_cometd_connected", "1 while the account's CometD session is connected", ACCOUNT)
 cometd_ack_extension = Gauge(
     "bridge_cometd_ack_extension",
-    "1 while the server acknowledges (exactly once needs it), 0 where it does not",
+    "1 while the session uses CometD's ack extension, which exactly-once delivery needs; else 0",
     ACCOUNT,
 )
 cometd_handshakes = Counter("bridge_cometd_handshakes", "CometD handshakes by result", (*ACCOUNT, "result"))
 cometd_last_reply = Gauge(
-    "bridge_cometd_last_reply_timestamp_seconds", "When the last good reply of the CometD server came", ACCOUNT
+    "bridge_cometd_last_reply_timestamp_seconds", "Unix time of the CometD server's last good reply", ACCOUNT
 )
 cometd_hold = Gauge(
     "bridge_cometd_hold_seconds", "How long the current batch has been waiting for Kafka; 0 while none waits", ACCOUNT
 )
-cometd_gaps = Counter("bridge_cometd_gaps", "Sessions lost with whatever the server had queued in them", ACCOUNT)
+cometd_gaps = Counter("bridge_cometd_gaps", "Lost CometD sessions; events queued in them are lost too", ACCOUNT)
 cometd_subscriptions_refused = Gauge(
-    "bridge_cometd_subscriptions_refused", "Channels whose subscription the server refuses", ACCOUNT
+    "bridge_cometd_subscriptions_refused", "Number of channels that the server refuses to subscribe", ACCOUNT
 )
 cometd_watchdog_steps = Counter(
-    "bridge_cometd_watchdog_steps", "What was done about silences that no error told of", (*ACCOUNT, "step")
+    "bridge_cometd_watchdog_steps", "Steps against a session that is silent without an error", (*ACCOUNT, "step")
 )
 login_refused = Gauge("bridge_login_refused", "1 while Web Services refuses the account's name or password", ACCOUNT)
-login_not_kept = Gauge("bridge_login_not_kept", "1 while Web Services forgets each login within a minute", ACCOUNT)
+login_not_kept = Gauge("bridge_login_not_kept", "1 while each login is lost within a minute", ACCOUNT)
 cometd_replies_unusable = Counter(
     "bridge_cometd_replies_unusable",
-    "Poll replies that were not taken as a whole, by reason; the server is asked for them again",
+    "Poll replies that the bridge did not accept, by reason; the bridge polls for them again",
     (*ACCOUNT, "reason"),
 )
 events_received = Counter("bridge_events_received", "Events received from CometD, by kind", (*ACCOUNT, "kind"))
-events_published = Counter("bridge_events_published", "Records that Kafka has taken, by topic", (*ACCOUNT, "topic"))
+events_published = Counter("bridge_events_published", "Records written to Kafka, by topic", (*ACCOUNT, "topic"))
 events_dead_lettered = Counter(
-    "bridge_events_dead_lettered", "Records that Kafka refused for themselves, by reason", (*ACCOUNT, "reason")
+    "bridge_events_dead_lettered", "Records that Kafka refused (dead letters), by reason", (*ACCOUNT, "reason")
 )
 event_delivery = Histogram(
     "bridge_event_delivery_seconds",
-    "From a reply's arrival to Kafka's commit of its events, one observation a reply",
+    "Time from the arrival of a reply to the commit of its events in Kafka; one observation for each reply",
     ACCOUNT,
     buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-kafka_connected = Gauge("bridge_kafka_connected", "1 while Kafka takes the account's records", ACCOUNT)
+kafka_connected = Gauge("bridge_kafka_connected", "1 while Kafka accepts the account's records", ACCOUNT)
 kafka_transactions = Counter("bridge_kafka_transactions", "Kafka transactions by result", (*ACCOUNT, "result"))
 transaction_accounts = Histogram(
     "bridge_transaction_accounts",
@@ -55,26 +55,27 @@ operations = Counter("bridge_operations", "Forwarded operations by outcome", (*A
 operations_pending = Gauge("bridge_operations_pending", "Operations that wait for their acknowledgement", ACCOUNT)
 operation_acknowledgement = Histogram(
     "bridge_operation_acknowledgement_seconds",
-    "From Web Services' acceptance to the acknowledgement",
+    "Time from the acceptance of an operation by Web Services to its acknowledgement",
     ACCOUNT,
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 operation_retries = Counter(
-    "bridge_operation_retries", "Requests tried again, because Web Services was not reached or did not answer", ACCOUNT
+    "bridge_operation_retries", "Requests repeated because Web Services could not be reached or did not answer", ACCOUNT
 )
 operation_events_waiting = Gauge("bridge_operation_events_waiting", "Operation events that are not in Kafka yet")
 operation_events_lost = Counter(
-    "bridge_operation_events_lost", "Operation events that found no room while Kafka was away"
+    "bridge_operation_events_lost", "Operation events lost because the memory for them was full during a Kafka outage"
 )
 operation_events_left_out = Counter(
-    "bridge_operation_events_left_out", "Events of pending operations that found no room in the view; read again later"
+    "bridge_operation_events_left_out",
+    "Events of pending operations skipped because the memory for operations was full; they are read again later",
 )
 records_unreadable = Counter(
-    "bridge_records_unreadable", "Records on a topic that the bridge reads, passed over as not understood", ("topic",)
+    "bridge_records_unreadable", "Records that the bridge read, could not understand and skipped, by topic", ("topic",)
 )
 records_untrusted = Counter(
     "bridge_records_untrusted",
-    "Records on a topic that the bridge reads, without effect because their signature is missing or wrong",
+    "Records that the bridge read and ignored because their signature is missing or wrong, by topic",
     ("topic",),
 )
 http_request = Histogram(
@@ -95,9 +96,10 @@ OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late
 
 
 def start(version: str, accounts: list[str], topics: list[str], read: list[str]) -> None:
-    """Make every series exist from the start at 0, so that a first increase is visible as one.
+    """Create every series with the value 0, because Prometheus can't see the first increase of a new series.
 
-    `topics` are the whole names of the topics that the bridge publishes events to, `read` of those that it reads.
+    `topics` are the full names of the topics to which the bridge publishes events. `read` are the full names of the
+    topics that the bridge reads.
     """
     build_info.labels(version).set(1)
     _start_read(read)

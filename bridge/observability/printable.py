@@ -1,12 +1,12 @@
-"""Text from outside, made safe to show on a terminal: no character in it moves the cursor or turns the text round."""
+"""Makes text from outside safe to print on a terminal, by escaping control characters."""
 
 from __future__ import annotations
 
 
 def printable(text: str, longest: int | None = None) -> str:
-    r"""Return the text with each character that can't be seen as its escape: control and bidi characters, surrogates.
+    r"""Return the text with its unprintable characters (control, bidi, surrogates) escaped: ESC becomes `\x1b`.
 
-    ESC becomes `\x1b`, a line's end `\n`. Of a text with more than `longest` characters the beginning and `…` remain.
+    A text with more than `longest` characters is first cut to that length and ends in `…`.
     """
     if longest is not None and len(text) > longest:
         text = text[: longest - 1] + "…"
@@ -16,9 +16,9 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def printable_json(document: str) -> str:
-    """Return a JSON document of one line in which such characters are JSON's own escapes: the same values for programs.
+    """Replace the unprintable characters of a JSON document in one line by JSON escapes. Programs read the same values.
 
-    Outside strings JSON has ASCII alone, so every character that is replaced stands in a string.
+    The document must come from msgspec, which writes such characters only inside strings.
     """
     if document.isprintable():
         return document

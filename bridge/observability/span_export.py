@@ -1,4 +1,4 @@
-"""How spans leave the process: by OTLP over HTTP. Loaded only where tracing is on, for it needs the extra `otel`."""
+"""Sends spans to a collector by OTLP over HTTP. Imported only if tracing is on, because it needs the extra `otel`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 EXPORT_TIMEOUT: Final = 5.0
-"""Seconds for one sending of spans."""
+"""Longest time for a request that sends spans, in seconds."""
 
 
 def exporter_to(endpoint: str) -> OTLPSpanExporter:
-    """Make the exporter to a collector's base URL; OTEL_EXPORTER_OTLP_HEADERS and its like add to it."""
+    """Return an exporter to a collector's base URL. Variables such as OTEL_EXPORTER_OTLP_HEADERS also configure it."""
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_TIMEOUT)
 
 
 def provider(exporter: SpanExporter, service: str, *, sample_ratio: float, version: str) -> TracerProvider:
-    """Make what makes spans and hands them to the exporter, in the background."""
+    """Return a provider of spans. A background thread sends the spans with the exporter."""
     made = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
         resource=Resource.create({"service.name": service, "service.version": version}),

@@ -1,7 +1,8 @@
-"""Spans: one trace from a REST call to the acknowledgement's record on Kafka. Off unless `start` was called.
+"""Creates the spans of traces. One trace leads from a REST call to the acknowledgement's record in Kafka.
 
-A trace goes from part to part as a W3C `traceparent`, which is what callers send and what Kafka's records carry; the
-task's current span is not used. Attributes hold names and numbers only: never a phone number, a token or free text.
+Tracing is off until `start` is called. Functions take the parent span as a W3C `traceparent`, the form in which
+callers and Kafka records contain it. The current span of the task is ignored. Attributes contain only names and
+numbers: never a phone number, a token or free text.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = [
 
 NAME: Final = "cometd-kafka-bridge"
 STOP_DEADLINE: Final = 2.0
-"""Seconds that the last spans have to be sent at a planned stop."""
+"""Seconds that `stop` waits for the last spans to be sent."""
 _OFF: Final = nullcontext(INVALID_SPAN)
 _W3C: Final = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
@@ -46,9 +47,10 @@ _tracer: Tracer | None = None
 
 
 def start(endpoint: str, *, sample_ratio: float, version: str) -> None:
-    """Make spans from now on, and send them to an OTLP/HTTP collector at the base URL `endpoint`.
+    """Switch tracing on and send spans to the OTLP/HTTP collector at the base URL `endpoint`.
 
-    `sample_ratio` is the share of traces that is kept, of those that no caller has decided on already.
+    `sample_ratio` is the share of traces that is recorded, from 0 to 1. If a caller sends a `traceparent`, that header
+    decides instead whether the trace is recorded.
 
     Raises:
         SettingsError: OpenTelemetry's SDK is not installed.
@@ -57,20 +59,20 @@ def start(endpoint: str, *, sample_ratio: float, version: str) -> None:
         from bridge.observability import span_export  # noqa: PLC0415 -- an extra
     except ImportError:
         raise SettingsError(
-            ["BRIDGE_TRACING__ENABLED: needs what `pip install 'cometd-kafka-bridge[otel]'` installs"]
+            ["BRIDGE_TRACING__ENABLED: needs an extra; install it by: pip install 'cometd-kafka-bridge[otel]'"]
         ) from None
     use(span_export.provider(span_export.exporter_to(endpoint), NAME, sample_ratio=sample_ratio, version=version))
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Let this provider make the spans; None: make none. OpenTelemetry's global provider is left alone."""
-    global _provider, _tracer  # noqa: PLW0603 -- one for the process, as the metrics are
+    """Create all further spans with this provider. None switches tracing off. The global provider does not change."""
+    global _provider, _tracer  # noqa: PLW0603 -- global for the process, like the metrics
     _provider = provider
     _tracer = None if provider is None else provider.get_tracer(NAME)
 
 
 def stop() -> None:
-    """Make no more spans, and send the last ones; a collector that hangs does not keep the process from ending."""
+    """Switch tracing off and send the last spans. Waits at most `STOP_DEADLINE`, because a collector may hang."""
     provider = _provider
     use(None)
     if provider is not None:
@@ -80,18 +82,18 @@ def stop() -> None:
 
 
 def on() -> bool:
-    """Whether spans are made."""
+    """Return whether tracing is on."""
     return _tracer is not None
 
 
 def begin(name: str, kind: SpanKind, parent: str | None, *, links: Iterable[str | None] = ()) -> Span:
-    """Begin a span, which the caller ends. While tracing is off, it is one that does nothing.
+    """Begin a span that the caller must end. While tracing is off, the span does nothing.
 
     Args:
-        name: of few values; traces are grouped by it.
-        kind: on which side of a call it stands.
-        parent: the `traceparent` of its cause; None, or a malformed one, begins a trace.
-        links: the `traceparent`s of spans that belong to this one without having caused it.
+        name: the name, from a small set of names because collectors group traces by it.
+        kind: the side of a call that the span describes.
+        parent: the `traceparent` of the span's cause. None or a malformed `traceparent` begins a new trace.
+        links: the `traceparent`s of spans that are related to this span but are not its cause.
     """
     if _tracer is None:
         return INVALID_SPAN
@@ -100,7 +102,7 @@ def begin(name: str, kind: SpanKind, parent: str | None, *, links: Iterable[str 
 
 
 def span(name: str, kind: SpanKind, parent: str | None) -> AbstractContextManager[Span]:
-    """Begin a span that ends with its block. What the block raises is noted by its code."""
+    """Begin a span that ends with the `with` block. If the block raises, the span gets the error's code or class."""
     return _OFF if _tracer is None else _ending(begin(name, kind, parent))
 
 
@@ -109,7 +111,7 @@ def _ending(begun: Span) -> Iterator[Span]:
     try:
         yield begun
     except BaseException as error:
-        # Not OpenTelemetry's own context manager: it notes the error's text, which may quote what was sent.
+        # OpenTelemetry's own context manager would record the error's text, which may quote private data.
         begun.set_attribute("error.type", error.code if isinstance(error, BridgeError) else type(error).__name__)
         begun.set_status(StatusCode.ERROR)
         raise
@@ -118,7 +120,7 @@ def _ending(begun: Span) -> Iterator[Span]:
 
 
 def traceparent(of: Span) -> str | None:
-    """Return the W3C trace context of what the span causes; None while tracing is off."""
+    """Return the `traceparent` for children of the span, or None while tracing is off."""
     carrier: dict[str, str] = {}
     if of is not INVALID_SPAN:
         _W3C.inject(carrier, set_span_in_context(of, Context()))
@@ -126,14 +128,14 @@ def traceparent(of: Span) -> str | None:
 
 
 def publishing(topic: str, parent: str | None) -> str | None:
-    """Note the sending of a record that `parent` caused; return what its `traceparent` header should say."""
+    """Create a span for sending a record, with the cause `parent`. Return the record's `traceparent` header."""
     sending = begin_publishing(topic, parent)
     sending.end()
     return traceparent(sending) or parent
 
 
 def begin_publishing(topic: str, parent: str | None, *, links: Iterable[str | None] = ()) -> Span:
-    """Begin the span of a record's way to Kafka."""
+    """Begin a span for sending a record to Kafka. The caller must end the span."""
     sending = begin(f"publish {topic}", SpanKind.PRODUCER, parent, links=links)
     sending.set_attributes({"messaging.system": "kafka", "messaging.operation.type": "send"})
     return sending

@@ -1,4 +1,4 @@
-"""The life of a forwarded operation."""
+"""Forwards operations to Web Services, and tracks each one until it ends: acknowledged, rejected or timed out."""
 
 from bridge.operations.correlation import Correlator
 from bridge.operations.ledger.records import OperationRecords

@@ -1,7 +1,7 @@
-"""Finds the operation that an acknowledgement ends, inside the relay's turn.
+"""Finds the operation that an acknowledgement ends, while the relay publishes the acknowledgement.
 
-The `acknowledged` event goes into the transaction of the acknowledgement itself, so both are in Kafka or neither. An
-operation's own events must lie before it: the match waits until those on their way have landed.
+The relay commits the acknowledgement and the operation's `acknowledged` event in one transaction, so Kafka gets both or
+neither. Before that, `match` waits until Kafka has the operation's earlier events, so that all are in order.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EARLY_ROOM: Final = 4096
-"""Acknowledgements of operations that are not known (yet). Mostly other clients' acknowledgements; the oldest are
-dropped first."""
+"""Maximum number of early acknowledgements. An acknowledgement is early if its operation is not known yet. Most belong
+to other clients, and never match. The oldest are dropped first."""
 EARLY_AT_ONCE: Final = 256
-"""Maximum kept per turn. The newest are kept: operations that another replica has just forwarded are among them."""
+"""Maximum number of early acknowledgements kept from one transaction, once the view is loaded. The newest are kept,
+because another replica may have forwarded their operations just now."""
 EARLY_AGE: Final = 10.0
-"""Seconds that they are kept."""
+"""Seconds after which an early acknowledgement no longer matches, once the view is loaded."""
 LOAD_PATIENCE: Final = 3.0
-"""Seconds that a start waits for the view: well under the server's maxInterval (10 s)."""
+"""Maximum seconds that a relay's start waits until the ledger is read. The CometD session could expire otherwise."""
 SETTLE_DEADLINE: Final = 30.0
-"""Seconds that a turn waits for the operation's own events, as long as the journal knows of no outage (in one the turn
-could not be committed either): the acknowledgement matters more than their order."""
+"""Seconds that `match` waits until Kafka has the operation's earlier events. Then the relay publishes the
+acknowledgement without them. During a Kafka outage `match` waits on, because the relay can't publish either."""
 
 
 class _Early(NamedTuple):
@@ -51,11 +52,11 @@ class _Early(NamedTuple):
     notification_type: str | None
     evidence: Evidence
     at: float
-    """Monotonic."""
+    """When the acknowledgement arrived, by `time.monotonic`."""
 
 
 class Correlation:
-    """What one turn's acknowledgements mean for the operations."""
+    """The `acknowledged` events of the operations that end with the acknowledgements of one transaction."""
 
     def __init__(
         self, correlator: Correlator, matches: Sequence[tuple[Operation, Record]], early: Mapping[int, str]
@@ -64,11 +65,11 @@ class Correlation:
         self._events = [event for event, _ in matches]
         self._matched = {id(record): place for place, (_, record) in enumerate(matches)}
         self._early = early
-        """The references of acknowledgements that are kept for later, by the id of their record."""
+        """The referenceIds of the early acknowledgements, by the `id()` of their record."""
         self._traces: list[str | None] = []
         self._spans: list[tracing.Span] = []
         self.records: list[Record] = []
-        """To be published in the same transaction as the acknowledgements."""
+        """The records of the `acknowledged` events, for the transaction of the acknowledgements."""
         if not matches:
             return
         causes = [correlator.traceparent(event) for event in self._events]
@@ -79,7 +80,10 @@ class Correlation:
             self.records.append(correlator.records.record(event, self._traces[-1]))
 
     def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
-        """Take note that Kafka refused an acknowledgement: its evidence is the dead letter."""
+        """Make the dead letter the operation's evidence, because Kafka refused the acknowledgement.
+
+        Returns the old and the new record of the `acknowledged` event, None if the acknowledgement ends no operation.
+        """
         evidence = _evidence_in(letter)
         reference = self._early.get(id(record))
         if reference is not None:
@@ -98,7 +102,7 @@ class Correlation:
         return before, self.records[place]
 
     def _trace(self, record: Record, cause: str | None) -> str | None:
-        """Let an acknowledgement's record carry the trace of its operation, where there is one; return the same."""
+        """Add the operation's trace context, if it has one, to the acknowledgement's record. Return that context."""
         if cause is None:
             return None
         span = tracing.begin_publishing(record.topic, cause, links=[tracing.traceparent(self._turn)])
@@ -108,7 +112,7 @@ class Correlation:
         return traceparent
 
     def committed(self) -> None:
-        """Take note that the transaction is committed."""
+        """Apply the events to the view after the commit, and end the spans."""
         for event in self._events:
             self._correlator.acknowledged(event)
         for span in self._spans:
@@ -116,7 +120,7 @@ class Correlation:
 
 
 class Correlator:
-    """For one account's relay. `loaded` is set once the view holds what the ledger knew at the start."""
+    """Matches the acknowledgements of one account. `loaded` is set once the ledger has been read into the view."""
 
     def __init__(
         self,
@@ -132,7 +136,6 @@ class Correlator:
         self._view = view
         self._journal = journal
         self.records = records
-        """How the operations' events are written."""
         self._loaded = loaded
         self._clock = clock
         self._early: dict[str, _Early] = {}
@@ -142,16 +145,16 @@ class Correlator:
             for late in (False, True)
         }
         self.relaying_since: float | None = None
-        """When this process took the relay of the account over (monotonic), None where it does not relay it."""
+        """When this process began to relay the account, by `time.monotonic`. None while it does not relay it."""
         self.caught_up = asyncio.Event()
-        """Set once the first reply of the CometD server is in Kafka: what came while no bridge ran is known."""
+        """Set once the first CometD reply is in Kafka. That reply has the messages that queued while no bridge ran."""
 
     # -- called by the relay ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Wait for the view to be loaded, but not for long: meanwhile the CometD session's time runs.
+        """Wait until the view is loaded, for at most `LOAD_PATIENCE`.
 
-        What is acknowledged before the view is loaded is kept, and matched as the view learns of its operation.
+        An acknowledgement that arrives before the view is loaded is kept, and matched when its operation is read.
         """
         self.relaying_since = time.monotonic()
         with suppress(TimeoutError):
@@ -159,21 +162,25 @@ class Correlator:
                 await self._loaded.wait()
 
     async def up_to_date(self) -> None:
-        """Wait until all is known that came before, from the ledger and from CometD."""
+        """Wait until the view is loaded and the first CometD reply is in Kafka."""
         await self._loaded.wait()
         await self.caught_up.wait()
 
     def decides(self, *, after: float) -> bool:
-        """Tell whether this process relays the account, and knows all that came before.
+        """Return whether this process may time out the account's operations.
 
-        What a CometD server has not told `after` seconds after the relay's start can't be waited for.
+        The process may do so if it relays the account, the view is loaded, and the first CometD reply is in Kafka. If
+        the CometD server sends no reply, the process need not wait for one longer than `after` seconds.
         """
         if self.relaying_since is None or not self._loaded.is_set():
             return False
         return self.caught_up.is_set() or time.monotonic() - self.relaying_since >= after
 
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
-        """Find the operations that these messages acknowledge, None where there are none; `records` are theirs."""
+        """Find the operations that these messages acknowledge. `records` has the Kafka record of each message.
+
+        Returns None if no operation is acknowledged and no acknowledgement is kept for later.
+        """
         if not self._view.awaits(self._account):
             early = self._keep_early(messages, records)
             return Correlation(self, [], early) if early else None
@@ -187,23 +194,23 @@ class Correlator:
         return Correlation(self, matches, early)
 
     def moved(self, reference: str, evidence: Evidence) -> None:
-        """Take note that an acknowledgement that is kept for later lies somewhere else."""
+        """Replace the evidence of an early acknowledgement, if it is still kept."""
         early = self._early.get(reference)
         if early is not None:
             self._early[reference] = early._replace(evidence=evidence)
 
     def turned(self) -> None:
-        """Take note that a whole reply is in Kafka."""
+        """Record that a whole CometD reply is in Kafka."""
         self.caught_up.set()
 
     def stop(self) -> None:
-        """Take note that the relay has ended."""
+        """Record that the relay has ended."""
         self.relaying_since = None
 
     # -- called by the tail -------------------------------------------------------------------------------------------
 
     def learnt(self, view: OperationView) -> None:
-        """An operation has become known. If its acknowledgement came before, the journal writes `acknowledged`."""
+        """Write `acknowledged` for an operation that has become known, if its acknowledgement came earlier."""
         early = self._early.pop(view.reference_id, None)
         if early is None or not _answers(early.notification_type, view):
             return
@@ -216,7 +223,7 @@ class Correlator:
     # -- the rules ----------------------------------------------------------------------------------------------------
 
     def _matches(self, messages: Sequence[Message], records: Sequence[Record]) -> Iterator[tuple[Operation, Record]]:
-        """Yield each `acknowledged` event with the record of its acknowledgement."""
+        """Yield each `acknowledged` event with the record of its acknowledgement, and note user events in the view."""
         view, settling = self._view, self._view.settling
         pending = view.pending_count(self._account)
         matched: set[str] = set()
@@ -239,7 +246,7 @@ class Correlator:
                     view.note_user_event(found.reference_id, _event_id(record))
 
     def _by_record(self, operation: str | None, message: OutboundRecord | DeviceUserEvent) -> OperationView | None:
-        """Without a reference only the record can tell, and only where one pending operation is about it."""
+        """Find the operation of a message without referenceId: the only pending one on the same outbound record."""
         if operation is None:
             return None
         for named in (message.record_handle, message.phone_number):
@@ -298,16 +305,16 @@ class Correlator:
             return
 
     def record(self, event: Operation) -> Record:
-        """Make the record of an event."""
+        """Make the Kafka record of an event, with the trace context of its operation."""
         return self.records.record(event, tracing.publishing(operation.TOPIC, self.traceparent(event)))
 
     def traceparent(self, event: Operation) -> str | None:
-        """Return the trace context of an operation that this process forwards, where it has one."""
+        """Return the trace context of an operation that this process forwards, None if there is none."""
         forwarded = self._view.forwarded.get(event.reference_id)
         return None if forwarded is None else forwarded.traceparent
 
     def acknowledged(self, event: Operation) -> None:
-        """Let the view and its waiters know."""
+        """Apply an `acknowledged` event to the view, which wakes waiting callers, and count it."""
         self._view.settling.discard(event.reference_id)
         self._view.apply(event)
         self._outcomes[event.late].inc()
@@ -316,7 +323,7 @@ class Correlator:
 
 
 def _answers(notification_type: str | None, view: OperationView) -> bool:
-    """Whether it is the operation's own acknowledgement; one without a type has only its reference to tell."""
+    """Return whether a notification of this type ends the operation. Without a type, the referenceId is enough."""
     if view.status == "acknowledged" or not view.trusted:
         return False
     known = OUTBOUND_OPERATIONS.get(view.operation)

@@ -1,4 +1,4 @@
-"""Tells what became of an earlier request under the same referenceId, so that a request is forwarded once."""
+"""Finds earlier requests with the same referenceId, so that a repeated request is not forwarded again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class EarlierRequests:
-    """Compares requests with `view`, and with those that this process has `running`, by referenceId."""
+    """Looks earlier requests up, by referenceId, in `view` and in `running` (this process's forwarding tasks).
+
+    `forward_deadline` is in seconds.
+    """
 
     def __init__(
         self,
@@ -38,14 +41,14 @@ class EarlierRequests:
         self._clock = clock
 
     async def outcome(self, event: Operation) -> OperationView | None:
-        """Return what became of the same request, None where it is to be forwarded now.
+        """Return the operation if the same request came earlier. Return None if `event` must be forwarded now.
 
-        A request that is under way, here or in another replica, is waited for, unless it is promised and `event` asks
-        for no more than a promise.
+        If the earlier request is being forwarded, here or in another replica, wait for Web Services' verdict. Do not
+        wait if both requests are asynchronous (`Prefer: respond-async`).
 
         Raises:
             Conflict: the referenceId belongs to another request.
-            UpstreamError: Web Services refused the same request, or gave no verdict on it.
+            UpstreamError: Web Services rejected the earlier request, or gave no verdict on it.
         """
         known = self._view.trusted(event.reference_id)
         if event.asynchronous and known is not None and known.promised and not self._abandoned(known):
@@ -60,7 +63,10 @@ class EarlierRequests:
         return None if task is None else await task.verdict()
 
     def following(self, event: Operation) -> Operation:
-        """Count attempts on from an earlier request. A request that was accepted with 202 stays asynchronous."""
+        """Set the attempt number of `event` to one more than that of an earlier request.
+
+        A request that the bridge accepted with 202 stays asynchronous.
+        """
         known = self._view.trusted(event.reference_id)
         if known is None:
             return event
@@ -74,7 +80,7 @@ class EarlierRequests:
         return task
 
     async def _known(self, event: Operation) -> OperationView | None:
-        """Return what is known of the request; where another replica has it under way, once that has a verdict."""
+        """Return the earlier operation, None if there is none. If another replica forwards it, wait for the verdict."""
         known = self._view.trusted(event.reference_id)
         if known is None:
             return None
@@ -90,38 +96,46 @@ class EarlierRequests:
         return self._view.trusted(event.reference_id)
 
     def _abandoned(self, view: OperationView) -> bool:
-        """Whether this process forwarded the operation, and stopped without a verdict."""
+        """Return whether this process forwarded the operation, and its task ended without a verdict."""
         return view.reference_id in self._view.forwarded and view.reference_id not in self._running
 
 
 def _check_same(known: OperationView, event: Operation) -> None:
     digest_ = digest(bytes(event.request))
     if (known.account, known.record_handle, known.request_digest) != (event.account, event.record_handle, digest_):
-        raise Conflict("The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.")
+        raise Conflict(
+            "The referenceId belongs to another request. Nothing was forwarded. Remedy: use a new referenceId."
+        )
 
 
 def _may_follow(view: OperationView) -> bool:
-    """Whether it may be requested anew: it was never delivered, or has no verdict and may be sent again."""
+    """Return whether the request may be forwarded again.
+
+    This is allowed if Web Services never judged the request (`undelivered`). It is also allowed if there is no verdict
+    and the operation is repeatable.
+    """
     return view.undelivered or (view.status == "requested" and repeatable(view.operation))
 
 
 def _with_verdict(known: OperationView) -> OperationView:
-    """Return an operation that Web Services accepted.
+    """Return `known` if Web Services accepted it.
 
     Raises:
-        UpstreamRejected: Web Services refused the same request before.
-        UpstreamTimeout: it gave no verdict on the same request before.
+        UpstreamRejected: Web Services rejected it.
+        UpstreamTimeout: Web Services gave no verdict.
     """
     upstream = known.upstream
     if known.status == "rejected" and upstream is not None and upstream.status_code is not None:
         meaning = status_code(upstream.status_code)
         raise UpstreamRejected(
-            f"Web Services refused the same request before: {meaning.meaning} (statusCode {upstream.status_code}). "
-            f"Remedy: {meaning.remedy}, under a new referenceId.",
+            f"Web Services refused the same request earlier: {meaning.meaning} (statusCode {upstream.status_code}). "
+            f"Remedy: {meaning.remedy}. Use a new referenceId.",
             http_status=upstream.http_status or 0,
             status_code=upstream.status_code,
             status_message=upstream.status_message,
         )
     if upstream is None and known.status in {"requested", "timed-out"}:
-        raise UpstreamTimeout("Web Services gave no verdict on the same request before; it may have been done")
+        raise UpstreamTimeout(
+            "Web Services did not answer the same request earlier. The operation may have been done nevertheless."
+        )
     return known

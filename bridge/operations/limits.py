@@ -1,4 +1,4 @@
-"""What bounds the operations."""
+"""The limits on time, number and memory of operations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings of `operations`, by their names; times in seconds."""
+    """The settings `BRIDGE_OPERATIONS__*` under the same names. Times are in seconds."""
 
     acknowledgement_timeout: float = 30
     concurrency: int = 32

@@ -1,4 +1,4 @@
-"""Checks the request inside an operation's events, and decides what of it stays in memory."""
+"""Checks the request in an operation's event, and shortens a large one for the view in memory."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_NESTING: Final = 100
-"""Objects and arrays inside each other: far from the interpreter's own limit, wherever the request is read."""
+"""Maximum levels of JSON objects and arrays. Far below Python's recursion limit."""
 LARGEST_KEPT: Final = 4096
-"""Bytes of a request that is kept whole. A request of the pages has a few hundred."""
+"""Maximum size of a shortened request, in bytes. The requests in Genesys' documentation have a few hundred bytes."""
 LARGEST_MEMBER: Final = 256
-"""Bytes of the JSON of a member that `shortened` keeps."""
+"""Maximum size of the value of one JSON member in a shortened request, in bytes."""
 _NAMES: Final = ("applicationId", "campaignName", "phoneNumber", "operationName", "referenceId")
-"""The members that `shortened` keeps first: they tell the record and the operation."""
+"""The members that `shortened` keeps first. They identify the outbound record and the operation."""
 
 
 class RecordName(msgspec.Struct, frozen=True, rename="camel"):
-    """How a request names its record, beside the handle."""
+    """The members of a request that identify its outbound record, besides the handle in the path."""
 
     application_id: int | None = None
     campaign_name: str | None = None
@@ -29,7 +29,7 @@ class RecordName(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def nested_too_deep(value: Any) -> bool:
-    """Tell whether a JSON value has more than `MOST_NESTING` levels."""
+    """Return whether a JSON value has more than `MOST_NESTING` levels."""
     level = [value]
     for _ in range(MOST_NESTING + 1):
         level = [inner for one in level for inner in _inside(one)]
@@ -39,11 +39,11 @@ def nested_too_deep(value: Any) -> bool:
 
 
 def readable(request: bytes) -> bytes:
-    """Return a request in one form that every later use can read, copy and write.
+    """Return a request as JSON that the bridge can decode and encode again without an error.
 
     Raises:
-        ValueError: it is no JSON object, or has what JSON can't have (Infinity, half a surrogate pair, other bytes).
-        RecursionError: it is nested too deep to be read at all.
+        ValueError: it is not a JSON object, or contains Infinity, half a surrogate pair or invalid UTF-8.
+        RecursionError: it is nested too deep for the JSON decoder.
     """
     body = msgspec.json.decode(request, type=dict[str, Any])
     if nested_too_deep(body):
@@ -56,12 +56,12 @@ def readable(request: bytes) -> bytes:
 
 
 def digest(request: bytes) -> bytes:
-    """Return what two requests have in common where they have the same members, in any order."""
+    """Return a hash (16 bytes) of the request. The order of its members does not matter."""
     return hashlib.sha256(msgspec.json.encode(msgspec.json.decode(request), order="sorted")).digest()[:16]
 
 
 def shortened(request: bytes) -> bytes:
-    """Return a request as it is up to `LARGEST_KEPT` bytes; of a larger one the small members, up to that size."""
+    """Return a request of at most `LARGEST_KEPT` bytes unchanged. Of a larger one, return the small members only."""
     if len(request) <= LARGEST_KEPT:
         return request
     members = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
@@ -77,10 +77,10 @@ def shortened(request: bytes) -> bytes:
 
 
 def record_name(request: bytes) -> RecordName:
-    """Return how a request names its record. A name that `shortened` would leave out is None.
+    """Return the members that identify the request's outbound record. None replaces a string longer than allowed.
 
     Raises:
-        msgspec.ValidationError: a name is of another type.
+        msgspec.ValidationError: a member has the wrong type.
     """
     name = msgspec.json.decode(request, type=RecordName)
     if max(len(name.campaign_name or ""), len(name.phone_number or "")) * 6 + 2 <= LARGEST_MEMBER:

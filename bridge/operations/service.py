@@ -1,4 +1,4 @@
-"""Takes operations, knows them, and makes sure that each one ends."""
+"""Accepts operations, reports their state, and runs everything that brings each one to its end."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ if TYPE_CHECKING:
 LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)
 LOAD_PATIENCE: Final = 5.0
-"""Seconds after the start that operations wait for the ledger to be read: a caller whose call a crash cut repeats it
-now, and must not have it forwarded twice. Then they go through; Kafka may be away."""
+"""Seconds after the start during which new operations wait until the ledger is read. A caller may repeat a call that a
+crash interrupted, and the ledger prevents a second forwarding. After that time the bridge forwards without the ledger,
+because Kafka may be unreachable."""
 
 
 class OperationsService:
-    """For every account of `clients` (never empty); the first one is the default.
+    """The operations of all accounts of this process.
 
-    `on_accepted` hears the account of each operation that Web Services accepted.
+    `clients` has a client of Web Services for each account. It is never empty, and its first account is the default.
+    `on_accepted` is called with the account when Web Services accepts an operation. `load_patience` is in seconds.
     """
 
     def __init__(
@@ -109,20 +111,20 @@ class OperationsService:
             metrics.operations_pending.labels(account).set_function(partial(self._view.pending_count, account))
 
     def correlator(self, account: str) -> Correlator:
-        """Return the account's correlator, for its relay."""
+        """Return the correlator that the account's relay calls."""
         return self._correlators[account]
 
-    # -- taking operations --------------------------------------------------------------------------------------------
+    # -- submitting ---------------------------------------------------------------------------------------------------
 
     async def submit(self, submission: Submission) -> OperationView:
-        """Forward an operation now, and return it with Web Services' verdict: accepted, or farther along by now.
+        """Forward an operation now, and return it once Web Services has accepted it.
 
-        The same request under the same referenceId returns the known outcome, and forwards nothing.
+        A repeated request (same referenceId, same content) returns the state of the first one, and forwards nothing.
 
         Raises:
             UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing was forwarded.
-            UpstreamRejected: Web Services says no, or said no to the same request before.
-            UpstreamError: there is no verdict.
+            UpstreamRejected: Web Services rejected this request, or an earlier, equal one.
+            UpstreamError: Web Services gave no verdict.
         """
         event = self._requested(submission, asynchronous=False)
         await self._records.start(event.account)
@@ -134,13 +136,13 @@ class OperationsService:
         return self._placed(view)
 
     async def submit_async(self, submission: Submission) -> OperationView:
-        """Return once the request is durable in Kafka; it is forwarded then, and again after a crash.
+        """Store the request in Kafka and return. The bridge then forwards it, and forwards it again after a crash.
 
-        The same request under the same referenceId returns the operation as it stands, and forwards nothing.
+        A repeated request (same referenceId, same content) returns the state of the first one, and forwards nothing.
 
         Raises:
             UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing is forwarded.
-            KafkaUnavailable: it can't be made durable now; nothing is forwarded.
+            KafkaUnavailable: Kafka did not store the request. Nothing is forwarded.
         """
         event = self._requested(submission, asynchronous=True)
         await self._records.start(event.account)
@@ -152,45 +154,45 @@ class OperationsService:
             view = self._existing(event.reference_id)
         return self._placed(view)
 
-    # -- knowing them -------------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------------
 
     async def wait(self, reference_id: str, seconds: float) -> OperationView:
-        """Return the operation once it has ended, or as it stands after `seconds`.
+        """Return the operation once it has ended, or after `seconds` in its present state.
 
         Raises:
-            UnknownOperation: there is none of that referenceId.
+            UnknownOperation: no operation with that referenceId is known.
         """
         try:
             async with asyncio.timeout(seconds):
                 while self._existing(reference_id).pending:
                     await self._view.changed(reference_id)
         except TimeoutError:
-            pass  # as it stands
+            pass  # return the present state
         return self.get(reference_id)
 
     def get(self, reference_id: str) -> OperationView:
         """Return one operation.
 
         Raises:
-            UnknownOperation: there is none of that referenceId, or it is too old.
-            LedgerUnread: that can't be told yet.
+            UnknownOperation: no operation with that referenceId is known, or it is too old.
+            LedgerUnread: the ledger is still being read, and may have the operation.
         """
         return self._placed(self._existing(reference_id))
 
     def list(self, status: Status | None = None, limit: int = 100, after: str | None = None) -> Page:
-        """Return operations newest first; `after` is the `next` of the page before.
+        """Return a page of operations, newest first. `after` is the `next` of the previous page.
 
         Raises:
-            LedgerUnread: they are not known yet.
+            LedgerUnread: the ledger is still being read.
         """
         self._check_read()
         page = self._view.list(status, limit, after)
         return Page([self._placed(view) for view in page.operations if not self._hidden(view)], page.next)
 
-    # -- its own life -------------------------------------------------------------------------------------------------
+    # -- start and stop -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run until cancelled. No operation can be submitted before."""
+        """Run all background tasks until cancelled. Operations can be submitted only while it runs."""
         self._patient_until = asyncio.get_running_loop().time() + self._load_patience
         try:
             async with asyncio.TaskGroup() as group:
@@ -206,7 +208,7 @@ class OperationsService:
             await self._ledger.stop()
 
     async def drain(self, deadline: float) -> None:
-        """Take nothing more, and wait at most `deadline` seconds for the verdicts that are under way."""
+        """Accept no more operations, and wait at most `deadline` seconds for the pending verdicts."""
         self._closed = True
         under_way = [run.done for run in self._forwarder.running.values()]
         if under_way:
@@ -217,7 +219,9 @@ class OperationsService:
     def _requested(self, submission: Submission, *, asynchronous: bool) -> Operation:
         account = self._default if submission.account is None else submission.account
         if account not in self._forwarders:
-            raise UnknownAccount("The bridge has no account of that name; leave the header out for the default one.")
+            raise UnknownAccount(
+                "The bridge has no account of that name. Without the header the bridge uses its default account."
+            )
         now = self._forwarder.now()
         event = Operation(
             reference_id=submission.reference_id,
@@ -231,10 +235,10 @@ class OperationsService:
             request=msgspec.Raw(msgspec.json.encode(submission.request.body())),
             asynchronous=asynchronous,
         )
-        return fit(event)  # nothing is written that can't be read again
+        return fit(event)  # so that every bridge can read the event again
 
     async def _ledger_read(self) -> None:
-        """Wait until it is known what the ledger knew at the start, but not for long."""
+        """Wait until the ledger is read, but at most until `load_patience` after the start."""
         if not self._tail.loaded.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._patient_until):
@@ -242,17 +246,17 @@ class OperationsService:
 
     def _check_read(self) -> None:
         if not self._tail.loaded.is_set():
-            raise LedgerUnread("The bridge is still reading earlier operations from Kafka; try again later.")
+            raise LedgerUnread("The bridge is still reading earlier operations from Kafka. Try again later.")
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Busy("The bridge is stopping; nothing was forwarded.", retry_after=1)
+            raise Busy("The bridge is stopping. Nothing was forwarded.", retry_after=1)
         self._records.check()
         if self._view.full():
-            raise Busy("Too many operations are pending; nothing was forwarded.", retry_after=RETRY_AFTER)
+            raise Busy("Too many operations are pending. Nothing was forwarded.", retry_after=RETRY_AFTER)
 
     def _in_progress(self, view: OperationView) -> bool:
-        """Whether its forwarding is not over, or its acknowledgement is being committed."""
+        """Return whether the operation is being forwarded, or its acknowledgement is being committed."""
         reference = view.reference_id
         if reference in self._forwarder.running or reference in self._view.settling:
             return True
@@ -262,18 +266,18 @@ class OperationsService:
         view = self._view.get(reference_id)
         if view is None or self._hidden(view):
             self._check_read()
-            raise UnknownOperation("No operation of that referenceId is known: it never was, or it is too old.")
+            raise UnknownOperation("No operation with that referenceId is known. Old operations are forgotten.")
         return view
 
     def _hidden(self, view: OperationView) -> bool:
-        """Whether the operation is said to be done, or refused, by events that the account's bridge has not signed.
+        """Return whether to hide the operation from callers: an untrusted event says that it is done or rejected.
 
-        A caller must not take that for the truth. Of accounts of other processes it is shown, for no caller is theirs.
+        Operations of other processes' accounts are not hidden, because callers of this process can't submit those.
         """
         return not view.trusted and view.account in self._forwarders and view.status in {"acknowledged", "rejected"}
 
     def _placed(self, view: OperationView) -> OperationView:
-        """Tell where the acknowledgement lies."""
+        """Add the Kafka topic and partition of the acknowledgement."""
         evidence = view.acknowledgement
         if evidence is None or evidence.key is None:
             return view

@@ -1,4 +1,4 @@
-"""An operation as a caller hands it in."""
+"""An operation as a REST caller submits it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ if TYPE_CHECKING:
     from bridge.webservices import OutboundRecordRequest
 
 LONGEST_CALLER: Final = 255
-"""Characters of the caller's name that the ledger keeps."""
+"""Maximum length of the caller's name in the operation's events, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What to forward, with which account, for whom.
+    """A request, the account to forward it with, and the caller.
 
-    `account` None: the default one. `record_handle` None: the request names the record itself. A `request` without a
-    referenceId gets a new one. `requested_by` is the caller as its authentication knows it, made fit for a record;
-    `traceparent` the W3C trace context that it sent.
+    `account` is None for the default account. `record_handle` is None if the request itself names the record.
+    `requested_by` is the authenticated caller's name. `traceparent` is the W3C trace context of the REST call.
     """
 
     account: str | None
@@ -29,7 +28,7 @@ class Submission:
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
-        """Complete the request; write what is no Unicode text in the caller's name as escapes, and cut a long name."""
+        """Add a referenceId if the request has none. Escape lone surrogates in the caller's name, and shorten it."""
         if self.request.reference_id is None:
             object.__setattr__(self, "request", self.request.with_reference(uuid.uuid4().hex))
         if self.requested_by is not None:
@@ -38,6 +37,6 @@ class Submission:
 
     @property
     def reference_id(self) -> str:
-        """The request's referenceId: the caller's own, or a new one where it sent none."""
+        """The referenceId that the caller sent, or the new one."""
         assert self.request.reference_id is not None
         return self.request.reference_id

@@ -1,7 +1,8 @@
-"""Decides when an operation whose acknowledgement does not come has timed out, and ends it.
+"""Ends operations whose acknowledgement does not arrive in time.
 
-The process that relays an account times its operations out: no other process sees the account's acknowledgements. Where
-none does, because no process relays the account or its relay never gets a reply, any process may, much later.
+Normally the process that relays an account times out the account's operations, because only that process receives the
+acknowledgements. An operation is orphaned if no process does so, for example because none relays the account. Any
+process may end an orphaned operation, but only much later.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ORPHANS_INTERVAL: Final = 60.0
-"""Seconds between two looks for operations that no relaying process times out."""
+"""Seconds between two searches for orphaned operations."""
 
 
 class Timeouts:
     """Times out the operations of all accounts.
 
-    `in_progress` tells whether an operation is still being forwarded, or is about to end otherwise. `loaded` is set
-    once the view holds all that the ledger held at the start. `end` times an operation out, at a moment or now.
+    `in_progress` returns whether an operation is being forwarded or acknowledged, so that it must not time out.
+    `loaded` is set once the ledger has been read into the view. `end` writes the `timed-out` event. Its second argument
+    is the event's time, None for now.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Timeouts:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look for ever, several times in each time-out: what a crash left behind ends as well."""
+        """Check the pending operations for ever, at least once a second, also those from before a crash."""
         orphans_due = 0.0
         while True:
             await asyncio.sleep(min(1.0, self._timeout / 4))
@@ -74,14 +76,14 @@ class Timeouts:
                 orphans_due = time.monotonic() + min(ORPHANS_INTERVAL, self._orphaned_after / 4)
 
     async def _end_orphans(self) -> None:
-        """End what no relaying process has ended.
+        """End the orphaned operations.
 
-        Several processes may do so at once. They write the same time, so their events have the same id.
+        Several processes may end the same one. All write the same time, so their events have the same id.
         """
         if not any(self._orphans()):
             return
         try:
-            await self._ledger.catch_up()  # somebody may have ended them, and this process not know it yet
+            await self._ledger.catch_up()  # another process may have ended them already
         except KafkaUnavailable:
             return
         orphans = list(self._orphans())
@@ -95,7 +97,7 @@ class Timeouts:
             yield from self._overdue(account, self._orphaned_after)
 
     def _overdue(self, account: str, after: float) -> Iterator[OperationView]:
-        """Yield the account's operations that have waited for their acknowledgement for `after` seconds."""
+        """Yield the account's pending operations that were forwarded at least `after` seconds ago."""
         due = self._clock() - after
         for view in self._view.pending(account):
             forwarded = self._view.forwarded.get(view.reference_id)

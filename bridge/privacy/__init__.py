@@ -1,4 +1,4 @@
-"""What becomes of phone numbers in what is published. With `phone_numbers = plain` nothing is concealed."""
+"""Replaces phone numbers in published events by a hash, or removes them (setting `privacy.phone_numbers`)."""
 
 from bridge.privacy.concealment import OMITTED, PREFIX, Concealed, Concealment, concealment_of
 

@@ -1,4 +1,4 @@
-"""Takes phone numbers out of what is published. A keyed hash replaces each number, or it is left out."""
+"""Replaces the phone numbers of published events by a keyed hash, or removes them if there is no key."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "hmac:"
 OMITTED: Final = "omitted"
-"""Replaces a number in keys and inside texts when there is no secret to hash it with."""
+"""The text that replaces a number in keys and inside longer texts when no secret is set."""
 _NULL: Final = msgspec.Raw(b"null")
 _DIGIT: Final = re.compile(r"[0-9]").search
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 
 
 class _Gone:
-    """Stands for what is left out."""
+    """The type of `_GONE`, which marks a value to remove."""
 
 
 _GONE: Final = _Gone()
 
 
 def concealment_of(settings: Privacy) -> Concealment | None:
-    """Return what the settings ask for, None where numbers are published as they are."""
+    """Return the concealment for the settings, or None if the bridge publishes phone numbers unchanged."""
     if settings.phone_numbers == "plain":
         return None
     if settings.phone_numbers == "omit" or settings.secret is None:
@@ -51,32 +51,40 @@ def concealment_of(settings: Privacy) -> Concealment | None:
 
 
 class Concealment:
-    """With a secret a number becomes `hmac:` and HMAC-SHA-256 in base64url: equal ones stay equal. Without, nothing."""
+    """A rule that hashes or removes phone numbers.
+
+    With a secret, a number becomes `hmac:` and its HMAC-SHA-256 in base64url, so equal numbers get equal hashes.
+    Without a secret, numbers are removed.
+    """
 
     def __init__(self, secret: bytes | None) -> None:
         self._secret = secret
 
     def number(self, number: str) -> str | None:
-        """Return what stands for a number in a value."""
+        """Return the hash of a number, or None if there is no secret."""
         if self._secret is None:
             return None
         digest = hmac.digest(self._secret, normalised(number).encode(errors="replace"), "sha256")
         return PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def key(self, number: str | None) -> str | None:
-        """Return what replaces a number in a key.
+        """Return the hash of a number for a record key.
 
-        Without a secret that is `omitted`, because the key must hold something.
+        Without a secret the method returns `omitted`, because no part of a key may be empty.
         """
         return number and (self.number(number) or OMITTED)
 
     def of(self, content: msgspec.Raw, number: str | None = None) -> Concealed:
-        """Look through one message, of which `number` is known already."""
+        """Conceal the numbers of a message. `number` is a phone number that the caller has found in the message."""
         return Concealed(self, content, [] if number is None else [number])
 
 
 class Concealed:
-    """One message without its phone numbers: where they are told by name, and wherever else the same ones stand."""
+    """One message without its phone numbers.
+
+    A number is recognised by the name of its member or by its form (see `numbers.py`). The same number is then also
+    hidden in all other members, and inside longer texts if it has at least `FEWEST_INSIDE` digits.
+    """
 
     def __init__(self, rule: Concealment, content: msgspec.Raw, numbers: Iterable[str]) -> None:
         self._rule = rule
@@ -90,22 +98,22 @@ class Concealed:
 
     @property
     def content(self) -> msgspec.Raw:
-        """The message; `null` where it can't be looked through."""
+        """The message without its numbers, or `null` if it can't be decoded."""
         return self._raw(self._content)
 
     def part(self, raw: msgspec.Raw) -> msgspec.Raw:
-        """Return a part of the message."""
+        """Return a part of the message without its numbers, or `null` if the part can't be decoded."""
         try:
             return self._raw(msgspec.json.decode(raw))
         except _UNREADABLE:
             return _NULL
 
     def number(self, number: str | None) -> str | None:
-        """Return what stands for a text that is a number in any case."""
+        """Return the hash of a text that the caller knows to be a number, or None if there is no secret."""
         return number and self._rule.number(number)
 
     def text(self, text: str | None) -> str | None:
-        """Return a text of the message; None where it is a number that nothing stands for."""
+        """Return a text of the message without numbers. None: the whole text is a number, and there is no secret."""
         if text is None:
             return None
         found = self._text(text)
@@ -162,7 +170,7 @@ class Concealed:
 
 
 def _scalar(content: Any) -> str | None:
-    """Return a text, or the digits of a number; None for anything else."""
+    """Return a JSON string or number as text, and None for any other JSON value."""
     if isinstance(content, str):
         return content
     if isinstance(content, bool) or not isinstance(content, int | float):

@@ -1,4 +1,7 @@
-"""Finds known numbers inside longer texts, in time linear in the text, however many numbers a message has."""
+"""Finds known phone numbers inside longer texts.
+
+The time of a search grows with the length of the text, and not with the number of phone numbers.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 FEW: Final = 8
-"""Up to this many forms it is fastest to search for each in turn, to see that a text holds none."""
+"""Up to this many forms, a search for each form is the fastest way to see that a text contains none."""
 LONGEST: Final = 64
-"""Characters of a form that is looked up by its length; hardly any number is written longer."""
+"""Forms with more characters than this count as long. Real phone numbers are shorter."""
 MOST_LONG: Final = 4096
-"""Characters of all longer forms together; a message with more of them is hostile."""
+"""Total length of a message's long forms. Only a hostile message exceeds this limit."""
 _USUAL_FIRST: Final = frozenset("0123456789+(")
 _USUAL_STARTS: Final = re.compile(r"(?<![0-9])[0-9+(]")
 _ALL_STARTS: Final = re.compile(r"(?<![0-9]).", re.DOTALL)
@@ -23,22 +26,22 @@ _DIGIT: Final = frozenset("0123456789")
 
 
 class NumbersInside:
-    """Finds the written forms of a message's numbers.
+    """Searches texts for the phone numbers of a message.
 
-    A form counts only if no digit stands directly before or after it.
-
-    The longest form wins where several begin at one place. A regular expression of all forms would find the same, but
-    compiling one for each message costs more than everything else that the bridge does with the message.
+    A form is a number as the message writes it, with or without separators. A form is found only if no digit precedes
+    or follows it. If several forms begin at the same place, the longest is found. A regular expression of all forms
+    would give the same result. But compiling an expression for each message would take longer than all other work on
+    the message.
     """
 
     def __init__(self, forms: Iterable[str], hidden: str) -> None:
         """Prepare the search.
 
-        If there are too many long forms, `hidden` replaces each text that has at least `FEWEST_INSIDE` digits.
+        If the long forms exceed `MOST_LONG`, `replace` returns `hidden` for each text with `FEWEST_INSIDE` digits.
         """
         self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
         self._hidden = hidden
-        # A form has at least so many characters as digits, so each has a prefix of FEWEST_INSIDE characters.
+        # Each form has at least FEWEST_INSIDE digits, so it has a prefix of FEWEST_INSIDE characters.
         self._lengths: dict[str, list[int]] = {}
         for length, prefix in sorted({(len(form), form[:FEWEST_INSIDE]) for form in self._forms}, reverse=True):
             self._lengths.setdefault(prefix, []).append(length)
@@ -46,7 +49,7 @@ class NumbersInside:
         self._too_long = sum(len(form) for form in self._forms if len(form) > LONGEST) > MOST_LONG
 
     def replace(self, text: str, replacement: Callable[[str], str]) -> str:
-        """Return the text with `replacement(form)` in the place of each form."""
+        """Return the text with each form replaced by `replacement(form)`."""
         if not self._forms:
             return text
         if self._too_long:

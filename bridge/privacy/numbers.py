@@ -1,7 +1,7 @@
-"""Which members of a message hold phone numbers, and which texts are some.
+"""Decides which members of a message contain phone numbers, and which texts are phone numbers.
 
-Source of the names: Web Services API, messages of outbound records, devices and calls, and OCS's GSW_ keys.
-The library phonenumbers judges by numbering plans; here what only looks like a number must not be published either.
+The names of members come from the Web Services API (outbound records, devices, calls) and from the `GSW_` keys of OCS.
+The library phonenumbers is not used, because it finds only valid numbers. The bridge must hide invalid numbers too.
 """
 
 from __future__ import annotations
@@ -23,31 +23,32 @@ _SOMETIMES: Final = re.compile(
     r"from|to|origin|destination|caller|called|callee|calling|participants?|mobile|tel|fax|number|uri|contact"
 )
 _SEPARATORS: Final = str.maketrans("", "", " \t-.()")
-"""What people put between digits (RFC 3966, "visual separators", and blanks)."""
+"""Characters that people write between digits: the "visual separators" of RFC 3966, blanks and tabs."""
 _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
-"""E.164 has at most 15 digits; shorter ones could be anything: seconds of a day, extensions, years."""
+"""E.164 allows at most 15 digits. Fewer than 7 digits may be something else, such as a year or an extension."""
 INTERNATIONAL: Final = re.compile(r"(?<![0-9+])\+[0-9](?:[ \-.()]{0,2}[0-9]){6,14}(?![0-9])", re.ASCII)
-"""Nothing but a phone number is written so, wherever it stands."""
+"""A `+` and 7 to 15 digits, which is treated as a phone number in any text."""
 FEWEST_SEEN: Final = 3
-"""Digits of a number that is looked for elsewhere in its message."""
+"""A number with fewer digits is not searched for in other members of its message."""
 FEWEST_INSIDE: Final = 7
-"""The fewest digits of a number that is looked for inside longer texts and among integers."""
+"""A number with fewer digits is not searched for inside longer texts or among integers."""
 LONGEST_KEPT: Final = 128
-"""Characters of a member's name that is remembered: names come from outside and may have any length."""
+"""Names with more characters are not cached, because names come from outside and may have any length."""
 
 
 class Holds(Enum):
-    """What a member of that name holds."""
+    """The content of a member, judged by its name."""
 
     NUMBERS = "numbers"
-    """Whatever it is."""
+    """Each value is a phone number."""
     PERHAPS = "perhaps"
-    """If it looks like one."""
+    """A value is a phone number if `is_number` says so."""
     OTHER = "other"
+    """The name does not point to phone numbers."""
 
 
 def holds(name: str) -> Holds:
-    """Tell what a member holds by its name, in whatever spelling."""
+    """Judge a member by its name. Upper case and punctuation in the name make no difference."""
     return _holds(name) if len(name) <= LONGEST_KEPT else _holds.__wrapped__(name)
 
 
@@ -60,12 +61,12 @@ def _holds(name: str) -> Holds:
 
 
 def normalised(number: str) -> str:
-    """Return the number without what people put between digits; a leading + stays, because it may mean another one."""
+    """Return the number without separators. A leading `+` stays, because it is part of the number."""
     return number.translate(_SEPARATORS)
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text can hardly be anything else."""
+    """Return whether a text, without its separators, is 7 to 15 digits with or without a leading `+`."""
     return _NUMBER.fullmatch(normalised(text)) is not None
 
 

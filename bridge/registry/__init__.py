@@ -1,7 +1,7 @@
-"""The schema registry, and the two formats of values that need one.
+"""The client of a schema registry, and the two formats of Kafka values that need a registry.
 
-To write, the bridge asks the registry only until it has the ids of its schemas. `bridge.registry.avro` then writes the
-values and never asks it. To read, it asks for each schema id that it does not know.
+The writing side asks the registry only at the start, for the ids of the bridge's schemas. The reading side asks the
+registry for each schema id that it does not know yet.
 """
 
 from bridge.registry.encoding import encoding_of

@@ -1,6 +1,6 @@
-"""What the bridge asks of a schema registry with Confluent's API; each call has a deadline.
+"""The client of a schema registry with Confluent's API.
 
-Each conversation has a client of its own: there is one at the start, and hardly ever another.
+Each method opens a new connection and has a deadline. Calls are rare, so a lasting connection would save little.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class SchemaRegistry:
-    """The registry of the settings, which name its URL."""
+    """A client of the schema registry. The setting `url` must not be None."""
 
     def __init__(self, settings: Registry) -> None:
         self._settings = settings
 
     async def id_of(self, subject: Subject) -> int:
-        """Return the id of a subject's schema; register it where it is missing and that is wanted.
+        """Return the id of a subject's schema. Register a missing schema if the setting `auto_register` is true.
 
-        What is there stays as it is: the compatibility level is set only together with a registration.
+        The compatibility level of a subject is set only when the method registers a schema.
 
         Raises:
-            RegistryUnavailable: the registry can't be reached, or refuses; or the schema is missing, and may not be
-                registered.
+            RegistryUnavailable: the registry can't be reached or refuses the request, or the schema is missing and
+                `auto_register` is false.
         """
         async with self._talk(subject.name) as client:
             known = await _find(client, subject)
@@ -52,12 +52,12 @@ class SchemaRegistry:
             return registered
 
     async def look(self, subject: Subject) -> Found:
-        """Tell whether the registry has the subject's schema and, if not, whether it fits the earlier ones.
+        """Return whether the subject has the bridge's schema and, if not, whether it could be registered.
 
-        This changes nothing.
+        The method changes nothing in the registry.
 
         Raises:
-            RegistryUnavailable: the registry can't be reached, or refuses.
+            RegistryUnavailable: the registry can't be reached or refuses the request.
         """
         async with self._talk(subject.name) as client:
             if await _find(client, subject) is not None:
@@ -66,15 +66,15 @@ class SchemaRegistry:
                 fits = await client.test_compatibility(subject.name, _schema(subject))
             except SchemaRegistryError as error:
                 if error.http_status_code == 404:
-                    return Found.MISSING  # there is no earlier version to break with
+                    return Found.MISSING  # the subject has no earlier version, so nothing can be incompatible
                 raise
             return Found.MISSING if fits else Found.INCOMPATIBLE
 
     async def avro_schema(self, id_: int) -> str | None:
-        """Return the Avro schema of that id, None where there is none.
+        """Return the Avro schema with this id, or None if no schema has the id or the schema is not Avro.
 
         Raises:
-            RegistryUnavailable: the registry can't be reached, or refuses.
+            RegistryUnavailable: the registry can't be reached or refuses the request.
         """
         async with self._talk(f"schema {id_}") as client:
             try:
@@ -88,14 +88,14 @@ class SchemaRegistry:
 
     @asynccontextmanager
     async def _talk(self, subject: str) -> AsyncIterator[Any]:
-        """One conversation about `subject`, within the deadline."""
+        """Open a client for requests about `subject`. The deadline applies to the whole block."""
         try:
             async with asyncio.timeout(self._settings.request_timeout), self._client() as client:
                 yield client
         except RegistryUnavailable:
             raise
         except Exception as error:
-            # Whatever it is, it is the registry's: which HTTP library is under the client is the client's own affair.
+            # The client's HTTP library raises errors of its own, which may change with its version. So catch them all.
             raise RegistryUnavailable(_reason(error, subject, self._settings)) from error
 
     def _client(self) -> Any:
@@ -103,7 +103,7 @@ class SchemaRegistry:
         properties = {
             "url": settings.url,
             "timeout": settings.request_timeout,
-            "max.retries": 0,  # the whole conversation is tried again, and readiness tells why
+            "max.retries": 0,  # RegistryEncoding.run tries again, and readiness shows the reason
             "ssl.ca.location": settings.ssl_cafile and str(settings.ssl_cafile),
             "ssl.certificate.location": settings.ssl_certfile and str(settings.ssl_certfile),
             "ssl.key.location": settings.ssl_keyfile and str(settings.ssl_keyfile),
@@ -118,7 +118,7 @@ async def _find(client: Any, subject: Subject) -> int | None:
     try:
         found = await client.lookup_schema(subject.name, _schema(subject))
     except SchemaRegistryError as error:
-        if error.http_status_code == 404:  # neither the subject nor the schema in it
+        if error.http_status_code == 404:  # the subject does not exist, or lacks this schema
             return None
         raise
     id_: int = found.schema_id
@@ -130,7 +130,7 @@ def _schema(subject: Subject) -> Any:
 
 
 def _reason(error: Exception, subject: str, settings: Registry) -> str:
-    """One short sentence. The registry's own words are left out: they are long, and quote the schema."""
+    """Describe an error in one sentence, without the registry's message, which is long and quotes the schema."""
     if isinstance(error, SchemaRegistryError):
         status = error.http_status_code
         if status in {401, 403}:
@@ -139,8 +139,8 @@ def _reason(error: Exception, subject: str, settings: Registry) -> str:
             )
         if status == 409:
             return (
-                f"the schema registry finds the bridge's schema incompatible with what {subject} has (409); another "
-                "application uses the subject, or it was registered by a newer bridge"
+                f"the schema registry finds the bridge's schema incompatible with that of {subject} (409); another "
+                "application uses the subject, or a newer bridge has registered its schema"
             )
         return f"the schema registry answers {status} (error {error.error_code}) for {subject}"
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:

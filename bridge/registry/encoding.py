@@ -1,4 +1,4 @@
-"""Values in the registry's wire format: a frame with the schema's id, and JSON or Avro behind it."""
+"""Writes values in the registry's wire format: a frame (5 bytes with the schema's id), then JSON or Avro."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ log = structlog.get_logger(__name__)
 
 AVRO: Final = "application/avro"
 PATIENCE: Final = 5.0
-"""Seconds between two attempts to reach the registry, at the most."""
+"""Longest time between two attempts to reach the registry, in seconds."""
 _NOT_INSTALLED: Final = (
-    "BRIDGE_KAFKA__REGISTRY__URL: needs more to be installed: pip install 'cometd-kafka-bridge[registry]'"
+    "BRIDGE_KAFKA__REGISTRY__URL: needs an extra; install it by: pip install 'cometd-kafka-bridge[registry]'"
 )
 
 
 def encoding_of(settings: Kafka) -> Encoding:
-    """Return the encoding that the settings ask for. It reads every format, as far as a registry is named.
+    """Return the encoding for the settings. With a registry, the encoding can also read values of the other formats.
 
     Raises:
-        SettingsError: what talks to a registry is not installed.
+        SettingsError: the settings name a registry, and the extra `registry` is not installed.
     """
     if settings.registry.url is None:
         return JSON
@@ -44,13 +44,13 @@ def encoding_of(settings: Kafka) -> Encoding:
 
 
 def parts(settings: Kafka) -> tuple[SchemaRegistry, Reader]:
-    """Return what talks to the registry.
+    """Return a client of the registry, and a reader that uses the client.
 
     Raises:
-        SettingsError: it is not installed.
+        SettingsError: the extra `registry` is not installed.
     """
     try:
-        from bridge.registry.client import SchemaRegistry  # noqa: PLC0415 -- there only with the extra
+        from bridge.registry.client import SchemaRegistry  # noqa: PLC0415 -- needs the extra
         from bridge.registry.reading import Reader  # noqa: PLC0415
     except ModuleNotFoundError:
         raise SettingsError([_NOT_INSTALLED]) from None
@@ -59,7 +59,7 @@ def parts(settings: Kafka) -> tuple[SchemaRegistry, Reader]:
 
 
 class RegistryEncoding:
-    """Writes with the ids that the registry gives the bridge's schemas; it is not asked again."""
+    """The `Encoding` for the formats with a registry. After `run` has the schema ids, writing needs no registry."""
 
     def __init__(self, settings: Kafka, registry: SchemaRegistry, reader: Reader) -> None:
         self._subjects = subjects(settings)
@@ -102,7 +102,7 @@ class RegistryEncoding:
         return await self._reader.json_of(value)
 
     async def _take(self, subject: Subject) -> int:
-        """Learn how values of one kind are written."""
+        """Get the schema id of one kind and prepare the writer of its values. Return the id."""
         id_ = await self._registry.id_of(subject)
         frame = b"\0" + id_.to_bytes(FRAME_BYTES - 1, "big")
         json_schema = subject.kind.schema
@@ -116,9 +116,9 @@ class RegistryEncoding:
 
 
 def avro_schema_id(json_schema: str) -> str:
-    """Return the `ce_dataschema` of Avro values.
+    """Return the `ce_dataschema` header of Avro values whose JSON Schema has this `$id`.
 
-    It names the `.avsc` file that belongs to the JSON Schema with this `$id`.
+    The header identifies the `.avsc` file in `schemas/` that corresponds to the JSON Schema.
     """
     return json_schema.replace(":schema:", ":avro:")
 

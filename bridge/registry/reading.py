@@ -1,4 +1,4 @@
-"""Reads values of every format: those that were written before the format was changed, too."""
+"""Reads values of every format, because a topic may contain values from before a change of the setting `format`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 _FRAME_START: Final = 0
 _UNASKED: Final = object()
 MOST_SCHEMAS: Final = 256
-"""A topic's writer chooses the ids, so their number must have a bound."""
+"""Limit for the cached schemas. It is needed because any program that writes to the topic could invent ids."""
 
 
 class Reader:
-    """Knows the schemas that it has needed once."""
+    """Turns values into JSON. Caches the schemas that it has needed."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry
         self._schemas: dict[int, Any] = {}
-        """Parsed, by id, the latest used last; None where the registry has no usable Avro schema of that id."""
+        """Parsed schemas by id, the most recently used last. None: the registry has no usable Avro schema of the id."""
 
     def learn(self, id_: int, schema: str) -> None:
-        """Keep a schema, so that the reader need not ask the registry for it."""
+        """Put a schema into the cache, so that the reader need not ask the registry for it."""
         self._keep(id_, fastavro.parse_schema(msgspec.json.decode(schema)))
 
     def _keep(self, id_: int, schema: Any) -> None:
@@ -53,17 +53,17 @@ class Reader:
             for name in _JSON_TEXTS & content.keys():
                 content[name] = msgspec.Raw(content[name].encode())
             return msgspec.json.encode(content)
-        except Exception:  # noqa: BLE001 -- not what its frame says; fastavro raises anything then
+        except Exception:  # noqa: BLE001 -- no value of this schema; fastavro may raise any error
             return value
 
 
 def _parsed(schema: str | None) -> Any:
-    """Return the schema that fastavro reads by; None where there is none, or where it is not one."""
+    """Return a schema in the form that fastavro needs, or None if `schema` is None or not a valid Avro schema."""
     if schema is None:
         return None
     try:
         return fastavro.parse_schema(msgspec.json.decode(schema))
-    except Exception:  # noqa: BLE001 -- other applications register what they like; fastavro raises anything then
+    except Exception:  # noqa: BLE001 -- a foreign schema may be invalid; fastavro may raise any error
         return None
 
 
@@ -73,4 +73,4 @@ _JSON_TEXTS: Final = frozenset(
     for name, encoded in zip(kind.struct.__struct_fields__, kind.struct.__struct_encode_fields__, strict=True)
     if get_type_hints(kind.struct)[name] is msgspec.Raw
 )
-"""What Avro has as a string that holds JSON."""
+"""Names of the fields that contain a JSON text. In Avro these fields are strings."""

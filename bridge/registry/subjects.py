@@ -1,4 +1,4 @@
-"""Names the subject of each kind's schema, and the compatibility level that its later versions must keep.
+"""Lists the registry's subjects: one for each kind of event, with its schema and its compatibility level.
 
 Source: Confluent Schema Registry, "Subject name strategy" and "Schema evolution and compatibility".
 """
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 class Found(Enum):
-    """How a schema stands with its subject."""
+    """The result of looking for a schema in its subject."""
 
     THERE = "there"
     MISSING = "missing"
-    """It could be registered."""
+    """The schema is missing and could be registered."""
     INCOMPATIBLE = "incompatible"
-    """It breaks with what is there."""
+    """The schema is missing and is incompatible with the schemas that the subject has."""
 
 
 class Subject(NamedTuple):
-    """One kind's place in the registry."""
+    """The subject (the name in the registry) for the schema of one kind of event."""
 
     name: str
     kind: Kind
     schema: str
-    """Its text."""
+    """The text of the schema."""
     schema_type: Literal["AVRO", "JSON"]
     compatibility: str
-    """The strictest level that lets the contract grow. FULL for JSON would let nothing be added: the models are closed,
-    so older ones refuse what they don't know."""
+    """The strictest level at which a later version may still add fields. For JSON, FULL would forbid new fields: a JSON
+    Schema of the bridge allows no unknown fields, so values with a new field would not fit the older schema."""
 
 
 def subjects(settings: Kafka) -> list[Subject]:
-    """Return the subjects of all kinds, for a format that has any."""
+    """Return the subjects of all kinds of events. The format in the settings must be one that uses a registry."""
     avro = settings.format == "avro-registry"
     texts = avro_schema_files() if avro else schema_files()
     return [

@@ -1,4 +1,4 @@
-"""How the registry stands, for `bridge check`."""
+"""Looks up all of the bridge's schemas in the registry, for `bridge check`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 async def survey(settings: Kafka) -> dict[str, Found]:
-    """Tell how each subject stands with its schema, by its name; changes nothing.
+    """Return the state of the bridge's schema for each subject, by the subject's name. Changes nothing.
 
     Raises:
-        RegistryUnavailable: the registry can't be reached, or refuses.
-        SettingsError: what talks to a registry is not installed.
+        RegistryUnavailable: the registry can't be reached or refuses the request.
+        SettingsError: the extra `registry` is not installed.
     """
     registry, _ = parts(settings)
     return {subject.name: await registry.look(subject) for subject in subjects(settings)}

@@ -1,4 +1,4 @@
-"""One account's relay: from its CometD session into Kafka, each event exactly once."""
+"""The relay: publishes the events of one account's CometD session to Kafka, each event exactly once."""
 
 from bridge.relay.in_flight import InFlight, InFlightBatch, is_open_to_others, make_writable
 from bridge.relay.relay import Relay

@@ -1,4 +1,4 @@
-"""Events that exist only here: kept in files until they are in Kafka, for servers without the ack extension."""
+"""Files under `state_dir` with events that are not in Kafka yet, for servers without the ack extension."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 CHECKSUM_BYTES: Final = 4
 LARGEST: Final = 1 << 30
-"""Bytes: nothing longer is read into memory."""
+"""Bytes. A longer file is not read into memory."""
 OWNER_ONLY: Final = 0o600
 _NEW: Final = ".new"
 _DAMAGED: Final = ".damaged"
@@ -36,7 +36,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class InFlightBatch(msgspec.Struct, frozen=True, rename="camel"):
-    """What arrived together: its session, and its events as (channel, JSON of the data)."""
+    """The content of one file: a session's clientId, and events as pairs of channel and JSON data."""
 
     client_id: str
     first_sequence: Annotated[int, _SEQUENCE]
@@ -46,19 +46,19 @@ class InFlightBatch(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class InFlight:
-    """The batches of one account, each in a file of its own under `directory`, numbered as they came.
+    """The files of one account under `directory`: one file per batch, numbered in the order of arrival.
 
-    A file is a CRC-32 and MessagePack; it is complete or it is not there (temporary file, fsync, rename, fsync of the
-    directory). It holds events, so only its owner may read it. All file access is in a thread. `largest`: longer files
-    count as damaged.
+    A file contains a CRC-32 and MessagePack. Each write is atomic (temporary file, fsync, rename, fsync of the
+    directory). Only the owner may read a file, because it contains events. All file access runs in a thread. A file of
+    more than `largest` bytes counts as damaged.
     """
 
     def __init__(self, directory: Path, account: str, *, largest: int = LARGEST) -> None:
         self._directory = directory
-        # Accounts hold no separator, but "." and upper case are theirs to use: encode, so that names never meet.
+        # Account names may contain "." and upper case. Base32 gives each account a distinct file name nevertheless.
         name = base64.b32encode(account.encode()).decode().rstrip("=").lower()
         self._base = f"in-flight-{name}"
-        # One batch alone was in a file without a number until 0.1.
+        # Until version 0.1 there was one file, without a number.
         self._own = re.compile(rf"{re.escape(self._base)}(?:-(\d{{1,18}}))?(\.\w+)?")
         self._largest = largest
         self._next: int | None = None
@@ -66,16 +66,16 @@ class InFlight:
     async def write(
         self, client_id: str, first_sequence: int, received_at: float, events: Sequence[tuple[str, bytes]]
     ) -> str:
-        """Return when the batch is on the disk: the name of its file.
+        """Write the batch to disk, and return the name of its file.
 
         Raises:
-            InFlightUnwritable: disk full, read-only, or no such directory.
+            InFlightUnwritable: the disk is full or read-only, or the directory does not exist.
         """
         content = msgspec.msgpack.encode(InFlightBatch(client_id, first_sequence, received_at, list(events)))
         return await self._in_thread(self._write, content)
 
     async def names(self) -> list[str]:
-        """Return the files of batches that an earlier process did not finish, oldest first.
+        """Return the names of the files that an earlier process left, oldest first.
 
         Raises:
             InFlightUnwritable: the directory can't be read.
@@ -83,10 +83,10 @@ class InFlight:
         return await self._in_thread(self._names)
 
     async def read(self, name: str) -> InFlightBatch | None:
-        """Return the batch of a file. A file that holds none is moved aside: then None.
+        """Return the batch of a file. If the file is damaged, rename it to `*.damaged` and return None.
 
         Raises:
-            InFlightUnwritable: the file is there but can't be read, or not be moved.
+            InFlightUnwritable: the file can't be read or renamed.
         """
         content = await self._in_thread(self._read, name)
         if content is not None:
@@ -101,7 +101,7 @@ class InFlight:
         return None
 
     async def remove(self, name: str) -> None:
-        """Forget a batch: it is in Kafka. To repeat it is no fault.
+        """Delete the file of a batch that is in Kafka. A missing file is no error.
 
         Raises:
             InFlightUnwritable: the file can't be removed.
@@ -120,7 +120,7 @@ class InFlight:
         name = f"{self._base}-{self._next:012d}"
         self._next += 1
         temporary = self._directory / f"{name}{_NEW}"
-        # Neither what somebody put there nor what a link leads to is ever written.
+        # O_EXCL and O_NOFOLLOW: never overwrite another user's file or the target of a link.
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, OWNER_ONLY)
         try:
             with os.fdopen(file, "wb") as target:
@@ -141,25 +141,27 @@ class InFlight:
 
     def _names(self) -> list[str]:
         for found in self._found():
-            if found[2] == _NEW:  # a process died while it wrote
+            if found[2] == _NEW:  # a process died before the rename
                 with suppress(OSError):
                     (self._directory / found[0]).unlink()
         whole = [found for found in self._found() if found[2] is None and self._is_ours(found[0])]
         return [found[0] for found in sorted(whole, key=lambda found: int(found[1] or 0))]
 
     def _is_ours(self, name: str) -> bool:
-        """Tell whether the bridge's user wrote the file: what another user put there must not be published."""
+        """Return whether the bridge's user owns the file. The bridge must not publish another user's events."""
         user = os.geteuid()
         try:
             ours = user in {0, (self._directory / name).lstat().st_uid}
         except FileNotFoundError:
             return False
         if not ours:
-            log.warning("in-flight-foreign", file=name, effect="another user wrote the file: its events are ignored")
+            log.warning(
+                "in-flight-foreign", file=name, effect="another user owns the file, so the bridge ignores its events"
+            )
         return ours
 
     def _read(self, name: str) -> bytes | None:
-        """Return a file's content, None where it is none of ours: a link, a pipe, a directory, far too long."""
+        """Return a file's content, None if it is too long or no regular file (a link, a pipe, a directory)."""
         try:
             file = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -184,10 +186,10 @@ class InFlight:
 
 
 def make_writable(directory: Path) -> None:
-    """Make the directory, for its owner only, where there is none, and try whether files can be written there.
+    """Create the directory (for its owner only) if it does not exist, and write a file there as a test.
 
     Raises:
-        InFlightUnwritable: they can't.
+        InFlightUnwritable: the directory can't be created, or the file can't be written.
     """
     probe = directory / f".probe-{os.getpid()}"
     try:
@@ -206,7 +208,7 @@ def make_writable(directory: Path) -> None:
 
 
 def is_open_to_others(directory: Path) -> bool:
-    """Tell whether every user of the machine may write there, and so remove or hide the files."""
+    """Return whether every user of the machine may write to the directory, and so delete or rename its files."""
     try:
         return bool(directory.stat().st_mode & stat.S_IWOTH)
     except OSError:

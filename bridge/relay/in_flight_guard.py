@@ -1,7 +1,7 @@
-"""Keeps events in files until they are published. It does so for events that the server does not send again.
+"""Saves events to files until they are published, if the server would not send these events again.
 
-The files are a help, never a hindrance: where one can't be written, read or removed, its events are published all the
-same, and `weakness` says that the guarantee is weaker than it could be.
+If a file can't be written, read or removed, the bridge goes on and publishes the events from memory. `weakness` has
+the code of the error.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class InFlightGuard:
         self._account = account
         self._store = store
         self._kept: list[tuple[Batch, str | None]] = []
-        """What has arrived and is not in Kafka yet, in order, with its file (None: it could not be written)."""
+        """Batches that are not in Kafka yet, in order, with the file name (None if the file could not be written)."""
         self._session = ""
         self._next_sequence = 0
-        """Of the next event of `_session` that arrives."""
+        """The sequence of the next event that arrives in `_session`."""
         self.weakness: str | None = None
-        """A stable word for what makes the guarantee weaker than it could be here."""
+        """The code of the newest error of the files, None after a write that worked."""
 
     async def keep(self, batch: Batch, position: Position) -> None:
-        """Return when a batch that the server does not send again is on the disk; `position` is the relay's now."""
+        """Write the batch to disk, unless the server sends it again. `position` is the relay's current position."""
         if self._store is None or batch.sent_again or not batch.events:
             return
         first = self._count(batch, position)
@@ -53,7 +53,7 @@ class InFlightGuard:
         self._kept.append((batch, name))
 
     def _count(self, batch: Batch, position: Position) -> int:
-        """Return the sequence that the batch's first event will have: batches are published as they arrive."""
+        """Return the sequence of the batch's first event. Batches are published in the order of their arrival."""
         if batch.client_id != self._session:
             self._session, self._next_sequence = batch.client_id, 0
         if batch.client_id == position.client_id:
@@ -64,7 +64,7 @@ class InFlightGuard:
 
     @asynccontextmanager
     async def of(self, batch: Batch, position: Position) -> AsyncIterator[None]:
-        """Keep the batch on the disk until the body is done with it."""
+        """Keep the batch on disk while the body of the `async with` publishes the batch, then delete the file."""
         if all(kept is not batch for kept, _ in self._kept):
             await self.keep(batch, position)
         yield
@@ -74,7 +74,7 @@ class InFlightGuard:
         self._kept = [one for one in self._kept if one[0] is not batch]
 
     async def left(self) -> AsyncIterator[InFlightBatch]:
-        """Yield what an earlier process had in its hands, oldest first; forget each when the next is asked for."""
+        """Yield the batches that an earlier process left, oldest first. Delete each file when the caller continues."""
         if self._store is None:
             return
         try:
@@ -93,7 +93,7 @@ class InFlightGuard:
                 await self._forget(name)
 
     async def _forget(self, name: str) -> None:
-        """Remove a file. One that stays is read again by the next process, which knows what of it is in Kafka."""
+        """Delete a file. If that fails, the next process reads the file again and skips the events that Kafka has."""
         try:
             if self._store is not None:
                 await self._store.remove(name)

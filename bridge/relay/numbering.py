@@ -1,8 +1,8 @@
-"""Which events of a reply are new, what sequence each has, and what position each transaction leaves: pure arithmetic.
+"""Computes which events of a reply are new, the sequence of each event, and the position of each transaction.
 
-An event's sequence counts the events of its CometD session from 0, in the server's order. Until a reply is
-acknowledged, the server sends its events again, always in the same order. So Kafka already has the first
-`next_sequence - base_sequence` of them.
+An event's sequence is its number within its CometD session, from 0, in the server's order. The server sends the events
+of a reply again, in the same order, until the reply is acknowledged. Kafka already has the first
+`next_sequence - base_sequence` of these events.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Chunk(NamedTuple):
 
     events: Sequence[Event]
     first_sequence: int
-    """Of `events[0]`; the others count on from it."""
+    """The sequence of `events[0]`."""
     position: Position
-    """What the transaction commits beside the events: where a successor goes on."""
+    """The position that the transaction commits beside the events. A successor continues there."""
 
 
 def start_of(client_id: str, *, ack_extension: bool) -> Position:
@@ -36,11 +36,11 @@ def start_of(client_id: str, *, ack_extension: bool) -> Position:
 
 
 def chunks(position: Position, batch: Batch, size: int) -> Iterator[Chunk]:
-    """Cut a reply into transactions of at most `size` events, without those that `position` says are in Kafka.
+    """Split a batch into transactions of at most `size` events, without the events that Kafka has by `position`.
 
-    At least one step comes: an empty reply, too, moves the position. The acknowledgement moves with the last step of a
-    reply's last batch only, so that a crash between two of them brings the whole reply again, to be cut off at
-    `next_sequence`.
+    There is at least one chunk, because an empty reply moves the position too. Only the last chunk of a reply moves the
+    acknowledgement. After a crash between two chunks the server therefore sends the whole reply again, and the events
+    before `next_sequence` are skipped.
     """
     sent_again = batch.sent_again
     base = position.base_sequence + batch.offset if sent_again else position.next_sequence

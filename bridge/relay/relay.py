@@ -1,13 +1,13 @@
-"""One account's relay loop: from its CometD session into Kafka, each event exactly once.
+"""The relay loop of one account: publishes the events of its CometD session to Kafka, each event exactly once.
 
-One turn, of which the first and the last step are `bridge.cometd`'s::
+One turn of the loop (`bridge.cometd` does the polls)::
 
     poll, acknowledging N → reply: events and N' → give each event its sequence → translate
     → ONE Kafka transaction {event records, the position} → commit → poll, acknowledging N'
 
-The server keeps its copy until the poll that acknowledges it, and that comes only after Kafka's commit; the position
-says what is in Kafka already when the server sends something again. Nothing else is needed: no journal, no
-deduplication downstream. docs/delivery.md goes through every point where a turn can be cut off.
+The server keeps its copy of the events until a poll acknowledges them. That poll comes only after Kafka's commit. If
+the server sends events again, the position (the session and its last published event) shows which events Kafka has.
+Consumers need no deduplication. docs/delivery.md explains what happens if the bridge dies at any step.
 """
 
 from __future__ import annotations
@@ -44,56 +44,56 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHUNK: Final = 4000
-"""Events of one transaction, at most. A part of a long reply (1 MiB, about 3,300 events) fits into one transaction."""
+"""Most events of one transaction. A part of a long reply (1 MiB, about 3,300 events) fits into one transaction."""
 CLOSE_TIMEOUT: Final = 3.0
-"""Seconds that the end of a session may take on a planned stop."""
+"""Seconds that ending a session may take on a planned stop."""
 REFRESH: Final = 5.0
-"""Seconds after which an empty reply, too, is noted in Kafka: a gap's `from` is true to within that."""
+"""Seconds. An empty reply updates a position in Kafka that is older than this. It keeps a gap's `from` exact."""
 
 
 class OnDelivery(Protocol):
-    """Is told that events came in the session."""
+    """A callback for each reply that has events."""
 
     def __call__(self, *, acknowledgement: bool) -> None:
-        """`acknowledgement`: whether there is one among them."""
+        """Handle the arrival of events. `acknowledgement` is True if at least one of them is an acknowledgement."""
 
 
 def _not_told(*, acknowledgement: bool) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
 class Correlation(Protocol):
-    """What a turn's events mean beyond themselves."""
+    """The operations that become acknowledged in one transaction."""
 
     records: list[Record]
-    """To be published in the events' own transaction."""
+    """The operations' events, which the relay publishes in the same transaction as the acknowledgements."""
 
     def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
-        """Take note that a dead letter stands for a record; see `bridge.delivery.Revise`."""
+        """Handle the replacement of `record` by the dead letter `letter`; see `bridge.delivery.Revise`."""
 
     def committed(self) -> None:
-        """Take note that the transaction is committed."""
+        """Handle the commit of the transaction."""
 
 
 class Correlator(Protocol):
-    """Knows what the events answer. It is asked inside each turn: what it does, every event waits for."""
+    """Finds the operations that acknowledgements belong to. The relay awaits `match` before each transaction."""
 
     async def start(self) -> None:
-        """Return once it knows enough to be asked; the relay has just taken the account over."""
+        """Return once `match` can find operations. The relay calls this after it has taken the account over."""
 
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
-        """Tell what these messages mean, whose records are `records`; None where they mean nothing."""
+        """Return the operations that these messages acknowledge, or None. `records` are the messages' Kafka records."""
         ...
 
     def turned(self) -> None:
-        """Take note that a whole reply is in Kafka."""
+        """Handle the commit of a whole reply."""
 
     def stop(self) -> None:
-        """Take note that the relay has ended."""
+        """Handle the end of the relay."""
 
 
 class Relay:
-    """The sink of one account's CometD session, and the only writer of its events and its position."""
+    """Receives the batches of one account's CometD session. Only the relay writes the account's events and position."""
 
     def __init__(
         self,
@@ -122,24 +122,24 @@ class Relay:
         self._translator = Translator(options.account, encoding, privacy)
         self._position: Position = EMPTY_POSITION
         self._noted_at = 0.0
-        """The `last_reply_at` that Kafka has."""
+        """The `last_reply_at` of the position in Kafka."""
         self._changes = SessionChanges(options.account, encoding)
         self._stopping = False
         self._starting: asyncio.Timeout | None = None
         self._delivery = metrics.event_delivery.labels(self._account)
         self._received = {kind: metrics.events_received.labels(self._account, kind) for kind in metrics.KINDS}
         self.correlator: Correlator | None = None
-        """To be set before `run`, where there is one."""
+        """Set the correlator before `run`, if there is one."""
         self.session: CometdSession | None = None
-        """There is one from the moment that Kafka has told the position."""
+        """None until the relay has read its position from Kafka."""
 
     async def run(self) -> None:
-        """Relay until `stop`, cancellation, or a successor. The CometD session stays alive.
+        """Relay until `stop`, cancellation, or a takeover by another bridge. The CometD session stays alive.
 
         Raises:
             Fenced: another bridge relays this account now.
-            RelayEnded: the loop ended although nobody asked for that. This is a bug, which must end the process: a task
-                group ignores a child that returns or was cancelled, so the bridge would look alive without its relay.
+            RelayEnded: the loop ended without a stop, which is a bug. The error must end the process. A task group
+                ignores a child that returns or was cancelled, so the bridge would look alive without its relay.
         """
         task = asyncio.current_task()
         try:
@@ -147,9 +147,9 @@ class Relay:
         except asyncio.CancelledError as error:
             if task is None or task.cancelling():
                 raise
-            # A library cancels from inside by cancelling a future that the relay awaits.
+            # Nobody cancelled this task, so a library must have cancelled a future that the relay awaits.
             raise RelayEnded(
-                f"the relay of account {self._account} was cancelled from inside; this is a bug"
+                f"the relay of account {self._account} was cancelled unexpectedly; this is a bug"
             ) from error
         if not self._stopping:
             raise RelayEnded(f"the relay of account {self._account} ended without a stop; this is a bug")
@@ -162,9 +162,9 @@ class Relay:
             async with self._starting:
                 resume = await self.begin()
         except TimeoutError:
-            if not self._starting.expired():  # a failure of the start itself, not the stop
+            if not self._starting.expired():  # the TimeoutError comes from `begin`, not from `stop`
                 raise
-            return  # stopped before all was there: nothing is under way
+            return  # stopped before the session began, so no batch is waiting
         self.session = CometdSession(self._http, self._credentials, self._options, self, resume=resume)
         try:
             await self.session.run()
@@ -173,12 +173,12 @@ class Relay:
                 self.correlator.stop()
 
     async def begin(self) -> Resume | None:
-        """Take the account over, and return the CometD session to go on with, None where there is none.
+        """Take the account over. Return the CometD session to resume, None if a new session is needed.
 
         Raises:
             Fenced: another bridge relays this account now.
         """
-        await self._encoding.ready()  # first: don't fence a working bridge before this one can encode
+        await self._encoding.ready()  # before `start` takes the account from another bridge
         self._position = await self._publisher.start() or EMPTY_POSITION
         if self.correlator is not None:
             await self.correlator.start()
@@ -187,7 +187,7 @@ class Relay:
         return Resume(at.client_id, at.acknowledgement, at.cookies) if at.client_id else None
 
     def stop(self) -> None:
-        """Let `run` return when the turn under way is committed."""
+        """Make `run` return as soon as the current batch is committed."""
         if self._stopping:
             return
         self._stopping = True
@@ -197,7 +197,7 @@ class Relay:
             self._starting.reschedule(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
-        """End the CometD session for good, after `run`, within `CLOSE_TIMEOUT`: for when no successor is to come."""
+        """End the CometD session on the server, within `CLOSE_TIMEOUT`. Call this after `run` if no successor comes."""
         if self.session is None or not self._position.client_id:
             return
         closing = asyncio.timeout(CLOSE_TIMEOUT)
@@ -213,17 +213,17 @@ class Relay:
 
     @property
     def weakness(self) -> str | None:
-        """A stable word for what makes the guarantee weaker than it could be here."""
+        """The code of the error that keeps `state_dir` from protecting events, None if there is none."""
         return self._in_flight.weakness
 
     # -- the sink of the CometD session -------------------------------------------------------------------------------
 
     async def arrived(self, batch: Batch) -> None:
-        """Put what exists only here on the disk, where there is a `state_dir`."""
+        """Save a batch to `state_dir`, if that is set and the server would not send the batch again."""
         await self._in_flight.keep(batch, self._position)
 
     async def received(self, batch: Batch) -> None:
-        """Do one turn: on return every event of the batch is in Kafka, and the server may forget it."""
+        """Publish every event of the batch. After the return the server may drop its copy."""
         async with self._in_flight.of(batch, self._position):
             for step in chunks(self._position, batch, self._chunk):
                 await self._publish(step, batch.received_at)
@@ -265,20 +265,20 @@ class Relay:
         return translation
 
     async def opened(self, opening: Opening) -> None:
-        """Take note of a new or resumed session. Its events go out with the session's first batch, which follows."""
+        """Handle a new or resumed session. Its session events are published with the session's first batch."""
         self._on_open()
         self._changes.opened(opening, self._position)
         if not opening.resumed:
             self._position = start_of(opening.client_id, ack_extension=opening.ack_extension)
 
     async def displaced(self) -> None:
-        """Leave where a successor polls the session; its claim was committed before its first poll."""
+        """Raise Fenced if another bridge has taken the account over. That bridge tells Kafka before it polls."""
         await self._publisher.confirm()
 
-    # -- without the ack extension: what arrived exists only here -----------------------------------------------------
+    # -- without the ack extension: events in `state_dir` -------------------------------------------------------------
 
     async def _publish_what_was_left(self) -> None:
-        """Publish what an earlier process had in its hands, in order, without what Kafka has of it already."""
+        """Publish the events that an earlier process left in `state_dir`, in order. Skip events that Kafka has."""
         async for left in self._in_flight.left():
             batch = Batch(
                 left.client_id,
@@ -296,7 +296,7 @@ class Relay:
             log.info("in-flight-published", account=self._account, events=len(left.events))
 
     async def _publish_of_another_session(self, batch: Batch, first_sequence: int) -> None:
-        """Publish events of a session that is over, or whose position never got to Kafka: none can go on with it."""
+        """Publish events of a session that can't be resumed, because Kafka has another position or none."""
         at = self._position
         self._position = msgspec.structs.replace(at, last_reply_at=max(at.last_reply_at or 0.0, batch.received_at))
         for first in range(0, len(batch.events), self._chunk):

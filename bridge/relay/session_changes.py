@@ -1,4 +1,4 @@
-"""The session events of one account, as they wait for the transaction that they go out with."""
+"""The session events of one account that wait for the next transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SessionChanges:
-    """Collects them in `records`, in the order in which consumers must see them: before the events that follow."""
+    """Collects session events in `records`. The relay publishes them before the events of the next batch."""
 
     def __init__(self, account: str, encoding: Encoding = JSON) -> None:
         self._account = account
@@ -24,14 +24,14 @@ class SessionChanges:
         self.records: list[Record] = []
 
     def hash(self, client_id: str) -> str:
-        """Name a session without giving its clientId away."""
+        """Return the session's public name, which does not reveal the clientId."""
         return session_hash(self._account, client_id)
 
     def opened(self, opening: Opening, before: Position) -> None:
-        """Tell of a session that was opened or resumed where the position was `before`.
+        """Add the events for a session that was opened or resumed. `before` is the position before that.
 
-        A new session after one that was not ended on purpose means that the old one is lost, with what the server had
-        queued in it: `lost` and `gap` come before `opened`.
+        If a new session replaces a session that the bridge did not end, the server has dropped the old session and its
+        queue. Then `lost` and `gap` come before `opened`.
         """
         now, session = time.time(), self.hash(opening.client_id)
         reason, acks = opening.reason, opening.ack_extension
@@ -39,7 +39,7 @@ class SessionChanges:
             self.records.append(self._record("resumed", session=session, at=now, reason=reason, ack_extension=acks))
             return
         previous, since = self.hash(before.client_id) if before.client_id else None, before.last_reply_at
-        if since != 0.0:  # None: an earlier session is lost, and nothing tells since when
+        if since != 0.0:  # None: an earlier session was lost at an unknown time
             if previous:
                 self.records.append(self._record("lost", session=previous, at=now, from_=since, reason=reason))
             self.records.append(
@@ -66,6 +66,6 @@ class SessionChanges:
         )
 
     def closed(self, client_id: str, reason: str) -> None:
-        """Tell of a session that was ended on purpose."""
+        """Add the event for a session that the bridge ended."""
         session = self.hash(client_id)
         self.records.append(self._record("closed", session=session, at=time.time(), reason=reason))

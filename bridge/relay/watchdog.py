@@ -1,11 +1,12 @@
-"""Notices a session that looks connected and brings nothing, and acts in three steps.
+"""Notices a session that looks connected but delivers no events, and repairs it in three steps.
 
-Two silences are possible: the poll loop does not turn, or Web Services accepts operations and acknowledges none of them
-(the session is subscribed to something that no longer exists on the server). The steps are: ask the server (`probe`),
-poll anew with all subscriptions (`repoll`), open a new session (`new-session`). The first two cost nothing and come
-early. A new session costs whatever the server has queued in the old one, so it needs strong evidence
-(`MissingAcknowledgements`), and it comes less often each time: the fault may well lie behind Web Services, where no
-session helps.
+There are two kinds of silence. In the first kind a poll does not end. In the second kind Web Services accepts
+operations but sends no acknowledgement, because the session's subscription no longer exists on the server.
+
+The steps are: ask the server (`probe`), poll again with all subscriptions (`repoll`), open a new session
+(`new-session`). The first two steps lose nothing and come early. A new session loses the events in the old session's
+queue, so `MissingAcknowledgements` demands strong evidence for it. The pauses between new sessions grow, because the
+cause may lie behind Web Services.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ if TYPE_CHECKING:
     from bridge.cometd import CometdSession, SessionStatus
 
 LONGEST_PATIENCE: Final = 64
-"""The most by which the times grow while new sessions do not help."""
+"""Largest factor by which the waiting times grow while new sessions do not help."""
 ENOUGH: Final = 5
-"""Operations without an acknowledgement that a new session needs as evidence."""
+"""Number of operations without an acknowledgement that justify a new session."""
 APART: Final = 60.0
-"""Seconds between two of these operations at the least: a burst that one fault swallowed counts as one operation."""
+"""Seconds between two operations that count. One fault may lose all acknowledgements of a burst of operations."""
 STUCK: Final = 30.0
-"""Seconds between two steps about a poll that does not end."""
+"""Seconds between two steps while a poll does not end."""
 LONG_HOLD: Final = 1.0
-"""Seconds: a batch that is held for longer keeps the replies behind it away, and so the acknowledgements in them."""
+"""Seconds. While a batch waits longer for Kafka, the bridge does not poll, so no acknowledgement can arrive."""
 LONGEST_TICK: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
 class Remedy(StrEnum):
-    """What is done about a silence, in this order."""
+    """The steps against a silence, in this order."""
 
     PROBE = "probe"
     REPOLL = "repoll"
@@ -49,7 +50,7 @@ class Remedy(StrEnum):
 
 
 class StuckPoll:
-    """When which step is due about a poll that does not end: one each `patience`. Times and clock are in seconds."""
+    """Decides when a step is due against a poll that does not end: one step after each `patience` (seconds)."""
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
@@ -60,20 +61,20 @@ class StuckPoll:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step done about the present silence."""
+        """The newest step of the current silence, None before the first."""
         return list(Remedy)[self._next - 1] if self._next else None
 
     def stuck(self) -> None:
-        """Note that the poll has not ended, although its deadline is over."""
+        """Report that the poll is past its deadline."""
         if self._since is None:
             self._since = self._clock()
 
     def turned(self) -> None:
-        """Note that the poll loop turns: there is no silence."""
+        """Report that polls end in time. This ends the silence."""
         self._since, self._next, self._factor = None, 0, 1
 
     def due(self) -> Remedy | None:
-        """Return the step that is due now, once; None while there is none."""
+        """Return the step that is due now, None if none is due. Each step is returned once."""
         if self._since is None or self._clock() - self._since < self._patience * self._factor:
             return None
         step = list(Remedy)[self._next]
@@ -86,18 +87,17 @@ class StuckPoll:
 
 
 class MissingAcknowledgements:
-    """When which step is due about operations without an acknowledgement. Times and clock are in seconds.
+    """Decides when a step is due against missing acknowledgements. All times are in seconds.
 
-    `patience` is how long an acknowledgement may take.
+    `patience` is the time that an acknowledgement may take.
 
-    - `probe` is due when one operation has waited for `patience`, `repoll` a `patience` later. Each comes once.
-    - `new-session` is due when `ENOUGH` operations have each waited for `patience`, accepted at least `APART` from one
-      another, the last of them after the `repoll`, and nothing at all has arrived since the first of them.
+    - `probe` is due once an operation has waited for `patience`. `repoll` is due one `patience` later.
+    - `new-session` is due once `ENOUGH` operations, at least `APART` from each other, have each waited for `patience`.
+      The last of these operations must come after the `repoll`. No event may arrive meanwhile.
 
-    An acknowledgement ends the silence. Any other event that arrives shows that the session delivers: it takes all
-    evidence for a new session away. So does a time in which the session did not listen (polls failed, Kafka was away),
-    because an acknowledgement may wait on the server then. After each new session all times are twice as long, up to
-    `LONGEST_PATIENCE` times, until an acknowledgement comes.
+    An acknowledgement ends the silence. Any other event proves that the session delivers, so the count of operations
+    starts again. If polls fail or Kafka is away, everything starts again, because an acknowledgement may wait on the
+    server. After each new session all times double, up to `LONGEST_PATIENCE` times, until an acknowledgement comes.
     """
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,19 +105,19 @@ class MissingAcknowledgements:
         self._clock = clock
         self._factor = 1
         self._oldest: float | None = None
-        """When the oldest operation of this silence was accepted."""
+        """Start time of the oldest operation of this silence."""
         self._step_at = 0.0
         self._done: Remedy | None = None
         self._evidence: list[float] = []
-        """When the operations that count for a new session were accepted: `ENOUGH` at the most."""
+        """Start times of the operations that justify a new session, at most `ENOUGH`."""
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step done about the present silence."""
+        """The newest step of the current silence, None before the first."""
         return self._done
 
     def accepted(self) -> None:
-        """Note that Web Services accepted an operation, whose acknowledgement comes over CometD."""
+        """Report that Web Services accepted an operation. Its acknowledgement must come over CometD."""
         now = self._clock()
         if self._oldest is None:
             self._oldest = now
@@ -128,20 +128,20 @@ class MissingAcknowledgements:
             self._evidence.append(now)
 
     def acknowledged(self) -> None:
-        """Note an acknowledgement, whoever asked for it: there is no silence."""
+        """Report an acknowledgement for this or any other client. It ends the silence."""
         self._begin_anew()
         self._factor = 1
 
     def delivered(self) -> None:
-        """Note an event that is no acknowledgement: the session delivers."""
+        """Report an event that is no acknowledgement."""
         self._evidence.clear()
 
     def not_listening(self) -> None:
-        """Note that acknowledgements could not arrive just now, or that the session is a new one."""
+        """Report that acknowledgements can't arrive now, or that the session is new."""
         self._begin_anew()
 
     def due(self) -> Remedy | None:
-        """Return the step that is due now, once; None while there is none."""
+        """Return the step that is due now, None if none is due. Each step is returned once."""
         now, patience = self._clock(), self._patience * self._factor
         if self._oldest is None:
             return None
@@ -168,7 +168,7 @@ class MissingAcknowledgements:
 
 
 class Watchdog:
-    """Watches one account's session. It is told of each accepted operation, and of what the session brings."""
+    """Watches one account's session. Callers report each accepted operation and each delivery of events."""
 
     def __init__(self, account: str, patience: float) -> None:
         self._account = account
@@ -178,26 +178,26 @@ class Watchdog:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step done about a present silence, for GET /sessions."""
+        """The newest step of a current silence, for GET /sessions; None if there is no silence."""
         return self._polls.step or self._acknowledgements.step
 
     def accepted(self) -> None:
-        """Note that Web Services accepted an operation."""
+        """Report that Web Services accepted an operation."""
         self._acknowledgements.accepted()
 
     def delivered(self, *, acknowledgement: bool) -> None:
-        """Note that events came, and whether an acknowledgement, whoever asked for it, is among them."""
+        """Report a delivery of events. `acknowledgement` is True if it contains an acknowledgement for any client."""
         if acknowledgement:
             self._acknowledgements.acknowledged()
         else:
             self._acknowledgements.delivered()
 
     def opened(self) -> None:
-        """Note that a session begins: what the one before did not bring says nothing of it."""
+        """Report a new or resumed session. Acknowledgements that were missing before are forgotten."""
         self._acknowledgements.not_listening()
 
     async def run(self, session: Callable[[], CometdSession | None]) -> None:
-        """Watch for ever; `session` gives the present session, None before the first."""
+        """Watch for ever. `session` returns the current session, None before the first."""
         while True:
             await asyncio.sleep(self._tick)
             watched = session()
@@ -230,6 +230,6 @@ class Watchdog:
 
 
 def _listens(status: SessionStatus) -> bool:
-    """Tell whether an acknowledgement that Web Services sends now would arrive now."""
+    """Return whether an acknowledgement would arrive now if Web Services sent it now."""
     held = 0.0 if status.held_since is None else time.time() - status.held_since
     return status.connected and held < LONG_HOLD

@@ -1,4 +1,4 @@
-"""All settings: environment variables `BRIDGE_*`, or a TOML file; secrets also as files."""
+"""All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
 from bridge.settings.models import (
     Account,

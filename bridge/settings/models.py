@@ -1,4 +1,4 @@
-"""All settings: environment variables `BRIDGE_*` (nested by `__`), or a TOML file; secrets also as files (`*_FILE`)."""
+"""The models of all settings. `make configuration` writes the docstrings of the fields to docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -33,87 +33,89 @@ class Account(Section):
     """One Web Services account: one CometD session and one relay."""
 
     name: Annotated[str, Field(pattern=f"^{rules.ACCOUNT_NAME.pattern}$")]
-    """What `X-Account`, metrics, the log and the position call it: letters, digits and `._@-`, up to 64."""
+    """Name of the account in `X-Account`, events, metrics and the log: up to 64 letters, digits and `._@-`."""
     username: Annotated[str, AfterValidator(rules.basic_user)]
-    """The account's name at Web Services."""
+    """User name of the account at Web Services."""
     password: Annotated[SecretStr, Field(min_length=1)]
-    """The account's password at Web Services; it also encrypts the account's position in Kafka."""
+    """Password at Web Services, which also encrypts the account's session data in Kafka."""
 
 
 class WebServices(Section):
-    """Where Web Services is, and who the bridge is there."""
+    """Connection to Web Services, and the account if there is only one."""
 
     url: Annotated[str, AfterValidator(rules.base_url)]
-    """Base URL, without /api/v2."""
+    """Base URL of Web Services, without /api/v2."""
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
-    """The account's user name, which is its name here too; required unless `accounts` lists some."""
+    """User name of the only account, and also its name in the bridge. Required unless `accounts` is set."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """The account's password, which also encrypts its position in Kafka; required unless `accounts` lists some."""
+    """Password of the only account. It also encrypts the session data in Kafka. Required unless `accounts` is set."""
     notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
     """Path of the CometD endpoint."""
     start_voice_session: bool = False
-    """Whether to start a contact centre session after the subscription, where the site needs one."""
+    """Whether to start a contact centre session after each subscription. Some sites require this."""
     channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
-    """What is subscribed to; not ready while one of them is refused."""
+    """CometD channels to subscribe to. The bridge is not ready while the server refuses one of them."""
     optional_channels: frozenset[str] = frozenset()
-    """Channels whose refusal leaves the bridge ready: for sites that never permit a subscription."""
+    """Channels of the list `channels` that the server may refuse while the bridge stays ready."""
     max_interval: Seconds = 10
-    """How long the server keeps a silent session, where its advice doesn't tell (CometD's maxInterval), in seconds."""
+    """Seconds for which the server keeps a silent session (maxInterval). Used if the server's advice has no value."""
     request_timeout: Seconds = 10
     """Deadline of each request to Web Services except the long poll, in seconds."""
     max_reply_bytes: Annotated[int, Field(ge=1 << 20)] = 128 << 20
-    """Bytes, after decompression, of the longest CometD reply; of a poll's, which may be longer, of one message. A REST
-    reply may have 1 MiB."""
+    """Limit for a CometD reply in bytes, after decompression. In the reply to a poll the limit applies to each message.
+    The limit for REST replies is always 1 MiB."""
     login_retry_interval: Annotated[float, Field(ge=30)] = 60
-    """Seconds between two attempts with a refused password; never under 30, because accounts get locked."""
+    """Seconds between two logins while the password is refused. Frequent attempts could lock the account."""
     ca_file: FilePath | None = None
-    """The authorities that Web Services' certificate may come from (PEM), instead of the system's."""
+    """CA file (PEM) for the certificate of Web Services. Default: the system's CAs."""
     client_cert_file: FilePath | None = None
-    """The certificate that the bridge shows Web Services (PEM)."""
+    """PEM file of the client certificate, if Web Services asks for one."""
     client_key_file: FilePath | None = None
-    """Its key, where that is not in the same file."""
+    """PEM file of the client certificate's private key. Default: the key is in `client_cert_file`."""
     client_key_password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """What opens an encrypted key."""
+    """Passphrase of the client certificate's private key."""
     proxy: Annotated[str, AfterValidator(rules.proxy_url)] | None = None
-    """An HTTP proxy on the way to Web Services, as http://host:port."""
+    """HTTP proxy for requests to Web Services: `http://host:port`."""
     proxy_username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
-    """The bridge's name at the proxy."""
+    """User name for the proxy."""
     proxy_password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """The bridge's password at the proxy."""
+    """Password for the proxy."""
 
     across = staticmethod(rules.connection_faults)
 
 
 class Delivery(StrEnum):
-    """How events reach Kafka."""
+    """The delivery guarantee for events."""
 
     EXACTLY_ONCE = "exactly-once"
     AT_LEAST_ONCE = "at-least-once"
 
 
 class Registry(Section):
-    """The schema registry, for `kafka.format` other than json, and to read what was written so before."""
+    """The schema registry, which is needed to write in a format other than json, and to read Avro values."""
 
     url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
-    """Where it serves Confluent's API; required unless `kafka.format` is json."""
+    """URL of a registry with Confluent's API. Required unless `kafka.format` is json."""
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
-    """The bridge's name at the registry."""
+    """User name for the registry."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """The bridge's password at the registry."""
+    """Password for the registry."""
     ssl_cafile: FilePath | None = None
     """CA file (PEM) for the registry's certificate. Default: the system's CAs."""
     ssl_certfile: FilePath | None = None
-    """PEM file of the client certificate, where the registry asks for one."""
+    """PEM file of the client certificate, if the registry asks for one."""
     ssl_keyfile: FilePath | None = None
-    """PEM file of its key."""
+    """PEM file of the client certificate's private key."""
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Passphrase of the client certificate's private key."""
     auto_register: bool = True
-    """Whether the bridge registers its schemas; false: it looks them up, and changes nothing."""
+    """Whether the bridge registers missing schemas. If false, the bridge can't write events until they are
+    registered."""
     subject_naming: Literal["topic", "record"] = "topic"
-    """The subject of a schema: `<topic>-value` (TopicNameStrategy), or the record's own name (RecordNameStrategy)."""
+    """Subject of a schema in the registry. `topic` means `<topic>-value` (TopicNameStrategy). `record` means the name
+    of the record type (RecordNameStrategy)."""
     request_timeout: Seconds = 10
-    """Deadline of each exchange with the registry, in seconds."""
+    """Deadline of each lookup or registration, in seconds."""
 
     across = staticmethod(rules.registry_faults)
 
@@ -122,42 +124,44 @@ class Kafka(Section):
     """The Kafka cluster."""
 
     bootstrap_servers: Annotated[str, AfterValidator(rules.servers)]
-    """host:port, several with commas."""
+    """Kafka brokers to connect to first: `host:port`, or several of them separated by commas."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
-    """What the names of all topics and transactional ids begin with."""
+    """Prefix of the names of all topics and of all transactional ids."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
-    """at-least-once does without transactions: after a failure events may come twice, with the same `ce_id`."""
+    """Guarantee for consumers. `at-least-once` uses no transactions, so after a failure consumers may see an event
+    twice, with the same `ce_id`."""
     format: Literal["json", "json-registry", "avro-registry"] = "json"
-    """Of the values: JSON, or JSON or Avro in the schema registry's wire format."""
+    """Format of the values: plain JSON, or JSON or Avro in the wire format of the schema registry."""
     registry: Registry = Field(default_factory=Registry)
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
-    """Of what is sent to Kafka."""
+    """Compression of the records that the bridge sends to Kafka."""
     create_topics: bool = True
-    """Whether topics that are missing are created, where the cluster permits it."""
+    """Whether the bridge creates missing topics. The cluster must permit it."""
     partitions: Annotated[int, Field(ge=1)] = 6
-    """Of topics that the bridge creates."""
+    """Number of partitions of the topics that the bridge creates."""
     slots: Annotated[int, Field(ge=1, le=1000)] = 16
-    """Partitions of the topic of positions, where the bridge creates it; each publishes its accounts together."""
+    """Number of partitions of the position topic, if the bridge creates it. The accounts of a partition (a slot) are
+    published in common transactions."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
-    """Of topics that the bridge creates; -1 is the cluster's default."""
+    """Replication factor of topics that the bridge creates. -1 means the cluster's default."""
     request_timeout: Seconds = 10
-    """Deadline of each exchange with Kafka, in seconds; a producer that passed it is replaced."""
+    """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge replaces its producer."""
     check_crcs: bool = True
-    """Only librdkafka's mock cluster needs this off."""
+    """Whether to verify the checksums of records read from Kafka. Only librdkafka's mock cluster needs `false`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """As Kafka calls it."""
+    """Kafka's own setting of this name."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    """Required with SASL, as are the two that follow."""
+    """SASL mechanism. Required with SASL, like `sasl_username` and `sasl_password`."""
     sasl_username: str | None = None
-    """Who the bridge is at Kafka."""
+    """User name for Kafka."""
     sasl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Its password at Kafka."""
+    """Password for Kafka."""
     ssl_cafile: FilePath | None = None
     """CA file (PEM) for the brokers' certificates. Default: the system's CAs."""
     ssl_certfile: FilePath | None = None
-    """PEM file of the client certificate, where Kafka asks for one."""
+    """PEM file of the client certificate, if Kafka asks for one."""
     ssl_keyfile: FilePath | None = None
-    """PEM file of its key, unless that is in the certificate's file."""
+    """PEM file of the client certificate's private key. Default: the key is in `ssl_certfile`."""
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Passphrase of the client certificate's private key."""
 
@@ -165,79 +169,81 @@ class Kafka(Section):
 
 
 class Authentication(Section):
-    """How REST callers prove who they are."""
+    """Authentication of REST callers."""
 
     method: Literal["none", "tokens", "jwt"] = "none"
-    """tokens needs `tokens_file`; jwt needs `jwks_url`, `issuer` and `audience`."""
+    """Method of authentication. `tokens` needs `tokens_file`. `jwt` needs `jwks_url`, `issuer` and `audience`."""
     tokens_file: FilePath | None = None
-    """Static tokens, one a line: `name:sha256-hex[:scopes]`; read again when it changes."""
+    """File of static tokens, one `name:sha256-hex[:scopes]` in each line. The bridge notices changes of the file."""
     jwks_url: Annotated[str, AfterValidator(rules.keys_url)] | None = None
-    """Where the keys are that sign the callers' JSON Web Tokens."""
+    """URL of the public keys (JWKS) for the callers' JSON Web Tokens. The URL must be https, except on this machine."""
     jwks_cafile: FilePath | None = None
-    """PEM file of the authorities that are trusted there; without it those of the system."""
+    """CA file (PEM) for the certificate of `jwks_url`. Default: the system's CAs."""
     issuer: Annotated[str, Field(min_length=1)] | None = None
-    """Whose tokens count: their `iss`."""
+    """Issuer that a token must have (claim `iss`)."""
     audience: Annotated[str, Field(min_length=1)] | None = None
-    """The audience that the tokens must name: their `aud`."""
+    """Audience that a token must have (claim `aud`)."""
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(rules.some)] = ("RS256", "ES256")
-    """Asymmetric ones only: else whoever has a public key could sign tokens with it, as if it were a shared secret."""
+    """Accepted signature algorithms. Only asymmetric algorithms are possible. With a symmetric algorithm, an attacker
+    could sign tokens with the public key."""
 
     across = staticmethod(rules.authentication_faults)
 
 
 class Http(Section):
-    """The REST side."""
+    """The REST API."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    """Address to listen on; any but loopback needs authentication."""
+    """Address to listen on. An address other than loopback requires authentication or `allow_unauthenticated`."""
     port: Port = 8080
-    """0: any free one, told by the log."""
+    """Port to listen on. 0 means any free port, which the log then shows."""
     management_port: Port | None = None
-    """Where health and metrics move to, without authentication; without it they stay beside the rest."""
+    """Separate port for health and metrics, without authentication. Default: `http.port` serves health and metrics."""
     allowed_hosts: Annotated[tuple[str, ...], AfterValidator(rules.host_names)] = ()
-    """Host names, without ports, under which callers may address the REST side, as a JSON array; `["*"]`: any name.
-    `localhost`, `http.host` and IP addresses are always allowed, and health and metrics answer under any name. Empty:
-    no further name with authentication.method none, and any name with tokens or jwt."""
+    """Host names, without ports, that callers may use in the header Host. `["*"]` allows any name. IP addresses,
+    `localhost` and `http.host` are always allowed. Health and metrics allow any name. An empty list allows no other
+    name if `authentication.method` is `none`, and any name if it is `tokens` or `jwt`."""
     authentication: Authentication = Field(default_factory=Authentication)
-    """How REST callers prove who they are."""
     allow_unauthenticated: bool = False
-    """Whether callers from other machines need not prove who they are."""
+    """Whether callers from other machines may call without authentication."""
 
     across = staticmethod(rules.http_faults)
 
 
 class Operations(Section):
-    """The life of forwarded operations."""
+    """Operations that the bridge forwards to Web Services for REST callers."""
 
     acknowledgement_timeout: Seconds = 30
-    """Seconds after which an operation without an acknowledgement is timed-out."""
+    """Seconds that the bridge waits for the acknowledgement of an operation. Then the operation is `timed-out`."""
     enabled: Annotated[tuple[str, ...], Field(min_length=1)] = ("DoNotCallRecord",)
-    """The `operationName`s that callers may use."""
+    """Names of the operations that callers may request (`operationName`)."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Requests to Web Services at the same time, for each account."""
+    """Limit for simultaneous requests to Web Services, for each account."""
     waiting_room: Annotated[int, Field(ge=0, le=100_000)] = 256
-    """Operations of one account that may wait for their turn; those beyond it are turned away."""
+    """Limit for operations of an account that wait because of `concurrency`. Further calls are refused."""
     forward_deadline: Seconds = 20
-    """Seconds until Web Services' verdict on an operation, its turn and all attempts included."""
+    """Seconds that an operation has from the call to the reply of Web Services, with waiting and all attempts."""
     async_max_age: Seconds = 3600
-    """Seconds after which an operation that a crash left behind is no longer forwarded."""
+    """Greatest age, in seconds, at which the bridge still forwards an operation that a crash interrupted."""
     view_limit: Annotated[int, Field(ge=1)] = 100_000
-    """Operations that GET /operations knows; the oldest that have ended make room. Where as many are pending, callers
-    get 429."""
+    """Limit for the operations that the bridge keeps in memory for GET /operations. Beyond this limit, the bridge drops
+    the oldest operations that have ended. If all operations are pending, callers get 429."""
     view_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
-    """Bytes of memory for the operations that GET /operations knows, about; the same bound as `view_limit`, whichever
-    is reached first. An operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
+    """The same limit as `view_limit`, but in bytes of memory (estimated). The limit that is reached first applies. An
+    operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
     view_age: Seconds = 86_400
-    """Seconds that GET /operations knows an operation for, once it has ended."""
+    """Seconds that an operation stays in memory for GET /operations after it has ended."""
 
 
 class Privacy(Section):
-    """Personal data in what is published."""
+    """Phone numbers in published events."""
 
     phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
-    """As they are; or as their HMAC-SHA-256, so that equal ones stay equal; or not at all."""
+    """`plain` publishes phone numbers unchanged. `hmac` publishes their HMAC-SHA-256, so equal numbers get equal
+    hashes. `omit` removes phone numbers."""
     secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
-    """The key of the HMAC: with it the number behind a hash can be found. Changing the secret changes every hash."""
+    """Key of the HMAC, at least 16 characters. Anybody who has the key can find the number of a hash. Changing the key
+    changes every hash."""
 
     across = staticmethod(rules.privacy_faults)
 
@@ -248,26 +254,26 @@ class Log(Section):
     format: Literal["json", "console"] = "json"
     """`json` writes one JSON object per line. `console` writes text for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Of the bridge's own lines; libraries speak at warning and above."""
+    """Lowest level of lines to log. Lines of libraries are never logged below `warning`."""
 
 
 class Tracing(Section):
-    """Traces, by OpenTelemetry; they need the extra `otel`."""
+    """Traces by OpenTelemetry, which need the extra `otel`."""
 
     enabled: bool = False
-    """Whether spans are made and sent to the collector."""
+    """Whether the bridge creates spans and sends them to the collector."""
     endpoint: Annotated[str, AfterValidator(rules.base_url)] = "http://127.0.0.1:4318"
-    """Base URL of the collector that takes OTLP over HTTP, without /v1/traces."""
+    """Base URL of a collector for OTLP over HTTP, without /v1/traces."""
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """The share of traces that is kept, of those that no caller has decided on already."""
+    """Share of traces to record. If the caller sends a `traceparent`, that header decides instead."""
 
 
 class Settings(Section):
-    """Everything that can be set."""
+    """All settings."""
 
     web_services: WebServices
     accounts: tuple[Account, ...] = ()
-    """Several accounts instead of the one of `web_services`. Never empty once validated: then it is that one."""
+    """Several accounts, instead of the one in `web_services`. Validation adds the account in `web_services` here."""
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
@@ -275,7 +281,8 @@ class Settings(Section):
     log: Log = Log()
     tracing: Tracing = Field(default_factory=Tracing)
     state_dir: Path | None = None
-    """Directory for events of servers without the ack extension that are not in Kafka yet; made where it is missing."""
+    """Directory where the bridge saves events that are not yet in Kafka, if the CometD server has no ack extension. The
+    bridge creates the directory if it is missing."""
 
     across = staticmethod(rules.account_faults)
 
@@ -289,19 +296,19 @@ class Settings(Section):
 
 
 def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from the environment and, under it, from the TOML file `config`.
+    """Read the settings from the environment and from the TOML file `config`. Environment variables win.
 
     Raises:
-        SettingsError: with one line a fault, naming the variable, or the file and its key.
+        SettingsError: settings are missing or wrong. Each line of the error names a variable, or the file and a key.
     """
     variables, faults = sources.read_environment(Settings, environment)
     file: dict[str, Any] = {}
     if config is not None:
         try:
             file = sources.read_file(config)
-        except ValueError as error:  # what the file would have held is no fault of its own
+        except ValueError as error:  # settings that the file may contain must not be reported as missing
             raise SettingsError([*faults, f"{config}: {error}"]) from None
-    # Both sections are there, so that each missing variable is named, not its section.
+    # With empty sections, pydantic reports each missing setting. Without them it would report only the section.
     values = sources.merge({"web_services": {}, "kafka": {}}, sources.merge(file, variables))
     settings = None
     try:

@@ -1,4 +1,4 @@
-"""docs/configuration.md, made from the settings and the docstrings under them. `make configuration` writes it."""
+"""Writes docs/configuration.md from the settings models and the docstrings of their fields (`make configuration`)."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 INTRODUCTION: Final = """\
 # Configuration
 
-<!-- Written by `make configuration` from bridge/settings/models.py; a test fails when it has drifted. -->
+<!-- Written by `make configuration` from bridge/settings/models.py. A test fails if this page is out of date. -->
 
-Settings come from environment variables and from a TOML file (`bridge --config bridge.toml run`); a variable wins over
-the file. Required are only where Web Services is, who the bridge is there, and where Kafka is:
+Settings come from environment variables and from a TOML file (`bridge --config bridge.toml run`). If both set the same
+setting, the variable wins. Only the URL of Web Services, the account and the Kafka brokers are required:
 
     export BRIDGE_WEB_SERVICES__URL=https://web-services.example.com
     export BRIDGE_WEB_SERVICES__USERNAME=bridge@example.com
     export BRIDGE_WEB_SERVICES__PASSWORD_FILE=/run/secrets/web-services
     export BRIDGE_KAFKA__BOOTSTRAP_SERVERS=kafka-1:9092,kafka-2:9092
 
-The same as a file:
+The same settings as a file:
 
     [web_services]
     url = "https://web-services.example.com"
@@ -45,25 +45,26 @@ The same as a file:
     [kafka]
     bootstrap_servers = "kafka-1:9092,kafka-2:9092"
 
-- **Names**: `BRIDGE_`, the section, two underscores, the key. Unknown names are faults, so that a misspelt setting is
-  not silently without effect. An empty variable counts as not set.
-- **Lists and sections** may be given in a variable as JSON.
-- **Secrets** may lie in a file each: the variable that ends in `_FILE`, or the key that ends in `_file`, names it; a
-  line break at its end does not count. Prefer that: an environment is easier to read than a mounted secret. Secrets
-  never show, neither in the log nor in an error.
-- **Faults**: a wrong setting stops the start with exit code 2 and one line for each fault, which names the variable, or
-  the file and the key, and never the value.
-- Settings are read once, at the start. Only the file of static tokens is read again when it changes.
+- **Names**: `BRIDGE_`, the section, two underscores, the key. An unknown name is an error, so you notice a misspelt
+  setting. An empty variable counts as not set.
+- **Lists and sections**: a variable may contain a whole list or section as JSON.
+- **Secrets**: a secret may be in a file. Name the file by the variable that ends in `_FILE`, or by the key that ends in
+  `_file`. A line break at the end of the file is ignored. Prefer files, because other programs can read an environment
+  more easily than a mounted secret. The bridge never writes a secret to the log or to an error.
+- **Errors**: if a setting is wrong, the bridge does not start. It exits with code 2 and prints one line for each error.
+  The line names the variable, or the file and the key, but never the value.
+- **Changes**: the bridge reads its settings only at the start. Only the file of static tokens is read again when it
+  changes.
 """
 
 
 def as_text() -> str:
-    """Return the page as the repository keeps it."""
+    """Return the content of docs/configuration.md."""
     return "\n".join([INTRODUCTION, *_sections(settings.Settings)])
 
 
 def documented(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return the docstring under each of the model's own fields, as one line; "" where there is none."""
+    """Return the docstring of each field of the model as one line. Without a docstring, the text is ""."""
     [definition] = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
     found = dict.fromkeys(model.model_fields, "")
@@ -79,7 +80,7 @@ def documented(model: type[BaseModel]) -> Mapping[str, str]:
 
 
 def sections(model: type[BaseModel], under: Location = ()) -> Iterator[tuple[Location, type[BaseModel]]]:
-    """Walk through the model and the sections in it, those of a list's items too, in the order of the source."""
+    """Yield the model and all sections in it, in the order of the source. Items of a list count as a section."""
     yield under, model
     for name, field in model.model_fields.items():
         inner = _section(field.annotation)
@@ -89,7 +90,7 @@ def sections(model: type[BaseModel], under: Location = ()) -> Iterator[tuple[Loc
 
 def _sections(model: type[BaseModel]) -> Iterator[str]:
     found = list(sections(model))
-    for location, section in [*found[1:], found[0]]:  # the few that belong to no section come last
+    for location, section in [*found[1:], found[0]]:  # settings without a section come last
         is_list = bool(location) and _is_list(model.model_fields[str(location[0])].annotation)
         yield f"## {dotted(location) or 'Without a section'}\n"
         yield _heading(location, section, is_list=is_list)
@@ -99,12 +100,13 @@ def _sections(model: type[BaseModel]) -> Iterator[str]:
 
 def _heading(location: Location, section: type[BaseModel], *, is_list: bool) -> str:
     if not location:
-        return "In the file these stand before the first `[section]`.\n"
+        return "In the file, write these keys before the first `[section]`.\n"
     text = inspect.getdoc(section)
     if is_list:
         return (
-            f"{text} A list, as `[[{dotted(location)}]]` for each in the file, or all of them as a JSON array in "
-            f"`{variable(location)}`. REST callers choose by the header `X-Account`; the first is the default.\n"
+            f"{text} In the file, write `[[{dotted(location)}]]` for each account. In the environment, write a JSON "
+            f"array of all accounts to `{variable(location)}`. REST callers choose an account by the header "
+            "`X-Account`. The default is the first account.\n"
         )
     return f"{text} In the file: `[{dotted(location)}]`.\n"
 
@@ -135,7 +137,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _value(field: FieldInfo) -> str:
-    """Say what values there are, where default and meaning leave it open."""
+    """Return a sentence about the values that the field accepts, or "" if its type accepts any."""
     text = _values(field.annotation, field.metadata)
     return f"{text}." if text else ""
 

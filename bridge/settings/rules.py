@@ -1,6 +1,8 @@
-"""Rules for settings: of one value (they return it as it is used, or raise ValueError), and across several.
+"""Rules that settings must follow.
 
-The rules across several take plain values: what was read, of any type, while a field is wrong; else the right values.
+The rules for one setting return the value in its final form, or raise ValueError. The rules for several settings
+(`..._faults`) take a section as a mapping and yield the faults. These rules also run if validation has refused a field,
+so they must accept values of any type. They skip faults that validation reports.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from bridge import tls
 from bridge.settings import sources
 
 Finding = tuple[sources.Location, str]
-"""A place, and what is wrong there."""
+"""The location of a faulty setting, and the text that follows its name in the error."""
 Values = Mapping[str, Any]
 
 _HTTP_URL = TypeAdapter(HttpUrl)
@@ -29,67 +31,67 @@ _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
 def base_url(text: str) -> str:
-    """The base URL of a service, without a slash at its end."""
+    """Check the base URL of a service. Return the URL without a slash at its end."""
     url = _HTTP_URL.validate_python(text)
     _refuse_login(url)
     if url.query is not None or url.fragment is not None:
-        raise ValueError("must end with the path, without ? and #")
+        raise ValueError("must end after the path, without ? and #")
     base = str(url).rstrip("/")
     if base.endswith("/api/v2"):
-        raise ValueError("is the base URL: leave /api/v2 out")
+        raise ValueError("must be the base URL, without /api/v2")
     return base
 
 
 def registry_url(text: str) -> str:
-    """As `base_url`, of the schema registry."""
+    """Check the URL of the schema registry. Return the URL without a slash at its end."""
     url = _HTTP_URL.validate_python(text)
     _refuse_login(url)
     return str(url).rstrip("/")
 
 
 def hard_to_guess(secret: SecretStr | None) -> SecretStr | None:
-    """A secret that can be the key of an HMAC."""
+    """Check that a secret is long enough for the key of an HMAC."""
     if secret is not None and len(secret.get_secret_value()) < _LEAST_SECRET:
         raise ValueError(f"should have at least {_LEAST_SECRET} characters")
     return secret
 
 
 def servers(servers: str) -> str:
-    """Bootstrap servers, host:port, without blanks."""
+    """Check a list of Kafka brokers. Return the list without blanks."""
     names = [name.strip() for name in servers.split(",")]
     if not all(_SERVER.fullmatch(name) for name in names):
-        raise ValueError("should be host:port, or several of them with commas between")
+        raise ValueError("should be host:port, or several of them separated by commas")
     return ",".join(names)
 
 
 def some(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """At least one item."""
+    """Check that a list has at least one item."""
     if not items:
         raise ValueError("is empty")
     return items
 
 
 def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names as the header Host has them, in lower case; `*` stands for any."""
+    """Check names for the header Host, or `*` for any name. Return the names in lower case."""
     if not all(_HOST_NAME.fullmatch(name) for name in names):
-        raise ValueError("should hold host names without ports, or *; IP addresses need not be named")
+        raise ValueError("should contain host names without ports, or *; IP addresses are always allowed")
     return tuple(name.lower().removesuffix(".") for name in names)
 
 
 def keys_url(text: str) -> str:
-    """Where signing keys are: https, or this machine."""
+    """Check the URL of signing keys. The URL must be https, unless its host is this machine."""
     url = _HTTP_URL.validate_python(text)
     _refuse_login(url)
     if url.scheme != "https" and not _is_loopback(url.host or ""):
-        raise ValueError("should be https: who changes the keys on their way can let anybody in")
+        raise ValueError("should be https, because an attacker who replaces the keys could sign tokens")
     return str(url)
 
 
 def proxy_url(text: str) -> str:
-    """An HTTP proxy."""
+    """Check the URL of an HTTP proxy."""
     url = _HTTP_URL.validate_python(text)
     if url.scheme != "http" or url.path not in {None, "/"} or url.query is not None or url.fragment is not None:
-        raise ValueError("should be http://host:port; a proxy for https is asked by plain HTTP too, for a tunnel")
+        raise ValueError("should be http://host:port, for https connections too (the proxy opens a tunnel)")
     _refuse_login(url)
     return str(url)
 
@@ -102,31 +104,31 @@ def _is_loopback(host: str) -> bool:
 
 
 def basic_user(username: str) -> str:
-    """RFC 7617, section 2: a user-id holds neither a colon nor a control character."""
+    """Check a user name: RFC 7617, section 2, forbids colons and control characters."""
     if not _USER_ID.fullmatch(username):
-        raise ValueError("should be a user name: not empty, no colon, no control character")
+        raise ValueError("should be a user name, without colons and control characters")
     return username
 
 
 def account_faults(settings: Values) -> Iterable[Finding]:
-    """What is wrong with the accounts: those of the list, or the only one."""
+    """Yield the faults of the accounts: of the list `accounts`, or of the account in `web_services`."""
     one, accounts = settings.get("web_services"), settings.get("accounts")
     if not isinstance(one, Mapping) or isinstance(accounts, sources.Unreadable):
-        return  # said already
+        return  # validation reports this fault
     given = [name for name in ("username", "password") if one.get(name, one.get(f"{name}_file")) is not None]
     if accounts:
-        yield from ((("web_services", name), "is set beside accounts; keep one of them") for name in given)
+        yield from ((("web_services", name), "is set together with accounts; remove one of them") for name in given)
         yield from _repeated(accounts)
         return
     yield from ((("web_services", name), "is required") for name in ("username", "password") if name not in given)
     username = one.get("username")
     if isinstance(username, str) and _USER_ID.fullmatch(username) and not ACCOUNT_NAME.fullmatch(username):
-        text = "can't serve as the account's name too (letters, digits and ._@- up to 64); list it in accounts"
+        text = "can't also be the account's name (64 letters, digits or ._@- at most); list the account in accounts"
         yield ("web_services", "username"), text
 
 
 def _repeated(accounts: Any) -> Iterable[Finding]:
-    """Two relays of one account would take the session from each other, for ever."""
+    """Yield repeated accounts, because two relays of one account would keep taking the session from each other."""
     if not isinstance(accounts, tuple | list):
         return
     for name in ("name", "username"):
@@ -134,21 +136,21 @@ def _repeated(accounts: Any) -> Iterable[Finding]:
         for index, account in enumerate(accounts):
             value = account.get(name) if isinstance(account, Mapping) else None
             if isinstance(value, str) and value in seen:
-                yield ("accounts", index, name), f"is the {name} of another account too"
+                yield ("accounts", index, name), f"is also the {name} of another account"
             seen.add(value if isinstance(value, str) else None)
 
 
 def connection_faults(site: Values) -> Iterable[Finding]:
-    """What is wrong with TLS and proxy on the way to Web Services."""
+    """Yield the faults of TLS and proxy settings for Web Services."""
     if str(site.get("url")).startswith("https"):
         yield from _tls_faults(site, ("ca_file", "client_cert_file", "client_key_file", "client_key_password"))
     given = [name for name in ("proxy", "proxy_username", "proxy_password") if site.get(name) is not None]
     if given not in ([], ["proxy"], ["proxy", "proxy_username", "proxy_password"]):
-        yield ("proxy",), "goes without a login, or with proxy_username and proxy_password; neither of them goes alone"
+        yield ("proxy",), "needs both proxy_username and proxy_password, or neither; they need a proxy"
 
 
 def kafka_faults(kafka: Values) -> Iterable[Finding]:
-    """What is wrong between the settings of Kafka."""
+    """Yield the faults between settings of Kafka."""
     yield from _sasl_faults(kafka)
     if str(kafka.get("security_protocol")).endswith("SSL"):
         yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
@@ -158,17 +160,17 @@ def kafka_faults(kafka: Values) -> Iterable[Finding]:
 
 
 def _tls_faults(section: Values, names: tuple[str, str, str, str]) -> Iterable[Finding]:
-    """Try the files: a certificate without its key should stop the start, not the first connection."""
+    """Load the TLS files, because a wrong file should stop the start and not only the first connection."""
     *files, password = (section.get(name) for name in names)
     if files[1] is None and files[2] is not None:
         yield (names[1],), f"is required with {names[2]}"
         return
     ca, certificate, key = (Path(file) if isinstance(file, str | Path) else None for file in files)
     if not all(file is None or file.is_file() for file in (ca, certificate, key)):
-        return  # said already
+        return  # validation reports this fault
     secret = password.get_secret_value() if isinstance(password, SecretStr) else password
     if not isinstance(secret, str | None):
-        return  # said already
+        return  # validation reports this fault
     try:
         tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
     except tls.UnusableFiles as error:
@@ -184,7 +186,7 @@ def _sasl_faults(kafka: Values) -> Iterable[Finding]:
 
 
 def registry_faults(registry: Values) -> Iterable[Finding]:
-    """What is wrong between the settings of the registry."""
+    """Yield the faults between settings of the registry."""
     for one, other in (("username", "password"), ("password", "username")):
         if registry.get(one) is not None and registry.get(other) is None:
             yield (other,), f"is required with {one}"
@@ -193,33 +195,33 @@ def registry_faults(registry: Values) -> Iterable[Finding]:
 
 
 def privacy_faults(privacy: Values) -> Iterable[Finding]:
-    """What is wrong between the settings of privacy."""
+    """Yield the faults between settings of privacy."""
     if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
         yield ("secret",), "is required with hmac"
 
 
 def authentication_faults(callers: Values) -> Iterable[Finding]:
-    """What is wrong between the settings of callers' authentication."""
+    """Yield the faults between settings of callers' authentication."""
     method = callers.get("method")
     needed = {"tokens": ("tokens_file",), "jwt": ("jwks_url", "issuer", "audience")}.get(str(method), ())
     yield from (((name,), f"is required with {method}") for name in needed if callers.get(name) is None)
 
 
 def http_faults(http: Values) -> Iterable[Finding]:
-    """What is wrong between the settings of the REST side."""
+    """Yield the faults between settings of the REST API."""
     host, callers = http.get("host"), http.get("authentication") or {}
     known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"
     allowed = str(http.get("allow_unauthenticated", False)).lower() not in {"false", "0", "no", "off", "f", "n"}
     if isinstance(host, str) and host and not _is_loopback(host) and not known and not allowed:
         yield (
             ("host",),
-            "lets other machines in, so set authentication.method to tokens or jwt, or allow_unauthenticated to true",
+            "is open to other machines; set authentication.method to tokens or jwt, or allow_unauthenticated to true",
         )
     port = http.get("port")
     if port is not None and str(port) != "0" and str(port) == str(http.get("management_port")):
-        yield ("management_port",), "is the port of the REST side too"
+        yield ("management_port",), "is also the port of the REST API"
 
 
 def _refuse_login(url: HttpUrl) -> None:
     if url.username is not None or url.password is not None:
-        raise ValueError("must hold no user name and no password; they are settings of their own")
+        raise ValueError("must not contain a user name or password; use the separate settings")

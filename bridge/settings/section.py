@@ -1,4 +1,4 @@
-"""What all groups of settings have in common: every fault is reported at once, in words that quote no value."""
+"""The base class of all settings models, which reports all faults together, in texts that never quote a value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TEXTS = {
 
 
 class Section(BaseModel):
-    """A group of settings. Unknown names are faults: a misspelt setting must not be silently without effect."""
+    """A group of settings. An unknown name is a fault, because a misspelt setting must not be ignored."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
@@ -34,15 +34,15 @@ class Section(BaseModel):
 
     @staticmethod
     def across(_: rules.Values, /) -> Iterable[rules.Finding]:
-        """Say what is wrong between the settings of this section; no section above this one has a rule of its own."""
+        """Yield the faults between settings of this section. Subclasses override this method by a rule."""
         return ()
 
     @model_validator(mode="wrap")
     @classmethod
     def _report_every_fault(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Read the secrets that lie in files, and report all faults at once: pydantic's own, and those across fields.
+        """Read secrets from their files, and report the faults of single fields and of `across` together.
 
-        A validator after the fields would hear of nothing while one field is wrong.
+        The validator has the mode "wrap", because pydantic runs one of mode "after" only if all fields are right.
         """
         values, from_files = sources.read_secrets(cls, given) if isinstance(given, dict) else (given, [])
         try:
@@ -58,9 +58,9 @@ class Section(BaseModel):
 
 
 def _finding(model: type[Section], from_files: Sequence[str], line: ErrorDetails) -> rules.Finding:
-    """Turn one of pydantic's errors into what follows the name of a setting. Neither part holds a value."""
+    """Turn one of pydantic's errors into a location and a text. Neither of them contains a setting's value."""
     location, kind = line["loc"], line["type"]
-    if kind == _FAULT:  # of a section below
+    if kind == _FAULT:  # a nested section has reported it
         return location, line["msg"]
     if len(location) == 1 and location[0] in from_files:
         location = (f"{location[0]}{sources.FILE_SUFFIX}",)
@@ -73,12 +73,12 @@ def _finding(model: type[Section], from_files: Sequence[str], line: ErrorDetails
 
 
 def _unknown(model: type[Section], key: str) -> rules.Finding:
-    """Quote the key only if it is like a setting's name: a secret may have been put where the name belongs."""
+    """Report an unknown key. Quote the key only if it resembles a name, because it may be a misplaced secret."""
     secrets = [name for name, field in model.model_fields.items() if sources.is_secret(field.annotation)]
     known = [*model.model_fields, *(f"{name}{sources.FILE_SUFFIX}" for name in secrets)]
     if near := difflib.get_close_matches(key, known, n=1):
         return (key,), f"unknown setting; did you mean {near[0]}?"
-    return (), f"has an unknown key; there are {', '.join(known)}"
+    return (), f"has an unknown key; known keys are {', '.join(known)}"
 
 
 def _error(finding: rules.Finding) -> InitErrorDetails:

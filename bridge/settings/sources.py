@@ -1,6 +1,6 @@
-"""Where settings come from: the environment and a TOML file, each read into a tree like the settings themselves.
+"""Reads the environment and a TOML file, each into a tree of dictionaries with the structure of the settings.
 
-Not pydantic-settings: its sources stop at the first fault and don't know `*_FILE` (docs/decisions/0011).
+pydantic-settings is not used, because it stops at the first fault and has no `*_FILE` (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 PREFIX = "BRIDGE_"
 FILE_SUFFIX = "_file"
 NOT_SETTINGS = frozenset({f"{PREFIX}REQUIRE_REAL"})
-"""Variables of the tests."""
+"""Variables with the prefix that belong to the tests."""
 Location = tuple[str | int, ...]
 
-# Kubernetes gives every container of a namespace these for a Service whose name starts with "bridge".
+# Kubernetes sets these variables in every container of a namespace with a Service whose name starts with "bridge".
 _SERVICE_LINK = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _SERVICE_LINK_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands in a tree for a value that can't be read; `fault` says why. Validation refuses it, whatever its field."""
+    """Placeholder for a value that can't be read. Every field refuses this type, and the error then shows `fault`."""
 
     fault: str
 
 
 def at(values: Any, location: Location) -> Any:
-    """Return the value at the location, or None where there is none."""
+    """Return the value at the location, or None if there is no value."""
     for part in location:
         if isinstance(values, dict):
             values = values.get(part)
@@ -49,7 +49,7 @@ def at(values: Any, location: Location) -> Any:
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree over another. A list replaces a whole list, and a secret replaces the file of the same secret."""
+    """Merge two trees. Values and lists of `over` win. A secret and the file of this secret replace each other."""
     twins = {key.removesuffix(FILE_SUFFIX) if key.endswith(FILE_SUFFIX) else key + FILE_SUFFIX for key in over}
     merged = {key: value for key, value in under.items() if key not in twins}
     for key, value in over.items():
@@ -58,38 +58,38 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
             merged[key] = value
         elif isinstance(below, dict):
             merged[key] = merge(below, value)
-        # Else the lower tree has something else where a section belongs. It stays, so that validation reports it.
+        # Else `under` has another value in the place of a section. Keep the value, so that validation reports it.
     return merged
 
 
 def variable(location: Location) -> str:
-    """Name a setting's environment variable (`BRIDGE_KAFKA__FORMAT`), and the place inside its JSON (`[1].name`)."""
+    """Return the name of a setting's environment variable, and for a list the place in its JSON, such as `[1].name`."""
     outside = outside_lists(location)
     path = dotted(location[len(outside) :])
     return PREFIX + "__".join(str(part).upper() for part in outside) + path
 
 
 def dotted(location: Location) -> str:
-    """Name a place as TOML and JSON do: `accounts[1].password`."""
+    """Return a location as text, such as `accounts[1].password`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
 
 
 def outside_lists(location: Location) -> Location:
-    """Return the location, or that of the outermost list that it lies in."""
+    """Return the part of a location before its first list index. Without an index, this is the whole location."""
     inside = next((place for place, part in enumerate(location) if isinstance(part, int)), len(location))
     return location[:inside]
 
 
 def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Read `BRIDGE_*`: the tree, and a fault for each unknown variable.
+    """Read the variables `BRIDGE_*`. Return the tree, and a fault for each unknown variable.
 
-    Sections and lists may be given as JSON. An empty variable counts as not set.
+    A variable may contain a section or a list as JSON. An empty variable counts as not set.
     """
     values: dict[str, Any] = {}
     faults = []
     known = variables(model)
     found = [name for name, value in environment.items() if name.startswith(PREFIX) and _is_ours(name, value)]
-    # A section's own JSON comes first, so that the variables of its single settings win.
+    # The JSON of a whole section comes first, so that variables of its single settings win.
     for name in sorted(found, key=lambda name: (name.count("__"), name)):
         if name not in known:
             near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
@@ -104,7 +104,7 @@ def read_file(path: Path) -> dict[str, Any]:
     """Read the TOML file.
 
     Raises:
-        ValueError: the file can't be read; the text never quotes the file.
+        ValueError: the file can't be read. The error's text never quotes the file.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -113,13 +113,13 @@ def read_file(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     except (ValueError, RecursionError) as error:
-        # The parser's text may quote the file; only the place is taken from it.
+        # The parser's message may quote the file, so take only the place from it.
         place = re.search(r"\(at [^()]*\)\Z", str(error))
         raise ValueError(f"is not TOML {place[0] if place else ''}".rstrip()) from None
 
 
 def variables(model: type[BaseModel], under: Location = ()) -> dict[str, tuple[Location, type | None]]:
-    """Name each variable, with its setting's location and the type that its JSON must have (None: plain text)."""
+    """Return the location of each variable's setting, and the type that its JSON must have (None: plain text)."""
     found: dict[str, tuple[Location, type | None]] = {}
     for name, field in model.model_fields.items():
         location = (*under, name)
@@ -135,17 +135,17 @@ def variables(model: type[BaseModel], under: Location = ()) -> dict[str, tuple[L
 
 
 def section(annotation: Any) -> type[BaseModel] | None:
-    """Return the model, where the setting is a section."""
+    """Return the model if the setting is a section, else None."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def is_secret(annotation: Any) -> bool:
-    """Tell whether the setting is a secret, which may lie in a file."""
+    """Return whether the setting is a secret. Only secrets may be in files."""
     return annotation is SecretStr or SecretStr in get_args(annotation)
 
 
 def read_secrets(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Put each secret that lies in a file into its section's values; return them, and the names of these secrets."""
+    """Read the secret files of a section. Return the values with the secrets, and the names of these secrets."""
     names = [name for name, field in model.model_fields.items() if is_secret(field.annotation)]
     given = [name for name in names if f"{name}{FILE_SUFFIX}" in values]
     read = {name: _read_secret(name, values) for name in given}
@@ -182,12 +182,12 @@ def _put(values: dict[str, Any], location: Location, value: Any) -> None:
 
 def _read_secret(name: str, values: Mapping[str, Any]) -> str | Unreadable:
     if name in values:
-        return Unreadable(f"is set beside {name}; keep one")
+        return Unreadable(f"is set together with {name}; remove one of them")
     try:
         return Path(values[f"{name}{FILE_SUFFIX}"]).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         return Unreadable(f"can't be read: {error.strerror}")
     except UnicodeDecodeError:
         return Unreadable("the file is not UTF-8")
-    except (TypeError, ValueError):  # not a text, or one with a null character
+    except (TypeError, ValueError):  # the value is not a text, or contains a null character
         return Unreadable("should be a path")

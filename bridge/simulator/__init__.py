@@ -1,6 +1,7 @@
-"""A stand-in Web Services (REST and CometD) with switchable faults, for the demo and for tests.
+"""A simulator of Web Services (REST and CometD) for the demo and for tests. Its faults can be switched on and off.
 
-It behaves as the real server does where that was measured or is documented, and knows nothing of the bridge.
+The simulator behaves like the real server, as far as the behaviour is documented or was measured. The package imports
+no other package of the bridge.
 """
 
 from bridge.simulator.broker import EmbeddedBroker

@@ -1,7 +1,7 @@
-"""The Bayeux half of the stand-in, as CometD 3.1.5 speaks it over long polling (compared with that server).
+"""The Bayeux protocol of the simulator over long polling, which was compared with a CometD 3.1.5 server.
 
-One difference is wanted: CometD repeats its advice only when it changed, and here every connect reply carries it, as in
-the Web Services documentation.
+One difference is intended. CometD sends its advice only after a change. But the simulator sends the advice in every
+connect reply, as in the Web Services documentation.
 """
 
 import secrets
@@ -21,7 +21,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Message(msgspec.Struct):
-    """One message of a client; every field is optional so that a wrong one gets a Bayeux error, not a parse error."""
+    """A message of a client. All fields are optional, so a missing field causes a Bayeux error, not a parse error."""
 
     channel: str = ""
     id: str | int | None = None
@@ -33,16 +33,16 @@ class Message(msgspec.Struct):
 
 
 class ProtocolViolationError(Exception):
-    """The request breaks the protocol; CometD answers with HTTP 500."""
+    """The request violates the protocol. CometD answers with HTTP 500."""
 
 
 class ReleasedPollError(Exception):
-    """A newer /meta/connect took the place of this one; the answer is HTTP 408 and carries nothing."""
+    """A newer /meta/connect of the same session has replaced this one. The answer is HTTP 408 without a body."""
 
 
 @dataclass(frozen=True)
 class SessionView:
-    """What the outside may see of one session; `connected` says that its first /meta/connect has come."""
+    """The public state of a session. `connected` is true after the first /meta/connect."""
 
     client_id: str
     user: str
@@ -53,14 +53,14 @@ class SessionView:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply's body, and the BAYEUX_BROWSER cookie to set (empty: none)."""
+    """The body of a reply, and the value of the BAYEUX_BROWSER cookie to set (empty: set no cookie)."""
 
     body: bytes
     browser: str = ""
 
 
 class Bayeux:
-    """All sessions of the server, and the five meta channels. Times are in seconds."""
+    """The sessions of the server, and the handlers of the five meta channels. Times are in seconds."""
 
     def __init__(self, *, ack_extension: bool, timeout: float, max_interval: float, advise_max_interval: bool) -> None:
         self._ack_extension = ack_extension
@@ -73,7 +73,7 @@ class Bayeux:
             self._advice["maxInterval"] = round(max_interval * 1000)
 
     def views(self) -> tuple[SessionView, ...]:
-        """Every live session, oldest first."""
+        """Return every live session, oldest first."""
         self._sweep()
         return tuple(
             SessionView(one.client_id, one.user, one.queued, one.subscriptions, one.connected)
@@ -81,7 +81,7 @@ class Bayeux:
         )
 
     def publish(self, channel: str, data: object, *, user: str | None = None) -> None:
-        """Queue an event for each session of that user (None: of anyone) that is subscribed to the channel."""
+        """Queue an event for each subscribed session of the user (None: of any user)."""
         self._sweep()
         event = _ENCODER.encode({"data": data, "channel": channel})
         for session in self._sessions.values():
@@ -89,17 +89,18 @@ class Bayeux:
                 session.offer(event)
 
     def forget(self) -> int:
-        """Drop every session and its queue. A parked poll is not told: it ends when its time is up, as on CometD."""
+        """Drop every session with its queue. A parked poll goes on until its timeout, as on CometD."""
         forgotten = len(self._sessions)
         self._sessions.clear()
         return forgotten
 
     async def handle(self, messages: Sequence[Message], *, user: str, browser: str) -> Answer:
-        """Answer one request's messages.
+        """Answer the messages of a request.
 
         Raises:
-            ProtocolViolationError: no message, a missing or malformed channel, a handshake beside others.
-            ReleasedPollError: this poll was replaced by a newer one.
+            ProtocolViolationError: the request has no message, a handshake together with other messages, or a message
+                with a missing or malformed channel.
+            ReleasedPollError: a newer poll has replaced the poll in this request.
         """
         self._sweep()
         if not all(message.channel for message in messages) or not messages:
@@ -126,7 +127,7 @@ class Bayeux:
         return Answer(b"[" + b",".join(events) + b"]")
 
     def _find(self, client_id: str | None, browser: str) -> Session | None:
-        """CometD trusts a clientId only beside the BAYEUX_BROWSER cookie that it was given with."""
+        """Return the session with this clientId, if the request also has the BAYEUX_BROWSER cookie of the session."""
         session = self._sessions.get(client_id or "")
         return session if session is not None and session.browser == browser else None
 
@@ -163,7 +164,7 @@ class Bayeux:
             session.acknowledge(batch)
         wanted = (message.advice or {}).get("timeout")
         timeout = wanted / 1000 if isinstance(wanted, int | float) else self._timeout
-        # A client's own advice.timeout stands against the extension's forced 0, as in updateAdvice.
+        # A timeout in the client's advice wins over the ack extension's timeout of 0, as in CometD's updateAdvice.
         acknowledging = isinstance(batch, int) and wanted is None
         advice = self._advice
         if may_park and was_connected and not session.must_reply(acknowledging=acknowledging):
@@ -184,7 +185,7 @@ class Bayeux:
         return {"reconnect": "none"} if outcome is Outcome.DISCONNECTED else self._advice
 
     def _browser_is_polling(self, browser: str) -> bool:
-        """CometD parks one poll per browser cookie (maxSessionsPerBrowser = 1)."""
+        """Return whether a poll with this browser cookie is parked. CometD parks one poll per cookie."""
         return any(one.parked for one in self._sessions.values() if one.browser == browser)
 
     def _other(self, session: Session, message: Message) -> Reply:
@@ -224,7 +225,7 @@ def _reply(message: Message, *, successful: bool) -> Reply:
 
 
 def _unknown_client(message: Message) -> Reply:
-    """Only a connect gets the advice; a subscribe's refusal has neither advice nor `subscription` (measured)."""
+    """Refuse a message of an unknown client. Only the reply to a connect contains advice (measured)."""
     reply = _reply(message, successful=False) | {"error": UNKNOWN_CLIENT}
     if message.channel == "/meta/connect":
         reply["advice"] = {"reconnect": "handshake", "interval": 0}

@@ -1,8 +1,8 @@
 """A Kafka-compatible broker inside this process: librdkafka's mock cluster.
 
-It serves idempotence, transactions, consumer groups and compression. It has no controller: topics appear on first use,
-with four partitions. It keeps only the newest megabytes, and its batches have no valid checksum (consumers need
-`BRIDGE_KAFKA__CHECK_CRCS=false`).
+The broker supports idempotence, transactions, consumer groups and compression. The broker has no controller and creates
+topics on first use, with four partitions. Only the newest megabytes of records are kept. The batches of the broker have
+no valid checksum, so consumers need `BRIDGE_KAFKA__CHECK_CRCS=false`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ START_TIMEOUT = 10.0
 
 
 class EmbeddedBroker:
-    """Runs from `start` to `stop`, on a free port of the loopback address. Needs the `demo` extra."""
+    """A broker on a free port of the loopback address. Needs the extra `demo`."""
 
     def __init__(self) -> None:
         self._cluster: Any = None
         self.bootstrap = ""
-        """`host:port`, once started."""
+        """`host:port` of the broker. Empty before `start`."""
 
     def start(self) -> None:
         """Start the broker and find its address."""
@@ -29,5 +29,5 @@ class EmbeddedBroker:
         self.bootstrap = f"{broker.host}:{broker.port}"
 
     def stop(self) -> None:
-        """End the broker; what it holds is gone. It lives exactly as long as the client that carries it."""
+        """End the broker and delete its records. The mock cluster ends together with the client that contains it."""
         self._cluster = None

@@ -1,4 +1,4 @@
-"""Steering the stand-in over HTTP, under /simulator/, for programs in another process. JSON in and out."""
+"""HTTP paths under /simulator/ that control the simulator from another process. Most bodies are JSON."""
 
 import msgspec
 from aiohttp import web
@@ -11,7 +11,7 @@ from bridge.simulator.rest import Rest
 
 
 class Event(msgspec.Struct):
-    """One event to publish; `user` None means every user's sessions."""
+    """An event to publish to the sessions of `user` (None: of every user)."""
 
     channel: str
     data: msgspec.Raw
@@ -19,7 +19,7 @@ class Event(msgspec.Struct):
 
 
 class Publication(msgspec.Struct):
-    """The body of POST /simulator/publish: one event, or many."""
+    """The body of POST /simulator/publish: one event in `channel` and `data`, several in `messages`, or both."""
 
     channel: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -28,7 +28,7 @@ class Publication(msgspec.Struct):
 
 
 class Control:
-    """The control paths over a running stand-in."""
+    """The handlers of the control paths."""
 
     def __init__(self, bayeux: Bayeux, rest: Rest, logins: Logins, faults: Faults) -> None:
         self._bayeux = bayeux
@@ -37,7 +37,7 @@ class Control:
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes under /simulator/."""
+        """Return the routes under /simulator/."""
         return [
             web.post(f"{CONTROL}publish", self._publish),
             web.post(f"{CONTROL}expire-sessions", self._expire_sessions),
@@ -58,7 +58,7 @@ class Control:
         if publication.channel is not None:
             events = [Event(publication.channel, publication.data, publication.user), *events]
         if not events:
-            return _json({"error": "nothing to publish: give channel and data, or messages"}, status=400)
+            return _json({"error": "nothing to publish; send channel and data, or messages"}, status=400)
         for event in events:
             self._bayeux.publish(event.channel, event.data, user=event.user)
         return _json({"published": len(events)})

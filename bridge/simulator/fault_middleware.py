@@ -1,4 +1,4 @@
-"""Faults on the wire: an aiohttp middleware that need not know which upstream answers behind it."""
+"""An aiohttp middleware that applies faults to HTTP requests."""
 
 import asyncio
 import zlib
@@ -28,13 +28,13 @@ Message = dict[str, object]
 
 
 async def body_of(request: web.Request) -> bytes:
-    """Read a request's body, as a fault may have left it."""
+    """Return the body of a request. A fault may have changed it."""
     altered = _ALTERED.get()
     return await request.read() if altered is None else altered
 
 
 def fault_middleware(faults: Faults) -> Middleware:
-    """Make the middleware that lets these faults strike every request but the control paths."""
+    """Return a middleware that applies the faults to every request except those for control paths."""
 
     @web.middleware
     async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,7 +51,7 @@ def fault_middleware(faults: Faults) -> Middleware:
 
 
 def close_without_reply(request: web.Request) -> web.Response:
-    """Close the connection before any byte of a reply; what is returned goes nowhere."""
+    """Close the connection without any byte of a reply. The returned response is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
@@ -79,7 +79,7 @@ def _answer(messages: Sequence[Message]) -> web.Response:
 async def _whole(request: web.Request, handler: Handler) -> tuple[web.Response, bytes]:
     response = await handler(request)
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
-        raise TypeError("a fault needs an upstream that answers with whole bodies")
+        raise TypeError("this fault needs an application that does not stream its responses")
     return response, response.body
 
 
@@ -117,7 +117,7 @@ async def _zip_bomb(
 ) -> web.StreamResponse:
     packed = zlib.compressobj(9, wbits=31)
     begin = packed.compress(b"[") + packed.flush(zlib.Z_FULL_FLUSH)
-    block = packed.compress(_BLANKS) + packed.flush(zlib.Z_FULL_FLUSH)  # each block can be unpacked without the others
+    block = packed.compress(_BLANKS) + packed.flush(zlib.Z_FULL_FLUSH)  # each block can be decompressed alone
     return await _stream(request, [begin, *[block] * _BOMB_BLOCKS], {"Content-Encoding": "gzip"})
 
 
@@ -130,7 +130,7 @@ async def _endless_body(
 async def _stream(request: web.Request, parts: Iterable[bytes], headers: dict[str, str]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json", **headers})
     await response.prepare(request)
-    with suppress(ConnectionError):  # the client has read enough
+    with suppress(ConnectionError):  # the client has closed the connection
         for part in parts:
             await response.write(part)
     return response
@@ -190,7 +190,7 @@ async def _refuse_subscription(
 
 
 async def _odd(fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]) -> web.StreamResponse:
-    """Let the simulated server answer, then change its replies in a way that no CometD server would."""
+    """Change the replies of the application to replies that no CometD server would send."""
     response, body = await _whole(request, handler)
     replies = _messages(body)
     for reply in [one for one in replies if str(one.get("channel", "")).startswith(_META)]:
@@ -221,7 +221,7 @@ _UNSOLICITED: dict[str, list[Message]] = {
 
 
 def _refused(message: Message, error: str) -> Message:
-    """Refuse one message; of unknown clients only a connect gets the advice to shake hands again, as on CometD."""
+    """Return a refusal of the message. With error 402, only the reply to a connect contains advice, as on CometD."""
     reply: Message = {"channel": message.get("channel"), "id": message.get("id"), "successful": False, "error": error}
     if error.startswith("402") and message.get("channel") == "/meta/connect":
         reply["advice"] = {"reconnect": "handshake", "interval": 0}

@@ -1,4 +1,4 @@
-"""Named faults: which there are, which are switched on, and how often each has struck."""
+"""The faults of the simulator: their names, which of them are switched on, and how often each has struck."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -7,23 +7,25 @@ from time import monotonic
 
 HTTP_FAULTS = frozenset(
     {
-        "html-503",  # a balancer's page instead of the answer
-        "cut-reply",  # the upstream answered, and the connection closes in the middle of the body
-        "reset",  # the connection closes before any byte, and the upstream has seen nothing
-        "slow",  # the request waits for `delay` seconds
-        "broken-json",  # the upstream answered, and the text ends too early
-        "wrong-id",  # the upstream answered, and the id of the matching meta messages is another one
-        "unknown-client",  # 402 instead of the upstream's answer
-        "other-node",  # 403 with statusCode 20 for a request without a password: another node doesn't know the login
-        "zip-bomb",  # 1.6 MB of gzip that are 1.6 GB of blanks; the upstream has seen nothing
-        "endless-body",  # blanks for as long as the client reads; the upstream has seen nothing
-        "refuse-subscription",  # 403 in the subscribe reply; the upstream has seen no subscription
-        "advice-none",  # the poll is refused with `reconnect: none`
-        "advice-hours",  # the replies advise an interval, a timeout and a maxInterval of hours
-        "odd-client-id",  # the handshake's clientId has control characters
-        "odd-acknowledgement",  # the poll's `ext.ack` goes backwards
-        "odd-subscription",  # beside the replies come ones to subscriptions that nobody asked for
-        "unsolicited",  # beside the replies come a /meta/disconnect and a /meta/handshake that answer nothing
+        # The fault replaces the server: the request does not reach Web Services.
+        "html-503",  # the HTML page of a load balancer
+        "reset",  # the connection closes without a reply
+        "unknown-client",  # a Bayeux reply with error 402
+        "other-node",  # 403 with statusCode 20 for a request without a password, as from a node without the login
+        "zip-bomb",  # 1.6 MB of gzip that decompress to 1.6 GB of blanks
+        "endless-body",  # blanks until the client closes the connection
+        # Web Services handles the request, and the fault changes or delays the reply.
+        "slow",  # the request is handled after `delay` seconds
+        "cut-reply",  # the connection closes in the middle of the body
+        "broken-json",  # the JSON text ends too early
+        "wrong-id",  # replies on the meta channel `on` have another id than the request
+        "refuse-subscription",  # subscriptions are refused with 403 and not sent to the server
+        "advice-none",  # replies on meta channels contain an error and the advice `reconnect: none`
+        "advice-hours",  # the advice contains an interval, a timeout and a maxInterval of hours
+        "odd-client-id",  # the clientId contains control characters
+        "odd-acknowledgement",  # `ext.ack` is -1
+        "odd-subscription",  # the reply also contains replies to subscriptions that nobody has requested
+        "unsolicited",  # the reply also contains a /meta/disconnect and a /meta/handshake that nobody has requested
     }
 )
 REFUSALS = frozenset({"status-4", "status-20", "csrf-invalid", "forbidden-3", "forbidden-5"})
@@ -35,14 +37,14 @@ KINDS = frozenset({"handshake", "connect", "subscribe", "disconnect", "rest", "l
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault to strike requests of the kind `on`.
+    """A fault that strikes requests of the kind `on`.
 
-    It passes over the first `after` such requests. Then it strikes every `every`-th request, `times` times in all
-    (None: no limit). It ends `seconds` after it was added (None: never). `delay` (seconds) is how long a struck request
-    waits first; for `acknowledgement-late` it is how much later the acknowledgement comes.
+    The fault ignores the first `after` of these requests. Then it strikes each `every`-th request, at most `times`
+    times (None: no limit). The fault ends `seconds` after it was added (None: never). A struck request first waits for
+    `delay` seconds. With `acknowledgement-late`, `delay` is the additional delay of the acknowledgement.
 
     Raises:
-        ValueError: no such fault, or no such kind of request.
+        ValueError: unknown name or unknown kind of request.
     """
 
     name: str
@@ -55,13 +57,13 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.name not in HTTP_FAULTS | OPERATION_FAULTS:
-            raise ValueError(f"no fault {self.name!r}; there are {', '.join(sorted(HTTP_FAULTS | OPERATION_FAULTS))}")
+            raise ValueError(f"unknown fault {self.name!r}; known: {', '.join(sorted(HTTP_FAULTS | OPERATION_FAULTS))}")
         if self.on not in KINDS:
-            raise ValueError(f"no kind of request {self.on!r}; there are {', '.join(sorted(KINDS))}")
+            raise ValueError(f"unknown kind of request {self.on!r}; known: {', '.join(sorted(KINDS))}")
 
     @classmethod
     def from_text(cls, line: str) -> "Fault":
-        """Read `name[:on[:times]]`, then `seconds=`, `after=`, `delay=`, `every=`: `slow:connect:2:delay=1.5`."""
+        """Parse `name[:on[:times]]`, followed by fields with names, such as `slow:connect:2:delay=1.5`."""
         positional: list[str] = []
         named: dict[str, str] = {}
         for part in line.strip().split(":"):
@@ -88,7 +90,7 @@ class Fault:
 
 
 class _Armed:
-    """A fault that is switched on, and what it has still to do."""
+    """A fault that is switched on, with counters of the requests that it has seen."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -116,7 +118,7 @@ class _Armed:
 
 
 class Faults:
-    """The switchboard: add faults, clear them, count their strikes."""
+    """The faults that are switched on, and how often each fault has struck."""
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
@@ -124,12 +126,12 @@ class Faults:
 
     @property
     def armed(self) -> tuple[Fault, ...]:
-        """The faults that can still strike, oldest first."""
+        """The faults that can still strike, in the order in which they were added."""
         return tuple(one.fault for one in self._armed if not one.spent)
 
     @property
     def struck(self) -> Mapping[str, int]:
-        """How often each fault has struck since the start; `clear` keeps the counts."""
+        """The number of strikes of each fault since the start. `clear` does not reset the numbers."""
         return dict(self._struck)
 
     def add(self, fault: Fault) -> None:
@@ -137,7 +139,7 @@ class Faults:
         self._armed.append(_Armed(fault))
 
     def from_text(self, text: str) -> list[Fault]:
-        """Switch on one fault a line (see `Fault.from_text`); all of them or, at a ValueError, none."""
+        """Switch on the faults in a text with one fault in each line. If a line is wrong, switch none on."""
         faults = [Fault.from_text(line) for line in text.splitlines() if line.strip()]
         for fault in faults:
             self.add(fault)
@@ -148,7 +150,7 @@ class Faults:
         self._armed.clear()
 
     def strike(self, names: Collection[str], kinds: Collection[str]) -> Fault | None:
-        """Let the oldest fault of these names strike a request of these kinds; None when none does."""
+        """Return the fault that strikes a request of these kinds, or None. Only faults with these names can strike."""
         self._armed = [one for one in self._armed if not one.spent]
         for one in self._armed:
             fault = one.fault

@@ -1,4 +1,4 @@
-"""Logins of the stand-in: Basic credentials, JSESSIONID, and the CSRF token that lives as long as it."""
+"""Logins of the simulator: Basic credentials, the cookie JSESSIONID, and the CSRF token of each HTTP session."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _ADVERTISED_TOKEN = "X-CSRF-TOKEN"  # noqa: S105  a header's name
 
 @dataclass
 class Login:
-    """One HTTP session of a user."""
+    """An HTTP session of a user."""
 
     user: str
     identifier: str = field(default_factory=lambda: f"node0{secrets.token_hex(14)}.node0")
@@ -24,7 +24,7 @@ class Login:
 
 
 class Logins:
-    """Who is logged in. Basic credentials open an HTTP session; afterwards its cookie is enough."""
+    """All HTTP sessions. Basic credentials open a session. Later requests need only its cookie."""
 
     def __init__(self, passwords: Mapping[str, str], *, csrf: bool) -> None:
         self._passwords = dict(passwords)
@@ -32,7 +32,7 @@ class Logins:
         self._logins: dict[str, Login] = {}
 
     def of(self, request: web.Request) -> Login | None:
-        """Find or open the login of a request; None is what Web Services calls anonymous."""
+        """Return the login of a request, or open a new one. None means an anonymous request."""
         known = self._logins.get(request.cookies.get(COOKIE, ""))
         user = self._basic_user(request.headers.get("Authorization", ""))
         if known is not None and user in (None, known.user):
@@ -44,12 +44,12 @@ class Logins:
         return login
 
     def csrf_holds(self, request: web.Request, login: Login) -> bool:
-        """Tell whether a changing request carries the token of its HTTP session (always, with the protection off)."""
+        """Return whether a request has the CSRF token of its HTTP session. Always true if CSRF protection is off."""
         return not self._csrf or request.headers.get(CSRF_HEADER) == login.token
 
     def mark(self, request: web.Request, response: web.Response, login: Login) -> web.Response:
-        """Set the cookie of a new HTTP session; advertise the CSRF header and token on a GET; return the response."""
-        if login.identifier not in self._logins:  # ended by the request itself
+        """Add the cookie of a new HTTP session and, for a GET, the CSRF headers to a response. Return the response."""
+        if login.identifier not in self._logins:  # the request has ended its own HTTP session
             return response
         if request.cookies.get(COOKIE) != login.identifier:
             response.set_cookie(COOKIE, login.identifier, path="/", httponly=True)
@@ -59,15 +59,15 @@ class Logins:
         return response
 
     def renew_token(self, login: Login) -> None:
-        """Make the token that the client knows worthless."""
+        """Replace the CSRF token, so that the client's token becomes invalid."""
         login.token = secrets.token_hex(16)
 
     def end(self, login: Login) -> None:
-        """Invalidate one HTTP session, and with it its CSRF token."""
+        """End an HTTP session and its CSRF token."""
         self._logins.pop(login.identifier, None)
 
     def end_all(self) -> int:
-        """Invalidate every HTTP session; return how many there were."""
+        """End every HTTP session. Return their number."""
         ended = len(self._logins)
         self._logins.clear()
         return ended

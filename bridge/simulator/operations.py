@@ -1,6 +1,7 @@
-"""The outbound operations of Web Services: what each one asks for, and the two messages that answer it later.
+"""The outbound operations of Web Services: required parameters, and the two CometD messages that answer an operation.
 
-Source: the Outbound API pages of the Web Services documentation; the message shapes are those of DoNotCallRecord.
+Source: the Outbound API pages of the Web Services documentation. All operations use the message format that the pages
+show for DoNotCallRecord.
 """
 
 import time
@@ -18,7 +19,10 @@ Event = tuple[str, dict[str, object]]  # channel, data
 
 @dataclass(frozen=True)
 class Operation:
-    """One operationName: its notificationType, and the parameters that each URL form requires (None: no such form)."""
+    """An operation: its notificationType, and the required parameters for each form of the URL.
+
+    None means that the operation does not exist in this form.
+    """
 
     notification: str
     with_handle: tuple[str, ...] | None = None
@@ -26,7 +30,7 @@ class Operation:
     with_campaign: tuple[str, ...] | None = None
 
     def required(self, *, handle: bool, campaign: bool) -> tuple[str, ...] | None:
-        """Tell the required parameters of the URL form; None when the operation has no such form."""
+        """Return the required parameters for a form of the URL. None: the operation has no such form."""
         if campaign:
             return self.with_campaign
         return self.with_handle if handle else self.without_handle
@@ -51,7 +55,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def answers(operation: Operation, body: Body, *, handle: int | None, campaign: str | None) -> list[Event]:
-    """Build the acknowledgement and, for a record, the user event, in the order of the documented sample."""
+    """Return the acknowledgement and, for a calling record, the user event, in the order of the documented example."""
     record = {**body, **({"campaignName": campaign} if campaign is not None else {})}
     message: dict[str, object]
     if operation.notification == PREVIEW_SESSION_STARTED:
@@ -71,14 +75,14 @@ def answers(operation: Operation, body: Body, *, handle: int | None, campaign: s
 
 
 def _record(body: Body, handle: int | None) -> dict[str, object]:
-    """The record of an acknowledgement; the phone number stands there only instead of a handle."""
+    """Return the record of an acknowledgement, which has a phone number only if it has no handle."""
     named = {"recordHandle": handle} if handle is not None else {"phoneNumber": body.get("phoneNumber")}
     kept = ("devicePath", "callingList", "applicationId", "campaignName")
     return {**{name: body[name] for name in kept if name in body}, **named}
 
 
 def _user_event(operation: Operation, body: Body, handle: int | None) -> dict[str, object]:
-    """The user event; it has the chain attribute and the phone number, and never a reference."""
+    """Return the user event, which has the chain attribute and the phone number, but never a referenceId."""
     told = {
         "GSW_CHAIN_ATTR": body.get("chainAttribute"),
         "GSW_APPLICATION_ID": body.get("applicationId"),

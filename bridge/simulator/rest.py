@@ -1,4 +1,4 @@
-"""The REST half of the stand-in: the user's resource, and the operations that CometD messages answer later."""
+"""The REST API of the simulator: the resources of a user, and the operations, which CometD messages answer later."""
 
 import asyncio
 import uuid
@@ -33,7 +33,7 @@ from bridge.simulator.status import (
 API = "/api/v2"
 VERSION = "8.5.202.96"
 _SAMPLE_DEVICE = "f32a46c4-8a48-4067-9965-537fc9788790"
-_CHOSEN_REFERENCE = 66  # Web Services makes small integers of its own
+_CHOSEN_REFERENCE = 66  # Web Services invents small integers if a request has no reference
 _FEATURES = ("api-provisioning-read", "api-voice", "api-voice-outbound")
 _KINDS = ("rest",)
 _TYPES: Mapping[str, type] = {
@@ -56,18 +56,18 @@ Body = dict[str, object]
 
 
 class Publish(Protocol):
-    """Where the messages that answer an operation go."""
+    """The function that sends the messages that answer an operation."""
 
     def __call__(self, channel: str, data: object, *, user: str | None = None) -> None:
-        """Queue an event for the sessions of a user."""
+        """Queue an event for the user's CometD sessions."""
 
 
 @dataclass(frozen=True)
 class ForwardedOperation:
-    """One POST that reached the REST interface, accepted or not.
+    """A POST that reached the REST API, accepted or not.
 
-    `at` is in seconds since the epoch; `http_status` and `status_code` are what was answered (`status_code` is None
-    for the CSRF text, which has none).
+    `at` is the time in seconds since the epoch. `http_status` and `status_code` are those of the answer. `status_code`
+    is None for a missing CSRF token, because Web Services answers this error with plain text.
     """
 
     path: str
@@ -79,7 +79,7 @@ class ForwardedOperation:
 
 
 class Rest:
-    """The REST interface; `acknowledgement_delay` (seconds) lies between an accepted operation and its messages."""
+    """The REST API, which sends the messages of an accepted operation after `acknowledgement_delay` seconds."""
 
     def __init__(
         self, logins: Logins, faults: Faults, publish: Publish, *, first_user: str, acknowledgement_delay: float
@@ -93,7 +93,7 @@ class Rest:
         self.operations: list[ForwardedOperation] = []
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the REST interface, the last one for whatever it doesn't have."""
+        """Return the routes of the REST API. The last route answers unknown paths."""
         return [
             web.get(f"{API}/me", self._me),
             web.get(f"{API}/me/devices", self._my_devices),
@@ -106,7 +106,7 @@ class Rest:
         ]
 
     def cancel_answers(self) -> None:
-        """Let the messages that were still to come never come."""
+        """Cancel all messages that are not sent yet."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -160,7 +160,7 @@ class Rest:
         return response if login is None else self._logins.mark(request, response, login)
 
     def _accept(self, request: web.Request, body: Body | None, login: Login | None) -> None:
-        """Check in the order of the real server, login, CSRF, operation; then set the answers going."""
+        """Check login, CSRF token and operation in the order of the real server, then schedule the messages."""
         if login is None:
             raise RefusedError(ACCESS_DENIED)
         if not self._logins.csrf_holds(request, login):

@@ -1,4 +1,4 @@
-"""The stand-in as a server: REST, CometD, faults and control on one port."""
+"""The server of the simulator: REST, CometD, faults and control paths on the same port."""
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -16,17 +16,17 @@ from bridge.simulator.rest import API, ForwardedOperation, Rest
 from bridge.simulator.status import ACCESS_DENIED, no
 
 BROWSER_COOKIE = "BAYEUX_BROWSER"
-_LARGEST_REQUEST = 1 << 30  # bytes: a test may publish some hundred thousand events at once
-_SHUTDOWN = 0.05  # s: a stop does not wait for parked polls
+_LARGEST_REQUEST = 1 << 30  # bytes; a test may publish 100,000 events in one request
+_SHUTDOWN = 0.05  # s; a stop does not wait for parked polls
 _MESSAGES = msgspec.json.Decoder(list[Message] | Message)
 
 
 class Simulator:
-    """A Web Services server on loopback; times are in seconds.
+    """A simulated Web Services server. Times are in seconds.
 
-    `users` (name to password) are further accounts beside `username`. `ack_extension` False takes CometD's
-    acknowledgement extension away; `advise_max_interval` True puts `max_interval` into the advice, as newer servers do.
-    After a stop, `start` listens on the same port again, and every session and login is gone, as after a crash.
+    `users` maps the names of further accounts to passwords. With `ack_extension=False` the server has no
+    acknowledgement extension. With `advise_max_interval=True` the advice contains `max_interval`, as on newer servers.
+    After a `stop`, `start` uses the same port again, but all sessions and logins are lost, as after a crash.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL, without /api/v2; known from the start on."""
+        """The base URL without /api/v2. Port 0 becomes the real port after `start`."""
         return f"http://{self._host}:{self._port}"
 
     @property
@@ -75,16 +75,16 @@ class Simulator:
 
     @property
     def handshakes(self) -> int:
-        """How many handshakes succeeded since the start."""
+        """The number of successful handshakes since the simulator was created."""
         return self._bayeux.handshakes
 
     @property
     def operations(self) -> Sequence[ForwardedOperation]:
-        """Every POST to the REST interface, in order, the refused ones too."""
+        """All POST requests to the REST API in order, including refused requests."""
         return tuple(self._rest.operations)
 
     async def start(self) -> None:
-        """Listen; raise OSError when the port is taken."""
+        """Begin to listen. Raises OSError if the port is in use."""
         app = web.Application(middlewares=[fault_middleware(self.faults)], client_max_size=_LARGEST_REQUEST)
         app.add_routes(Control(self._bayeux, self._rest, self._logins, self.faults).routes())
         app.add_routes(
@@ -115,15 +115,15 @@ class Simulator:
         await self.stop()
 
     def publish(self, channel: str, data: object, *, user: str | None = None) -> None:
-        """Queue an event for every session of that user (None: of anyone) that is subscribed to the channel."""
+        """Queue an event for every subscribed session of the user (None: of any user)."""
         self._bayeux.publish(channel, data, user=user)
 
     def expire_sessions(self) -> int:
-        """Forget every CometD session with its queue; a parked poll stays parked. Return how many there were."""
+        """Drop every CometD session with its queue, and return their number. Parked polls go on until their timeout."""
         return self._bayeux.forget()
 
     def drop_logins(self) -> int:
-        """Invalidate every JSESSIONID; return how many there were."""
+        """End every HTTP session (JSESSIONID). Return their number."""
         return self._logins.end_all()
 
     async def _notify(self, request: web.Request) -> web.Response:
@@ -132,7 +132,7 @@ class Simulator:
             return no(ACCESS_DENIED)
         browser = request.cookies.get(BROWSER_COOKIE, "")
         body = await body_of(request)
-        if not body:  # CometD does nothing then, and says so
+        if not body:  # CometD answers an empty request with an empty reply
             return web.Response()
         try:
             decoded = _MESSAGES.decode(body)

@@ -1,4 +1,7 @@
-"""One CometD session: its subscriptions, its acknowledged queue, its parked poll and its expiry clock."""
+"""The server's side of a CometD session: subscriptions, event queue, parked poll and expiry.
+
+A parked poll is a /meta/connect that the server has not answered yet, because it waits for events.
+"""
 
 import asyncio
 import enum
@@ -10,12 +13,12 @@ class Outcome(enum.Enum):
 
     TIMEOUT = enum.auto()
     EVENTS = enum.auto()
-    RELEASED = enum.auto()  # a second /meta/connect of the same session took its place
+    RELEASED = enum.auto()  # a newer /meta/connect of the session has replaced the poll
     DISCONNECTED = enum.auto()
 
 
 def covers(subscription: str, channel: str) -> bool:
-    """Tell whether a subscription takes events of a channel (Bayeux globbing: `*` is one segment, `**` one or more)."""
+    """Return whether a subscription matches a channel. In Bayeux, `*` is one segment and `**` one or more segments."""
     if subscription.endswith("/**"):
         return channel.startswith(subscription[:-2]) and not channel.startswith("/meta/")
     if subscription.endswith("/*"):
@@ -25,10 +28,10 @@ def covers(subscription: str, channel: str) -> bool:
 
 
 class Session:
-    """The server's half of one CometD session.
+    """The server's side of a CometD session.
 
-    With the acknowledgement extension the queue keeps every event until a /meta/connect acknowledges its batch,
-    and each reply carries all of it (CometD's AcknowledgedMessagesSessionExtension and BatchArrayQueue).
+    With the acknowledgement extension the queue keeps each event until a /meta/connect acknowledges the event's batch.
+    Each reply contains the whole queue, like CometD's AcknowledgedMessagesSessionExtension and BatchArrayQueue.
     """
 
     def __init__(self, client_id: str, *, user: str, browser: str, acknowledged: bool) -> None:
@@ -43,49 +46,49 @@ class Session:
         self._queue: list[bytes] = []
         self._fresh = 0
         self._batch = 1
-        self._closed: list[tuple[int, int]] = []  # (batch, how many events of the queue lie in it or before it)
+        self._closed: list[tuple[int, int]] = []  # (batch, number of queued events up to the end of this batch)
         self._poll: asyncio.Future[Outcome] | None = None
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
-        """The subscribed channels, in order of name."""
+        """The subscribed channels, sorted by name."""
         return tuple(sorted(self._subscriptions))
 
     @property
     def queued(self) -> int:
-        """Events held: not yet delivered, or delivered and not acknowledged."""
+        """The number of events that are not yet delivered, or delivered but not acknowledged."""
         return len(self._queue)
 
     @property
     def parked(self) -> bool:
-        """Whether a poll is waiting for events."""
+        """Whether a poll of the session is parked."""
         return self._poll is not None
 
     def subscribe(self, channel: str) -> None:
-        """Take events of a channel (or of a glob of channels) from now on."""
+        """Subscribe to a channel or to a pattern of channels."""
         self._subscriptions.add(channel)
         self._receives.clear()
 
     def unsubscribe(self, channel: str) -> None:
-        """Take no more events of that subscription."""
+        """End a subscription."""
         self._subscriptions.discard(channel)
         self._receives.clear()
 
     def receives(self, channel: str) -> bool:
-        """Tell whether any subscription covers the channel."""
+        """Return whether any subscription matches the channel."""
         known = self._receives.get(channel)
         if known is None:
             known = self._receives[channel] = any(covers(one, channel) for one in self._subscriptions)
         return known
 
     def offer(self, event: bytes) -> None:
-        """Queue one encoded event and wake the parked poll."""
+        """Queue an encoded event and end the parked poll."""
         self._queue.append(event)
         self._fresh += 1
         self.end_poll(Outcome.EVENTS)
 
     def acknowledge(self, batch: int) -> None:
-        """Drop every queued event of that batch or an earlier one."""
+        """Remove the events of this batch and of all earlier batches from the queue."""
         if batch >= self._batch:
             self._queue.clear()
             self._closed.clear()
@@ -99,14 +102,15 @@ class Session:
             self._closed = [(number, end - dropped) for number, end in self._closed]
 
     def must_reply(self, *, acknowledging: bool) -> bool:
-        """Tell whether a /meta/connect is answered at once.
+        """Return whether the server must answer a /meta/connect at once, instead of parking the poll.
 
-        New events always do that; unacknowledged ones only to a connect that acknowledges something (cometd #595).
+        The server must do so if it has new events. If it has only unacknowledged events, it must do so for a connect
+        that acknowledges a batch (CometD issue 595).
         """
         return self._fresh > 0 or (acknowledging and bool(self._queue))
 
     def close_batch(self) -> int:
-        """End the open batch; return its number, which the reply carries as `ext.ack`."""
+        """End the current batch. Return its number for `ext.ack` in the reply."""
         closed = self._batch
         self._closed.append((closed, len(self._queue)))
         self._batch += 1
@@ -115,8 +119,8 @@ class Session:
     def take(self) -> list[bytes]:
         """Return the events for a reply.
 
-        With the ack extension these are all unacknowledged events. Without it they are all queued events, which then
-        leave the queue.
+        With the ack extension these are all unacknowledged events. Without the extension these are all queued events,
+        and the method removes them from the queue.
         """
         self._fresh = 0
         events = self._queue
@@ -126,7 +130,7 @@ class Session:
         return events.copy()
 
     async def park(self, seconds: float) -> Outcome:
-        """Hold a poll until something ends it, or until the time is up."""
+        """Park a poll until `end_poll` ends it or `seconds` have passed. Return the reason."""
         poll = self._poll = asyncio.get_running_loop().create_future()
         try:
             await asyncio.wait({poll}, timeout=seconds)
@@ -136,21 +140,21 @@ class Session:
         return poll.result() if poll.done() else Outcome.TIMEOUT
 
     def end_poll(self, outcome: Outcome) -> None:
-        """End the parked poll, if there is one; the first cause counts."""
+        """End the parked poll, if any. If several calls do so, the first outcome counts."""
         if self._poll is not None and not self._poll.done():
             self._poll.set_result(outcome)
 
     def release_poll(self) -> None:
-        """Let a newer /meta/connect take the place of the parked one."""
+        """End the parked poll, because a newer /meta/connect replaces it."""
         self.end_poll(Outcome.RELEASED)
         self._poll = None
 
     def expire_after(self, seconds: float) -> None:
-        """Start the expiry clock, unless a poll is parked (a parked poll keeps the session)."""
+        """Let the session expire after `seconds`, unless a poll is parked. A parked poll prevents expiry."""
         if self._poll is None:
             self.expires_at = time.monotonic() + seconds
 
     def extend_expiry(self, seconds: float) -> None:
-        """Any other message while the clock runs starts it anew (ServerSessionImpl.cancelExpiration)."""
+        """Postpone the expiry after a message other than a poll, like CometD's ServerSessionImpl.cancelExpiration."""
         if self.expires_at is not None:
             self.expires_at = max(self.expires_at, time.monotonic() + seconds)

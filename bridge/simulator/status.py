@@ -1,7 +1,7 @@
-"""How Web Services says yes and no: HTTP status, statusCode, statusMessage.
+"""The answers of Web Services to accepted and refused requests: HTTP status, statusCode, statusMessage.
 
-Source: the Return Values page (codes) and the wire (403 with 20, 500 with 4). The HTTP statuses of codes 1 and 10 are
-not documented; 400 stands in for them.
+Source of the codes: the page Return Values of the Web Services documentation. A real server was seen to send HTTP
+status 403 with code 20, and 500 with code 4. The HTTP status for codes 1 and 10 is unknown, so the simulator uses 400.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Refusal:
-    """A no of Web Services; `status_code` None is the plain text about the CSRF token, which has no code."""
+    """A refusal by Web Services. `status_code` is None if the answer is plain text (for a missing CSRF token)."""
 
     http_status: int
     status_code: int | None
@@ -20,7 +20,7 @@ class Refusal:
 
 
 class RefusedError(Exception):
-    """A request that Web Services turns down."""
+    """Web Services refuses a request."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -37,22 +37,22 @@ UNKNOWN_OPERATION = Refusal(400, 10, "Unknown operation for this resource")
 
 
 def missing(parameter: str) -> Refusal:
-    """A required parameter is not there."""
+    """Return the refusal of a request without a required parameter."""
     return Refusal(400, 1, f"Required parameter '{parameter}' is missing")
 
 
 def invalid(parameter: str) -> Refusal:
-    """A parameter has a wrong type or shape."""
+    """Return the refusal of a request with a parameter of a wrong type or form."""
     return Refusal(400, 10, f"Parameter '{parameter}' is not valid")
 
 
 def ok(**attributes: object) -> web.Response:
-    """Answer statusCode 0, with further attributes."""
+    """Return a response with statusCode 0 and further attributes."""
     return _json(200, {"statusCode": 0, **attributes})
 
 
 def no(refusal: Refusal) -> web.Response:
-    """Answer with a refusal."""
+    """Return a response with a refusal."""
     if refusal.status_code is None:
         return web.Response(status=refusal.http_status, text=refusal.message)
     return _json(refusal.http_status, {"statusCode": refusal.status_code, "statusMessage": refusal.message})

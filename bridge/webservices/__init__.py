@@ -1,6 +1,7 @@
-"""Web Services: the login, the REST operations and their statusCodes."""
+"""A client of Web Services: the login, the REST operations and their statusCodes, and the messages over CometD."""
 
 from bridge.webservices.client import WebServicesClient
+from bridge.webservices.exchange import LARGEST_REPLY
 from bridge.webservices.login.login import Login, LoginState
 from bridge.webservices.login.profile import OUTBOUND_FEATURE, Profile
 from bridge.webservices.messages import messages
@@ -28,6 +29,7 @@ from bridge.webservices.voice import VoiceSession
 __all__ = [
     "EXAMPLE_REQUEST",
     "LARGEST_ID",
+    "LARGEST_REPLY",
     "NOTIFICATIONS",
     "OUTBOUND_FEATURE",
     "OUTBOUND_OPERATIONS",

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from bridge.webservices.replies import UpstreamReply
 
 RENEWALS: Final = {Challenge.LOGIN: 2, Challenge.CSRF: 1}
-"""How often one request is sent again after a new login or a new token. The first of two logins may have reached a node
-that is about to leave."""
+"""How often a request is repeated after a new login or a new token. There can be two logins, because the first may have
+reached a server that is shutting down."""
 NAMES: Final = {Challenge.LOGIN: "a login", Challenge.CSRF: "a CSRF token"}
 
 log = structlog.get_logger(__name__)
 
 
 class WebServicesClient:
-    """Sends operations with the account's login; `request_timeout` (s) bounds each exchange."""
+    """Sends operations with the account's login. `request_timeout` (s) is the deadline of each exchange."""
 
     def __init__(
         self,
@@ -45,18 +45,17 @@ class WebServicesClient:
         self._request_timeout = request_timeout
 
     async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
-        """POST an operation as JSON; return the verdict of an accepted one (statusCode 0: accepted, not done).
+        """POST an operation as JSON. Return the reply if it has statusCode 0 (accepted, not yet done).
 
-        `path` begins with /api/v2 and is percent-encoded. A refusal for want of a login or of a CSRF token, which means
-        that nothing was done, is answered with a new one and the same request, at most `RENEWALS` times. Nothing
-        else is sent twice.
+        `path` begins with /api/v2 and is percent-encoded. If the login or the CSRF token is missing, Web Services
+        refuses the request and does nothing. Then the bridge renews the login or the token and repeats the request, at
+        most `RENEWALS` times. The bridge repeats a request in no other case.
 
         Raises:
             UpstreamRejected: a statusCode other than 0.
-            LoginRefused: the account's password is wrong, or was a short time ago.
-            LoginNotKept: logins or tokens have been forgotten at once, the last one that was tried too; nothing was
-                done.
-            UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: no verdict; see there.
+            LoginRefused: the account's name or password is wrong, or was wrong a short time ago.
+            LoginNotKept: Web Services forgot each new login or token at once. Nothing was done.
+            UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: there is no verdict; see these classes.
         """
         answer = verdict(await self._post(path, msgspec.json.encode(body)))
         if answer.status_code != OK:
@@ -64,10 +63,10 @@ class WebServicesClient:
         return answer
 
     async def start_voice_session(self) -> UpstreamReply:
-        """Open a contact centre session on the voice channel: sites need it where the device is not registered else.
+        """Open a contact centre session on the voice channel, which logs the agent in and registers the device.
 
-        It logs an agent in. Source: the page StartContactCenterSession; statusCode 7 (some channels failed) is accepted
-        there, with a warning in the log.
+        StatusCode 7 (some channels failed) counts as accepted, with a warning in the log. Source: the page
+        StartContactCenterSession.
 
         Raises:
             As `forward`.
@@ -90,8 +89,8 @@ class WebServicesClient:
                 return reply
             if not left[asked] or not await self._login.challenged(reply, sent_at=sent_at):
                 raise LoginNotKept(
-                    f"Web Services refused the request for want of {NAMES[asked]}, also after it gave the account"
-                    f" {self._account} a new one (is the balancer sticky?)"
+                    f"Web Services refused the request because {NAMES[asked]} is missing, although it had just given"
+                    f" the account {self._account} a new one (is the balancer sticky?)"
                 )
             left[asked] -= 1
 

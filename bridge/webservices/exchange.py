@@ -1,4 +1,4 @@
-"""One REST exchange with Web Services, its failures named as REST callers know them."""
+"""One REST exchange with Web Services, with the failures of `bridge.errors.UpstreamError`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bridge.cometd import HttpReply, HttpSession
 
 LARGEST_REPLY: Final = 1 << 20
-"""Bytes, after decompression. A verdict has some hundred bytes and a profile some ten thousand; dozens of requests are
-under way at a time, and all may get such a reply at once."""
+"""Most bytes of a reply, after decompression. A verdict has some hundred bytes, and a profile some ten thousand. The
+limit is low because dozens of replies can be in memory at the same time."""
 
 
 async def exchange(
@@ -26,11 +26,11 @@ async def exchange(
     headers: Mapping[str, str] = NO_HEADERS,
     timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
 ) -> HttpReply:
-    """Send one request and return its reply, whatever its status; `timeout` in seconds.
+    """Send one request and return its reply with any HTTP status. `timeout` is in seconds.
 
     Raises:
-        UpstreamUnreachable: no connection, or it ended before the reply did (`sent`).
-        UpstreamTimeout: no whole reply in time.
+        UpstreamUnreachable: there is no connection, or the connection ended before the reply (then `sent` is True).
+        UpstreamTimeout: the whole reply did not arrive in time.
         UpstreamInvalidReply: the reply is not HTTP, or has more than `LARGEST_REPLY` bytes.
     """
     try:
@@ -40,16 +40,14 @@ async def exchange(
             case "timeout":
                 raise UpstreamTimeout(f"Web Services did not answer within {timeout:g} s") from None
             case "garbled":
-                raise UpstreamInvalidReply(
-                    "Web Services answered with something that is not HTTP", http_status=0
-                ) from None
+                raise UpstreamInvalidReply("Web Services sent a reply that is not valid HTTP", http_status=0) from None
             case "reply-too-large":
                 raise UpstreamInvalidReply(
-                    f"Web Services answered with too much: more than {LARGEST_REPLY} bytes", http_status=0
+                    f"Web Services sent a reply of more than {LARGEST_REPLY} bytes", http_status=0
                 ) from None
             case "cut":
                 raise UpstreamUnreachable(
-                    "Web Services closed the connection before its reply was whole", sent=True
+                    "Web Services closed the connection before its reply was complete", sent=True
                 ) from None
             case _:
                 fault = None if error.reason == "unreachable" else error.reason

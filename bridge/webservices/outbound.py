@@ -1,7 +1,6 @@
-"""The operations on outbound records: one table of their requests and of the messages that answer them.
+"""The operations on outbound records: a table of their requests and of their acknowledgements.
 
-Source: the pages of the Outbound API. Names differ on purpose there: CompleteRecord is answered by
-RecordProcessedAcknowledge.
+Source: the pages of the Outbound API. Some names differ there: RecordProcessedAcknowledge acknowledges CompleteRecord.
 """
 
 from __future__ import annotations
@@ -30,20 +29,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OutboundOperation:
-    """One operation: the form that its request has with a handle in the path and without one (None: no such form)."""
+    """One operation on outbound records."""
 
     acknowledgements: tuple[str, ...]
-    """The `notificationType`s that say that it was done."""
+    """The `notificationType`s that report the end of the operation."""
     by_handle: type[OutboundRecordRequest] | None = None
+    """The request with a record handle in the path, None if the operation has no such request."""
     by_number: type[OutboundRecordRequest] | None = None
+    """The request without a record handle in the path, None if the operation has no such request."""
     on_the_way: tuple[str, ...] = ()
-    """The `notificationType`s that answer it too, before it is done."""
+    """The `notificationType`s of messages that arrive before the end of the operation."""
     repeatable: bool = False
-    """Whether Web Services ends up the same when it gets the request twice, so that a lost reply can be tried again."""
+    """Whether a second identical request changes nothing in Web Services, so that the bridge may retry."""
 
     @property
     def forwarded(self) -> bool:
-        """Whether the bridge takes it from REST callers."""
+        """Whether the bridge accepts the operation from REST callers."""
         return self.by_handle is not None or self.by_number is not None
 
 
@@ -52,7 +53,7 @@ OUTBOUND_OPERATIONS: Final[Mapping[str, OutboundOperation]] = {
         ("DoNotCallAcknowledge",), DoNotCallByHandle, DoNotCallByNumber, repeatable=True
     ),
     "UpdateRecord": OutboundOperation(("UpdateCallCompletionStatsAcknowledge",), UpdateRecord, repeatable=True),
-    # A record that is processed or rejected is given up: whether a second time is refused, no page says.
+    # No page says whether Web Services refuses the second request to complete or reject a record.
     "CompleteRecord": OutboundOperation(("RecordProcessedAcknowledge",), CompleteRecord),
     "RejectRecord": OutboundOperation(("RecordRejectAcknowledge",), RejectRecord),
     "RescheduleRecord": OutboundOperation(
@@ -64,18 +65,18 @@ OUTBOUND_OPERATIONS: Final[Mapping[str, OutboundOperation]] = {
     ),
     "GetPreviewRecord": OutboundOperation(("PreviewRecord",)),
 }
-"""By `operationName`."""
+"""The operations by `operationName`."""
 
 NOTIFICATIONS: Final[Mapping[str, str]] = {
     notification: name
     for name, operation in OUTBOUND_OPERATIONS.items()
     for notification in (*operation.acknowledgements, *operation.on_the_way)
 }
-"""Which operation a `notificationType` answers."""
+"""The `operationName` that each `notificationType` belongs to."""
 
 
 def request_forms(enabled: Collection[str], *, with_handle: bool) -> dict[str, type[OutboundRecordRequest]]:
-    """Return the request's form of each enabled operation, by name, with a record handle in the path or without one."""
+    """Return the request model of each enabled operation, by name, for paths with or without a record handle."""
     both = {name: (OUTBOUND_OPERATIONS[name].by_handle, OUTBOUND_OPERATIONS[name].by_number) for name in enabled}
     named = {name: forms[0] if with_handle else forms[1] for name, forms in both.items()}
     return {name: form for name, form in named.items() if form is not None}
@@ -88,11 +89,10 @@ def outbound_request(
     reference_id: str,
     enabled: Collection[str] = frozenset(OUTBOUND_OPERATIONS),
 ) -> OutboundRecordRequest:
-    """Read a request back from the ledger, by the rules for what a REST caller sends.
+    """Parse a request that the ledger stored, by the same rules as a REST caller's request.
 
     Raises:
-        ValueError: a REST call with this operation, handle and body would be refused, or the body has another
-            referenceId.
+        ValueError: the bridge would refuse this request from a REST caller, or the body has another referenceId.
     """
     form = request_forms(enabled, with_handle=record_handle is not None).get(operation)
     if form is None:
@@ -109,6 +109,6 @@ def outbound_request(
 
 
 def repeatable(operation: str) -> bool:
-    """Tell whether the operation of that `operationName` may be sent twice; one that is not known may not."""
+    """Return whether a request with this `operationName` may be sent twice. Return False for an unknown operation."""
     known = OUTBOUND_OPERATIONS.get(operation)
     return known is not None and known.repeatable

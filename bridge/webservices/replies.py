@@ -1,4 +1,4 @@
-"""What a reply of Web Services says: its statusCode first, then its HTTP status; and what a refusal asks for."""
+"""Reads replies of Web Services: the verdict (statusCode and message), and whether the login must be renewed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from bridge.cometd import HttpReply
 
 LARGEST_STATUS_CODE: Final = 2**31 - 1
-"""Documented are 0 to 20. A number that no consumer of the operation's event could read is no statusCode."""
+"""The documented statusCodes are 0 to 20. A reply with a larger number counts as a reply without a statusCode."""
 LONGEST_MESSAGE: Final = 2000
-"""Characters of `statusMessage` that are kept: it goes into the operation's event, and to the caller."""
+"""Most characters of `statusMessage` in the operation's event and in the reply to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReply:
-    """The verdict of Web Services. `status_message` is its free text: for the caller, never for a log."""
+    """The verdict of Web Services. `status_message` is free text for the caller. It must not go to a log."""
 
     http_status: int
     status_code: int
@@ -31,7 +31,7 @@ class UpstreamReply:
 
 
 class Challenge(Enum):
-    """What a refused request lacks; the three meanings of HTTP status 403, told apart by the body."""
+    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 does not tell which."""
 
     NONE = "none"
     LOGIN = "login"
@@ -47,10 +47,10 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 
 def verdict(reply: HttpReply) -> UpstreamReply:
-    """Read the verdict of a reply.
+    """Return the verdict of a reply.
 
     Raises:
-        UpstreamInvalidReply: it has no statusCode, or statusCode 0 under an HTTP error.
+        UpstreamInvalidReply: the reply has no statusCode, or has statusCode 0 with an HTTP error.
     """
     body = _body(reply)
     if body is None:
@@ -60,17 +60,17 @@ def verdict(reply: HttpReply) -> UpstreamReply:
         )
     if body.status_code == OK and not 200 <= reply.status < 300:
         raise UpstreamInvalidReply(
-            f"Web Services contradicts itself: statusCode 0 under HTTP {reply.status}", http_status=reply.status
+            f"Web Services contradicts itself: statusCode 0 with HTTP {reply.status}", http_status=reply.status
         )
     message = body.status_message[:LONGEST_MESSAGE] if isinstance(body.status_message, str) else None
     return UpstreamReply(reply.status, body.status_code, message)
 
 
 def challenge(reply: HttpReply) -> Challenge:
-    """Tell what to renew before the request is sent again.
+    """Return what must be renewed before the request is sent again.
 
-    Source: wire logs (403 with statusCode 20, and never 401, for a missing or expired login) and the CSRF page (403
-    with the text "Missing or invalid Csrf token", JSON or not).
+    Source: wire logs (a missing or expired login gives 403 with statusCode 20, never 401) and the CSRF page (403 with
+    the text "Missing or invalid Csrf token", as JSON or plain text).
     """
     if reply.status == 403 and b"csrf" in reply.body.lower():
         return Challenge.CSRF

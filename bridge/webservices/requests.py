@@ -1,8 +1,8 @@
-"""The requests of the Outbound API as callers send them: checked, then forwarded as they are.
+"""The requests of the Outbound API. The bridge validates a caller's request, and forwards it unchanged.
 
-Source: one page of the Outbound API for each operation; DoNotCallRecord has two, by handle (callingList required) and
-by number (phoneNumber required). Types are strict and unknown fields are kept, because Web Services may know more than
-its documentation tells. Which operation there is in which form: `bridge.webservices.outbound`.
+Types are strict. Unknown fields are allowed, because Web Services may have undocumented fields. Source: one page of the
+Outbound API for each operation. DoNotCallRecord has two pages: by handle (callingList required) and by number
+(phoneNumber required). The table of operations is in `bridge.webservices.outbound`.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from pydantic_core import PydanticCustomError
 
 API: Final = "/api/v2"
 LARGEST_ID: Final = 2**53 - 1
-"""Of a handle or an application: the largest integer that every JSON reader keeps exactly (RFC 7493)."""
+"""The largest record handle or application id: the largest integer that every JSON parser keeps exactly (RFC 7493)."""
 Text = Annotated[str, Field(min_length=1)]
 
 
 def _whole(value: Any) -> Any:
-    """Take `134.0` as 134, since JSON Schema knows no difference; nothing else is coerced."""
+    """Return 134 for `134.0`, because these are equal in JSON Schema. Return any other value unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _never_null(value: Any) -> Any:
-    """Tell a missing parameter from one that is null, which is no text."""
+    """Refuse null. A caller must omit an optional parameter instead."""
     if value is None:
         raise PydanticCustomError("string_type", "Input should be a valid string")
     return value
 
 
 def _without_null(schema: dict[str, Any]) -> None:
-    """Document an optional parameter by its type alone."""
+    """Remove `null` and the default from optional parameters in the JSON Schema."""
     for described in schema["properties"].values():
         if "anyOf" in described:
             [only] = [one for one in described.pop("anyOf") if one != {"type": "null"}]
@@ -70,7 +70,7 @@ EXAMPLE_REQUEST: Final[dict[str, JsonValue]] = {
     "chainAttribute": "AllChain",
     "referenceId": "123456789",
 }
-"""The request of the page DoNotCallRecord, to the letter."""
+"""The exact request of the page DoNotCallRecord."""
 _RECORD: Final = {
     name: EXAMPLE_REQUEST[name] for name in ("campaignName", "devicePath", "applicationId", "referenceId")
 }
@@ -84,13 +84,13 @@ _CONTACT: Final[dict[str, JsonValue]] = {
 
 
 def outbound_record_path(record_handle: int | None) -> str:
-    """Return the upstream path of a record, or of the records where the request names the record itself."""
+    """Return Web Services' path for a record. Without a handle, the request body identifies the record."""
     path = f"{API}/me/outbound-records"
     return path if record_handle is None else f"{path}/{quote(str(record_handle), safe='')}"
 
 
 class OutboundRecordRequest(BaseModel):
-    """What every operation on an outbound record has."""
+    """The parameters that every operation on an outbound record has."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -118,21 +118,21 @@ class OutboundRecordRequest(BaseModel):
         Field(
             min_length=1,
             max_length=255,
-            description="Comes back on the acknowledgement; where it is missing the bridge makes one.",
+            description="The acknowledgement carries the same referenceId. If it is missing, the bridge makes one.",
         ),
     ] = None
 
     def body(self) -> dict[str, Any]:
-        """Return what the caller sent, by upstream's names, and nothing that it did not send."""
+        """Return the fields that the caller sent, by Web Services' names."""
         return self.model_dump(by_alias=True, exclude_unset=True)
 
     def with_reference(self, reference_id: str) -> Self:
-        """Return the same request under that referenceId."""
+        """Return the same request with this referenceId."""
         return self.model_copy(update={"reference_id": reference_id})
 
 
 def _example(operation: str, parameters: dict[str, JsonValue]) -> ConfigDict:
-    """Document a request by the page's own example, and its optional parameters by their type alone."""
+    """Return a configuration whose JSON Schema has the example of the documentation page, and no `null`."""
     example = {"operationName": operation} | _RECORD | parameters
 
     def extra(schema: dict[str, Any]) -> None:
@@ -149,14 +149,14 @@ class DoNotCallRecord(OutboundRecordRequest):
     chain_attribute: Annotated[
         Literal["AllChain", "RecordOnly"] | None,
         NEVER_NULL,
-        Field(description="All records of the chain, or this one."),
+        Field(description="Whether to mark all records of the chain, or only this record."),
     ] = None
     calling_list: OptionalText = None
     phone_number: OptionalText = None
 
 
 class DoNotCallByHandle(DoNotCallRecord):
-    """Marks the outbound record of the path's handle as DoNotCall."""
+    """Marks an outbound record, given by the handle in the path, as DoNotCall."""
 
     model_config = _example("DoNotCallRecord", EXAMPLE_REQUEST)
 
@@ -164,7 +164,7 @@ class DoNotCallByHandle(DoNotCallRecord):
 
 
 class DoNotCallByNumber(DoNotCallRecord):
-    """Marks the outbound record of a phone number as DoNotCall."""
+    """Marks an outbound record, given by a phone number, as DoNotCall."""
 
     model_config = _example("DoNotCallRecord", {"phoneNumber": "3001", "chainAttribute": "AllChain"})
 
@@ -172,7 +172,7 @@ class DoNotCallByNumber(DoNotCallRecord):
 
 
 class UpdateRecord(OutboundRecordRequest):
-    """Changes the contact's phone number, its type, or when it may be called."""
+    """Changes the contact's phone number, the number's type, or the hours at which it may be called."""
 
     model_config = _example("UpdateRecord", _CONTACT)
 
@@ -185,7 +185,7 @@ class UpdateRecord(OutboundRecordRequest):
 
 
 class CompleteRecord(OutboundRecordRequest):
-    """Says that the record was processed, and with what result."""
+    """Reports that the record was processed, with the result of the call."""
 
     model_config = _example("CompleteRecord", {"callResult": "Answer", "phoneNumber": "3001"})
 
@@ -195,7 +195,7 @@ class CompleteRecord(OutboundRecordRequest):
 
 
 class RejectRecord(OutboundRecordRequest):
-    """Gives a record back that was not called."""
+    """Returns a record that was not called."""
 
     model_config = _example("RejectRecord", {"callingList": "CallingList1"})
 
@@ -204,16 +204,18 @@ class RejectRecord(OutboundRecordRequest):
 
 
 class RescheduleRecord(OutboundRecordRequest):
-    """Has the record called again at a later time."""
+    """Schedules another call of the record."""
 
     model_config = _example("RescheduleRecord", {"callbackType": "Campaign", "timestamp": 1_433_915_450})
 
     operation_name: Literal["RescheduleRecord"]
     callback_type: Annotated[
-        Literal["Personal", "Campaign"], Field(description="Whether this agent calls back, or any of the campaign.")
+        Literal["Personal", "Campaign"], Field(description="Who calls back: this agent, or any agent of the campaign.")
     ]
     timestamp: Annotated[
-        int, Field(ge=0, le=LARGEST_ID, description="When, in seconds since 1970 UTC."), BeforeValidator(_whole)
+        int,
+        Field(ge=0, le=LARGEST_ID, description="Time of the call, in seconds since 1970 UTC."),
+        BeforeValidator(_whole),
     ]
 
 
@@ -231,7 +233,7 @@ class AddRecord(OutboundRecordRequest):
     chain_id: Annotated[
         Annotated[int, Field(ge=0, le=LARGEST_ID), BeforeValidator(_whole)] | None,
         NEVER_NULL,
-        Field(description="The chain to join."),
+        Field(description="Id of the chain to add the record to."),
     ] = None
     other_fields: Annotated[
         dict[str, JsonValue] | None, NEVER_NULL, Field(description="Further columns of the calling list.")
@@ -239,7 +241,7 @@ class AddRecord(OutboundRecordRequest):
 
 
 class GetChainedRecord(OutboundRecordRequest):
-    """Asks for the records of the same chain; they come by CometD."""
+    """Requests the records of the same chain. CometD delivers them."""
 
     model_config = _example("GetChainedRecord", {})
 

@@ -1,4 +1,4 @@
-"""From the settings to the way that requests take."""
+"""Makes the `Route` (certificates and proxy) from the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def route_of(site: WebServices) -> Route:
-    """The certificates and the proxy that the settings name."""
+    """Return the certificates and the proxy of the settings."""
     login = None
     if site.proxy_username is not None and site.proxy_password is not None:
         login = aiohttp.encode_basic_auth(site.proxy_username, site.proxy_password.get_secret_value())

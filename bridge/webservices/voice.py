@@ -1,4 +1,4 @@
-"""The contact centre session on the voice channel, for sites where it registers the account's device."""
+"""Starts a contact centre session on the voice channel, for sites where this registers the account's device."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = structlog.get_logger(__name__)
 
 
 class VoiceSession:
-    """Starts the contact centre session whenever `due` says so, and tries until Web Services takes it.
+    """Starts the contact centre session after each call of `due`, and retries until Web Services accepts it.
 
-    Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). It must come after
-    the CometD subscription, or its own events are missed.
+    Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). The session causes
+    events, so it must start after the CometD subscription.
     """
 
     def __init__(self, client: WebServicesClient, account: str) -> None:
@@ -30,11 +30,11 @@ class VoiceSession:
         self._due = asyncio.Event()
 
     def due(self) -> None:
-        """Ask for a contact-centre session: a CometD session was opened."""
+        """Request a contact centre session. Call this after a CometD session was opened."""
         self._due.set()
 
     async def run(self) -> None:
-        """Run for ever."""
+        """Start a contact centre session after each call of `due`, for ever."""
         while True:
             await self._due.wait()
             self._due.clear()

@@ -145,7 +145,7 @@ class SubscriptionRules(OnAnUpstream):
         proxy.faults.add(Fault("refuse-subscription", on="subscribe", times=1))
         status, published = listener.session.status, 0
         await eventually(lambda: status.refused)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while status.refused:
                 await upstream.publish(OUTBOUND, published)
                 published += 1

@@ -243,9 +243,7 @@ class LossRules(OnAnUpstream):
         await upstream.publish(OUTBOUND, 1)
         await eventually(lambda: listener.sink.held)
         await upstream.expire_sessions()
-        transport = listener.session._context.transport
-        assert transport is not None
-        await eventually(lambda: transport.polling._lost)
+        await eventually(lambda: listener.session._polling._lost)
         listener.sink.open()
         await listener.listening(sessions=2)
         await upstream.publish(OUTBOUND, 2)

@@ -1,8 +1,13 @@
 """One bridge follows another: by plan, or because two were started."""
 
+import pytest
+
 from tests.faults.operations import caller
 from tests.faults.site import EXIT_LIMIT, Site
 from tests.waiting import eventually
+
+UNATTENDED = pytest.mark.parametrize("web", [{"max_interval": 20.0}], indirect=True)
+"""For scenarios in which nobody polls while a bridge starts. On a busy machine that can take longer than 10 seconds."""
 
 
 async def test_two_bridges_at_once(site: Site) -> None:
@@ -38,6 +43,7 @@ async def test_a_lingering_predecessor(site: Site) -> None:
     assert [await third.handshakes(), (await site.settled()).changes] == [0, ["opened"]]
 
 
+@UNATTENDED
 async def test_rolling_restart_under_load(site: Site) -> None:
     """Five SIGTERM restarts under load: each ends with 0 in time, and nothing is lost, doubled or shaken anew."""
     bridge = await site.ready_bridge()
@@ -49,12 +55,13 @@ async def test_rolling_restart_under_load(site: Site) -> None:
             assert exit_.status == 0, bridge.output()[-2000:]
             assert exit_.seconds < EXIT_LIMIT
             bridge = await site.ready_bridge()
-            assert await bridge.handshakes() == 0
+            assert await bridge.handshakes() == 0, bridge.output()[-3000:]
     assert await site.client_ids() == sessions
     account = await site.settled()
     assert account.changes == ["opened"]
 
 
+@UNATTENDED
 async def test_successor_before_the_end(site: Site) -> None:
     """A successor that starts before its predecessor is told to stop doubles nothing, and the stop is orderly still."""
     first = await site.ready_bridge()
@@ -65,7 +72,7 @@ async def test_successor_before_the_end(site: Site) -> None:
         assert exit_.status == 0
         assert exit_.seconds < EXIT_LIMIT
         await second.ready()
-    assert await second.handshakes() == 0
+    assert await second.handshakes() == 0, second.output()[-3000:]
     assert await site.client_ids() == sessions
     account = await site.settled()
     assert account.changes == ["opened"]

@@ -186,7 +186,7 @@ async def test_missing_topics_on_a_real_kafka(site: Site, real_kafka: RealKafka)
     there = {"KAFKA__BOOTSTRAP_SERVERS": real_kafka.bootstrap, "KAFKA__TOPIC_PREFIX": prefix}
     ended = await site.check(**there)
     assert (ended.status, {ended.findings()[name] for name in KAFKA}) == (0, {"ok"})
-    assert f"may create what is missing: {prefix}.acknowledgements.v1" in line_of(ended, "topics")
+    assert f"may create the missing topics: {prefix}.acknowledgements.v1" in line_of(ended, "topics")
     impossible = await site.check(**there, KAFKA__REPLICATION_FACTOR="3")
     assert (impossible.status, impossible.findings()["topics"]) == (1, "failed")
     forbidden = await site.check(**there, KAFKA__CREATE_TOPICS="false")

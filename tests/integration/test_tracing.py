@@ -208,4 +208,7 @@ async def test_a_missing_library_stops_the_start() -> None:
     async with Command("run", environment=given, program=(sys.executable, "-c", without)) as command:
         ended = await command.ended()
     assert ended.status == 2
-    assert "BRIDGE_TRACING__ENABLED: needs what `pip install 'cometd-kafka-bridge[otel]'` installs" in ended.errors
+    assert (
+        "BRIDGE_TRACING__ENABLED: needs an extra; install it by: pip install 'cometd-kafka-bridge[otel]'"
+        in ended.errors
+    )

@@ -63,7 +63,7 @@ async def stopped(pid: int) -> None:
     A signal is only an entry in the kernel's list until a thread of the process runs and sees it. On a busy machine the
     other threads go on for a while, and a server answers what is sent to it after the call that should have hung it.
     """
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not _stands_still(pid):  # noqa: ASYNC110 - asyncio has no event for it
             await asyncio.sleep(0.002)
 

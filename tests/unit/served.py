@@ -21,7 +21,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
     serving = asyncio.create_task(serve(app, "127.0.0.1", 0, ready=port.set_result))
     try:
         serving.add_done_callback(lambda _: port.cancel())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             bound = await port
         yield f"http://127.0.0.1:{bound}"
     finally:

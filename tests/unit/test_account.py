@@ -51,5 +51,8 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                 with suppress(UpstreamError):
                     await bridge.client.forward(PATH, {})
                 [reason] = [one.reason for one in bridge.missing() if one.name == "login"]
-                assert reason == "login-not-kept: a login is forgotten at the next request; is the balancer sticky?"
+                assert (
+                    reason
+                    == "login-not-kept: Web Services forgets each login at the next request; is the balancer sticky?"
+                )
                 assert bridge.view().reason == "login-not-kept"

@@ -222,7 +222,7 @@ async def test_consumers_read_with_the_bridges_own_reader(
     monkeypatch.setattr(unreadable.ReadableRecords, "_room", 1)
     settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)
     sizes: list[int] = []
-    async with asyncio.timeout(10), consumer(settings, ["t"], "read_committed", wait_ms=50) as client:
+    async with asyncio.timeout(30), consumer(settings, ["t"], "read_committed", wait_ms=50) as client:
         while sum(sizes) < 3:
             fetched = await client.getmany(timeout_ms=200)
             sizes += [len(records) for records in fetched.values()]
@@ -240,7 +240,7 @@ async def test_discard_ends_all_tasks_while_kafka_is_away(broker: EmbeddedBroker
     await producer.begin_transaction()
     futures = [await producer.send("t", b"1", partition=0)]
     broker.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await internals.discard(producer)
     left = asyncio.all_tasks() - before
     assert left == set(), f"aiokafka {aiokafka.__version__} keeps tasks of a producer that was thrown away"

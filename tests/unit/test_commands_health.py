@@ -21,7 +21,7 @@ async def listening(host: str, missing: Sequence[Missing] = ()) -> AsyncIterator
     app = create_management_app(lambda: missing)
     serving = asyncio.create_task(serve(app, host, 0, ready=bound.set_result))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             yield await bound
     finally:
         serving.cancel()

@@ -1,14 +1,17 @@
-"""Whose fault an AssertionError or a KeyError is: aiokafka's costs a client, one of ours ends the process."""
+"""Whose fault an unexpected error is: one of aiokafka's costs a client, one of ours ends the process."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka import errors as kafka
+from aiokafka.protocol.types import Array, CompactString, Int8
+from aiokafka.record.util import decode_varint_py
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, ConsumedRecord, Slots
@@ -22,7 +25,7 @@ from bridge.delivery.slots.slot import Slot
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 SETTINGS = Kafka(bootstrap_servers="127.0.0.1:9", create_topics=False)
 PLACE = TopicPartition("gws.operations.v1", 0)
@@ -59,6 +62,52 @@ async def test_other_errors_pass_unchanged(error: BaseException) -> None:
     """Every other error of aiokafka's stays what it is."""
     with pytest.raises(type(error)):
         await guarded(FaultyClient()).fetch(error)
+
+
+class ReadingClient:
+    """A client that lets aiokafka's own code read what a broker has sent."""
+
+    async def fetch(self, read: Callable[[Any], object], reply: object) -> None:
+        read(reply)
+
+    def look_up(self, read: Callable[[Any], object], reply: object) -> None:
+        read(reply)
+
+
+ODD_REPLIES = {
+    "IndexError": (decode_varint_py, b"\xff"),
+    # struct.error, out of which aiokafka makes a ValueError
+    "error": (Int8.decode, io.BytesIO(b"")),
+    "UnicodeDecodeError": (CompactString().decode, io.BytesIO(b"\x02\xff")),
+    "AttributeError": (Array(Int8).decode, None),
+}
+
+
+@pytest.mark.parametrize("name", ODD_REPLIES)
+async def test_odd_bytes_of_a_broker_cost_the_client(name: str) -> None:
+    """Whatever aiokafka's code raises over bytes of a broker is a failure of the client, however it was called."""
+    client = guarded(ReadingClient())
+    with pytest.raises(FAILURES) as waited:
+        await client.fetch(*ODD_REPLIES[name])
+    with pytest.raises(ClientFault):
+        client.look_up(*ODD_REPLIES[name])
+    assert isinstance(waited.value, ClientFault)
+    assert reason(waited.value) == f"kafka failed: {name}"
+
+
+class OwnBytes:
+    """Bytes of ours whose reading fails inside our own code."""
+
+    def read(self, _: int) -> bytes:
+        raise IndexError("ours")
+
+
+async def test_a_bug_of_ours_below_aiokafka_passes_unchanged() -> None:
+    """An error of our own code stays what it is, also where aiokafka has called that code."""
+    with pytest.raises(IndexError, match="ours"):
+        await guarded(ReadingClient()).fetch(CompactString().decode, OwnBytes())
+    with pytest.raises(TypeError):
+        guarded(ReadingClient()).look_up(decode_varint_py)  # type: ignore[call-arg]
 
 
 async def test_a_fault_of_aiokafkas_sender_counts_as_kafkas() -> None:
@@ -115,7 +164,7 @@ async def test_a_bug_behind_the_follower_ends_it(monkeypatch: pytest.MonkeyPatch
 
     reading(monkeypatch, OneRecord())
     with pytest.raises(type(bug)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await Follower(SETTINGS, "operations.v1").run(take, lambda: None)
 
 
@@ -132,7 +181,7 @@ async def test_a_fault_of_the_client_is_retried_by_the_follower(
 
     reading(monkeypatch, OneRecord(fault))
     run = asyncio.create_task(Follower(SETTINGS, "operations.v1").run(take, lambda: None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await came.wait()
     run.cancel()
     await asyncio.wait([run])
@@ -153,7 +202,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
     monkeypatch.setattr(Slot, "_recover", fail)
     try:
         with pytest.raises(type(bug)):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await publisher.start()
     finally:
         await publisher.stop()

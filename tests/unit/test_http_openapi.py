@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.http import create_app
-from bridge.http.document import as_text, document
+from bridge.http.openapi_file import as_text, document
 from bridge.http.problems.problems import Problem
 from bridge.http.problems.types import EXAMPLES
 from bridge.http.routes.replies import OperationReply, OperationReport, OperationsPage

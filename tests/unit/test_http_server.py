@@ -41,7 +41,7 @@ async def test_cancellation_lets_requests_end() -> None:
 
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(app, "127.0.0.1", 0, ready=port.set_result))
-    async with asyncio.timeout(10), aiohttp.ClientSession() as client:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as client:
         url = f"http://127.0.0.1:{await port}/slow"
         request = asyncio.create_task(client.get(url))
         await started.wait()

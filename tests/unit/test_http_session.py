@@ -37,7 +37,7 @@ async def raw_server(answer: Handler) -> AsyncIterator[str]:
 
     async with await asyncio.start_server(start, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(*handlers)
 
 

@@ -243,7 +243,7 @@ async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.Monke
     monkeypatch.setattr("bridge.operations.correlation.LOAD_PATIENCE", 0.01)
     loaded = asyncio.Event()
     correlator = unconnected(loaded)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await correlator.start()
     correlator.turned()
     assert not correlator.decides(after=0)

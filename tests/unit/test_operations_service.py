@@ -210,7 +210,7 @@ async def test_wait_returns_with_the_acknowledgement() -> None:
         waiting = asyncio.ensure_future(service.wait("1", 60))
         await asyncio.sleep(0)
         await turn(service, acknowledgement())
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             view = await waiting
         assert view.status == "acknowledged"
         assert view.latency_ms is not None
@@ -308,7 +308,7 @@ async def test_failure_before_the_forwarding_gives_the_place_back(failure: Excep
         submit = service.submit_async if asynchronous else service.submit
         with pytest.raises(type(failure)):
             await submit(submission())
-        async with asyncio.timeout(10):  # a call that finds the failed one still there waits for it
+        async with asyncio.timeout(30):  # a call that finds the failed one still there waits for it
             view = await submit(submission())
             await eventually(lambda: service.get("1").status == "accepted")
             await service.submit(submission("2"))

@@ -101,7 +101,7 @@ async def test_a_registry_that_is_away_is_tried_again() -> None:
     assert written.missing is not None
     with pytest.raises(RegistryUnavailable):
         written.form(KINDS[0].schema)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         starting = asyncio.create_task(written.run())
         await eventually(lambda: written.missing == "it is away")
         await written.ready()
@@ -118,7 +118,7 @@ async def test_a_bridge_that_can_not_write_takes_no_account() -> None:
     await asyncio.sleep(0)
     assert not kafka.epochs
     await written.run()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await starting
     assert kafka.epochs
     await process.end()

@@ -212,5 +212,5 @@ async def test_a_close_that_hangs_is_given_up(account_with: AccountWith, monkeyp
     """A session that can't be ended does not hold up a planned stop."""
     monkeypatch.setattr("bridge.relay.relay.CLOSE_TIMEOUT", 0.05)
     session = Ending(returns, end=asyncio.Event().wait)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await stop_while_running(session, account_with, disconnect_on_exit=True)

@@ -70,7 +70,7 @@ def field(schema: Any, name: str) -> Any:
         (lambda it: it["properties"]["status"]["enum"].remove("rejected"), ["`status` no longer takes rejected"]),
         (
             lambda it: it["properties"]["status"]["enum"].append("lost"),
-            ["`status` takes lost, which readers don't know"],
+            ["`status` takes lost, which is new to consumers"],
         ),
         (
             lambda it: it["properties"]["operation"].update(enum=["DoNotCallRecord"]),
@@ -192,7 +192,7 @@ def test_a_schema_that_disappears_is_told(tmp_path: Path) -> None:
     """What was released stays: without the event that has it, the release is a broken promise."""
     (tmp_path / "released/farewell").mkdir(parents=True)
     (tmp_path / "released/farewell/v1.json").write_text("{}")
-    assert list(broken_promises(tmp_path)) == ["farewell/v1.json is released, and no event has it any more"]
+    assert list(broken_promises(tmp_path)) == ["farewell/v1.json is released, but no event uses it any more"]
 
 
 @pytest.mark.parametrize(
@@ -208,19 +208,19 @@ def test_a_schema_that_disappears_is_told(tmp_path: Path) -> None:
             "bridge/events/kinds/session.py",
             "    account: Account\n",
             "    account: Account\n    node: str\n",
-            "session/v1.json: `node` is new and has no default, so records that are older than it can't be read",
+            "session/v1.json: `node` is new and has no default, so older records can't be read",
         ),
         (
             "bridge/events/kinds/session.py",
             "    account: Account\n",
             "    account: list[str]\n",
-            "`account` is of a type that the contract has no form for",
+            "the contract does not support the type of `account`",
         ),
         (
             "schemas/session/v1.json",
             '        "resumed"\n',
             '        "resumed",\n        "paused"\n',
-            "session/v1.json: `change` takes paused, which readers don't know",
+            "session/v1.json: `change` takes paused, which is new to consumers",
         ),
     ],
 )

@@ -29,7 +29,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, type[BaseMo
     """The models of the module that the command wrote, by `ce_type`."""
     file = tmp_path_factory.mktemp("models") / "gws_events.py"
     done = RUNNER.invoke(app, ["schemas", "models", "--language", "python", "--output", str(file)])
-    assert (done.exit_code, done.output) == (0, f"{file} is written.\n")
+    assert (done.exit_code, done.output) == (0, f"Wrote {file}.\n")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None
     assert spec.loader is not None

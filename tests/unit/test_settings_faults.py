@@ -54,12 +54,15 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         ),
         (
             {"BRIDGE_WEB_SERVICES__PASSWORD_FILE": "/dev/null"},
-            "BRIDGE_WEB_SERVICES__PASSWORD_FILE: is set beside password; keep one",
+            "BRIDGE_WEB_SERVICES__PASSWORD_FILE: is set together with password; remove one",
         ),
         ({"BRIDGE_WEB_SERVICES__LOGIN_RETRY_INTERVAL": "29"}, "BRIDGE_WEB_SERVICES__LOGIN_RETRY_INTERVAL: should be"),
-        ({"BRIDGE_WEB_SERVICES__PROXY": f"http://u:{SECRET}@p"}, "BRIDGE_WEB_SERVICES__PROXY: must hold no user name"),
+        (
+            {"BRIDGE_WEB_SERVICES__PROXY": f"http://u:{SECRET}@p"},
+            "BRIDGE_WEB_SERVICES__PROXY: must not contain a user name",
+        ),
         ({"BRIDGE_WEB_SERVICES__PROXY": "https://p"}, "BRIDGE_WEB_SERVICES__PROXY: should be http://host:port"),
-        ({"BRIDGE_WEB_SERVICES__PROXY_PASSWORD": SECRET}, "BRIDGE_WEB_SERVICES__PROXY: goes without a login, or with"),
+        ({"BRIDGE_WEB_SERVICES__PROXY_PASSWORD": SECRET}, "BRIDGE_WEB_SERVICES__PROXY: needs both proxy_username"),
         (
             {"BRIDGE_WEB_SERVICES__URL": "https://h", "BRIDGE_WEB_SERVICES__CA_FILE": __file__},
             "BRIDGE_WEB_SERVICES__CA_FILE: holds no certificate that can be read",
@@ -70,21 +73,30 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         ),
         (
             {"BRIDGE_KAFKA__SECURITY_PROTOCOL": "SSL", "BRIDGE_KAFKA__SSL_CERTFILE": __file__},
-            "BRIDGE_KAFKA__SSL_CERTFILE: has no certificate with a key that fits it",
+            "BRIDGE_KAFKA__SSL_CERTFILE: its certificate and key can't be loaded",
         ),
         ({"BRIDGE_WEB_SERVICES__URL": SECRET}, "BRIDGE_WEB_SERVICES__URL: should be a valid URL"),
-        ({"BRIDGE_WEB_SERVICES__URL": f"http://u:{SECRET}@h"}, "BRIDGE_WEB_SERVICES__URL: must hold no user name"),
-        ({"BRIDGE_WEB_SERVICES__URL": f"http://{SECRET}@h"}, "BRIDGE_WEB_SERVICES__URL: must hold no user name"),
-        ({"BRIDGE_WEB_SERVICES__URL": f"http://h?p={SECRET}"}, "BRIDGE_WEB_SERVICES__URL: must end with the path"),
-        ({"BRIDGE_WEB_SERVICES__URL": "http://h/api/v2"}, "BRIDGE_WEB_SERVICES__URL: is the base URL: leave /api/v2"),
+        (
+            {"BRIDGE_WEB_SERVICES__URL": f"http://u:{SECRET}@h"},
+            "BRIDGE_WEB_SERVICES__URL: must not contain a user name",
+        ),
+        ({"BRIDGE_WEB_SERVICES__URL": f"http://{SECRET}@h"}, "BRIDGE_WEB_SERVICES__URL: must not contain a user name"),
+        ({"BRIDGE_WEB_SERVICES__URL": f"http://h?p={SECRET}"}, "BRIDGE_WEB_SERVICES__URL: must end after the path"),
+        (
+            {"BRIDGE_WEB_SERVICES__URL": "http://h/api/v2"},
+            "BRIDGE_WEB_SERVICES__URL: must be the base URL, without /api/v2",
+        ),
         ({"BRIDGE_WEB_SERVICES__USERNAME": f"u:{SECRET}"}, "BRIDGE_WEB_SERVICES__USERNAME: should be a user name"),
-        ({"BRIDGE_WEB_SERVICES__USERNAME": "ü"}, "BRIDGE_WEB_SERVICES__USERNAME: can't serve as the account's name"),
+        ({"BRIDGE_WEB_SERVICES__USERNAME": "ü"}, "BRIDGE_WEB_SERVICES__USERNAME: can't also be the account's name"),
         (
             {"BRIDGE_KAFKA__BOOTSTRAP_SERVERS": f"u:{SECRET}@k:1"},
             "BRIDGE_KAFKA__BOOTSTRAP_SERVERS: should be host:port",
         ),
         ({"BRIDGE_KAFKA__FORMAT": "avro-registry"}, "BRIDGE_KAFKA__REGISTRY__URL: is required with avro-registry"),
-        ({"BRIDGE_KAFKA__REGISTRY__URL": f"http://u:{SECRET}@h"}, "BRIDGE_KAFKA__REGISTRY__URL: must hold no user"),
+        (
+            {"BRIDGE_KAFKA__REGISTRY__URL": f"http://u:{SECRET}@h"},
+            "BRIDGE_KAFKA__REGISTRY__URL: must not contain a user",
+        ),
         (
             {"BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET},
             "BRIDGE_KAFKA__REGISTRY__USERNAME: is required with password",
@@ -105,7 +117,7 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         ({"BRIDGE_LOG": f'{{"level": {SECRET}'}, "BRIDGE_LOG: is not JSON"),
         ({"BRIDGE_LOG": f'["{SECRET}"]'}, "BRIDGE_LOG: is not a JSON object"),
         ({"BRIDGE_LOG": f'{{"levl": "{SECRET}"}}'}, "BRIDGE_LOG__LEVL: unknown setting; did you mean level?"),
-        ({"BRIDGE_LOG": f'{{"{SECRET}": 1}}'}, "BRIDGE_LOG: has an unknown key; there are format, level"),
+        ({"BRIDGE_LOG": f'{{"{SECRET}": 1}}'}, "BRIDGE_LOG: has an unknown key; known keys are format, level"),
         ({"BRIDGE_WEB_SERVICES__CHANNELS": "[1]"}, "BRIDGE_WEB_SERVICES__CHANNELS[0]: should be a valid string"),
     ],
 )
@@ -128,9 +140,12 @@ def test_fault_names_the_variable(environment: dict[str, str], expected: str) ->
         ({"name": SECRET + "/", "username": "b", "password": "p"}, "BRIDGE_ACCOUNTS[1].name: should match pattern"),
         (
             {"name": "a", "username": "b", "password": "p"},
-            "BRIDGE_ACCOUNTS[1].name: is the name of another account too",
+            "BRIDGE_ACCOUNTS[1].name: is also the name of another account",
         ),
-        ({"name": "b", "username": "a", "password": "p"}, "BRIDGE_ACCOUNTS[1].username: is the username of another"),
+        (
+            {"name": "b", "username": "a", "password": "p"},
+            "BRIDGE_ACCOUNTS[1].username: is also the username of another",
+        ),
         (SECRET, "BRIDGE_ACCOUNTS[1]: should be a table of settings"),
         (
             {"name": "b", "username": "b", "password": "p", SECRET: 1},
@@ -151,8 +166,8 @@ def test_account_in_two_places() -> None:
     """An account beside the list of accounts is a fault: it would be silently without effect."""
     accounts = json.dumps([{"name": "a", "username": "a", "password": "p"}])
     assert faults(ENVIRONMENT | {"BRIDGE_ACCOUNTS": accounts}) == [
-        "BRIDGE_WEB_SERVICES__USERNAME: is set beside accounts; keep one of them",
-        "BRIDGE_WEB_SERVICES__PASSWORD: is set beside accounts; keep one of them",
+        "BRIDGE_WEB_SERVICES__USERNAME: is set together with accounts; remove one of them",
+        "BRIDGE_WEB_SERVICES__PASSWORD: is set together with accounts; remove one of them",
     ]
 
 

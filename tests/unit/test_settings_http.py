@@ -9,7 +9,7 @@ from tests.unit.settings_parts import ENVIRONMENT, faults
 
 OUTSIDE = {"BRIDGE_HTTP__HOST": "0.0.0.0"}  # noqa: S104 -- only a value
 REFUSED = (
-    "BRIDGE_HTTP__HOST: lets other machines in, so set authentication.method to tokens or jwt, "
+    "BRIDGE_HTTP__HOST: is open to other machines; set authentication.method to tokens or jwt, "
     "or allow_unauthenticated to true"
 )
 JWT = {
@@ -80,5 +80,5 @@ def test_weak_authentication_is_no_setting(name: str, value: str) -> None:
 def test_management_port_is_another_one() -> None:
     """The management port can't be the port of the REST side, unless either is any free one."""
     ports = {"BRIDGE_HTTP__PORT": "9000", "BRIDGE_HTTP__MANAGEMENT_PORT": "9000"}
-    assert faults(ENVIRONMENT | ports) == ["BRIDGE_HTTP__MANAGEMENT_PORT: is the port of the REST side too"]
+    assert faults(ENVIRONMENT | ports) == ["BRIDGE_HTTP__MANAGEMENT_PORT: is also the port of the REST API"]
     assert load(environment=ENVIRONMENT | dict.fromkeys(ports, "0")).http.management_port == 0

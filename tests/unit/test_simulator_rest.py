@@ -27,7 +27,7 @@ async def answers(client: Client, count: int) -> list[Message]:
     """Poll until that many events have come."""
     found: list[Message] = []
     number = 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(found) < count:
             replies = await client.connect(number)
             number = batch(replies)

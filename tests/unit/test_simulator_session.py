@@ -80,7 +80,7 @@ async def test_the_end_of_an_older_poll_starts_no_clock_under_a_newer_one() -> N
     """While a poll is parked the expiry clock does not run, whoever wants to start it."""
     one = session()
     poll = asyncio.create_task(one.park(10))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await until(lambda: one.parked)
         one.expire_after(1)
         assert one.expires_at is None

@@ -292,14 +292,14 @@ async def test_the_server_tells_its_start_leaves_signals_alone_and_ends() -> Non
         one = server(functools.partial(internals.UvicornConnection, LARGEST_HEAD), started.set)
         serving = asyncio.create_task(one.serve(sockets=[bound]))
         with or_else("`startup` is not called, or too early: the bridge never hears that it serves"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await started.wait()
             assert one.started
         with or_else("`capture_signals` is not called: uvicorn takes SIGTERM from the bridge"):
             assert signal.getsignal(signal.SIGTERM) is before
         with or_else("`should_exit` ends nothing: requests in flight are broken off when the bridge ends"):
             one.end()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await serving
 
 
@@ -314,7 +314,7 @@ async def test_connections_are_made_by_a_function() -> None:
     with or_else("`Config.http` takes no function: the bridge doesn't serve"), listening() as bound:
         started = asyncio.Event()
         one = server(functools.partial(make, LARGEST_HEAD), started.set)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
             tasks.create_task(one.serve(sockets=[bound]))
             await started.wait()
             _, writer = await asyncio.open_connection(*bound.getsockname())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -13,6 +14,7 @@ from bridge.operations import Limits
 from bridge.operations.forwarding.account_forwarder import AccountForwarder
 from bridge.webservices import Login, UpstreamReply, WebServicesClient
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted, ScriptedUpstream
+from tests.waiting import eventually
 
 PATH = "/api/v2/me/outbound-records/13"
 TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-CSRF-TOKEN", "X-CSRF-TOKEN": "t1"})
@@ -137,12 +139,26 @@ async def test_slow_upstream_is_a_timeout() -> None:
 
 
 async def test_requests_leave_room_for_the_poll() -> None:
-    """No more requests run at a time than `concurrency` says; one more is told that it was not sent."""
+    """No more requests run at a time than `concurrency` says."""
     gate = asyncio.Event()
-    async with client_to(Scripted(gate=gate), request_timeout=3) as (client, upstream):
-        forwarder = AccountForwarder(client, "a", Limits(concurrency=32, forward_deadline=2))
-        verdicts = await asyncio.gather(*(forwarder.forward("AddRecord", 13, {}) for _ in range(33)))
+    async with client_to(Scripted(gate=gate), request_timeout=30) as (client, upstream):
+        forwarder = AccountForwarder(client, "a", Limits(concurrency=32, forward_deadline=30))
+        forwarding = [asyncio.create_task(forwarder.forward("AddRecord", 13, {})) for _ in range(33)]
+        await eventually(lambda: upstream.methods.count("POST") == 32)
+        async with aiohttp.ClientSession() as another, another.get(upstream.url):
+            pass  # a POST that was sent before this GET would be there by now
         assert upstream.methods.count("POST") == 32
+        gate.set()
+        await asyncio.wait(forwarding)
+        assert upstream.methods.count("POST") == 33
+
+
+async def test_request_without_room_is_not_sent() -> None:
+    """A request that finds no room within the deadline is told that it was not sent."""
+    async with client_to(Scripted(gate=asyncio.Event()), request_timeout=30) as (client, upstream):
+        forwarder = AccountForwarder(client, "a", Limits(concurrency=1, forward_deadline=3))
+        verdicts = await asyncio.gather(*(forwarder.forward("AddRecord", 13, {}) for _ in range(2)))
+        assert upstream.methods.count("POST") == 1
     refused = [one.error for one in verdicts if isinstance(one.error, UpstreamUnreachable)]
     assert [one.sent for one in refused] == [False]
 
@@ -167,7 +183,7 @@ async def test_voice_session_can_be_refused() -> None:
 async def test_a_reply_without_end_is_an_invalid_one() -> None:
     """A reply longer than 1 MiB is an unusable reply like others, and the request may have been acted upon."""
     async with client_to(Scripted(body='{"statusCode":0}' + " " * (1 << 20))) as (client, _):
-        with pytest.raises(UpstreamInvalidReply, match="too much"):
+        with pytest.raises(UpstreamInvalidReply, match="a reply of more than 1048576 bytes"):
             await client.forward(PATH, {})
 
 
@@ -178,5 +194,5 @@ async def test_a_profile_without_end_is_an_invalid_one() -> None:
         HttpSession(upstream.url, request_timeout=5) as http,
     ):
         login = Login(http, account="a", username="agent", password="secret", request_timeout=5, retry_interval=60)
-        with pytest.raises(UpstreamInvalidReply, match="too much"):
+        with pytest.raises(UpstreamInvalidReply, match="a reply of more than 1048576 bytes"):
             await login.profile()

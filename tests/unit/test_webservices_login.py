@@ -76,7 +76,7 @@ async def test_refused_password_is_tried_again_later() -> None:
     async with login_to(NOT_AUTHENTICATED, OK, retry_interval=0.05) as (login, upstream):
         with pytest.raises(LoginRefused):
             await login.headers()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while login.status.state is not LoginState.LOGGED_IN:
                 with contextlib.suppress(LoginRefused):
                     await login.headers()
@@ -177,7 +177,7 @@ async def test_refusal_is_a_metric_until_a_login() -> None:
         with pytest.raises(LoginRefused):
             await login.challenged(refused(NOT_AUTHENTICATED), sent_at=time.monotonic())
         seen.append(refused_metric())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while login.status.state is not LoginState.LOGGED_IN:
                 with contextlib.suppress(LoginRefused):
                     await login.headers()

@@ -1,1 +1,1 @@
-"""The HTTP side of a CometD session: requests, cookies, and the route to the server."""
+"""The HTTP client of an account: requests, replies, cookies, certificates and proxy."""

@@ -1,7 +1,7 @@
-"""The cookies of one account: kept as they came, never more than one request can carry.
+"""The cookie jar of one account, for long-lived sessions behind balancers.
 
-aiohttp's jar parses, expires and selects cookies. This module adds what a long-lived session behind a balancer needs: a
-limit in bytes, an order in which cookies go, values that are sent back unchanged, and a restore that can't fail.
+aiohttp's jar parses, expires and selects cookies. This jar adds a limit in bytes, drops the least important cookies
+first, sends values back unchanged, and restores the cookies of an earlier process.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from yarl import URL
 
 LIMIT: Final = 6 * 1024
-"""Bytes of all names and values together. Jetty refuses a request whose headers have more than 8 KiB in all, and the
-path, the CSRF token and the Authorization header need room too. aiohttp refuses a single cookie over 4 KiB, as browsers
-do."""
+"""Most bytes of all cookies together. Jetty refuses a request with more than 8 KiB of headers, and the path, the CSRF
+token and the Authorization header need room too. aiohttp refuses a single cookie over 4 KiB, as browsers do."""
 MOST: Final = 100
-"""Cookies. One reply sets at most 50, and from 180 on aiohttp would drop cookies in an order of its own."""
+"""Most cookies. One reply sets at most 50. With 180 or more aiohttp would drop cookies by its own rule."""
 SESSION_COOKIES: Final = frozenset({"jsessionid", "bayeux_browser"})
-"""The login (Servlet specification, 7.1.1) and the CometD session: without them the session is lost."""
+"""Cookies of the login (Servlet specification, 7.1.1) and of the CometD session. Without them the session is lost."""
 BALANCER_COOKIES: Final = (
     "awsalb",
     "awselb",
@@ -39,34 +38,34 @@ BALANCER_COOKIES: Final = (
     "gclb",
     "arraffinity",
 )
-"""How the names of common balancers' cookies begin: AWS, F5, IBM, NetScaler, HAProxy, Apache, nginx, Google, Azure."""
+"""Prefixes of balancers' cookies: AWS, F5, IBM, NetScaler, HAProxy, Apache, nginx, Google, Azure."""
 
 log = structlog.get_logger(__name__)
 
 
 class CookieJar(aiohttp.CookieJar):
-    """Keeps the cookies of requests to `base`.
+    """Stores the cookies of requests to `base`, at most `LIMIT` bytes and `MOST` cookies.
 
-    Beyond `LIMIT` bytes, or `MOST` cookies, those that were set longest ago go first. Cookies of balancers go after all
-    others, and those of the session last.
+    A full jar drops the oldest cookies first. It drops a balancer's cookies only after all others, and the session's
+    cookies last.
     """
 
     def __init__(self, base: URL) -> None:
-        # unsafe: else the cookies of a host given as IP address are dropped. No quoting: it would change the base64
-        # values of balancers. Secure origin: a server behind a proxy that ends TLS marks its cookies Secure, although
-        # the bridge may reach it by plain HTTP.
+        # `unsafe` accepts cookies of a host that is an IP address. Quoting would change the base64 values of balancers.
+        # `treat_as_secure_origin`: a server behind a proxy that ends TLS marks its cookies Secure, although the bridge
+        # may reach it by plain HTTP.
         super().__init__(unsafe=True, quote_cookie=False, treat_as_secure_origin=base.origin())
         self._base = base
         self._order: dict[str, None] = {}
-        """Names, in the order in which they were last set."""
+        """Names of cookies, ordered by the time at which they were last set."""
         self._restored: set[str] = set()
-        """Names of cookies that came from a predecessor, whose domain and path are not known."""
+        """Names of cookies that came from an earlier process. Their domain and path are not known."""
         self._warned = False
 
     def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
-        """Take the Set-Cookie headers of a reply; what is malformed is left out."""
+        """Store the cookies of a reply's Set-Cookie headers. Malformed headers are ignored."""
         names = [_name(header) for header in headers]
-        # The server's cookie may have another domain or path: the restored one would stay beside it, and be sent.
+        # The new cookie may have another domain or path. Then it would not replace the restored cookie of its name.
         outdated = self._restored.intersection(names)
         if outdated:
             self.clear(lambda cookie: cookie.key in outdated)
@@ -75,9 +74,9 @@ class CookieJar(aiohttp.CookieJar):
         self._settle(names)
 
     def restore(self, cookies: Mapping[str, str]) -> None:
-        """Take over a predecessor's cookies, as its `by_name` gave them; they go to the base URL's host only.
+        """Store the cookies that an earlier process got from `by_name`, for requests to the base URL's host only.
 
-        A cookie that can't be sent is left out.
+        A cookie that can't be sent is ignored.
         """
         for name, value in cookies.items():
             if ";" not in value:
@@ -86,20 +85,20 @@ class CookieJar(aiohttp.CookieJar):
         self._restored.update(cookie.key for cookie in self)
 
     def by_name(self) -> dict[str, str]:
-        """Return the cookies; of two that have the same name the one with the longest path, which requests carry."""
+        """Return the value of each cookie by name. If two cookies have the same name, the longer path wins."""
         return {cookie.key: cookie.coded_value for cookie in sorted(self, key=lambda cookie: len(cookie["path"]))}
 
     def forget(self, name: str) -> None:
-        """Drop a cookie, where there is one."""
+        """Delete the cookies of this name, if there are any."""
         self.clear(lambda cookie: cookie.key == name)
 
     def _settle(self, names: Iterable[str]) -> None:
-        """Bring the jar in order after the cookies of these names were set."""
-        # A semicolon in quotes would end the cookie for servers that keep to RFC 6265, and begin another one.
+        """Repair values, update the order and drop surplus cookies, after the cookies of these names were set."""
+        # By RFC 6265 a semicolon ends the cookie even inside quotes, so a server would see two cookies.
         self.clear(lambda cookie: ";" in cookie.coded_value)
         for cookie in self:
             if cookie.value != cookie.coded_value:  # aiohttp would send the value without its quotes and escapes
-                # Not `Morsel.set`: it refuses names that servers use.
+                # `Morsel.set` would refuse some names that servers use.
                 state = {"key": cookie.key, "value": cookie.coded_value, "coded_value": cookie.coded_value}
                 cookie.__setstate__(state)  # type: ignore[attr-defined]
         for name in names:
@@ -110,7 +109,6 @@ class CookieJar(aiohttp.CookieJar):
         self._order = {name: None for name in self._order if name in kept}
 
     def _evict(self) -> None:
-        """Drop cookies until the rest fits into a request."""
         left, size = len(self), sum(map(_size, self))
         if left <= MOST and size <= LIMIT:
             return
@@ -132,7 +130,7 @@ def _name(header: str) -> str:
 
 
 def _size(cookie: Morsel[str]) -> int:
-    """Bytes of the cookie in a Cookie header, with `=` and the separator."""
+    """Return the cookie's bytes in a Cookie header, with `=` and the separator."""
     return len(f"{cookie.key}={cookie.coded_value}; ".encode())
 
 

@@ -1,4 +1,4 @@
-"""A reply whose body is still on the wire, read in bounded parts."""
+"""An HTTP reply whose body is read in parts of limited size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_REPLY_BYTES: Final = 128 << 20
 """Default of `web_services.max_reply_bytes`."""
 PIECE: Final = 1 << 20
-"""Bytes: aiohttp would let its buffer grow to what is asked for at once."""
+"""Bytes of one read. aiohttp's buffer grows to the size of the read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,14 @@ class HttpReply:
 
     status: int
     headers: Mapping[str, str]
-    """Names compare without regard to case."""
+    """The mapping ignores the case of header names."""
     body: bytes
 
 
 class IncomingReply:
-    """The status and headers of a reply, and its body as far as it is asked for.
+    """The status and headers of a reply, and methods that read the body.
 
-    aiohttp decompresses into a buffer of bounded size, and stops reading the socket while that buffer is full: what
-    nobody asks for stays at the server.
+    aiohttp decompresses into a buffer of limited size, and stops reading from the socket while that buffer is full.
     """
 
     def __init__(
@@ -48,34 +47,38 @@ class IncomingReply:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.limit = limit
-        """Bytes after decompression that may be held at once."""
+        """Most bytes (after decompression) that may be in memory at the same time."""
         self._content = response.content
         self._until = until
         self._failure = failure
 
     async def part(self, size: int, *, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- names the failure
-        """Return the next `size` bytes, or fewer where the body ends; b"" after its end.
+        """Return the next `size` bytes of the body, fewer at its end, b"" after its end.
 
         Args:
-            size: how many bytes to wait for.
-            timeout: seconds that this part may take; None: what is left of the exchange's own deadline.
+            size: number of bytes to wait for.
+            timeout: seconds that this part may take. None: until the deadline of the whole exchange.
 
         Raises:
-            ExchangeFailed: as `HttpSession.request`.
+            ExchangeFailed: see `HttpSession.request`.
         """
         return b"".join(await self._pieces(size, timeout))
 
     async def whole(self, largest: int | None = None) -> HttpReply:
-        """Read the rest of the body, and return the reply; `largest` (bytes) bounds it further than `limit` does.
+        """Read the rest of the body, and return the reply. `largest` (bytes) can only lower `limit`.
 
         Raises:
-            ExchangeFailed: `reply-too-large`, and as `HttpSession.request`.
+            ExchangeFailed: see `HttpSession.request`.
         """
         limit = self.limit if largest is None else min(largest, self.limit)
         pieces = await self._pieces(limit + 1, None)
         if sum(map(len, pieces)) > limit:
-            pieces.clear()  # whoever keeps the error keeps this frame, and must not keep the bytes
-            raise too_large(limit)
+            pieces.clear()  # the error's traceback keeps this frame, and so its variables, in memory
+            raise (
+                too_large(limit)
+                if limit == self.limit
+                else ExchangeFailed("reply-too-large", f"longer than {limit} bytes")
+            )
         return HttpReply(self.status, self.headers, b"".join(pieces))
 
     async def _pieces(self, size: int, timeout: float | None) -> list[bytes]:  # noqa: ASYNC109 -- as `part`
@@ -88,7 +91,7 @@ class IncomingReply:
                     pieces.append(piece)
                     length += len(piece)
                     if not self._content.at_eof():
-                        await asyncio.sleep(0)  # a small compressed piece can fill the buffer for long without a wait
+                        await asyncio.sleep(0)  # a full buffer makes `read` return at once, so let other tasks run
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             pieces.clear()  # as in `whole`
             raise self._failure(error) from None
@@ -97,10 +100,10 @@ class IncomingReply:
 
 @asynccontextmanager
 async def only_own_cancellation() -> AsyncIterator[None]:
-    """Let a cancellation of this task through, and raise aiohttp's error for one that aiohttp caused from inside.
+    """Replace a CancelledError that aiohttp caused by a ClientConnectionError. Let a cancellation of this task through.
 
-    aiohttp cancels futures that its callers await. To them that looks like a cancellation of their own task, and a task
-    group would take it for a planned end.
+    aiohttp sometimes cancels a future that a caller awaits. The caller then gets a CancelledError, although nobody has
+    cancelled its task. A task group would treat that error as a planned end.
     """
     task = asyncio.current_task()
     try:
@@ -112,7 +115,7 @@ async def only_own_cancellation() -> AsyncIterator[None]:
 
 
 def too_large(limit: int) -> ExchangeFailed:
-    """Name a reply, or one message of a reply, that passes the limit."""
+    """Return the error for a reply, or one message of a reply, that exceeds the limit."""
     return ExchangeFailed("reply-too-large", f"longer than {limit} bytes (BRIDGE_WEB_SERVICES__MAX_REPLY_BYTES)")
 
 

@@ -1,4 +1,4 @@
-"""How an account's requests get to the server: with which certificates, and through which proxy."""
+"""The certificates and the proxy of an account's requests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Nothing set: straight there, trusting the system's authorities.
+    """Certificates and proxy. The default is a direct connection that trusts the system's authorities.
 
-    `proxy` is the URL of an HTTP proxy (it forwards plain requests, and opens tunnels by CONNECT for TLS);
-    `proxy_authorization` is what it wants in the header of that name.
+    `proxy` is the URL of an HTTP proxy. The proxy forwards plain HTTP requests, and opens a tunnel (CONNECT) for TLS.
+    `proxy_authorization` is the value of the Proxy-Authorization header.
     """
 
     ca_file: Path | None = None
@@ -28,10 +28,10 @@ class Route:
     proxy_authorization: str | None = field(default=None, repr=False)
 
     def context(self) -> ssl.SSLContext:
-        """Make a TLS context of what the files hold now.
+        """Make a TLS context from the current content of the files.
 
         Raises:
-            bridge.tls.UnusableFiles: saying what is wrong.
+            bridge.tls.UnusableFiles: a file can't be used; the message says why.
         """
         return tls.client_context(
             ca_file=self.ca_file,

@@ -1,7 +1,7 @@
-"""The one HTTP client of an account: REST and CometD share its connections and its cookies.
+"""The HTTP client of an account. REST and CometD share its connections and cookies.
 
-Sticky balancers, the login (JSESSIONID) and the CometD session (BAYEUX_BROWSER) all live in cookies, so whatever talks
-to Web Services for an account goes through one `HttpSession`, and two accounts never share one.
+Cookies identify the balancer's server, the login (JSESSIONID) and the CometD session (BAYEUX_BROWSER). So all requests
+of an account use the same `HttpSession`, and two accounts never share one.
 """
 
 from __future__ import annotations
@@ -31,47 +31,47 @@ if TYPE_CHECKING:
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 CONTENT_TYPE: Final = "application/json; charset=UTF-8"
 CONNECTIONS: Final = 64
-"""Of one account. Callers that send many requests at once bound themselves below this: the poll must find one free."""
+"""Most connections of one account. Callers with many requests must use fewer, so that the poll finds one free."""
 KEEP_ALIVE: Final = 15.0
-"""Seconds an idle connection is kept: under Jetty's idle timeout (30 s), else a POST meets a closing connection."""
+"""Seconds until the bridge closes an idle connection. Jetty closes after 30 s, which could cut off a POST."""
 PROXY_WANTS_LOGIN: Final = 407
 READ_BUFFER: Final = 1 << 20
-"""Bytes: a reply after an outage can have a hundred megabytes, and small buffers pause the socket for each. aiohttp
-decompresses at most this much at a time, and holds at most twice as much of what nobody has read."""
+"""Bytes of aiohttp's buffer. A small buffer makes the transfer of a long reply slow. aiohttp decompresses at most this
+much at once, and keeps at most twice as much unread."""
 ENCODINGS: Final = "gzip, deflate"
-"""What replies may be compressed with; aiohttp would also ask for what happens to be installed."""
+"""Compressions that replies may use. By default aiohttp's choice depends on the installed packages."""
 
 
 class Credentials(Protocol):
-    """What a CometD session needs of the account's login."""
+    """The methods of the account's login that a CometD session uses."""
 
     async def headers(self) -> Mapping[str, str]:
-        """Return the headers that a CometD POST needs besides the cookies; log in first where that is due.
+        """Return the headers that a CometD POST needs besides the cookies. Log in first if necessary.
 
         Raises:
-            LoginRefused: the account's password is wrong; tried again later.
-            UpstreamError: the login could not be done now.
+            LoginRefused: the account's name or password is wrong. The login retries later.
+            UpstreamError: the login failed.
         """
         ...
 
     async def challenged(self, reply: HttpReply, *, sent_at: float) -> bool:
-        """Renew what a reply with status 401 or 403 asks for; return whether sending the request again makes sense.
+        """Renew the login or the CSRF token after a reply with status 401 or 403.
 
-        `sent_at` is when the request was sent (`time.monotonic`): perhaps there is a newer login already.
+        Return whether the caller should send the request again. `sent_at` is when the request was sent
+        (`time.monotonic`). A login that is newer than the request is not renewed.
 
         Raises:
-            LoginRefused: the account's password is wrong; tried again later.
-            UpstreamError: the login could not be done now.
+            LoginRefused: the account's name or password is wrong. The login retries later.
+            UpstreamError: the login failed.
         """
         ...
 
 
 class HttpSession:
-    """Connections and cookies of one account; an asynchronous context manager.
+    """The connections and cookies of one account; an asynchronous context manager.
 
-    `request_timeout` (s) bounds how long connecting may take, even for the long poll, which itself may take longer.
-    At most `connections` are open at a time. `route` says how they get there. `max_reply_bytes` bounds what is held of
-    one reply, after decompression.
+    `request_timeout` (s) is the deadline for connecting. At most `connections` are open at the same time. `route` has
+    the certificates and the proxy. Of one reply at most `max_reply_bytes` (after decompression) are in memory.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class HttpSession:
         if route.proxy_authorization is not None:
             self._proxy_headers = {"Proxy-Authorization": route.proxy_authorization}
         self._tls: ssl.SSLContext | None = None
-        """Made at the first request, and again after a failure of TLS: certificates get renewed."""
+        """Made at the first request, and again after a TLS failure, because the files may have new certificates."""
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -124,17 +124,16 @@ class HttpSession:
         timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
         largest: int | None = None,
     ) -> HttpReply:
-        """Send one request and read its whole reply, within `timeout` seconds. Any HTTP status is a reply.
+        """Send one request and read its whole reply, within `timeout` seconds. No HTTP status but 407 is an error.
 
-        `path` begins with / and is already percent-encoded. A body is sent as JSON unless `headers` say otherwise.
-        Redirects are not followed: one that leads away from Web Services would take the account's cookies along.
-        `largest` (bytes after decompression) bounds this reply, where it is less than `max_reply_bytes`.
+        `path` begins with / and is already percent-encoded. The content type of a body is JSON unless `headers` has
+        another one. Redirects are not followed, because the account's cookies could then leave Web Services. `largest`
+        (bytes after decompression) can only lower `max_reply_bytes`.
 
         Raises:
-            ExchangeFailed: `unreachable` (no connection, nothing was sent), `proxy-refused` or a word of
-                `bridge.tls.TEXTS` (nothing was sent either), `timeout` (sent, no whole reply in time), `cut` (sent, the
-                connection ended before the reply did), `garbled` (sent, the reply is not HTTP), `reply-too-large`
-                (sent, the reply is longer than allowed; the rest was not read).
+            ExchangeFailed: the request failed. Reasons before the request was sent: `unreachable` (no connection),
+                `proxy-refused`, a key of `bridge.tls.TEXTS`. Reasons after that: `timeout` (no whole reply in time),
+                `cut` (the connection ended before the reply), `garbled` (the reply is not HTTP), `reply-too-large`.
         """
         async with self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
             return await reply.whole(largest)
@@ -149,17 +148,17 @@ class HttpSession:
         headers: Mapping[str, str] = NO_HEADERS,
         timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
     ) -> AsyncIterator[IncomingReply]:
-        """Send one request, and give its reply while the body is on the wire; at the block's end the rest is dropped.
+        """Send one request, and yield its reply as soon as the headers have arrived.
 
-        Arguments and errors are those of `request`; the reply raises the same while it is read. What the block raises
-        for itself comes out as it is.
+        The block may leave parts of the body unread. Arguments and errors are those of `request`. Methods of the reply
+        raise the same errors.
         """
         client = self._opened()
         progress = SimpleNamespace(sent=False)
         if body is not None:
             headers = {"Content-Type": CONTENT_TYPE, **headers}
         secure = self._base.scheme == "https"
-        if not secure:  # a proxy reads the request itself then, not one for a tunnel before it
+        if not secure:  # without TLS the proxy reads this request, not a CONNECT request before it
             headers = {**headers, **self._proxy_headers}
 
         def failure(error: Exception) -> ExchangeFailed:
@@ -188,29 +187,29 @@ class HttpSession:
                 raise _proxy_refused(response.status)
             yield IncomingReply(response, until=until, limit=self._max_reply_bytes, failure=failure)
         finally:
-            response.close()  # where the body has ended, its connection is free for others already
+            response.close()  # closes the connection, unless the body was read to its end
 
     def _failure(self, error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
         fault = tls.fault(error, self._route.certificate_file)
         if fault is None or (sent and fault == tls.FAILED):
             return _failure(error, sent=sent, timeout=timeout)
-        # Each of the others says that the handshake failed, with TLS 1.3 perhaps after the request was written.
+        # Every other fault means that the handshake failed. With TLS 1.3 that may show after the request was written.
         self._tls = None
         return ExchangeFailed(fault, tls.TEXTS[fault], sent=False)
 
     def cookies(self) -> dict[str, str]:
-        """Return the account's cookies by name; secret."""
+        """Return the account's cookies by name. They are secrets."""
         return self._jar().by_name()
 
     def restore_cookies(self, cookies: Mapping[str, str]) -> None:
-        """Take over a predecessor's cookies, as its `cookies()` gave them; they go to the base URL's host only.
+        """Store the cookies that an earlier process got from `cookies()`, for requests to the base URL's host only.
 
-        A cookie that can't be sent is left out; nothing in `cookies` raises.
+        A cookie that can't be sent is ignored. No content of `cookies` raises an error.
         """
         self._jar().restore(cookies)
 
     def forget_cookie(self, name: str) -> None:
-        """Drop a cookie, where there is one."""
+        """Delete the cookies of this name, if there are any."""
         self._jar().forget(name)
 
     def _jar(self) -> CookieJar:
@@ -223,12 +222,12 @@ class HttpSession:
 
 
 async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """From here on the server may act on the request, whatever happens to the connection."""
+    """Record that the request was sent. Even if the connection fails now, the server may carry the request out."""
     context.trace_request_ctx.sent = True
 
 
 def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
-    """Name a failed exchange by its cause. Neither URL nor headers get into the text: they can hold secrets."""
+    """Return the error for a failed exchange. Its text has no URL and no headers, because these can contain secrets."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_refused(error.status)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -239,20 +238,17 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
         return ExchangeFailed("timeout", f"no whole reply within {timeout:g} s")
     if isinstance(error, aiohttp.ClientResponseError):
         return ExchangeFailed("garbled", "the reply is not HTTP")
-    return ExchangeFailed("cut", f"the connection ended before the reply did ({type(error).__name__})")
+    return ExchangeFailed("cut", f"the connection ended before the reply was complete ({type(error).__name__})")
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:
-    """A 5xx means that the proxy can't reach the server now; it may soon.
-
-    Any other status means that the proxy refuses, and a person must act.
-    """
+    """Return the error for a proxy's reply. After a 5xx a retry may work. After any other status a person must act."""
     reason = "unreachable" if status >= 500 else "proxy-refused"
     return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 
 
 def _cause(error: Exception) -> str:
-    """Name an operating system's error in its words, without the address that Python adds."""
+    """Return the operating system's text for the error, without the address that Python adds."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno) if error.errno > 0 else error.strerror or type(error).__name__
     return type(error).__name__

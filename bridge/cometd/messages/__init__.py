@@ -1,1 +1,1 @@
-"""Bayeux messages as they come, and the batches that are handed over."""
+"""Parses the replies of a CometD server, and defines the batches of events."""

@@ -1,4 +1,4 @@
-"""What the CometD session hands over: the batches of each reply, and word of each session that opens or goes on."""
+"""The values that a CometD session passes to its sink, and the sink's methods."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One event message as it came: the channel, and the body as the bytes of its JSON, not decoded.
+    """One event message: the channel, and the body as undecoded JSON (empty if the message has no `data`).
 
-    `data` is a view on the whole reply: copy it if it must outlive the batch. Empty where the message had no `data`.
+    `data` is a view of the whole reply. Copy it if it must outlive the batch.
     """
 
     channel: str
@@ -25,33 +25,33 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """The events of one reply, or of a part of it, in the server's order.
 
-    The server keeps its copy of them until the next poll carries `acknowledgement` back, which happens when the sink
-    has returned. After a failure it sends everything after `base` again. A long reply comes as several batches, while
-    the rest of it is on the wire; only the last one has the acknowledgement.
+    The server keeps its copy of the events until a poll sends `acknowledgement` back, after the sink has returned. If
+    that poll does not come, the server sends all events after `base` again. A long reply is split into several batches,
+    and only the last batch has the acknowledgement.
     """
 
     client_id: str
     base: int | None
-    """The `ext.ack` number that this poll carried: the events are all that came after it. None without it."""
+    """The `ext.ack` number of the poll. The reply has all events after this number. None without the extension."""
     acknowledgement: int | None
-    """The `ext.ack` number of this reply. None without the extension: then these events exist only here."""
+    """The `ext.ack` number of this reply. None without the extension, or if more batches of the reply follow."""
     events: Sequence[Event]
     received_at: float
     """Seconds since the epoch."""
     offset: int = 0
-    """How many events of the same reply came in earlier batches."""
+    """Number of events of the same reply in earlier batches."""
     more: bool = False
-    """Whether the reply goes on: its acknowledgement is not known yet."""
+    """Whether more batches of the same reply follow."""
 
     @property
     def sent_again(self) -> bool:
-        """Whether the server sends these events again until they are acknowledged. Else they exist only here."""
+        """Whether the server sends these events again until they are acknowledged. If not, it has dropped its copy."""
         return self.acknowledgement is not None or (self.more and self.base is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What a new process needs to go on with the session of an earlier one (the server asks for the cookies too)."""
+    """The data that a new process needs to continue an earlier process's session. The server checks the cookies."""
 
     client_id: str
     acknowledgement: int | None
@@ -60,29 +60,29 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A session was opened, or an earlier process's session goes on."""
+    """A session that was opened, or resumed from an earlier process."""
 
     client_id: str
     resumed: bool
     ack_extension: bool
     reason: str
-    """Why it was opened: `start`, or what ended the one before (`unknown-client`, `advice-none`, `watchdog`...)."""
+    """`start`, or why the previous session ended (`unknown-client`, `advice-none`, `watchdog`...)."""
 
 
 class Sink(Protocol):
-    """Takes what the session hands over. The session polls on only when `received` has returned."""
+    """Stores the batches of a session. The session polls again only after `received` has returned."""
 
     async def opened(self, opening: Opening) -> None:
-        """A session was opened or resumed; its first batch, perhaps an empty one, follows."""
+        """Handle a new or resumed session. Its first batch follows, and may be empty."""
 
     async def displaced(self) -> None:
-        """Another client polls this session: perhaps a successor. Raise to leave it the session."""
+        """Handle a poll that another client's poll ended. Raise if that client has taken the account over."""
 
     async def arrived(self, batch: Batch) -> None:
-        """Put the batch, which the server does not send again, where a crash can't reach it; `received` follows later.
+        """Save a batch that the server does not send again, for the case of a crash. `received` follows later.
 
-        Called also while another batch is with `received`. Batches are received in the order in which they arrived.
+        The session may call `arrived` while `received` is storing another batch. Both get batches in the same order.
         """
 
     async def received(self, batch: Batch) -> None:
-        """Keep every event of the batch for good, then return: the next poll lets the server forget them."""
+        """Store every event of the batch durably, then return. The next poll acknowledges the events."""

@@ -1,4 +1,4 @@
-"""The elements of a JSON array one by one, for the reply that can't be read as a whole."""
+"""Splits a JSON array into its elements, for replies that msgspec can't decode as a whole."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 _SPACE: Final = frozenset(" \t\n\r")
 _NESTING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 LARGEST_SCANNED: Final = 4 << 20
-"""Characters of a value with brackets that is scanned: the scanner makes objects, of up to thirty times its size."""
+"""Characters. A longer array or object is not scanned, because the scanner needs up to thirty times as much memory."""
 
 
 def array_elements(text: str) -> Iterator[str]:
-    """Yield the text of each element of an array, or of the one value that stands there instead.
+    """Yield the text of each element of an array. If the text is no array but another JSON value, yield the whole text.
 
-    The standard library's scanner only looks for the ends here: unlike msgspec it takes half a surrogate pair, which is
-    JSON all the same (RFC 8259, section 8.2) and must not hold up the events around it.
+    The standard library's scanner finds the ends of elements. Unlike msgspec, the scanner accepts half a surrogate
+    pair, which is valid JSON (RFC 8259, section 8.2).
 
     Raises:
         ValueError: the text is not JSON.
@@ -47,7 +47,7 @@ def array_elements(text: str) -> Iterator[str]:
 
 
 def is_value(text: str) -> bool:
-    """Tell whether the text is one JSON value and nothing else, as `elements` reads it."""
+    """Return whether the text is one JSON value, by the rules of `array_elements`."""
     try:
         return bool(text) and _end(text, 0) == len(text)
     except ValueError:
@@ -55,7 +55,7 @@ def is_value(text: str) -> bool:
 
 
 def _end(text: str, start: int) -> int:
-    """Return where the value that begins at `start` ends. A value too deep or too large to be read is only measured."""
+    """Return where the value at `start` ends. For too deep or too large a value, only count its brackets."""
     if len(text) - start > LARGEST_SCANNED and text[start] in "[{":
         end = _end_of_nesting(text, start)
         if end - start > LARGEST_SCANNED:
@@ -86,5 +86,5 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
-# Numbers stay text: their size is no reason to refuse them.
+# Numbers stay text, because Python refuses very long ones.
 _scan: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse).raw_decode

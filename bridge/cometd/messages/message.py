@@ -1,4 +1,4 @@
-"""Bayeux messages as they come: envelopes decoded, everything else left as bytes."""
+"""Decodes the envelope of Bayeux messages, and leaves the fields as bytes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
 LARGEST_FIELD: Final = 64 << 10
-"""Bytes of a field of a reply to one of our own messages."""
+"""Most bytes of a field of a `/meta/` message."""
 LONGEST_CLIENT_ID: Final = 512
-"""Characters; CometD's have about 30."""
+"""Most characters of a clientId. CometD's have about 30."""
 _NOTHING: Final = msgspec.Raw()
 
 
 class Message(Event, frozen=True, gc=False):
-    """One message of a reply. All but the channel stays raw, so that a wrong type in one can't spoil the others."""
+    """One message of a reply. All fields but the channel stay raw, so that a wrong type in one field does no harm."""
 
     id: msgspec.Raw = _NOTHING
     clientId: msgspec.Raw = _NOTHING  # noqa: N815 -- Bayeux's own name
@@ -39,13 +39,13 @@ _decode_message = msgspec.json.Decoder(Message).decode
 
 
 def decode(body: bytes, *, size: int | None = None) -> list[Message]:
-    """Return the messages of a reply body, a JSON array (or, as Bayeux allows too, one object).
+    """Return the messages of a reply body, which is a JSON array or (Bayeux allows this too) one object.
 
-    A message that is no Bayeux message at all comes as an event on the channel "", its whole text as data: it must not
-    vanish, and it must not take its neighbours with it. `size` is the length of the reply that `body` is the end of.
+    An element that is no Bayeux message becomes an event on the channel "", with its whole text as data. So no element
+    gets lost. If `body` is only the end of a reply, `size` is the length of the whole reply.
 
     Raises:
-        ExchangeFailed: `not-json`, the body is something else, most often a proxy's HTML page.
+        ExchangeFailed: `not-json`, the body is not JSON. It often is the HTML page of a proxy.
     """
     messages = decode_prefix(body)
     if messages is not None:
@@ -53,11 +53,11 @@ def decode(body: bytes, *, size: int | None = None) -> list[Message]:
     try:
         return [_tolerant(text) for text in array_elements(body.decode(errors="surrogateescape"))]
     except ValueError:
-        raise _not_json(len(body) if size is None else size) from None  # the cause's text quotes the reply
+        raise _not_json(len(body) if size is None else size) from None  # the cause would quote the reply in logs
 
 
 def decode_prefix(array: bytes) -> list[Message] | None:
-    """Return the messages of an array, None where they can't be read together."""
+    """Return the messages of an array, None if msgspec can't decode the array as a whole."""
     try:
         return _decode_messages(array)
     except _UNREADABLE:
@@ -65,9 +65,9 @@ def decode_prefix(array: bytes) -> list[Message] | None:
 
 
 def decode_element(element: bytes, *, size: int) -> Message:
-    """Return the message that one element of an array is; as `decode` does, which also has the error.
+    """Return the message of one element of an array. Rules and errors are those of `decode`.
 
-    The brackets of `element` are known to be in pairs: a large one is not looked through again.
+    The caller has checked that the brackets of `element` match, so a large element is not scanned again.
     """
     try:
         return _decode_message(element)
@@ -94,9 +94,9 @@ def _tolerant(text: str) -> Message:
 
 
 def meta(message: Message) -> dict[str, Any]:
-    """Return a reply to one of our own messages as plain objects: the form that aiocometd works with.
+    """Return a `/meta/` message as a dictionary, as aiocometd needs it.
 
-    A field that can't be read, or is larger than any that a server has reason to send, is left out.
+    The dictionary omits a field that can't be decoded or is larger than `LARGEST_FIELD`.
     """
     fields: dict[str, Any] = {"channel": message.channel}
     for name in _META_FIELDS:
@@ -109,7 +109,7 @@ def meta(message: Message) -> dict[str, Any]:
 
 
 def error_code(reply: dict[str, Any]) -> int | None:
-    """Return the number of a reply's `error` (`402::Unknown client` → 402), None where there is none.
+    """Return the number of a reply's `error` (`402::Unknown client` → 402), None if it has no number.
 
     Source: Bayeux 1.0, the error field.
     """
@@ -118,18 +118,15 @@ def error_code(reply: dict[str, Any]) -> int | None:
 
 
 def is_unknown_client(reply: dict[str, Any]) -> bool:
-    """Tell whether the server says that it does not know this session (any more).
+    """Return whether the server replied that it does not know the session.
 
-    CometD says 402, Salesforce's server `403::Unknown client` (cometd/cometd#2480).
+    CometD sends 402, Salesforce's server sends `403::Unknown client` (cometd/cometd#2480).
     """
     return error_code(reply) == 402 or "unknown client" in _error(reply).lower()
 
 
 def is_client_id(value: object) -> bool:
-    """Tell whether a handshake's `clientId` can be used: printable ASCII of a sensible length.
-
-    It goes into every message, into the position in Kafka, and into the names of the session's events.
-    """
+    """Return whether a handshake's `clientId` is printable ASCII of at most `LONGEST_CLIENT_ID` characters."""
     return isinstance(value, str) and 0 < len(value) <= LONGEST_CLIENT_ID and value.isascii() and value.isprintable()
 
 

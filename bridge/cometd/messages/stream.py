@@ -1,4 +1,4 @@
-"""The messages of a reply that is still on the wire: found as they come, in memory that one message bounds."""
+"""Splits a long reply into messages while it is being received. Memory grows only with the longest message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.cometd.messages.message import Message
 
 AT_ONCE: Final = 4000
-"""Messages that are decoded together where each is looked at alone: bytes that are no messages are short, and many."""
+"""Most elements that the slow way returns together. Elements that are no messages can be short and very many."""
 GUESSES: Final = 3
 _LONGEST_HEAD: Final = 64
 _SPACE: Final = b" \t\n\r"
@@ -25,31 +25,31 @@ _TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
 
 class MessageStream:
-    """Splits the JSON array of a reply into messages. `limit` bounds one message, and what is no message, in bytes.
+    """Splits the JSON array of a reply into messages, each of at most `limit` bytes.
 
-    The fast way guesses where the last whole element ends, and decodes all before it together: what is decoded begins
-    where an element begins, and JSON is read from left to right, so it is whole elements or it can't be decoded. The
-    slow way, for what can't be decoded, follows strings and brackets and looks at each byte once.
+    The fast way guesses where the last whole element ends, and decodes all elements before that together. A wrong guess
+    is harmless, because the bytes then can't be decoded. The slow way follows strings and brackets, and reads each byte
+    once. It is for elements that can't be decoded together.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        """Bytes that have come in all."""
+        """Number of bytes so far."""
         self._rest = bytearray()
-        """What is not taken yet: it begins where an element begins, or where the body does."""
+        """The bytes that are not decoded yet, from the start of an element or of the body."""
         self._blanks = 0
-        """Bytes of space before the body, which are no message either."""
+        """Number of bytes of white space before the body. They count towards the limit."""
         self._in_array = False
         self._taken = False
-        """Whether a comma was the last thing before `_rest`."""
+        """Whether `_rest` follows a comma."""
         self._ends = _ElementEnds()
 
     def feed(self, part: bytes) -> Iterator[list[Message]]:
-        """Add the next part of the body; yield the messages that are whole with it, in order.
+        """Add the next part of the body. Yield the messages that are complete now, in order.
 
         Raises:
-            ExchangeFailed: `reply-too-large`, or `not-json`; what came before was yielded.
+            ExchangeFailed: `reply-too-large` or `not-json`. All messages before the error have been yielded.
         """
         self._size += len(part)
         self._rest += part if self._in_array or self._rest else self._begin(part)
@@ -58,16 +58,16 @@ class MessageStream:
             guessed = None if self._ends.begun else self._guess()
             if guessed is not None:
                 yield guessed
-            if len(self._rest) > before // 2:  # elements of many kinds: a guess takes few of them
+            if len(self._rest) > before // 2:  # the guess decoded less than half, because elements differ much
                 yield from self._follow()
         if self._blanks + len(self._rest) > self._limit:
             raise too_large(self._limit)
 
     def end(self) -> list[Message]:
-        """Return the messages that were left at the end of the body.
+        """Return the last messages, after the whole body was fed.
 
         Raises:
-            ExchangeFailed: `not-json`, the body as a whole is not an array of messages.
+            ExchangeFailed: `not-json`, the body is not an array of messages.
         """
         if not self._in_array:
             return decode(bytes(self._rest))
@@ -79,14 +79,14 @@ class MessageStream:
         return decode(b"" if trailing_comma else b"[" + self._rest, size=self._size)
 
     def _last(self, end: int) -> bytes:
-        """Return the last element, of which no second copy stays here: it may be as long as the limit."""
+        """Return the last element, and free the buffer, because the element may be as long as the limit."""
         with memoryview(self._rest) as rest:
             element = bytes(rest[:end])
         self._rest = bytearray()
         return element
 
     def _begin(self, part: bytes) -> bytes:
-        """Return what is left of a part without the space before the body, and without an array's bracket."""
+        """Return the part without white space before the body and without the array's opening bracket."""
         body = part.lstrip(_SPACE)
         if body[:1] == b"[":
             self._in_array, self._blanks = True, 0
@@ -95,7 +95,7 @@ class MessageStream:
         return body
 
     def _guess(self) -> list[Message] | None:
-        """Take all elements before the last one that begins as the first one does: most often its end is to come."""
+        """Decode the elements before the last one that begins like the first one. That last one may be incomplete."""
         head = bytes(self._rest[: self._rest.find(b":", 0, _LONGEST_HEAD) + 1]).lstrip(_SPACE)
         at = len(self._rest)
         for _ in range(GUESSES if head else 0):
@@ -111,14 +111,13 @@ class MessageStream:
         return None
 
     def _comma_before(self, at: int) -> int:
-        """Return where the comma is that only space parts from `at`, 0 where there is none."""
+        """Return the place of the comma before `at` with only white space between, 0 if there is none."""
         at -= 1
         while at > 0 and self._rest[at] in _SPACE:
             at -= 1
         return at if at > 0 and self._rest[at : at + 1] == b"," else 0
 
     def _follow(self) -> Iterator[list[Message]]:
-        """Take one element after the other, as far as they are whole."""
         found = False
         while ends := self._ends.find(self._rest, AT_ONCE):
             found, begin = True, 0
@@ -129,7 +128,7 @@ class MessageStream:
                 begin = end + 1
             self._take(begin)
             yield from self._decoded(elements)
-        if found:  # what is left came with this part: looking at it once more is cheap, and guessing may do again
+        if found:  # the rest is part of one element: reading it again is cheap, and the next guess may work
             self._ends.restart()
 
     def _decoded(self, elements: list[bytes]) -> Iterator[list[Message]]:
@@ -150,36 +149,36 @@ class MessageStream:
 
 
 class _ElementEnds:
-    """Finds the commas between the elements of an array, and remembers where it was when more bytes come."""
+    """Finds the commas between the elements of an array. Each call of `find` continues where the last one stopped."""
 
     def __init__(self) -> None:
         self._at = 0
         self._depth = 0
         self._in_string = False
         self._over = False
-        """Whether the array's own end was passed: what follows is left for `end` to judge."""
+        """Whether the end of the array was found. `MessageStream.end` checks the bytes after the array."""
 
     @property
     def begun(self) -> bool:
-        """Whether a part of the present element was looked at."""
+        """Whether a part of the current element has been read."""
         return self._at > 0
 
     @property
     def closed_at(self) -> int | None:
-        """Where the text goes on behind the array's own end; None while that is not known."""
+        """The place after the array's closing bracket; None if that was not found yet."""
         return self._at if self._over else None
 
     def restart(self) -> None:
-        """Look at the present element again, from its beginning."""
+        """Go back to the beginning of the current element."""
         if not self._over:
             self._at, self._depth, self._in_string = 0, 0, False
 
     def moved(self, count: int) -> None:
-        """Take note that so many bytes before the place that was reached are gone."""
+        """Adapt to the removal of `count` bytes from the start of the text."""
         self._at = max(0, self._at - count)
 
     def find(self, text: bytearray, at_most: int) -> list[int]:
-        """Return the places of the next commas."""
+        """Return the places of the next commas between elements, at most `at_most`."""
         ends: list[int] = []
         while not self._over and len(ends) < at_most:
             if self._in_string and not self._leave_string(text):
@@ -201,10 +200,7 @@ class _ElementEnds:
         return ends
 
     def _leave_string(self, text: bytearray) -> bool:
-        """Move past the closing quote.
-
-        Return False if that quote, or the character after a backslash, has not arrived.
-        """
+        """Move past the closing quote. Return False if that quote has not arrived yet."""
         found = _TEXT.match(text, self._at)
         self._at = found.end() if found is not None else self._at
         if text[self._at : self._at + 1] != b'"':

@@ -1,1 +1,1 @@
-"""Each module here checks one thing that the bridge depends on."""
+"""The checks of `bridge check`. Each module checks one thing that the bridge depends on."""

@@ -1,4 +1,4 @@
-"""Whether a CometD session can be opened and subscribed. It is the check's own session, and ended at once."""
+"""Checks whether a CometD session can be opened and subscribed, with a new session that the check ends at once."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 COMETD, ACKNOWLEDGEMENT, SUBSCRIPTIONS = "cometd handshake", "ack extension", "subscriptions"
 SESSION_SUBJECTS: Final = [COMETD, ACKNOWLEDGEMENT, SUBSCRIPTIONS]
 EXCHANGES: Final = 2
-"""One for the handshake, one for the first poll with the subscriptions: each may take its `request_timeout`."""
+"""Exchanges that the check waits for: the handshake, then the first poll with the subscriptions."""
 END: Final = 3.0
 POLL: Final = 0.02
 
 
 class _Discarding:
-    """Keeps nothing: the running bridge's session has its own copy of every event."""
+    """Discards all events. The server sends the same events to the session of the running bridge."""
 
     async def opened(self, opening: Opening) -> None:
         pass
 
     async def displaced(self) -> None:
-        """Nobody else knows this session."""
+        """Do nothing, because no other bridge can take over this session."""
 
     async def arrived(self, batch: Batch) -> None:
         pass
@@ -41,7 +41,7 @@ class _Discarding:
 async def check_session(
     http: HttpSession, credentials: Credentials, site: WebServices, account: Account
 ) -> list[Finding]:
-    """Open a session, subscribe, end it; tell what was seen."""
+    """Open a session, subscribe, end the session, and return the findings."""
     options = Options(
         account=account.name,
         path=site.notifications_path,
@@ -54,7 +54,7 @@ async def check_session(
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(EXCHANGES * site.request_timeout):
-                while not (running.done() or _settled(session.status, site.channels)):  # noqa: ASYNC110 -- it never calls
+                while not (running.done() or _settled(session.status, site.channels)):  # noqa: ASYNC110 -- has no event
                     await asyncio.sleep(POLL)
         findings = _findings(session.status, site)
     finally:
@@ -68,7 +68,7 @@ async def check_session(
         async with asyncio.timeout(END):
             await session.end()
     except TimeoutError:
-        findings.append(warning(COMETD, "The server did not answer /meta/disconnect; it will drop the session itself."))
+        findings.append(warning(COMETD, "The server did not answer /meta/disconnect; it will drop the session later."))
     return findings
 
 
@@ -96,8 +96,8 @@ def _acknowledgement(status: SessionStatus) -> Finding:
         return ok(ACKNOWLEDGEMENT, "The server keeps events until they are acknowledged.")
     return warning(
         ACKNOWLEDGEMENT,
-        "The server does not take part, so events in a cut reply are lost; have it switched on, or set BRIDGE_STATE_DIR"
-        " so that at least a crash of the bridge loses none.",
+        "The server has no ack extension, so events in a cut reply are lost; have the extension switched on, or set "
+        "BRIDGE_STATE_DIR so that at least a crash of the bridge loses no events.",
     )
 
 
@@ -110,7 +110,7 @@ def _subscriptions(status: SessionStatus, site: WebServices) -> Finding:
     if any(channel in needed for channel in absent):
         return failed(
             SUBSCRIPTIONS,
-            f"Not granted: {codes}; have the account permitted, or name the channel in"
+            f"The server refused: {codes}; have the account permitted to subscribe, or add the channel to"
             " BRIDGE_WEB_SERVICES__OPTIONAL_CHANNELS.",
         )
-    return warning(SUBSCRIPTIONS, f"Not granted, but optional: {codes}.")
+    return warning(SUBSCRIPTIONS, f"The server refused optional channels: {codes}.")

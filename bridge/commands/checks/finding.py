@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a check went."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Something that it needs has failed."""
+    """The check did not run, because a check that it depends on has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the table. `text` is one sentence. It says what was seen and, for a failure, what to do."""
+    """A row of the table. `text` is a sentence with the result of the check and, for a failure, the remedy."""
 
     subject: str
     outcome: Outcome
@@ -26,20 +26,20 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """It works."""
+    """Return the finding that `subject` works."""
     return Finding(subject, Outcome.OK, text)
 
 
 def warning(subject: str, text: str) -> Finding:
-    """It works, but a person should know something."""
+    """Return the finding that `subject` works, but with a limitation."""
     return Finding(subject, Outcome.WARNING, text)
 
 
 def failed(subject: str, text: str) -> Finding:
-    """The bridge can't work like this."""
+    """Return the finding that `subject` does not work."""
     return Finding(subject, Outcome.FAILED, text)
 
 
 def skipped(subjects: list[str], because: str) -> list[Finding]:
-    """They were not looked at."""
+    """Return the findings that `subjects` were not checked, because the check `because` has failed."""
     return [Finding(subject, Outcome.SKIPPED, f"Skipped: {because} failed.") for subject in subjects]

@@ -1,4 +1,4 @@
-"""Whether Kafka works. Nothing is written: no topic is made, no record sent, no position touched."""
+"""Checks whether Kafka works. The check creates no topic and writes no record."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
 
 async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator[Finding]:
-    """Look at the cluster, the topics, and the transactions of the accounts' slots."""
+    """Check the cluster, the topics, and the right to use transactions for the slots of the accounts."""
     client: AIOKafkaClient | None = None
     try:
         try:
@@ -71,30 +71,32 @@ async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) ->
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
         return warning(
-            TOPICS, f"Give both topics the same number of partitions, or a record's events part: {told} partitions."
+            TOPICS,
+            "Give both topics the same number of partitions, so that the events of a calling record are in partitions "
+            f"of the same number: {told} partitions.",
         )
-    return ok(TOPICS, f"All {len(seen.partitions)} are there, with the rights that the bridge needs.")
+    return ok(TOPICS, f"All {len(seen.partitions)} topics exist, and the bridge has the necessary rights.")
 
 
 async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -> Finding:
-    """Ask the cluster whether the bridge may create them, without creating them."""
+    """Ask the cluster whether the bridge may create the missing topics. Nothing is created."""
     names = ", ".join(seen.unknown)
     if seen.creates_on_use:
-        return ok(TOPICS, f"They will appear on first use: {names}.")
+        return ok(TOPICS, f"The cluster will create the missing topics on first use: {names}.")
     if not settings.create_topics:
-        return failed(TOPICS, f"Missing: {names}; create them, or set BRIDGE_KAFKA__CREATE_TOPICS=true.")
+        return failed(TOPICS, f"Missing topics: {names}; create them, or set BRIDGE_KAFKA__CREATE_TOPICS=true.")
     try:
         async with asyncio.timeout(settings.request_timeout):
             refused = await creation_refusals(client, settings, seen.unknown)
     except KAFKA_FAILURES as error:
-        return failed(TOPICS, f"Whether {names} can be created is unknown ({_cause(error, settings)}); try again.")
+        return failed(TOPICS, f"Kafka did not say if it can create {names} ({_cause(error, settings)}); try again.")
     if refused:
-        return failed(TOPICS, f"The bridge may not create {_reasons(refused)}; permit it, or create them.")
-    return ok(TOPICS, f"The bridge may create what is missing: {names}.")
+        return failed(TOPICS, f"The bridge may not create {_reasons(refused)}; permit it, or create these topics.")
+    return ok(TOPICS, f"The bridge may create the missing topics: {names}.")
 
 
 async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequence[str]) -> Finding:
-    """Look at the right of each slot, then begin and abort one with an id of our own: a slot's would be fenced."""
+    """Check all rights, then test a transaction. It has a separate id, because it would fence a slot with its id."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
     own = f"{settings.topic_prefix}.check"
@@ -104,7 +106,7 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
             ids = [own, *needed]
             denied = [f"write on transactional id {name}" for name in ids if not await may_use(client, name)]
     except KAFKA_FAILURES as error:
-        return failed(TRANSACTIONS, f"Kafka does not tell the rights ({_cause(error, settings)}); {remedy}.")
+        return failed(TRANSACTIONS, f"Kafka did not say which rights exist ({_cause(error, settings)}); {remedy}.")
     if denied:
         return failed(TRANSACTIONS, f"Not authorised: {', '.join(denied)}; {remedy}.")
     producer: Any = guarded(
@@ -116,7 +118,7 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
             await producer.begin_transaction()
             await producer.abort_transaction()
     except KAFKA_FAILURES as error:
-        return failed(TRANSACTIONS, f"Kafka does not begin one as {own} ({_cause(error, settings)}); {remedy}.")
+        return failed(TRANSACTIONS, f"A test transaction as {own} failed ({_cause(error, settings)}); {remedy}.")
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(END):

@@ -1,4 +1,4 @@
-"""Whether the schema registry works, where the format of the values needs one. Nothing is registered."""
+"""Checks the schema registry, if the format of the values needs one. The check registers nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REGISTRY: Final = "schema-registry"
 
 
 async def check_registry(settings: Kafka) -> AsyncIterator[Finding]:
-    """Look at the subjects of all kinds."""
+    """Look up the schemas of all kinds of events."""
     if settings.format == "json":
         return
     try:
@@ -26,7 +26,7 @@ async def check_registry(settings: Kafka) -> AsyncIterator[Finding]:
     except SettingsError as error:
         yield failed(REGISTRY, f"{error}.")
     except RegistryUnavailable as error:
-        yield failed(REGISTRY, f"It can't be used: {error}.")
+        yield failed(REGISTRY, f"The registry can't be used: {error}.")
     else:
         yield _finding(settings, found)
 
@@ -37,11 +37,11 @@ def _finding(settings: Kafka, found: dict[str, Found]) -> Finding:
 
     missing = names(Found.MISSING)
     if incompatible := names(Found.INCOMPATIBLE):
-        return failed(REGISTRY, f"Other schemas are registered: {incompatible}; delete these subjects.")
+        return failed(REGISTRY, f"These subjects have incompatible schemas: {incompatible}; delete the subjects.")
     if missing and not settings.registry.auto_register:
         return failed(
-            REGISTRY, f"Missing: {missing}; register them, or set BRIDGE_KAFKA__REGISTRY__AUTO_REGISTER=true."
+            REGISTRY, f"Missing schemas: {missing}; register them, or set BRIDGE_KAFKA__REGISTRY__AUTO_REGISTER=true."
         )
     if missing:
-        return ok(REGISTRY, f"The bridge will register what is missing: {missing}.")
-    return ok(REGISTRY, f"All {len(found)} schemas are there.")
+        return ok(REGISTRY, f"The bridge will register the missing schemas: {missing}.")
+    return ok(REGISTRY, f"All {len(found)} schemas are registered.")

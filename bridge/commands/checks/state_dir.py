@@ -1,4 +1,4 @@
-"""Whether the directory of the in-flight files can be used, where one is set."""
+"""Checks whether the bridge can write to BRIDGE_STATE_DIR, if that is set."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from bridge.commands.checks.finding import Finding
 
 STATE_DIR: Final = "state directory"
-CLOSE_IT: Final = "take that right away (chmod o-w), unless no other user can reach the directory"
+CLOSE_IT: Final = "remove this right (chmod o-w), unless no other user can reach the directory"
 
 
 async def check_state_dir(directory: Path | None) -> AsyncIterator[Finding]:
-    """Write a file there and remove it. As at the start of the bridge the directory is made where it is missing."""
+    """Write a file to the directory and remove it. A missing directory is created, as at the start of the bridge."""
     if directory is None:
         return
     try:
@@ -29,6 +29,6 @@ async def check_state_dir(directory: Path | None) -> AsyncIterator[Finding]:
         yield failed(STATE_DIR, f"BRIDGE_STATE_DIR: {error}.")
         return
     if await asyncio.to_thread(is_open_to_others, directory):
-        yield warning(STATE_DIR, f"{directory} can be written, but by every user of this machine; {CLOSE_IT}.")
+        yield warning(STATE_DIR, f"{directory} can be written by every user of this machine; {CLOSE_IT}.")
     else:
         yield ok(STATE_DIR, f"{directory} can be written.")

@@ -1,4 +1,4 @@
-"""Whether Web Services works for one account. Each look has its deadline, and a password is tried only once."""
+"""Checks whether Web Services works for an account. Each request has a deadline, and a password is tried only once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge.cometd import HttpSession
 from bridge.commands.checks.cometd import SESSION_SUBJECTS, check_session
 from bridge.commands.checks.finding import failed, ok, skipped, warning
 from bridge.errors import ExchangeFailed, LoginNotKept, LoginRefused, UpstreamError
-from bridge.webservices import OUTBOUND_FEATURE, Login, route_of
+from bridge.webservices import LARGEST_REPLY, OUTBOUND_FEATURE, Login, route_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ AFTER_LOGIN: Final = [FEATURE, CSRF, *SESSION_SUBJECTS]
 
 
 async def check_web_services(site: WebServices, account: Account) -> AsyncIterator[Finding]:
-    """Look at the URL, the login and what comes with it, and the CometD session; with cookies of its own."""
+    """Check the URL, the login, the account's features and the CometD session, with new cookies."""
     async with HttpSession(
         site.url, request_timeout=site.request_timeout, max_reply_bytes=site.max_reply_bytes, route=route_of(site)
     ) as http:
         try:
-            reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout)
+            reply = await http.request("GET", "/api/v2/me", timeout=site.request_timeout, largest=LARGEST_REPLY)
         except ExchangeFailed as error:
             yield failed(URL, f"{site.url} does not answer ({error}); check {_to_check(error.reason)}.")
             for finding in skipped([LOGIN, *AFTER_LOGIN], URL):
@@ -60,16 +60,16 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
             yield ok(LOGIN, f"Account {account.name} is logged in.")
         else:
             yield failed(
-                LOGIN, f"{LoginNotKept.code}: a login is forgotten at the next request; make the balancer sticky."
+                LOGIN, f"{LoginNotKept.code}: the login was lost at the next request; make the load balancer sticky."
             )
         if profile.may_do_outbound:
             yield ok(FEATURE, f"The account has {OUTBOUND_FEATURE}.")
         elif profile.features:
-            yield failed(FEATURE, f"The account lacks {OUTBOUND_FEATURE}; have the administrator assign it.")
+            yield failed(FEATURE, f"The account lacks the feature {OUTBOUND_FEATURE}; an administrator must assign it.")
         else:
-            yield warning(FEATURE, f"Web Services lists no features; does the account have {OUTBOUND_FEATURE}?")
+            yield warning(FEATURE, f"Web Services lists no features; check that the account has {OUTBOUND_FEATURE}.")
         names = ", ".join(token)
-        yield ok(CSRF, f"The token comes as {names}." if token else "The protection is off at this site.")
+        yield ok(CSRF, f"The token comes as {names}." if token else "CSRF protection is off at this site.")
         for finding in await check_session(http, login, site, account):
             yield finding
         return
@@ -78,7 +78,6 @@ async def _after_url(http: HttpSession, login: Login, site: WebServices, account
 
 
 def _to_check(reason: str) -> str:
-    """What a person should check, by the reason code of a failed exchange."""
     if reason == "proxy-refused":
         return "BRIDGE_WEB_SERVICES__PROXY, __PROXY_USERNAME and __PROXY_PASSWORD"
     if reason.startswith("tls-client") or reason == tls.FILES:

@@ -1,1 +1,1 @@
-"""How commands read records and show them."""
+"""Reads records from Kafka and prints the records, for several commands."""

@@ -1,4 +1,4 @@
-"""The published events as commands read them: their values in JSON, whatever format they are in."""
+"""Reads published events for commands, and converts their values from every format to JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 async def read_json(
     settings: Kafka, topics: Sequence[str] | None = None, *, from_beginning: bool = False, until_end: bool = False
 ) -> AsyncGenerator[ConsumedRecord, None]:
-    """Do as `bridge.delivery.read` does; a value whose schema is not known comes as it is.
+    """Read records like `bridge.delivery.read`, with JSON values. A value of an unknown schema is not converted.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read.
-        RegistryUnavailable: a value's schema can't be had from the registry.
-        SettingsError: what talks to the registry is not installed.
+        RegistryUnavailable: the registry can't be asked for the schema of a value.
+        SettingsError: the settings name a registry, and the extra `registry` is not installed.
     """
     encoding = encoding_of(settings)
     async with aclosing(read(settings, topics, from_beginning=from_beginning, until_end=until_end)) as records:

@@ -1,7 +1,7 @@
-"""How commands show what they have: as JSON lines for programs, as plain lines, or as a table.
+"""Prints records as JSON lines, as plain lines, or as a table.
 
-Records hold what callers and Web Services sent. Everything that a command shows goes through `visible`, `in_cell` or
-`json_line`, so that nothing of it steers the terminal or counts as rich's markup.
+Records contain texts from callers and from Web Services. These texts could contain control sequences for the terminal
+or markup for rich. So all output of a command must pass through `visible`, `in_cell` or `json_line`.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from bridge.delivery import ConsumedRecord
 
 ROWS: Final = 16
-"""Of the table that grows: the newest."""
+"""Rows of the live table, which shows the newest records."""
 LONGEST: Final = 256
-"""Characters of a value that lines and tables show."""
+"""Longest value in a line or a table, in characters. A longer value is cut."""
 _TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
-"""Which attribute of a value says in a word what happened; the first that is there."""
+"""Members of an event's value that describe the event in a word. `cells` shows the first member that has a value."""
 
 
 def visible(value: object, longest: int | None = LONGEST) -> str:
-    """Return a value as a person sees it in a line: without control characters, and not longer than `longest`."""
+    """Return a value as text, with control characters escaped and cut to `longest` characters (None: not cut)."""
     return printable(str(value), longest)
 
 
 def in_cell(value: object, longest: int | None = LONGEST) -> Text:
-    """Return a value for a table cell. `visible` prepares it, and rich does not read it as markup."""
+    """Return the text of `visible` for a table cell. Rich does not interpret this text as markup."""
     return Text(visible(value, longest))
 
 
 def json_line(record: ConsumedRecord) -> str:
-    """Return one record as a JSON object in one line; a value that is not JSON is given as text."""
+    """Return a record as a JSON object in one line. A value that is not JSON becomes a text."""
     shown = {
         "topic": record.topic,
         "partition": record.partition,
@@ -62,7 +62,7 @@ def json_line(record: ConsumedRecord) -> str:
 
 
 def value_of(record: ConsumedRecord) -> Any:
-    """Return the value as plain Python values; one that is not JSON, or is nested too deeply, as text."""
+    """Return the decoded JSON value, or the value as text if it is not JSON or is nested too deeply."""
     if record.value is None:
         return None
     try:
@@ -72,7 +72,7 @@ def value_of(record: ConsumedRecord) -> Any:
 
 
 def cells(record: ConsumedRecord) -> tuple[str, str, str, str, str]:
-    """Return the record in a row: time, topic with partition and offset, key, what happened, reference."""
+    """Return the cells of a record's row: time, topic with partition and offset, key, what happened, reference."""
     value = value_of(record)
     told = value if isinstance(value, dict) else {}
     what = next((told[name] for name in _TELLING if told.get(name) is not None), "")
@@ -90,7 +90,7 @@ def _time(timestamp: int) -> str:
 
 
 class View(Protocol):
-    """Shows records as they come; a context manager."""
+    """A context manager that shows records one by one."""
 
     def __enter__(self) -> Self: ...
 
@@ -99,11 +99,11 @@ class View(Protocol):
     ) -> None: ...
 
     def show(self, record: ConsumedRecord) -> None:
-        """Show one more record."""
+        """Show a record."""
 
 
 class Lines:
-    """A line for each record: JSON, or columns for a person whose output is no terminal."""
+    """A view that writes one line for each record: JSON, or columns of text."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -117,13 +117,13 @@ class Lines:
         pass
 
     def show(self, record: ConsumedRecord) -> None:
-        """Write the record's line, at once."""
+        """Write the record's line and flush it."""
         sys.stdout.write((json_line(record) if self._as_json else "  ".join(cells(record))) + "\n")
         sys.stdout.flush()
 
 
 class LiveTable:
-    """A table of the newest records, redrawn as they come."""
+    """A view that redraws a table of the newest records on the terminal."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._title = title
@@ -141,7 +141,7 @@ class LiveTable:
         self._live.stop()
 
     def show(self, record: ConsumedRecord) -> None:
-        """Add a row; the oldest one leaves."""
+        """Add a row for the record, and remove the oldest row if the table is full."""
         _, place, *others = cells(record)
         # Without time and prefix the row fits into 80 columns.
         self._newest.append((place.partition(".")[2], *others))

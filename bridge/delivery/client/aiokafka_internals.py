@@ -1,7 +1,7 @@
-"""Everything that the bridge uses of aiokafka beyond its public interface; no other module touches those parts.
+"""All code of the bridge that uses private parts of aiokafka. Other modules use only its public interface.
 
-Written for aiokafka 0.14, which pyproject.toml allows alone. tests/unit/test_aiokafka_internals.py has a test for each
-part: run it with a newer aiokafka before you raise that cap.
+The code works with aiokafka 0.14, the only version that pyproject.toml allows. tests/unit/test_aiokafka_internals.py
+has a test for each private part. Before you allow a newer aiokafka, run these tests with it.
 """
 
 from __future__ import annotations
@@ -38,42 +38,42 @@ MARKER_WAIT: Final = 0.002
 
 
 def shorten_marker_wait() -> None:
-    """Let aiokafka wait 2 ms, not 20, while the coordinator still writes the last transaction's markers (KAFKA-5477).
+    """Make aiokafka wait 2 ms, not 20 ms, while the coordinator writes the last transaction's markers (KAFKA-5477).
 
-    Part: `aiokafka.producer.sender.BACKOFF_OVERRIDE`. No option of the producer reaches this wait. With 20 ms a
-    transaction of one record right behind another takes 28 ms, so 5 (measured, Kafka 4.1). If aiokafka renames the
-    constant, transactions get slower again and nothing else breaks.
+    Private part: `aiokafka.producer.sender.BACKOFF_OVERRIDE`. The producer has no option for this wait. If transactions
+    follow one another directly, a transaction of one record then takes 5 ms instead of 28 ms (measured with Kafka 4.1).
+    If aiokafka renames the constant, transactions get slower again and nothing else breaks.
     """
     sender.BACKOFF_OVERRIDE = MARKER_WAIT
 
 
 def add_error(error: type[errors.BrokerResponseError]) -> None:
-    """Have aiokafka raise `error` for its code, where aiokafka has no class for that code.
+    """Make aiokafka raise `error` for its error code, if aiokafka has no class for the code.
 
-    Part: the table `aiokafka.errors.kafka_errors`. aiokafka 0.14 knows no code above 79 and raises UnknownError for all
-    others, without the code. If the table goes, the bridge takes a record that the broker finds invalid (code 87) for
-    an outage, and tries it again for ever.
+    Private part: the table `aiokafka.errors.kafka_errors`. aiokafka 0.14 has no classes for codes above 79. For these
+    codes it raises UnknownError, which does not contain the code. If the table disappears, the bridge treats an invalid
+    record (code 87) like an outage, and sends it again for ever.
     """
     errors.kafka_errors.setdefault(error.errno, error)
 
 
 def bootstrap_addresses(servers: str) -> list[tuple[str, int]]:
-    """Split the setting into hosts and ports as aiokafka's clients do.
+    """Split the setting `bootstrap_servers` into hosts and ports, like aiokafka's clients.
 
-    Part: `aiokafka.conn.collect_hosts`. Its rules (IPv6, a missing port) aren't public, and a second parser would
-    differ. If it changes, `bridge check` can't say any more why no broker takes a connection.
+    Private part: `aiokafka.conn.collect_hosts`. Its rules for IPv6 and missing ports aren't public, so another parser
+    might differ. If the function changes, `bridge check` can no longer say why no broker accepts a connection.
     """
     return [(host, port) for host, port, _ in collect_hosts(servers, randomize=False)]
 
 
 async def try_connection(host: str, port: int, arguments: Mapping[str, Any]) -> None:
-    """Open one connection, with TLS and login, and close it again; `arguments` are a client's, without the servers.
+    """Open a connection with TLS and login, and close it. `arguments` are those of `connection` without the servers.
 
-    Part: `aiokafka.conn.create_conn`. aiokafka's public clients try one server after the other and forget why each
-    failed. If it changes, the bridge says "kafka unreachable" where it now names a bad certificate or password.
+    Private part: `aiokafka.conn.create_conn`. aiokafka's public clients try one server after the other and discard the
+    errors. If the function changes, the bridge reports a bad certificate or password only as "kafka unreachable".
 
     Raises:
-        aiokafka.errors.KafkaError, OSError, TimeoutError: there is no connection, and this is why.
+        aiokafka.errors.KafkaError, OSError, TimeoutError: the reason why the connection failed.
     """
     opened = await create_conn(host, port, **arguments)
     await opened.close()
@@ -128,10 +128,10 @@ class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]
 
 
 class MetadataRequest(Request[MetadataRequest_v5 | _MetadataRequestStruct]):  # type: ignore[misc]
-    """Asks for some topics' metadata, with the caller's rights where the broker tells them (version 8, KIP-430).
+    """Requests the metadata of topics, and the caller's rights if the broker supports this (version 8, KIP-430).
 
-    Part: the classes of `aiokafka.protocol`, from which a request of our own is made. aiokafka 0.14 has no version of
-    this request after 5. If those classes change, the bridge can't tell the rights that it lacks before it needs them.
+    Private part: the classes of `aiokafka.protocol`, from which this class is made. aiokafka 0.14 supports this request
+    only up to version 5. If the classes change, the bridge notices a missing right only when it needs the right.
     """
 
     API_KEY = 3
@@ -141,25 +141,24 @@ class MetadataRequest(Request[MetadataRequest_v5 | _MetadataRequestStruct]):  # 
         self._create = create
 
     def build(self, request_struct_class: type[Any]) -> Any:
-        """Return the request in the version that aiokafka and the broker have agreed on."""
+        """Return the request in the version that aiokafka and the broker have negotiated."""
         if request_struct_class is MetadataRequest_v5:
             return request_struct_class(self._topics, self._create)
         return request_struct_class(self._topics, self._create, False, True)  # noqa: FBT003 -- a wire format
 
 
 async def topic_metadata(client: AIOKafkaClient, topics: Sequence[str], *, create: bool) -> dict[str, Any]:
-    """Ask one broker about the topics by `MetadataRequest`; `create` lets a cluster create them that does so on use."""
+    """Send a `MetadataRequest` to a broker. `create` permits the cluster to create missing topics on first use."""
     answer = await client.send(client.get_random_node(), MetadataRequest(topics, create=create))
     metadata: dict[str, Any] = answer.to_object()
     return metadata
 
 
 async def validate_creation(client: AIOKafkaClient, topics: Iterable[NewTopic], timeout_ms: int) -> dict[str, int]:
-    """Ask the controller to check the creation of topics, without creating them; return Kafka's error code of each.
+    """Ask the controller whether topics could be created, and return Kafka's error code for each topic.
 
-    Part: `aiokafka.protocol.admin.CreateTopicsRequest`. The public admin client opens connections of its own, and this
-    question belongs to a client that is connected already. If the class changes, the bridge can't tell whether it may
-    create topics.
+    Nothing is created. Private part: `aiokafka.protocol.admin.CreateTopicsRequest`. The public admin client would open
+    new connections. If the class changes, the bridge can't find out in advance whether it may create topics.
     """
     wanted: list[tuple[Any, ...]] = [
         (topic.name, topic.num_partitions, topic.replication_factor, [], list(topic.topic_configs.items()))
@@ -172,10 +171,10 @@ async def validate_creation(client: AIOKafkaClient, topics: Iterable[NewTopic], 
 
 
 async def end_no_transaction(client: AIOKafkaClient, transactional_id: str) -> int:
-    """Ask Kafka to abort a transaction for a producer id that never existed; return its error code.
+    """Ask Kafka to abort a transaction of a producer id that never existed. Return Kafka's error code.
 
-    Part: `aiokafka.protocol.transaction.EndTxnRequest`. A public producer would fence the one that uses the id. If the
-    class changes, the bridge can't tell whether it may write as a transactional id.
+    Private part: `aiokafka.protocol.transaction.EndTxnRequest`. A public producer would fence the producer that uses
+    the transactional id. If the class changes, the bridge can't find out in advance whether it may use the id.
     """
     request = EndTxnRequest(transactional_id, -1, -1, False)  # noqa: FBT003 -- aiokafka's signature
     code: int = (await client.send(client.get_random_node(), request)).error_code
@@ -198,7 +197,7 @@ async def take_transactional_id(client: AIOKafkaClient, transactional_id: str, t
 
 
 class _Batch:
-    """A batch of aiokafka's that ends where its bytes can't be read any further."""
+    """Wraps a batch of aiokafka. The iteration ends at the first record that can't be read."""
 
     def __init__(self, batch: Any, passed_over: Callable[[Exception], None]) -> None:
         self._batch = batch
@@ -218,7 +217,7 @@ class _Batch:
 
 
 class _Batches:
-    """aiokafka's reader of a fetch's batches, for `_Batch`."""
+    """Wraps aiokafka's reader of a fetch, so that its batches become `_Batch`es."""
 
     def __init__(self, records: Any, passed_over: Callable[[Exception], None]) -> None:
         self._records = records
@@ -232,26 +231,26 @@ class _Batches:
 
 
 class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of one partition in one fetch; the rest of a batch that can't be read is passed over.
+    """The records of a partition in a fetch. After a record that can't be read, the rest of the batch is skipped.
 
-    Part: `aiokafka.consumer.fetcher.PartitionRecords`, and the batches that it reads. A public consumer raises the
-    parser's error at each fetch and never gets past the batch. If the class changes, one bad record stops every reader
-    of its topic.
+    Private part: `aiokafka.consumer.fetcher.PartitionRecords`, and the batches that it reads. A public consumer raises
+    the parser's error at each fetch and never reads beyond the batch. If the class changes, a bad record stops every
+    reader of its topic.
     """
 
     def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
         super().__init__(tp, _Batches(records, lambda error: self.passed_over(tp.topic, error)), *rest)
 
     def passed_over(self, topic: str, error: Exception) -> None:
-        """Hear of a batch of `topic` whose rest can't be read."""
+        """Handle the error that made the reader skip the rest of a batch. Subclasses override this method."""
 
 
 def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Callable[[Any], Any]]) -> None:
-    """Let every consumer of the process read with `records`, and decompress with `decoders` (by aiokafka's names).
+    """Replace aiokafka's reader and decompressors in the whole process. `decoders` has aiokafka's names as keys.
 
-    Part: the name `PartitionRecords` in `aiokafka.consumer.fetcher`, and `gzip_decode` and so on in the modules of
-    `aiokafka.record`. No option of a consumer bounds what a batch decompresses to. If aiokafka looks them up elsewhere,
-    one bad or huge record stops the reader or the process.
+    Private part: the name `PartitionRecords` in `aiokafka.consumer.fetcher`, and names such as `gzip_decode` in the
+    modules of `aiokafka.record`. A consumer has no option to limit the decompressed size of a batch. If aiokafka uses
+    other names, a bad or huge record stops the reader or the process.
     """
     fetcher.PartitionRecords = records
     for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
@@ -260,11 +259,11 @@ def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Calla
 
 
 async def discard(producer: AIOKafkaProducer) -> None:
-    """End every task and close every connection of the producer, within about three seconds while Kafka hangs.
+    """End all tasks and close all connections of the producer. Even if Kafka hangs, this takes only about 3 seconds.
 
-    Part: `AIOKafkaProducer._sender`, `._message_accumulator` and `._txn_manager`, and the futures inside them. The
-    public `stop()` waits for sends that may never end. When it is cancelled, it leaves tasks behind that go on trying.
-    If these names change, a failed producer can't be thrown away: its tasks and connections stay.
+    Private part: `AIOKafkaProducer._sender`, `._message_accumulator` and `._txn_manager`, and the futures inside them.
+    The public `stop()` waits for sends that may never end. A cancelled `stop()` leaves tasks that go on sending. If the
+    names change, the tasks and connections of a failed producer stay.
     """
     sending, accumulator = producer._sender, producer._message_accumulator  # noqa: SLF001
     await _end(_tasks_of(sending))
@@ -276,7 +275,7 @@ async def discard(producer: AIOKafkaProducer) -> None:
 
 
 def _futures_of(producer: AIOKafkaProducer) -> Iterable[asyncio.Future[Any]]:
-    """What aiokafka may have failed without anybody to await it."""
+    """Yield the futures of the producer whose exceptions no other code retrieves."""
     transaction = producer._txn_manager  # noqa: SLF001 -- None without idempotence
     if transaction is not None and transaction._transaction_waiter is not None:  # noqa: SLF001
         yield transaction._transaction_waiter  # noqa: SLF001
@@ -286,7 +285,7 @@ def _futures_of(producer: AIOKafkaProducer) -> Iterable[asyncio.Future[Any]]:
 
 
 def _tasks_of(*owners: object) -> list[asyncio.Task[Any]]:
-    """The running tasks whose coroutine is a method of one of `owners`."""
+    """Return the running tasks whose coroutine is a method of one of the `owners`."""
     tasks = []
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
@@ -298,7 +297,7 @@ def _tasks_of(*owners: object) -> list[asyncio.Task[Any]]:
 
 
 async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Cancel the tasks and note how each ended. Only an error that is not about Kafka is worth a line in the log."""
+    """Cancel the tasks and retrieve their results. Log only errors that are not caused by Kafka."""
     for task in tasks:
         task.cancel()
     if tasks:

@@ -1,7 +1,7 @@
-"""Which records go together: one batch for each partition, until Kafka refuses one.
+"""Groups records into batches: one batch for each partition, until Kafka refuses a batch.
 
-A refused batch comes in parts in the next attempt, until the one record that Kafka does not take stands alone and is
-replaced by its dead letter. The parts stay in each other's order, so the order within a key holds.
+A refused batch is divided for the next attempt, and so on, until the record that Kafka refuses is alone in a batch.
+Then a dead letter replaces the record. The parts of a batch keep their order, so records of a key stay in order.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from bridge.events import Record
 
 MAX_VALUE: Final = 8 << 20
-"""Bytes of a value over which a record is not even sent: brokers close a connection that asks for too much instead of
-refusing the record. Under it the topic's own limit decides (`max.message.bytes`, by default 1 MiB)."""
+"""Largest value in bytes that the bridge sends to Kafka. For a much larger request, a broker closes the connection and
+does not refuse the record. Below this limit, the topic's limit applies (`max.message.bytes`, by default 1 MiB)."""
 RECORD_OVERHEAD: Final = 64
 UNPLACED: Final = -1
-"""The partition of a dead letter before the next attempt, which asks how many partitions its topic has."""
+"""Marks a dead letter whose partition is not chosen yet. `placed` chooses it in the next attempt."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Records of one partition, in order. `topic` is without the prefix."""
+    """Records for a partition, in order. `topic` is the name without the prefix."""
 
     topic: str
     partition: int
@@ -36,7 +36,7 @@ class Batch:
 
 
 def batches(records: Iterable[Record], partitions: Mapping[str, int]) -> list[Batch]:
-    """Sort the records into one batch for each partition; `partitions` has the number of each topic's partitions."""
+    """Group the records into a batch for each partition. `partitions` has the number of partitions of each topic."""
     places: dict[str, dict[int, list[Record]]] = {}
     for record in records:
         topic = record.topic
@@ -58,7 +58,7 @@ def batches(records: Iterable[Record], partitions: Mapping[str, int]) -> list[Ba
 
 
 def placed(batch: Batch, partitions: Mapping[str, int]) -> Batch:
-    """The batch with its partition, where it has none yet."""
+    """Return the batch. If the batch is `UNPLACED`, choose its partition first."""
     if batch.partition != UNPLACED:
         return batch
     [found] = batches(batch.records, partitions)
@@ -66,7 +66,7 @@ def placed(batch: Batch, partitions: Mapping[str, int]) -> Batch:
 
 
 def chunks(batch: Batch, limit: int) -> list[Batch]:
-    """The batch in pieces of at most `limit` bytes, or of one record."""
+    """Divide the batch into batches of at most `limit` bytes. A larger record gets a batch of its own."""
     pieces: list[list[Record]] = []
     room = 0
     for record in batch.records:
@@ -82,7 +82,7 @@ def chunks(batch: Batch, limit: int) -> list[Batch]:
 def without_refused(
     sent: Sequence[Batch], refused: Mapping[Batch, Refusal], to_dead_letter: Callable[[Record, Refusal], Record]
 ) -> list[Batch]:
-    """The batches of the next attempt: a refused batch comes in parts, or as a dead letter where it is one record."""
+    """Return the batches for the next attempt. A refused batch is divided; a single record becomes a dead letter."""
     following: list[Batch] = []
     for batch in sent:
         why = refused.get(batch)
@@ -96,7 +96,7 @@ def without_refused(
 
 
 def _parts(batch: Batch) -> list[Batch]:
-    """Two halves; but where one record has most of the bytes, that one alone and what is on both its sides."""
+    """Divide a batch into halves. If a record has most of the bytes, separate this record from those around it."""
     records = batch.records
     sizes = [size_of(record) for record in records]
     largest = max(sizes)
@@ -108,6 +108,6 @@ def _parts(batch: Batch) -> list[Batch]:
 
 
 def size_of(record: Record) -> int:
-    """Bytes that the record takes, about."""
+    """Return the approximate size of the record in bytes."""
     headers = sum(len(name) + len(value) for name, value in record.headers)
     return len(record.key) + len(record.value) + headers + RECORD_OVERHEAD

@@ -1,4 +1,4 @@
-"""From the Kafka settings to the arguments that every aiokafka client takes, and why the brokers take no connection."""
+"""Connections to Kafka: the arguments for aiokafka's clients, and the reason why no connection can be opened."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def connection(settings: Kafka) -> dict[str, Any]:
-    """Address, deadline and security, as keyword arguments for aiokafka's producer, consumer and admin client.
+    """Return address, deadline and security as keyword arguments for aiokafka's producer, consumer and admin client.
 
-    The files are read each time, so that a renewed certificate is used from the next connection on.
+    Each call reads the certificate files again, so the next connection uses a renewed certificate.
 
     Raises:
-        bridge.tls.UnusableFiles: a certificate or key file can't be read, or is not what it should be.
+        bridge.tls.UnusableFiles: a certificate or key file can't be read or has wrong content.
     """
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
@@ -44,9 +44,10 @@ def connection(settings: Kafka) -> dict[str, Any]:
 
 
 async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
-    """Tell why no bootstrap server takes a connection, within `deadline` seconds; None where one does.
+    """Return the reason why no bootstrap server accepts a connection, or None if a server accepts it.
 
-    aiokafka's clients try one server after the other and forget why each failed.
+    The function takes at most `deadline` seconds. aiokafka's clients try one server after the other, and don't report
+    the error of each server.
     """
     told: str | None = None
     try:
@@ -66,12 +67,12 @@ async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
 
 
 def _first_words(error: BaseException, settings: Kafka) -> str:
-    """Of a connection's first request. A port that hears another protocol than its own hangs up without a word."""
+    """Return the reason for a failed first request. A server closes the connection if it expects another protocol."""
     if isinstance(error, ConnectionResetError) or isinstance(error.__cause__, EOFError):
         return "kafka hangs up at once: is BRIDGE_KAFKA__SECURITY_PROTOCOL what this port speaks?"
     return reason(error, settings.ssl_certfile)
 
 
 def milliseconds(seconds: float) -> int:
-    """Kafka's settings are whole milliseconds, at least one."""
+    """Convert seconds to whole milliseconds, at least 1, as Kafka's settings require."""
     return max(1, round(seconds * 1000))

@@ -1,4 +1,4 @@
-"""A consumer without a group, opened and closed with deadlines."""
+"""Opens and closes consumers with deadlines. The consumers belong to no consumer group."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
 CLOSE_TIMEOUT: Final = 2.0
 log = structlog.get_logger(__name__)
 PARTITION_BYTES: Final = 1 << 20
-"""Of one partition in one fetch, compressed, unless one batch has more."""
+"""Limit for a partition in a fetch, in compressed bytes. A batch that is larger is fetched alone."""
 FETCH_BYTES: Final = 8 << 20
-"""Of one fetch from a broker, compressed."""
+"""Limit for a fetch from a broker, in compressed bytes."""
 unreadable.install()
 
 
@@ -33,9 +33,9 @@ unreadable.install()
 async def consumer(
     settings: Kafka, topics: Sequence[str], isolation: Isolation, *, wait_ms: int, least_bytes: int = 1
 ) -> AsyncGenerator[AIOKafkaConsumer, None]:
-    """A started consumer of all partitions of `topics`.
+    """Start a consumer of all partitions of `topics`, and close it at the end of the block.
 
-    `wait_ms` is how long the broker waits for `least_bytes` of new records.
+    At each fetch, the broker waits for at least `least_bytes` of new records, but at most `wait_ms` milliseconds.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or a topic doesn't exist.
@@ -64,10 +64,11 @@ async def consumer(
 
 
 async def _close(client: AIOKafkaConsumer) -> None:
-    """Close the client in a task of its own, within a deadline.
+    """Close the client in a separate task with a deadline.
 
-    After a failed exchange the close can wait for a broker that is gone. And right after the start it ends cancelled,
-    because aiokafka awaits a task there that it has just cancelled: that must not look as if the caller were cancelled.
+    After a failure, aiokafka's `stop()` may wait for a broker that is gone, so the deadline is necessary. Shortly after
+    the start, `stop()` raises CancelledError. In a separate task this error can't be mistaken for a cancellation of the
+    caller.
     """
     closing = asyncio.ensure_future(client.stop())
     _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
@@ -79,10 +80,10 @@ async def _close(client: AIOKafkaConsumer) -> None:
 
 
 async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    """The offset after the last record of each partition, committed or not.
+    """Return the offset after the last record of each partition, committed or not.
 
-    A read_committed consumer is told the last stable offset instead, which stays behind while any transaction is open,
-    and for a moment after a commit was confirmed.
+    A read_committed consumer would get the last stable offset, which is lower while a transaction is open, and for a
+    moment after a commit.
     """
     async with consumer(settings, topics, "read_uncommitted", wait_ms=0) as client:
         ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())
@@ -90,5 +91,5 @@ async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPart
 
 
 async def unread(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> set[TopicPartition]:
-    """Return the partitions that the client has not read to their `ends` yet."""
+    """Return the partitions that the client has not read up to the offsets in `ends` yet."""
     return {place for place, end in ends.items() if await client.position(place) < end}

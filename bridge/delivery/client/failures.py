@@ -1,8 +1,10 @@
-"""What can go wrong with Kafka, sorted by what to do about it, and put in words for /health/ready."""
+"""Classifies the errors of aiokafka by the necessary reaction, and describes them for /health/ready."""
 
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
@@ -23,7 +25,7 @@ REFUSED: Final = "refused"
 
 
 class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
-    """The broker finds the record itself invalid, and would at each attempt (Kafka's error 87, INVALID_RECORD)."""
+    """The broker refuses the record's content and would do so at each attempt (Kafka's error 87, INVALID_RECORD)."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -33,13 +35,13 @@ class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
 add_error(InvalidRecord)
 
 DENIED: Final = (kafka.UnknownTopicOrPartitionError, kafka.TopicAuthorizationFailedError)
-"""A topic is not there, or may not be read."""
+"""Errors that mean that a topic does not exist or that the bridge may not read it."""
 FAILURES: Final = (kafka.KafkaError, KafkaUnavailable, OSError, TimeoutError)
-"""What an exchange with Kafka may raise where every call of aiokafka is `guarded`. Anything else is a bug of ours."""
+"""All errors that a `guarded` aiokafka client may raise. Any other error is a bug of the bridge."""
 
 
 class ClientFault(kafka.KafkaError):  # type: ignore[misc]
-    """aiokafka ran into a state of its own that it did not expect: that costs the client, never the relay."""
+    """aiokafka has reached an internal state that it does not expect. The client is unusable, but the relay goes on."""
 
 
 class _Guarded:
@@ -54,22 +56,37 @@ class _Guarded:
 
 
 def guarded(client: Client) -> Client:
-    """Return an aiokafka client whose methods raise `ClientFault` for faults of its own.
+    """Return the aiokafka client with methods that raise `ClientFault` for internal faults of aiokafka 0.14.
 
-    These are AssertionErrors, KeyErrors and IllegalOperations. Its state machines assert (`transaction_manager.py`,
-    `message_accumulator.py`), it looks up connections and partitions that may just have gone (`client.py`,
-    `subscription_state.py`), and it refuses a send after a fence (`producer.py`; aiokafka 0.14).
+    - AssertionError, by aiokafka's state machines (`transaction_manager.py`, `message_accumulator.py`)
+    - KeyError, for connections and partitions that have just disappeared (`client.py`, `subscription_state.py`)
+    - IllegalOperation, for a send after a fence (`producer.py`)
+    - every other error that aiokafka's own code raises: odd bytes from a broker raise IndexError, struct.error or
+      UnicodeDecodeError there
     """
     return cast("Client", _Guarded(client))
 
 
 @contextmanager
 def client_faults() -> Iterator[None]:
-    """Raise `ClientFault` for what `guarded` names; no code of ours may run in the body."""
+    """Raise `ClientFault` for the faults that `guarded` lists. The body may contain only calls of aiokafka."""
     try:
         yield
     except (AssertionError, KeyError, kafka.IllegalOperation) as error:
         raise ClientFault(type(error).__name__) from error
+    except Exception as error:
+        if isinstance(error, FAILURES) or not _raised_by_aiokafka(error):
+            raise
+        raise ClientFault(type(error).__name__) from error
+
+
+def _raised_by_aiokafka(error: Exception) -> bool:
+    """Whether the innermost code that ran is aiokafka's; the standard library's code acts for its caller."""
+    packages = [
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [package for package in packages if package not in sys.stdlib_module_names]
+    return own[-1:] == ["aiokafka"]
 
 
 def _guarded_coroutine(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -89,7 +106,7 @@ def _guarded_call(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusal(error: BaseException) -> Refusal | None:
-    """Why Kafka refuses these records for themselves (the dead letter's reason); None for every other failure."""
+    """Return the reason for a dead letter if Kafka refused the record's content or size; None for other failures."""
     if isinstance(error, kafka.MessageSizeTooLargeError | kafka.RecordListTooLargeError | kafka.RecordTooLargeError):
         return TOO_LARGE
     if isinstance(error, InvalidRecord | kafka.InvalidTimestampError):
@@ -98,9 +115,10 @@ def refusal(error: BaseException) -> Refusal | None:
 
 
 def fenced(error: BaseException | None) -> bool:
-    """Whether the broker says that a newer producer, or its own transaction time-out, has taken our place.
+    """Return whether an error means that the broker has fenced this producer.
 
-    If it says so between the begin of a transaction and a send, aiokafka refuses the send as an IllegalOperation.
+    A broker fences a producer for a newer producer or for a transaction that took too long. If this happens between the
+    begin of a transaction and a send, aiokafka raises IllegalOperation for the send.
     """
     while error is not None:
         if isinstance(error, kafka.ProducerFenced | kafka.InvalidProducerEpoch | kafka.IllegalOperation):
@@ -127,9 +145,9 @@ _REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
 
 
 def reason(error: BaseException, certificate_file: Path | None = None) -> str:
-    """One short sentence: what is wrong with Kafka, with the topic where that matters.
+    """Describe an error of Kafka in a short phrase, with the topic if the error names one.
 
-    `certificate_file`: the client's certificate, where there is one; it may be what the broker refuses.
+    `certificate_file` is the client's certificate, if any. The function checks it when a TLS handshake has failed.
     """
     if isinstance(error, KafkaUnavailable):
         return str(error)
@@ -145,7 +163,7 @@ def reason(error: BaseException, certificate_file: Path | None = None) -> str:
 
 
 def _names(error: BaseException) -> str:
-    """The topics or the transactional id that aiokafka gives as the error's only argument, as a name or a set."""
+    """Return the topics or the transactional id that an error of aiokafka has as its argument, or an empty text."""
     argument = error.args[0] if error.args else ""
     if isinstance(argument, set | frozenset):
         return ", ".join(sorted(argument))

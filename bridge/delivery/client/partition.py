@@ -1,4 +1,4 @@
-"""Which partition a key goes to: the same as with Kafka's own Java client, for every topic of as many partitions."""
+"""Chooses the partition for a key, with the same result as Kafka's Java client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORD = 0xFFFFFFFF
 
 
 def murmur2(key: bytes) -> int:
-    """MurmurHash2 as `org.apache.kafka.common.utils.Utils.murmur2` computes it, as an unsigned 32-bit number."""
+    """Return the MurmurHash2 of `org.apache.kafka.common.utils.Utils.murmur2` as an unsigned 32-bit number."""
     length = len(key)
     digest = SEED ^ length
     words = length >> 2
@@ -26,5 +26,5 @@ def murmur2(key: bytes) -> int:
 
 @lru_cache(maxsize=65_536)
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of `key` in a topic of `partitions` partitions (`BuiltInPartitioner.partitionForKey`)."""
+    """Return the partition for a key in a topic with `partitions` partitions (`BuiltInPartitioner.partitionForKey`)."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

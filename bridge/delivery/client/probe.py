@@ -1,6 +1,6 @@
-"""Asks Kafka regularly whether the bridge can use it: whether it is there, and gives the rights that the bridge needs.
+"""Checks regularly whether Kafka answers and gives the bridge all necessary rights.
 
-A publisher with nothing to publish would not notice that Kafka is gone, nor that a right is missing which it will need.
+A publisher without events to publish would not notice an outage of Kafka or a missing right.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 INTERVAL: Final = 3.0
-"""Seconds between two questions."""
+"""Seconds between two checks."""
 SOON: Final = 1.0
-"""Seconds, while something is missing that people may just be putting right."""
+"""Seconds between two checks while a topic or a right is missing, because somebody may be correcting that."""
 DEADLINE: Final = 3.0
-"""Seconds for an answer."""
+"""Seconds that Kafka may take to answer."""
 NOT_ASKED: Final = "not asked yet"
 
 
 class KafkaProbe:
-    """Tells in `reason` why Kafka can't be used; None while it can."""
+    """Checks Kafka in `run`. `reason` says why Kafka can't be used, and is None while it can be used."""
 
     def __init__(self, settings: Kafka, accounts: Sequence[str]) -> None:
         self._settings = settings
@@ -41,11 +41,11 @@ class KafkaProbe:
 
     @property
     def finding(self) -> str | None:
-        """What an answer, or the want of one, has shown to be wrong; None before the first one too."""
+        """The same as `reason`, except that the value is None before the first check has ended."""
         return None if self.reason is NOT_ASKED else self.reason
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Check Kafka again and again, for ever."""
         while True:
             try:
                 await self._ask_on()
@@ -88,7 +88,7 @@ class KafkaProbe:
         )
 
     def _found(self, reason: str | None) -> None:
-        """Keep the finding; one line in the log for each change."""
+        """Store the result, and log a line if it is a new problem."""
         if reason not in {None, self.reason}:
             log.warning("kafka-unusable", reason=reason)
         self.reason = reason

@@ -1,8 +1,8 @@
-"""One aiokafka producer from its start to the first thing that goes wrong with it; then it is thrown away.
+"""A wrapper of aiokafka's producer. The caller must discard a producer after its first failure.
 
-aiokafka's idempotent producer never gives a send up, its `stop()` waits for sends that may never end, and after a
-refused batch its sequence numbers no longer fit the broker's. So the caller gives every exchange a deadline, and a
-producer that has failed in any way is discarded.
+aiokafka's idempotent producer repeats a send for ever, and its `stop()` waits for such sends. So the caller must set a
+deadline for each call. After a refused batch, the producer's sequence numbers no longer match those of the broker. So
+the caller must use a new producer.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 MAX_BATCH: Final = 900_000
-"""Bytes of one batch: under the broker's default `message.max.bytes` of 1 MiB, with room for what surrounds it."""
+"""Limit for a batch in bytes. Including its overhead, the batch stays below the broker's default limit of 1 MiB."""
 TRANSACTION_TIMEOUT: Final = 30.0
-"""Seconds after which the coordinator aborts the transaction of a bridge that is gone. Until then, or until a successor
-starts, it hides what others commit on the same partitions from read_committed consumers: so half of Kafka's default."""
+"""Seconds after which the coordinator aborts the transaction of a dead bridge. An open transaction hides later records
+of its partitions from read_committed consumers, so the value is only half of Kafka's default."""
 shorten_marker_wait()
 
 
@@ -39,7 +39,7 @@ def transaction_timeout(settings: Kafka) -> float:
 
 
 class BatchRefused(Exception):
-    """Kafka refuses these batches for themselves; `reasons` says why, by batch."""
+    """Kafka refused batches because of their content or size. `reasons` has the reason for each batch."""
 
     def __init__(self, reasons: dict[Batch, Refusal]) -> None:
         super().__init__(f"{len(reasons)} batches refused")
@@ -47,12 +47,12 @@ class BatchRefused(Exception):
 
 
 class Producer:
-    """Sends batches, in a transaction where `transactional_id` is given."""
+    """Sends batches. With a `transactional_id` it sends them in transactions."""
 
     def __init__(self, settings: Kafka, transactional_id: str | None) -> None:
         self._transactional = transactional_id is not None
         self.committing = False
-        """Whether the outcome of the transaction is open: the request to commit it may have been sent."""
+        """Whether the outcome of the transaction is unknown, because the commit request may have been sent."""
         self._topic_timeout = settings.request_timeout / 2
         self._client: Any = AIOKafkaProducer(
             **connection(settings),
@@ -67,14 +67,14 @@ class Producer:
         self._kafka: Any = guarded(self._client)
 
     async def start(self) -> None:
-        """Connect. With a transactional id this fences every earlier producer and settles its open transaction."""
+        """Connect. With a transactional id, this fences each earlier producer with the id and ends its transaction."""
         await self._kafka.start()
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions the topic has. Waits a while for it to appear, where the cluster creates topics.
+        """Return the number of partitions of the topic. Wait a while for a topic that the cluster is creating.
 
         Raises:
-            UnknownTopicOrPartitionError: it does not appear; with its name as the argument.
+            UnknownTopicOrPartitionError: the topic does not exist. The error's argument is the topic's name.
         """
         patience = asyncio.timeout(self._topic_timeout)
         try:
@@ -94,7 +94,7 @@ class Producer:
             await self._kafka.begin_transaction()
 
     async def send(self, name: str, batch: Batch, timestamp: int) -> list[asyncio.Future[Any]]:
-        """Hand a batch for the topic `name` over; `timestamp` in ms. Await the futures for Kafka's answer."""
+        """Queue a batch for the topic `name`, with `timestamp` in ms. Kafka's answer completes the returned futures."""
         sent: list[asyncio.Future[Any]] = []
 
         async def submit() -> None:
@@ -115,14 +115,14 @@ class Producer:
         return sent
 
     async def commit(self) -> None:
-        """Commit the transaction, where there are any. All that was sent must have been answered."""
+        """Commit the transaction, if the producer is transactional. Before, await all futures of `send`."""
         if self._transactional:
             self.committing = True
             await self._kafka.commit_transaction()
             self.committing = False
 
     async def discard(self) -> None:
-        """Throw the producer away: every task ends, every connection closes, an open transaction stays for the next."""
+        """End all tasks and close all connections. An open transaction stays open until the next producer ends it."""
         await discard(self._client)
 
 
@@ -130,7 +130,8 @@ async def await_acknowledgements(sent: Sequence[tuple[Batch, asyncio.Future[Any]
     """Wait until Kafka has answered for each batch.
 
     Raises:
-        BatchRefused: some were refused for themselves. The failure of the others is then a consequence.
+        BatchRefused: Kafka refused some batches because of their content or size. Other batches then fail as a
+            consequence.
         aiokafka.errors.KafkaError: another failure.
     """
     results = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)

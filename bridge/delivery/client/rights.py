@@ -1,7 +1,7 @@
-"""Which topics there are for the bridge, and which of the rights that it needs it lacks, before it needs them.
+"""Finds missing topics and missing rights before the bridge needs them.
 
-Brokers from Kafka 2.3 on tell the caller's rights on a topic with its metadata (KIP-430). Others, and some authorizers,
-tell none: then a right that is missing shows when it is used.
+Since Kafka 2.3, the metadata of a topic contain the caller's rights (KIP-430). If an older broker or an authorizer does
+not report rights, the bridge notices a missing right only when it needs the right.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ _UNTOLD: Final = -(1 << 31)
 
 
 class ClusterView(NamedTuple):
-    """The cluster and the bridge's topics as one broker shows them; topics by their whole names."""
+    """The state of the cluster and of the bridge's topics, as reported by a broker. Topics have their full names."""
 
     brokers: int
     partitions: dict[str, int]
-    """Of each topic that is there."""
+    """The number of partitions of each existing topic."""
     unknown: list[str]
-    """Topics that are not there."""
+    """The topics that do not exist."""
     lacking: list[str]
-    """Rights that the bridge lacks, for example "write on topic gws.sessions.v1"."""
+    """The missing rights, such as "write on topic gws.sessions.v1"."""
     creates_on_use: bool
-    """Whether the cluster has no controller, as librdkafka's mock: there topics appear on first use."""
+    """Whether the cluster has no controller and creates topics on first use, like librdkafka's mock cluster."""
 
 
 async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool = False) -> ClusterView:
-    """Ask one broker about the bridge's topics.
+    """Ask a broker about the bridge's topics.
 
-    With `create` a cluster that creates topics on first use takes the question for that; else nothing is created.
+    With `create`, a cluster that creates topics on first use creates missing topics. Otherwise nothing is created.
 
     Raises:
-        aiokafka.errors.KafkaError: it does not answer.
+        aiokafka.errors.KafkaError: the broker does not answer.
     """
     names = [*topic_names(settings), position_topic(settings)]
     answer = await topic_metadata(client, names, create=create)
@@ -91,7 +91,7 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool 
 
 
 async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Collection[str]) -> dict[str, str]:
-    """Ask whether the bridge may create topics, without creating them; return why not, by topic.
+    """Return the topics that the bridge may not create, each with the reason. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.
@@ -118,10 +118,10 @@ def needed_transactional_ids(settings: Kafka, accounts: Iterable[str], seen: Clu
 
 
 async def may_use(client: AIOKafkaClient, transactional_id: str) -> bool:
-    """Whether the bridge may write as `transactional_id`; who uses it at the moment notices nothing.
+    """Return whether the bridge may use `transactional_id`. A producer that uses the id now is not disturbed.
 
-    It asks to end a transaction of a producer that there never was. The broker looks at the right first, and then finds
-    nothing to end.
+    The function asks to abort a transaction of a producer id that never existed. The broker checks the
+    right first, and then finds no transaction to abort.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.

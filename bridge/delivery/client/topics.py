@@ -1,4 +1,4 @@
-"""The bridge's names in Kafka, and how missing topics are made."""
+"""The names of the bridge's topics and transactional ids, and the creation of missing topics."""
 
 from __future__ import annotations
 
@@ -41,45 +41,46 @@ OPERATIONS_CONFIGS: Final = {"cleanup.policy": "compact,delete"}
 
 
 def topic_name(settings: Kafka, topic: str) -> str:
-    """The name in Kafka of a topic without its prefix."""
+    """Return the full name of a topic: the prefix from the settings, a dot, and `topic`."""
     return f"{settings.topic_prefix}.{topic}"
 
 
 def topic_names(settings: Kafka) -> list[str]:
-    """The names in Kafka of all event topics."""
+    """Return the full names of all event topics."""
     return [topic_name(settings, topic) for topic in TOPICS]
 
 
 def position_topic(settings: Kafka) -> str:
-    """The name in Kafka of the topic of positions."""
+    """Return the full name of the position topic."""
     return topic_name(settings, POSITION_TOPIC)
 
 
 def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str, ...]:
-    """The pair of transactional ids that a slot publishes with, in turn: `.0` and `.1`, the next pair `.2` and `.3`.
+    """Return the pair of transactional ids that a slot uses alternately: `.0` and `.1`, or `.2` and `.3` for pair 1.
 
-    The next transaction begins under the other id at once, while Kafka still writes the markers of the one before.
-    Bridges that have different accounts of the slot use a pair each.
+    The next transaction begins under the other id while Kafka still writes the markers of the one before. Bridges that
+    have different accounts of the same slot use different pairs.
     """
     first = pair * IDS_OF_A_SLOT
     return tuple(f"{settings.topic_prefix}.slot.{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
 
 
 def slot_of(account: str, slots: int) -> int:
-    """The slot that an account belongs to: the partition of the position topic that Kafka's partitioner gives it."""
+    """Return the slot of an account: the partition of the position topic that Kafka's partitioner returns."""
     return partition_of(account.encode(), slots)
 
 
 def earlier_transactional_id(settings: Kafka, account: str) -> str:
-    """The transactional id that earlier versions published an account's records with."""
+    """Return the transactional id that versions without slots used for an account."""
     return f"{settings.topic_prefix}.relay.{account}"
 
 
 async def create_missing_topics(settings: Kafka) -> None:
-    """Create what is missing, where the settings and the cluster allow it.
+    """Create the missing topics.
 
-    A cluster without a controller (librdkafka's mock: topics appear on first use) or one that denies the right to
-    create topics is no fault here: a topic that is missing shows when it is used.
+    The function does not fail if the cluster denies the right to create topics. The missing topic then causes an error
+    when it is used. A cluster without a controller (librdkafka's mock cluster) creates topics on first use, so the
+    function does nothing there.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
@@ -116,7 +117,7 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 
 
 def wanted_topics(settings: Kafka) -> list[NewTopic]:
-    """Every topic as the bridge would create it."""
+    """Return all topics of the bridge, each with the options for its creation."""
     topics = [
         _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == operation.TOPIC else {})
         for topic in TOPICS

@@ -1,9 +1,9 @@
-"""What can't be read on a topic is passed over, counted and told: it never stops the reader.
+"""Makes consumers skip, count and log records that can't be read, so that such records never stop a reader.
 
-aiokafka decodes a whole batch of records (all come from one producer's request), and raises whatever its parser runs
-into: a header's name that is not UTF-8, a codec's error. There is no option to go on behind such a batch, and none to
-bound what a batch decompresses to: 1 MiB of gzip can be 1 GiB of blanks. So this module has
-its own reading of batches, which `install` puts in the place of aiokafka's.
+aiokafka decodes a batch of records and raises the errors of its parser, for example if a header's name is not UTF-8.
+aiokafka has no option to continue after such an error. It also has no limit for the decompressed size of a batch,
+though 1 MiB of gzip can become 1 GiB of blanks. So `install` replaces aiokafka's reader of batches by
+`ReadableRecords`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,19 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LARGEST_BATCH: Final = MAX_VALUE + (1 << 20)
-"""Bytes that a batch may decompress to: the bridge writes no record of more than `MAX_VALUE`."""
+"""Limit for a decompressed batch in bytes. The bridge writes no record with a value of more than `MAX_VALUE` bytes."""
 AT_ONCE: Final = 4 << 20
-"""Bytes of one partition's records that a reader gets at once, but for the last batch. The rest is fetched again."""
+"""After this many bytes of a partition's records, a reader fetches again and does not read the rest of the fetch."""
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER_BYTES: Final = 16
 MOST_BLOCKS: Final = LARGEST_BATCH // 1024
-"""Blocks of one batch: a block of snappy-java holds at least 1 KiB, but for the last one."""
+"""Limit for the blocks of a batch. Each block of snappy-java, except the last, has at least 1 KiB."""
 TELL_INTERVAL: Final = 60.0
-"""Seconds between two lines in the log about the same topic."""
+"""Shortest time between two log lines about the same topic, in seconds."""
 
 
 class UnreadableRecords:
-    """Counts the unreadable records of one topic, and logs them at most once a minute.
-
-    `topic` is the whole name, with the prefix.
-    """
+    """Counts the unreadable records of a topic, and logs them at most once a minute. `topic` is the full name."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -50,7 +47,7 @@ class UnreadableRecords:
         self._since = 0
 
     def found(self, reason: str) -> None:
-        """Take note of one; `reason` repeats nothing of it."""
+        """Count an unreadable record. `reason` goes to the log, so it must not quote the record."""
         self._counter.inc()
         self._since += 1
         now = time.monotonic()
@@ -63,7 +60,7 @@ _topics: Final[dict[str, UnreadableRecords]] = {}
 
 
 def unreadable_records(topic: str) -> UnreadableRecords:
-    """Return what counts for a topic."""
+    """Return the counter for a topic, which all readers of the topic share."""
     if topic not in _topics:
         _topics[topic] = UnreadableRecords(topic)
     return _topics[topic]
@@ -74,12 +71,12 @@ class TooLarge(Exception):
 
 
 class ReadableRecords(TolerantRecords):
-    """The records of one partition in one fetch: those that can be read, up to about `AT_ONCE` bytes of them."""
+    """The readable records of a partition in a fetch, up to about `AT_ONCE` bytes."""
 
     _room = AT_ONCE
 
     def passed_over(self, topic: str, error: Exception) -> None:
-        """Count a batch whose rest can't be read."""
+        """Count a batch whose rest can't be read as one unreadable record."""
         unreadable_records(topic).found(type(error).__name__)
 
     def __next__(self) -> Any:
@@ -109,7 +106,7 @@ def _lz4(payload: Any) -> bytearray:
 
 
 def _into(decompress: Callable[[Any, bytearray], int], payload: Any) -> bytearray:
-    """Decompress into a buffer of a fixed size, which is all that cramjam can be bounded by."""
+    """Decompress into a buffer of a fixed size, which is the only way to limit cramjam's output."""
     usual = min(LARGEST_BATCH, 4096 + 32 * len(payload))
     try:
         return _filled(decompress, payload, usual)
@@ -131,7 +128,7 @@ def _snappy(payload: Any) -> bytes:
 
 
 def _snappy_blocks(payload: memoryview) -> Iterator[memoryview]:
-    """Split the framing of Java's clients (xerial) into its blocks; without the framing it is one block."""
+    """Yield the blocks of a payload with the framing of Java clients (xerial), or else the payload as one block."""
     if bytes(payload[: len(XERIAL_MAGIC)]) != XERIAL_MAGIC:
         yield payload
         return
@@ -145,7 +142,7 @@ def _snappy_blocks(payload: memoryview) -> Iterator[memoryview]:
 
 
 def install() -> None:
-    """Put all this in the place of aiokafka's own, for every consumer of the process."""
+    """Replace aiokafka's reader and decompressors by those of this module, for all consumers of the process."""
     replace_reading(
         ReadableRecords, {"gzip_decode": _gzip, "zstd_decode": _zstd, "lz4_decode": _lz4, "snappy_decode": _snappy}
     )

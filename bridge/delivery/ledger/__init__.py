@@ -1,1 +1,1 @@
-"""Appends to one topic and follows it."""
+"""The ledger: appends records to Kafka topics and follows one topic (the operations topic)."""

@@ -1,4 +1,4 @@
-"""Appends records to Kafka outside any relay's transaction: durable, each at least once, in order."""
+"""Appends records to Kafka without a transaction: durably, in order, and each at least once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Appender:
-    """An idempotent producer of its own; a new one after each failure. Used by one task at a time."""
+    """Appends records with an idempotent producer. Only one task at a time may use an appender."""
 
     def __init__(self, settings: Kafka, encoding: Encoding = JSON) -> None:
         self._settings = settings
@@ -43,8 +43,8 @@ class Appender:
         If Kafka refuses a record because of its content or size, the record becomes a dead letter.
 
         Raises:
-            KafkaUnavailable: Kafka failed, or did not take all records within `request_timeout`. Some, or all, may
-                be there nevertheless.
+            KafkaUnavailable: Kafka failed, or did not accept all records within `request_timeout`. Some or all of the
+                records may be in Kafka nevertheless.
         """
         try:
             async with asyncio.timeout(self._settings.request_timeout):
@@ -57,10 +57,10 @@ class Appender:
             raise
 
     async def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic (without the prefix) has.
+        """Return the number of a topic's partitions. `topic` is the name without the prefix.
 
         Raises:
-            KafkaUnavailable: Kafka does not tell within `request_timeout`.
+            KafkaUnavailable: Kafka failed, or did not answer within `request_timeout`.
         """
         try:
             async with asyncio.timeout(self._settings.request_timeout):
@@ -70,7 +70,7 @@ class Appender:
             raise KafkaUnavailable(reason(error)) from None
 
     async def stop(self) -> None:
-        """Release the connections; the next call opens new ones."""
+        """Close the connections. The next call opens new connections."""
         producer, self._producer = self._producer, None
         self._partitions.clear()
         if producer is not None:
@@ -96,7 +96,7 @@ class Appender:
         return batches(records, self._partitions)
 
     async def _attempt(self, due: list[Batch], timestamp: int, to_dead_letter: ToDeadLetter) -> list[Batch]:
-        """Send the batches; return what is to be sent next: nothing, unless some were refused."""
+        """Send the batches. Return the batches for the next attempt, or an empty list if Kafka refused none."""
         producer = await self._started()
         sent = []
         for batch in due:

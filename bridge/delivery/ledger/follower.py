@@ -1,4 +1,4 @@
-"""Reads what is in a topic and goes on for ever, across every outage of Kafka."""
+"""Reads a topic from the beginning and then waits for new records, for ever and across outages of Kafka."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
     Take: TypeAlias = Callable[[Sequence[ConsumedRecord]], Awaitable[int | None]]
-    """Takes records; returns the index of the first one that it wants again after a rewind, None without one."""
+    """Receives records. Returns the index of the first record to pass again after a rewind, or None."""
 
 log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 250
 LEAST_BYTES: Final = 1 << 16
-"""Of one fetch, unless `POLL_MS` are over: a fetch for each record would cost more than what it brings."""
+"""A fetch waits for this many bytes, but not longer than `POLL_MS`. Otherwise each record would cost a fetch."""
 DENIALS: Final = 4
-"""In a row, until the topic counts as not there: one that is just being created is, a moment later."""
+"""After this many denials in a row, the topic counts as missing. A topic that is just being created needs a moment."""
 STANDSTILL: Final = 5.0
-"""Seconds without a record after which the topic counts as read: the end may lie behind a transaction of a bridge that
-is gone, which the coordinator aborts only after a minute."""
+"""After this many seconds without a record, the topic counts as read to its end. The open transaction of a dead bridge
+may hide the end until Kafka aborts the transaction, which takes up to a minute."""
 
 
 class Follower:
-    """One topic, named without the prefix; consumers that read committed records see the same.
+    """Follows a topic and reads its committed records. `topic` is the name without the prefix.
 
-    What is older than `age` (s) when it starts it may leave out.
+    Records that are older than `age` seconds at the start may be skipped.
     """
 
     def __init__(self, settings: Kafka, topic: str, age: float = math.inf) -> None:
@@ -53,17 +53,18 @@ class Follower:
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
         self._again: dict[TopicPartition, int] = {}
-        """The offsets to go on from after a rewind."""
+        """The offsets at which to continue after a rewind."""
         self._rewound = False
         self._client: AIOKafkaConsumer | None = None
         self._handed_over = asyncio.Event()
-        """Set each time that all which was fetched is handed over."""
+        """Set whenever `take` has received all fetched records."""
 
     async def run(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Hand over the records, in order within each partition; call `caught_up` at what was the end at the start.
+        """Pass the records to `take`, in order within each partition. The method never returns.
 
-        Never returns. After an outage it goes on where it was, so no record comes twice. A topic that doesn't exist, or
-        may not be read, has nothing to wait for: then `caught_up` comes after a few attempts, and records if ever.
+        The method calls `caught_up` after all records that existed at the start. If the topic doesn't exist or may not
+        be read, the method calls `caught_up` after a few attempts and goes on trying. After an outage, reading
+        continues at the same offset, so no record is passed twice.
         """
         backoff = Backoff(cap=2.0)
         failing: str | None = None
@@ -86,14 +87,14 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Have `run` go on from the first values that are wanted again, and call `caught_up` again."""
+        """Make `run` go back to the first records that must be passed again, and call `caught_up` once more."""
         self._rewound = True
 
     async def catch_up(self) -> None:
-        """Return once all that the topic has at this moment is handed over, while `run` runs.
+        """Wait until `take` has received all records that the topic contains now. `run` must be running.
 
         Raises:
-            KafkaUnavailable: not within a deadline.
+            KafkaUnavailable: this took longer than `request_timeout`, or Kafka failed.
         """
         try:
             async with asyncio.timeout(self._settings.request_timeout):
@@ -101,7 +102,7 @@ class Follower:
                 behind = True
                 while behind:
                     behind = self._client is None or bool(await unread(self._client, ends))
-                    self._handed_over.clear()  # the position moves before the last records are handed over
+                    self._handed_over.clear()  # `unread` counts records as read before `take` has them
                     await self._handed_over.wait()
         except FAILURES as error:
             raise KafkaUnavailable(reason(error)) from None
@@ -112,14 +113,14 @@ class Follower:
             self._next |= self._again
             self._again.clear()
         if self._settings.create_topics and not self._next:
-            # Before any consumer asks for it: a broker that creates topics by itself makes them with its own settings.
+            # A broker may create a topic when a consumer asks for it, but then not with the bridge's topic settings.
             await create_missing_topics(self._settings)
         ends = {} if self._caught_up else await last_offsets(self._settings, [self._topic])
         async with consumer(
             self._settings, [self._topic], "read_committed", wait_ms=POLL_MS, least_bytes=LEAST_BYTES
         ) as client:
             if not client.assignment():
-                raise UnknownTopicOrPartitionError(self._topic)  # it would be looked for only every five minutes
+                raise UnknownTopicOrPartitionError(self._topic)  # aiokafka would search for it only every 5 minutes
             await self._seek(client)
             self._client = client
             loop = asyncio.get_running_loop()
@@ -139,7 +140,7 @@ class Follower:
                 self._handed_over.set()
 
     async def _seek(self, client: AIOKafkaConsumer) -> None:
-        """Go on where it was, or begin with the first record that is young enough."""
+        """Continue at the last offset, or begin with the first record that is not older than `age`."""
         oldest = int(max(0.0, time.time() - self._age) * 1000)
         fresh = [place for place in client.assignment() if place not in self._next]
         young = await client.offsets_for_times(dict.fromkeys(fresh, oldest)) if fresh else {}
@@ -148,5 +149,5 @@ class Follower:
                 client.seek(place, self._next[place])
             elif young[place] is not None:
                 client.seek(place, young[place].offset)
-            else:  # nothing is that young, or the broker can't tell: librdkafka's mock cluster never can
+            else:  # no record is young enough, or the broker doesn't know (librdkafka's mock cluster)
                 await client.seek_to_beginning(place)

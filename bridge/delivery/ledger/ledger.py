@@ -1,4 +1,4 @@
-"""A topic that this process writes and reads. It holds the life of the operations."""
+"""The ledger is the operations topic. This process appends operation events to it and reads all of them."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where a record lies in Kafka; `topic` is the whole name, `partition` None where it is not known."""
+    """The place of a record in Kafka. `topic` is the full name. `partition` is None if it is unknown."""
 
     topic: str
     partition: int | None
 
 
 class Ledger(Protocol):
-    """Appends to Kafka without a transaction, and follows one topic."""
+    """Appends records to Kafka without a transaction, and follows a topic."""
 
     topic: str
-    """The whole name of the topic that it follows."""
+    """The full name of the followed topic."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Return once the records are durable, in order. Used by one task at a time.
+        """Return once the records are durable, in order. Only one task at a time may call this method.
 
         Raises:
-            KafkaUnavailable: not within a deadline; some may be there nevertheless.
+            KafkaUnavailable: the records are not durable within a deadline. Some may be in Kafka nevertheless.
         """
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Hand over the topic's records, old and new, for ever; call `caught_up` at what is now the end.
+        """Pass the topic's records to `take` for ever. Call `caught_up` after all records that exist now.
 
-        `take` returns the index of the first record that it wants again after `rewind`, None where it wants none.
+        `take` returns the index of the first record to pass again after a `rewind`, or None.
         """
 
     async def catch_up(self) -> None:
-        """Return once `follow` has handed over all that the topic has at this moment.
+        """Wait until `follow` has passed on all records that the topic contains now.
 
         Raises:
-            KafkaUnavailable: not within a deadline.
+            KafkaUnavailable: this took longer than a deadline.
         """
 
     def rewind(self) -> None:
-        """Have `follow` go on from the first values that are wanted again, and call `caught_up` again."""
+        """Make `follow` go back to the first records that must be passed again, and call `caught_up` once more."""
 
     def place(self, topic: str, key: str) -> Place:
-        """Tell where the record of a topic (without the prefix) with that key lies."""
+        """Return the place of records with this key. `topic` is the name without the prefix."""
         ...
 
     async def stop(self) -> None:
-        """Release the connections, within a few seconds."""
+        """Close the connections, within a few seconds."""
 
 
 class KafkaLedger:
-    """The `Ledger` of the real thing; `topic` is the one to follow, `placed` those that `place` can tell of.
+    """The `Ledger` on Kafka, which follows `topic`. `placed` are the topics for which `place` returns a partition.
 
-    What is older than `age` (s) at the start it need not hand over.
+    Records that are older than `age` seconds at the start may be skipped.
     """
 
     def __init__(

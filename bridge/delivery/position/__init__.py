@@ -1,1 +1,1 @@
-"""How far an account's relay has come: the position, its keys and its seal, and how it is read back."""
+"""The position of an account's relay: its content, its encryption and signature, and its reader."""

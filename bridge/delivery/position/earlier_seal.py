@@ -1,7 +1,7 @@
-"""How version 0.1.0 sealed and signed, to read what it has left behind: an update must not cost a session.
+"""Decrypts and verifies data from version 0.1.0, so that an update does not lose the CometD session.
 
-It used one pair of keys for positions and for requests alike, so what it sealed as the one opens as the other. Whoever
-opens something here must prove by the plaintext itself what it is.
+Version 0.1.0 used the same keys for positions and requests, so an encrypted request can also be decrypted as a
+position. For this reason the caller must check the plaintext.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _NONCE_BYTES: Final = 12
 
 
 class Unsealable(Exception):
-    """It was sealed or signed with another password, for another account or purpose, or it is damaged."""
+    """The encrypted or signed data is damaged, or belongs to another password, account or purpose."""
 
 
 class EarlierSeal:
-    """Opens and verifies. `keys` is scrypt's output: the key of the cipher, then the key of the signature."""
+    """The keys of version 0.1.0. `keys` is the output of scrypt: the cipher's key, followed by the signature's key."""
 
     def __init__(self, keys: bytes, account: str) -> None:
         self._cipher = AESGCM(keys[:_KEY_BYTES])
@@ -33,19 +33,19 @@ class EarlierSeal:
         """Return the plaintext.
 
         Raises:
-            Unsealable: another password, another account, or damage.
+            Unsealable: the data is damaged, or belongs to another password or account.
         """
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._account)
         except (InvalidTag, ValueError):
-            raise Unsealable("the secret can't be opened with this account's password") from None
+            raise Unsealable("the secret can't be decrypted with this account's password") from None
 
     def verify(self, content: bytes, signature: bytes) -> None:
-        """Return if the signature is the content's.
+        """Check the signature of the content.
 
         Raises:
-            Unsealable: another password, another account, or other content.
+            Unsealable: the signature belongs to other content, another password or another account.
         """
         signed = hmac.digest(self._signing_key, self._account + b"\0" + content, "sha256")
         if not hmac.compare_digest(signed, signature):
-            raise Unsealable("the content is not what was signed with this account's password")
+            raise Unsealable("the signature does not match the content and this account's password")

@@ -1,14 +1,14 @@
-"""The keys of one account: one key for each purpose, all made from the account's password.
+"""The keys of an account: a separate key for each purpose, all derived from the account's password.
 
-scrypt (RFC 7914, r = 8, p = 1) makes two root keys, each once in a process. The costly one (n = 2**15: 32 MiB, about
-0.1 s) is for what lies on the ledger, which many may read. The light one (n = 2**12: 4 MiB, about 0.01 s) is for
-positions, whose topic is the bridge's alone: every account needs it before its first poll, and a process may have a
-thousand accounts (docs/decisions/0013). HKDF-Expand (RFC 5869) makes every other key from a root key, with the purpose
-in its label. So nothing that was sealed or signed for one purpose passes for another, and there is no further secret to
-manage.
+The function scrypt (RFC 7914) with r = 8 and p = 1 derives two root keys, each once in a process. The costly key
+(n = 2**15: 32 MiB, about 0.1 s) is for the operations topic, which many programs may read. The light key (n = 2**12:
+4 MiB, about 0.01 s) is for the position topic, which only bridges need to read. Every account needs its light key
+before its first poll, and a process may have a thousand accounts (docs/decisions, 13). HKDF-Expand (RFC 5869) derives
+every other key from a root key, with the purpose in the label. So data that was sealed (encrypted) or signed for one
+purpose is not valid for another purpose.
 
-scrypt's salt is a hash of the account's name and the topic prefix: every process knows it, and no record can make a
-process derive a key from a salt of the record's choice.
+The salt of scrypt is a hash of the account's name and the topic prefix. So every process computes the salt, and never
+uses a salt from a record, which might come from an attacker.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ NONCE_BYTES: Final = 12
 COSTLY: Final = 2**15
 LIGHT: Final = 2**12
 EARLIER_SALTS: Final = 8
-"""The most salts of version 0.1.0 that a process tries for one account. The salts come from records. Deriving the
-keys of one takes 0.1 s."""
+"""Limit for the salts of version 0.1.0 that a process tries for an account. An attacker could write records with many
+salts, and each salt costs 0.1 s of CPU time."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
-"""The threads that run scrypt: at most two at a time, however many accounts start at once."""
+"""The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 
 
 class AccountKeys:
-    """Seals (AES-256-GCM) and signs (HMAC-SHA-256) for one account. `context` is the topic prefix."""
+    """The keys of an account, to seal (AES-256-GCM) and to sign (HMAC-SHA-256). `context` is the topic prefix."""
 
     def __init__(self, account: str, password: SecretStr, context: str = "") -> None:
         self.account = account
@@ -62,7 +62,7 @@ class AccountKeys:
         self._deriving = asyncio.Lock()
 
     async def start(self, purpose: Purpose) -> None:
-        """Derive what the keys for that purpose need. Each root key is derived once; later calls return at once."""
+        """Derive the root key for that purpose. The first call takes up to 0.1 s. Later calls return at once."""
         cost = _cost(purpose)
         if cost not in self._roots:
             async with self._deriving:
@@ -72,8 +72,8 @@ class AccountKeys:
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
         """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
 
-        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. The salt is new each time and goes into the
-        key, so the number of texts that one account may seal has no practical limit.
+        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. Each call uses a new salt and so a new key.
+        For this reason an account may seal any number of texts.
         """
         salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
         return salt + nonce + self._cipher(purpose, salt).encrypt(nonce, plain, self._bound(purpose, subject))
@@ -82,7 +82,7 @@ class AccountKeys:
         """Return the plaintext.
 
         Raises:
-            Unsealable: sealed with another password, for another account, purpose or subject, or damaged.
+            Unsealable: the data is damaged, or belongs to another password, account, purpose or subject.
         """
         salt, nonce = sealed[:SALT_BYTES], sealed[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
         try:
@@ -90,31 +90,31 @@ class AccountKeys:
                 nonce, sealed[SALT_BYTES + NONCE_BYTES :], self._bound(purpose, subject)
             )
         except (InvalidTag, ValueError):
-            raise Unsealable("it was not sealed for this purpose with this account's password") from None
+            raise Unsealable("the data was not encrypted for this purpose with this account's password") from None
 
     def sign(self, purpose: Purpose, *parts: bytes) -> bytes:
-        """Return the signature (32 bytes) of content that lies in the open."""
+        """Return the signature (32 bytes) of content that is not encrypted."""
         key = self._signing.get(purpose)
         if key is None:
             key = self._signing[purpose] = self._key(b"sign", purpose)
         return hmac.digest(key, self._bound(purpose, *parts), "sha256")
 
     def verify(self, purpose: Purpose, signature: bytes, *parts: bytes) -> bool:
-        """Tell whether the signature is this account's, for that purpose and that content."""
+        """Return whether this account has signed the content for the purpose."""
         return hmac.compare_digest(self.sign(purpose, *parts), signature)
 
     async def earlier(self, salt: bytes) -> EarlierSeal:
-        """Return the keys that version 0.1.0 derived with a salt from a record.
+        """Return the keys of version 0.1.0 for a salt from a record.
 
         Raises:
-            Unsealable: it is no salt, or this process has tried `EARLIER_SALTS` other salts already.
+            Unsealable: the salt has a wrong length, or this process has already tried `EARLIER_SALTS` other salts.
         """
         if len(salt) != SALT_BYTES:
-            raise Unsealable("there is no salt of 16 bytes")
+            raise Unsealable("the salt does not have 16 bytes")
         async with self._deriving:
             if salt not in self._earlier:
                 if len(self._earlier) >= EARLIER_SALTS:
-                    raise Unsealable(f"it has one more salt than the {EARLIER_SALTS} that a process tries")
+                    raise Unsealable(f"{EARLIER_SALTS} other salts were tried already")
                 root = await self._derived(salt, COSTLY)
                 self._earlier[salt] = EarlierSeal(root, self.account)
         return self._earlier[salt]
@@ -146,5 +146,5 @@ def _label(purpose: Purpose) -> bytes:
 
 
 def _joined(*parts: bytes) -> bytes:
-    """Join the parts so that no other parts give the same bytes: each with its length (8 bytes) before it."""
+    """Join the parts, each after its length (8 bytes), so that different parts never give the same bytes."""
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -1,4 +1,4 @@
-"""How far an account's relay has come: what the next process must know to go on where this one ended."""
+"""The position of an account's relay: all that another process needs to continue the relay."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ import msgspec
 
 
 class Position(msgspec.Struct, frozen=True):
-    """The committed state of one account's relay (DESIGN: the position lives in Kafka, in the events' own transaction).
+    """The committed state of an account's relay. Events and position are written to Kafka in the same transaction.
 
-    `next_sequence - base_sequence` is the number of events after `acknowledgement` that are already in Kafka: when the
-    server sends everything after `acknowledgement` again, so many of the first ones are skipped.
+    `next_sequence - base_sequence` is the number of events after `acknowledgement` that are already in Kafka. If the
+    server sends all events after `acknowledgement` again, the relay skips this number of events.
     """
 
     client_id: str
-    """The CometD session's clientId. Secret: whoever has it and the cookies owns the session."""
+    """The clientId of the CometD session, a secret. Anybody who has clientId and cookies can use the session."""
     cookies: dict[str, str]
-    """The session's cookies, by name. Secret."""
+    """The cookies of the session by name, a secret."""
     acknowledgement: int | None
-    """The last `ext.ack` number whose whole reply is in Kafka; None without the ack extension."""
+    """`ext.ack` of the last reply whose events are all in Kafka. None without the ack extension."""
     base_sequence: int
-    """Sequence of the first event after `acknowledgement`."""
+    """Sequence number of the first event after `acknowledgement`."""
     next_sequence: int
-    """Sequence of the first event that is not yet in Kafka."""
+    """Sequence number of the first event that is not yet in Kafka."""
     last_reply_at: float | None
-    """When the last reply that is wholly in Kafka was received, in seconds since the epoch: where a gap would start.
+    """Arrival time, in seconds since the epoch, of the last reply whose events are all in Kafka.
 
-    0.0 before the account's first reply; None where an earlier session was lost, and nothing genuine tells when."""
+    If the session is lost, the `gap` event begins at this time. The value is 0.0 before the account's first reply, and
+    None after a loss at an unknown time."""
 
 
 EMPTY_POSITION: Final = Position(
     client_id="", cookies={}, acknowledgement=None, base_sequence=0, next_sequence=0, last_reply_at=0.0
 )
-"""The position before the first session, and after one that was ended on purpose."""
+"""The position before the first session, and after a session that the bridge has ended."""
 LOST: Final = msgspec.structs.replace(EMPTY_POSITION, last_reply_at=None)
-"""The position where there may have been a session, and nothing genuine tells of it."""
+"""The position to use if a session may have existed, but no record with a valid signature exists."""

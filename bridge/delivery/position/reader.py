@@ -1,4 +1,7 @@
-"""Finds what the bridge last wrote to a partition of the position topic, among what others may have written there."""
+"""Finds the last records that bridges have written for the accounts of one slot to the position topic.
+
+Other programs may have written to the topic too. A record is genuine if it is signed with the account's password.
+"""
 
 from __future__ import annotations
 
@@ -29,42 +32,43 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TAIL: Final = 512
-"""Offsets that the first look takes in; each further one twice as many. A turn leaves two (record, marker)."""
+"""Offsets in the first window of a search. Each further window is twice as large. A transaction takes two offsets."""
 FETCH_WAIT_MS: Final = 50
 
 
 @dataclass(slots=True)
 class Found:
-    """What a search has found of one account."""
+    """The result of a search for one account."""
 
     stored: StoredPosition | None = None
-    """The genuine record with the highest revision; None where there is no genuine record."""
+    """The genuine record with the highest revision, or None if no record is genuine."""
     last: int = -1
-    """The offset of the account's last record, genuine or not; -1 where there is no record of the account at all."""
+    """The offset of the account's last record, genuine or not, or -1 if the account has no record."""
     last_owner: str | None = None
-    """The owner that the last record names; None where it names none."""
+    """The owner in the account's last record, or None if that record has no owner."""
     foreign: StoredPosition | None = None
-    """The same as `stored`, of the records of another owner than the reader's."""
+    """The genuine record with the highest revision among the records of other owners than the reader's."""
     last_foreign: int = -1
-    """The offset of the last genuine record of another owner than the reader's, as far as the search went."""
+    """The offset of the last genuine record of another owner that the search has seen, or -1."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """What a search has found of several accounts."""
+    """The result of a search for several accounts."""
 
     end: int = 0
-    """The offset where the search began, which goes backwards from there."""
+    """The end offset of the partition when the search began. The search goes backwards from there."""
     hidden: bool = False
-    """Whether an open transaction may hide records from the search; told only of a `settled` reading."""
+    """Whether an open transaction may hide records from the search. Always False if the search was not `settled`."""
     accounts: dict[str, Found] = field(default_factory=dict)
     last_collision: int = -1
-    """The offset of the last record that another bridge wrote with the reader's pair of transactional ids, as far as
-    the search went; -1 where there is none. The record may belong to any account, and nobody has verified it."""
+    """The offset of the last record that another bridge wrote with the reader's pair of transactional ids, or -1.
+
+    The record may belong to any account of the slot, and its signature was not verified."""
 
 
 class PositionReader:
-    """Reads one partition, which is one slot. `owner` is how the slot's bridge signs its own records."""
+    """Reads a slot, which is a partition of the position topic. `owner` is the owner in the bridge's own records."""
 
     def __init__(self, settings: Kafka, partition: int, owner: Owner) -> None:
         self._settings = settings
@@ -72,7 +76,7 @@ class PositionReader:
         self._place = TopicPartition(self._topic, partition)
         self.owner = owner
         self._told: dict[str, int] = {}
-        """By account: the offset of the last record that was counted as passed over."""
+        """For each account, the offset of the last record that was counted as skipped."""
         self._telling: set[str] = set()
 
     async def read(
@@ -84,22 +88,22 @@ class PositionReader:
         foreign: bool = False,
         since: int | None = None,
     ) -> Reading:
-        """Search the partition from its end backwards, until a genuine record of every account was found.
+        """Search the partition backwards in windows of growing size, until each account has a genuine record.
 
-        A genuine record is one that a bridge with the account's password has signed. All others are passed over. Of the
-        stretch in which an account's first genuine record was found, the one with the highest revision counts.
-        With `foreign` the search goes on until a genuine record of another owner was found, too.
-        With `since` the search goes back to that offset at least.
+        Records that are not genuine are skipped. If a window has several genuine records of an account, the record with
+        the highest revision is returned. With `foreign` the search continues until each account has a genuine record of
+        another owner. With `since` the search goes back at least to that offset.
 
-        An open transaction hides what was committed after it. So for an answer that counts (`settled`, when the slot's
-        own transactions are over) it waits until nothing is hidden: until the other producer commits, is fenced, or
-        its transaction times out. Without `wait` it says in `hidden` that something may be.
-        Without `settled` it answers with what can be seen now.
+        An open transaction hides all later records of the partition. With `settled`, the method first waits until no
+        record is hidden: until the other producer commits, is fenced, or reaches its transaction time-out. A caller may
+        use `settled` only after the slot's own transactions have ended. With `settled` but without `wait`, the method
+        does not wait, and returns in `hidden` whether records may be hidden. Without `settled`, the method ignores
+        hidden records.
 
         Raises:
-            KafkaUnavailable: another producer's transaction stays open.
-            aiokafka.errors.KafkaError, OSError, TimeoutError: the topic can't be read now. The deadline is for each
-                fetch: a long topic takes its time.
+            KafkaUnavailable: the transaction of another producer stays open.
+            aiokafka.errors.KafkaError, OSError, TimeoutError: the topic can't be read. Each fetch has its own deadline,
+                so a search in a long topic may take longer.
         """
         reading = Reading(accounts={one.account: Found() for one in keys})
         wanted = {one.account.encode(): one for one in keys}
@@ -119,14 +123,14 @@ class PositionReader:
         return reading
 
     async def _until_visible(self, client: AIOKafkaConsumer, end: int) -> None:
-        """Wait, for half of the deadline, until the last stable offset has come to `end`."""
+        """Wait until the last stable offset has reached `end`, but at most for half of the deadline."""
         patience = asyncio.timeout(self._settings.request_timeout / 2)
         try:
             async with patience:
-                while (await client.end_offsets([self._place]))[self._place] < end:  # noqa: ASYNC110 -- Kafka tells nobody
+                while (await client.end_offsets([self._place]))[self._place] < end:  # noqa: ASYNC110 -- Kafka sends no event
                     await asyncio.sleep(FETCH_WAIT_MS / 1000)
         except TimeoutError:
-            if not patience.expired():  # a broker that does not answer in time hides nothing
+            if not patience.expired():  # the broker did not answer, so nothing is known about transactions
                 raise
             raise KafkaUnavailable(
                 f"an open transaction of another producer hides the position on {self._topic}"
@@ -154,7 +158,7 @@ class PositionReader:
                 break
             lower = max(start, end - window)
             client.seek(place, lower)
-            # The position passes over transaction markers and aborted records too, so it reaches `upper` or passes it.
+            # The consumer's position also advances over transaction markers and aborted records, so it reaches `upper`.
             while await client.position(place) < upper:
                 fetched = (await client.getmany(place, timeout_ms=FETCH_WAIT_MS)).get(place, ())
                 if fetched:
@@ -197,7 +201,7 @@ class PositionReader:
                 reading.last_collision = offset
 
     async def _look_for_foreign(self, value: bytes | None, offset: int, keys: AccountKeys, found: Found) -> None:
-        """Look at a record that can't count any more: it lies before the stretch with the genuine record."""
+        """Note another owner in a record before the window with the genuine record. The record has no other effect."""
         with suppress(Unreadable, Unsealable):
             stored = decode(value)
             await verify(stored, keys)
@@ -205,7 +209,7 @@ class PositionReader:
                 found.last_foreign = max(found.last_foreign, offset)
 
     def _passed_over(self, offset: int, account: str, error: Exception) -> None:
-        """Count the record, where an earlier search has not; one line in the log for each search."""
+        """Count the record, unless an earlier search has counted it. Each search logs at most one line an account."""
         if offset <= self._told.get(account, -1):
             return
         self._told[account] = offset

@@ -1,9 +1,11 @@
-"""The position as it lies in Kafka, on `<prefix>.bridge-state` under the account's name.
+"""The record of a position on the topic `<prefix>.bridge-state`. Its key is the account's name.
 
-Beside the position it says which publisher wrote it (`owner`, drawn at random at each start) and with which of its
-calls (`turn`). The two decide after a failure, see `bridge.delivery.slots.slot`. `revision` grows by one with each
-record of the account, across its processes: of several genuine records the one with the highest revision counts, so an
-old record that somebody writes to the topic again changes nothing.
+The record also contains the bridge that wrote it (`owner`, with a random text for each start) and the number of its
+`publish` call (`turn`). After a failure, the slot reads both to find out whether its calls succeeded or another bridge
+has taken over (see `bridge.delivery.slots.slot`).
+
+Each record of an account has a `revision` one higher than the record before, even if another process wrote that record.
+Only the genuine record with the highest revision is used. So an attacker gains nothing by repeating an old record.
 """
 
 from __future__ import annotations
@@ -21,51 +23,53 @@ if TYPE_CHECKING:
     from bridge.delivery.position.keys import AccountKeys, Purpose
 
 VERSION: Final = 1
-"""Still that of 0.1.0: its processes must be able to read the `owner` of their successor, to leave."""
+"""The version is the same as in 0.1.0, because a bridge of version 0.1.0 must be able to read the `owner`."""
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Moment = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
 """Seconds since the epoch, before the year 10000."""
 
 
 class Secret(msgspec.Struct, frozen=True, rename="camel"):
-    """The part of a position that opens the session to whoever has it."""
+    """The secret part of a position. Anybody who knows this part can use the CometD session."""
 
     client_id: str
     cookies: dict[str, str]
 
 
 class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """One value on the position topic, as JSON. `salt`, `secret` and `signature` are base64."""
+    """A value on the position topic in JSON. `salt`, `secret` and `signature` are base64."""
 
     version: int = VERSION
     owner: str
     turn: Number
     salt: bytes = b""
-    """scrypt's salt."""
+    """The salt for scrypt."""
     secret: bytes = b""
-    """`Secret`, sealed; empty while there is no session."""
+    """The encrypted `Secret`. Empty if no session exists."""
     acknowledgement: int | None = None
-    """Of the CometD server's choice: any number."""
+    """Any integer, because the CometD server chooses the number."""
     base_sequence: Number = 0
     next_sequence: Number = 0
     last_reply_at: Moment = 0.0
     signature: bytes = b""
-    """The signature of all other fields: a forged number could have events skipped."""
+    """The signature of all other fields. Without it, an attacker could change a number so that events are skipped."""
     revision: Number = 0
-    """0: version 0.1.0 wrote it, which signed neither `owner` nor `turn`."""
+    """0 marks a record of version 0.1.0, whose signature does not cover `owner` and `turn`."""
     loss_untold: bool = False
-    """Whether an earlier session was lost at a time that is not known, and no gap has told of the loss yet."""
+    """Whether a session was lost at an unknown time and no `gap` event has reported the loss yet."""
     unsigned_before: dict[int, Number] = {}
-    """By partition of the ledger: events before that offset need no signature, for version 0.1.0 signed none."""
+    """For each partition of the operations topic, the offset before which events need no signature.
+
+    Version 0.1.0 wrote these events without signatures."""
     unsigned_until: Moment = 0.0
-    """When `unsigned_before` ends to count."""
+    """Time in seconds since the epoch from which `unsigned_before` is no longer valid."""
     key: Literal["light"] | UnsetType = UNSET
-    """Which key the account has sealed and signed with. UNSET: the costly one, with which all positions were written
-    before decision 13; it is left out of the JSON then, as their signatures want."""
+    """The root key that sealed and signed the record (`keys.py`). UNSET means the costly key. Records from before
+    decision 13 were signed with the costly key and without this field, so the JSON must not contain it for them."""
 
 
 class Unreadable(Exception):
-    """The value on the position topic is not a position: damaged, or written by a newer version."""
+    """A value on the position topic is not a position: it is damaged or has another version."""
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -76,15 +80,15 @@ _EARLIER_FIELDS: Final = StoredPosition.__struct_fields__[:10]
 
 
 def encode(stored: StoredPosition) -> bytes:
-    """The record's value."""
+    """Return the value for a record on the position topic."""
     return _encoder.encode(stored)
 
 
 def decode(value: bytes | None) -> StoredPosition:
-    """Return what a record's value says, whoever wrote it.
+    """Decode a value from the position topic. The caller must then check its signature by `verify`.
 
     Raises:
-        Unreadable: it is no position, or one of another version.
+        Unreadable: the value is not a position, or a position of another version.
     """
     if value is None:
         raise Unreadable("the record has no value")
@@ -95,14 +99,14 @@ def decode(value: bytes | None) -> StoredPosition:
     except (ValueError, RecursionError, OverflowError):  # msgspec's own errors are ValueErrors
         raise Unreadable("the value is damaged") from None
     if stored.version != VERSION:
-        raise Unreadable("the version is another one")
+        raise Unreadable("the position has another version")
     if stored.base_sequence > stored.next_sequence:
         raise Unreadable("the sequences contradict each other")
     return stored
 
 
 def seal_position(position: Position, keys: AccountKeys, stored: StoredPosition) -> StoredPosition:
-    """Return `stored` with the position in it, signed."""
+    """Return a copy of `stored` that contains the position, with its secret part encrypted, and a new signature."""
     plain = _encoder.encode(Secret(position.client_id, _writable(position.cookies)))
     sealed = msgspec.structs.replace(
         stored,
@@ -119,10 +123,10 @@ def seal_position(position: Position, keys: AccountKeys, stored: StoredPosition)
 
 
 async def verify(stored: StoredPosition, keys: AccountKeys) -> None:
-    """Return if a bridge with the account's password has written this.
+    """Check the signature with the account's password.
 
     Raises:
-        Unsealable: the account's password has changed, or something in the record has been.
+        Unsealable: the record was changed or forged, or the account's password has changed.
     """
     if not stored.revision:
         (await keys.earlier(stored.salt)).verify(_signed_earlier(stored), stored.signature)
@@ -130,14 +134,14 @@ async def verify(stored: StoredPosition, keys: AccountKeys) -> None:
     purpose = _purpose(stored)
     await keys.start(purpose)
     if not keys.verify(purpose, stored.signature, _signed(stored)):
-        raise Unsealable("the position is not what was signed with this account's password")
+        raise Unsealable("the signature does not match the position and this account's password")
 
 
 async def open_position(stored: StoredPosition, keys: AccountKeys) -> Position:
-    """Return the position in a record that was verified.
+    """Return the position in a record that `verify` has accepted.
 
     Raises:
-        Unsealable: the secret is not what this bridge would have sealed.
+        Unsealable: the secret part can't be decrypted or is damaged.
     """
     secret = Secret("", {})
     if stored.secret:
@@ -166,7 +170,7 @@ def _purpose(stored: StoredPosition) -> Purpose:
 
 
 def _writable(cookies: dict[str, str]) -> dict[str, str]:
-    """Leave out cookies that are no Unicode text: aiohttp keeps bytes that are not UTF-8 as lone surrogates."""
+    """Remove cookies with invalid UTF-8, which aiohttp decodes to surrogates. Surrogates can't be encoded as JSON."""
     return {
         name: value for name, value in cookies.items() if not any("\ud800" <= one <= "\udfff" for one in name + value)
     }
@@ -177,7 +181,7 @@ def _signed(stored: StoredPosition) -> bytes:
 
 
 def _signed_earlier(stored: StoredPosition) -> bytes:
-    """What version 0.1.0 signed: its own fields without owner, turn and signature."""
+    """Return the content that version 0.1.0 signed: its fields without owner, turn and signature."""
     fields = msgspec.to_builtins(msgspec.structs.replace(stored, owner="", turn=0, signature=b""))
     names = [field.encode_name for field in msgspec.structs.fields(StoredPosition)[: len(_EARLIER_FIELDS)]]
     return _encoder.encode({name: fields[name] for name in names})

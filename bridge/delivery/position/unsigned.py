@@ -1,4 +1,4 @@
-"""Which events on the ledger need no signature: those that version 0.1.0 wrote, which signed none."""
+"""Decides which events on the operations topic need no signature. Version 0.1.0 wrote events without signatures."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PATIENCE: Final = 30.0
-"""Seconds that a decision waits for the account's position, which tells where the unsigned events end."""
+"""Seconds that `cover` waits for a call of `end`."""
 
 
 class UnsignedEvents:
-    """Of one account. The publisher tells where they end, once it has read the account's position.
+    """The unsigned events of an account that are accepted.
 
-    They count for `age` (s) after the update, and only where they lie before the first start of a bridge that signs.
+    An unsigned event is accepted if it was written before the first start of a bridge that signs events, and only for
+    `age` seconds after that start. The publisher calls `end` when it has read the account's position.
     """
 
     def __init__(self, age: float, clock: Callable[[], float] = time.time) -> None:
@@ -27,19 +28,19 @@ class UnsignedEvents:
         self._known = asyncio.Event()
 
     def end(self, before: Mapping[int, int], until: float) -> None:
-        """Take note that they end `before` these offsets, by partition, and count `until` then (epoch seconds)."""
+        """Set the end of the unsigned events: an offset for each partition, and a time in seconds since the epoch."""
         self._before, self._until = before, until
         self._known.set()
 
     async def cover(self, partition: int, offset: int) -> bool:
-        """Tell whether the event there needs no signature.
+        """Return whether the event at this offset needs no signature.
 
-        If that is still unknown after 30 s, the event needs a signature.
+        If the end of the unsigned events is still unknown after `PATIENCE`, all events need a signature.
         """
         if not self._known.is_set():
             try:
                 async with asyncio.timeout(PATIENCE):
                     await self._known.wait()
             except TimeoutError:
-                self._known.set()  # nobody waits a second time
+                self._known.set()  # later calls do not wait again
         return offset < self._before.get(partition, 0) and self._clock() < self._until

@@ -1,4 +1,4 @@
-"""An acknowledgement: an OutboundRecordMessage, which tells the outcome of an operation or the state of a record."""
+"""The acknowledgement event, made from an OutboundRecordMessage."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SCHEMA = "urn:cometd-kafka-bridge:schema:acknowledgement:v1"
 
 
 class Acknowledgement(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """The outcome of an operation, or word of an outbound record.
+    """The outcome of an operation, or a notification about an outbound record.
 
-    An OutboundRecordMessage on /v2/me/outbound (Web Services API, Outbound). Null where Web Services sent nothing, or
-    nothing legible: then see `original`.
+    Its source is an OutboundRecordMessage on /v2/me/outbound (Web Services API, Outbound). A field is null if Web
+    Services sent no valid value. `original` has the whole message.
     """
 
     notification_type: Annotated[
@@ -31,14 +31,14 @@ class Acknowledgement(msgspec.Struct, rename="camel", kw_only=True, frozen=True,
     reference_id: Annotated[
         str | None,
         Meta(
-            description="The reference of the REST call that it answers; Web Services' own references, which are "
-            "numbers, as their digits. Null where another desktop asked. Source: data.referenceId."
+            description="Reference of the REST call that is acknowledged. A reference that is a number is given as its "
+            "digits. Null for a request from an agent's desktop. Source: data.referenceId."
         ),
     ]
     record_handle: Annotated[
         Int64 | None,
         Meta(
-            description="Handle of the record; null where the record is named by phone number. "
+            description="Handle of the record; null if only the phone number identifies the record. "
             "Source: data.record.recordHandle, else GSW_RECORD_HANDLE of userData or customFields."
         ),
     ]
@@ -61,7 +61,7 @@ class Acknowledgement(msgspec.Struct, rename="camel", kw_only=True, frozen=True,
     calling_list: Annotated[
         str | None,
         Meta(
-            description="Name of the calling list; may be absent where the record is named by phone number. "
+            description="Name of the calling list; may be null if only the phone number identifies the record. "
             "Source: data.record.callingList, else GSW_CALLING_LIST."
         ),
     ]
@@ -72,8 +72,8 @@ class Acknowledgement(msgspec.Struct, rename="camel", kw_only=True, frozen=True,
     operation: Annotated[
         str | None,
         Meta(
-            description="The `operationName` of the REST call that this kind of notification answers; null where the "
-            "notification does not tell.",
+            description="The `operationName` of the REST call that this notificationType belongs to; null for other "
+            "notifications.",
             extra_json_schema={
                 "enum": [
                     "DoNotCallRecord",

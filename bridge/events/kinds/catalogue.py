@@ -1,4 +1,4 @@
-"""The kinds of events that are published: what generates, documents or checks the contract walks over these."""
+"""The table of all kinds of events. Schemas, documentation and checks are generated from this table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA_PREFIX: Final = "urn:cometd-kafka-bridge:schema:"
 RECORD_KEY: Final = (
     "`<applicationId>/<campaignName>/<recordHandle>`, without a handle `<applicationId>/<campaignName>/<phoneNumber>`"
 )
-"""What the record key is, for a reader; `keys.record_key` makes it."""
+"""A description of the record key for documentation. `keys.record_key` makes the key."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,29 +25,29 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     """The topic's name without the prefix (`acknowledgements.v1`)."""
     event_type: str
-    """`ce_type`."""
+    """The `ce_type`."""
     schema: str
-    """`ce_dataschema`: the `$id` of the value's JSON Schema."""
+    """The `ce_dataschema`, which is the `$id` of the value's JSON Schema."""
     struct: type[msgspec.Struct]
-    """The struct whose fields are the value's."""
+    """The struct of the value."""
     key: str
-    """What the record's key is, for a reader."""
+    """A description of the record's key, for documentation."""
     sequenced: Literal["always", "as-refused"] | None = None
-    """Which of its events have the header `ce_sequence`: all, those whose refused record had it, or (None) none."""
+    """The events with a header `ce_sequence`: all, dead letters whose refused record had the header, or (None) none."""
 
     @property
     def name(self) -> str:
-        """The kind's name, as in `acknowledgement`."""
+        """The kind's name, such as `acknowledgement`."""
         return self.schema.removeprefix(SCHEMA_PREFIX).partition(":")[0]
 
     @property
     def version(self) -> str:
-        """The version of its contract, as in `v1`."""
+        """The schema's version, such as `v1`."""
         return self.schema.rpartition(":")[2]
 
     @property
     def path(self) -> str:
-        """Where its schemas lie, without the suffix: `acknowledgement/v1`."""
+        """Path of the schema files without the suffix, such as `acknowledgement/v1`."""
         return f"{self.name}/{self.version}"
 
 
@@ -57,7 +57,7 @@ KINDS: Final = (
         event_type=acknowledgement.TYPE,
         schema=acknowledgement.SCHEMA,
         struct=acknowledgement.Acknowledgement,
-        key="the record key; where no record is named `<applicationId>/<campaignName>/`; else the account",
+        key="the record key, or `<applicationId>/<campaignName>/` if there is no record, or else the account",
         sequenced="always",
     ),
     Kind(
@@ -65,7 +65,7 @@ KINDS: Final = (
         event_type=user_event.TYPE,
         schema=user_event.SCHEMA,
         struct=user_event.UserEvent,
-        key="the record key; where no record is named the deviceId; else the account",
+        key="the record key, or the deviceId if there is no record, or else the account",
         sequenced="always",
     ),
     Kind(
@@ -95,8 +95,8 @@ KINDS: Final = (
         event_type=DEAD_LETTER_TYPE,
         schema=DEAD_LETTER_SCHEMA,
         struct=DeadLetter,
-        key="the refused record's own, at most 1,024 bytes of it",
+        key="the refused record's key, cut to 1,024 bytes",
         sequenced="as-refused",
     ),
 )
-"""Every kind, in the order in which the documentation tells of them."""
+"""Every kind, in the order of the documentation."""

@@ -1,4 +1,4 @@
-"""A dead letter: what is told of a record that Kafka refuses for itself, so that the flow goes on."""
+"""The dead letter, an event that replaces a record that Kafka refused for its content or size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA = "urn:cometd-kafka-bridge:schema:dead-letter:v1"
 Reason: TypeAlias = Literal["too-large", "refused"]
 
 MAX_KEY_BYTES = 1024
-"""A key may itself be what made the record too large."""
+"""Most bytes of a dead letter's key. The refused record may have been too large because of its key."""
 START_CHARACTERS = 1024
 _MAX_UTF8_BYTES = 4
 
@@ -32,28 +32,32 @@ class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=F
     reason: Annotated[
         Reason,
         Meta(
-            description="too-large: larger than the topic or the broker takes; refused: anything else that lies in "
-            "the record."
+            description="too-large: larger than the topic or the broker allows; refused: any other fault of the record."
         ),
     ]
-    topic: Annotated[str, Meta(description="Where it should have gone, without the prefix.")]
-    size: Annotated[Count, Meta(description="Bytes of its key and value.")]
-    sha256: Annotated[str, Meta(description="SHA-256 of its value, in hex.", pattern="^[0-9a-f]{64}$")]
-    start: Annotated[str, Meta(description="The first 1,024 characters of its value.", max_length=START_CHARACTERS)]
-    event_type: Annotated[str | None, Meta(description="Its `ce_type`.")]
-    event_id: Annotated[str | None, Meta(description="Its `ce_id`.")]
+    topic: Annotated[str, Meta(description="Topic of the refused record, without the prefix.")]
+    size: Annotated[Count, Meta(description="Bytes of the refused record's key and value.")]
+    sha256: Annotated[
+        str, Meta(description="SHA-256 of the refused record's value, in hexadecimal.", pattern="^[0-9a-f]{64}$")
+    ]
+    start: Annotated[
+        str,
+        Meta(description="The first 1,024 characters of the refused record's value.", max_length=START_CHARACTERS),
+    ]
+    event_type: Annotated[str | None, Meta(description="The `ce_type` of the refused record.")]
+    event_id: Annotated[str | None, Meta(description="The `ce_id` of the refused record.")]
     account: Account | None
-    received_at: Annotated[Time, Meta(description="When Kafka refused it, RFC 3339, UTC, milliseconds.")]
+    received_at: Annotated[Time, Meta(description="When Kafka refused the record, RFC 3339, UTC, milliseconds.")]
 
 
 def dead_letter(record: Record, reason: Reason, *, at: float, encoding: Encoding = JSON) -> Record:
-    """Make the record that stands for a refused one; its id tells the refused record's, so a retry gives the same.
+    """Make the dead letter for a refused record. A retry for the same record has the same `ce_id`.
 
     Args:
-        record: what Kafka refused.
-        reason: `too-large`, or `refused` for anything else that lies in the record.
-        at: when it was refused, in epoch seconds.
-        encoding: how the dead letter is written.
+        record: the record that Kafka refused.
+        reason: `too-large`, or `refused` for any other fault of the record.
+        at: when Kafka refused the record, in seconds since the epoch.
+        encoding: the encoding of the dead letter's value.
     """
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
     digest = hashlib.sha256(record.value).hexdigest()

@@ -1,4 +1,4 @@
-"""The life of an account's CometD session: a loss, and the time that nothing was heard, is never silent."""
+"""The session event: one event for each change of an account's CometD session, including losses and gaps."""
 
 from __future__ import annotations
 
@@ -21,43 +21,47 @@ Change: TypeAlias = Literal["opened", "resumed", "lost", "gap", "closed"]
 
 
 class Session(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """The life of an account's CometD session.
+    """A change of an account's CometD session.
 
-    A gap says from when to when events may have been lost, before the first event of the new session.
+    A `gap` has the period in which events may have been lost. It comes before the first event of the new session.
     """
 
     change: Annotated[
         Change,
         Meta(
-            description="opened: a new session; resumed: a new process goes on with it; lost: the server has dropped "
-            "it, with whatever it had queued; gap: nothing is known of the time between; closed: the bridge ended it."
+            description="opened: a new session; resumed: a new process of the bridge continues the session; lost: the "
+            "server has dropped the session and the events in its queue; gap: events may be missing between `from` and "
+            "`to`; closed: the bridge ended the session."
         ),
     ]
     account: Account
     session: Annotated[
         str,
         Meta(
-            description="The session: first 16 hex digits of SHA-256(account NUL clientId). For a gap the new session."
+            description="Name of the session: first 16 hex digits of SHA-256(account NUL clientId). For a gap, the new "
+            "session."
         ),
     ]
-    previous_session: Annotated[str | None, Meta(description="The account's session before this one, hashed alike.")]
+    previous_session: Annotated[str | None, Meta(description="Name of the account's previous session.")]
     from_: Annotated[
         Time | None,
         Meta(
-            description="For a gap: when the last reply was received whose events are all in Kafka, RFC 3339, UTC; "
-            "null where nothing trustworthy tells it."
+            description="For a gap: when the bridge received the last reply whose events are all in Kafka, RFC 3339, "
+            "UTC; null if that is not known."
         ),
     ] = msgspec.field(name="from")
-    to: Annotated[Time | None, Meta(description="For a gap: when the new session was open, RFC 3339, UTC.")]
-    reason: Annotated[str | None, Meta(description="Why, as a short stable word, for example `unknown-client`.")]
+    to: Annotated[Time | None, Meta(description="For a gap: when the new session was opened, RFC 3339, UTC.")]
+    reason: Annotated[
+        str | None, Meta(description="Reason of the change: a stable word, for example `unknown-client`.")
+    ]
     ack_extension: Annotated[
         bool | None,
         Meta(
-            description="Whether the server acknowledges, which exactly-once delivery needs; null where it is not "
-            "known."
+            description="Whether the session uses CometD's acknowledgement extension, which exactly-once delivery "
+            "needs; null if that is not known."
         ),
     ]
-    received_at: Annotated[Time, Meta(description="When the bridge learnt of the change, RFC 3339, UTC, milliseconds.")]
+    received_at: Annotated[Time, Meta(description="When the bridge noticed the change, RFC 3339, UTC, milliseconds.")]
 
 
 def session_record(
@@ -74,10 +78,10 @@ def session_record(
     traceparent: str | None = None,
     encoding: Encoding = JSON,
 ) -> Record:
-    """Make the record of a session event. Times are epoch seconds, sessions are their hashes.
+    """Make the record of a session event. Times are in seconds since the epoch, and sessions are hashes.
 
-    The id tells the change: a session is opened, lost and closed once, and a gap ends with one session, so each tells
-    the same id at each try. It can be resumed many times: there the time is part of the id.
+    A retry must have the same `ce_id`, so the `ce_id` consists of the session and the change. Only `resumed` can happen
+    several times per session, so the `ce_id` of `resumed` contains the time too.
     """
     received_at = rfc3339(at)
     value = Session(

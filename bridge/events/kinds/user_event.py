@@ -1,4 +1,4 @@
-"""A user event: a DeviceUserEventMessage, what the agent desktops on a device hear of their outbound records."""
+"""The user event, made from a DeviceUserEventMessage."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ SCHEMA = "urn:cometd-kafka-bridge:schema:user-event:v1"
 
 
 class Processing(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """How long Web Services worked on the event."""
+    """The times that Web Services took for the event."""
 
     node_nanos: Annotated[
         Int64 | None,
         Meta(
-            description="Nanoseconds in the node that sent it. Source: metrics.eventProcessing.nodeProcessingTimeNanos."
+            description="Nanoseconds in the node that sent the event. "
+            "Source: metrics.eventProcessing.nodeProcessingTimeNanos."
         ),
     ]
     server_ms: Annotated[
         Annotated[int, Meta(ge=0, le=INT64_MAX)] | None,
         Meta(
-            description="Milliseconds in all; null for Web Services' -1, not measured. "
+            description="Milliseconds in total; null if Web Services did not measure (it sends -1). "
             "Source: metrics.eventProcessing.serverProcessingTimeTotalMs."
         ),
     ]
 
 
 class UserEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
-    """What the desktops on a device hear of their outbound records.
+    """A user event. Web Services sends it to the desktops of a device, about an outbound record or a campaign.
 
-    A DeviceUserEventMessage on /me/internal (Web Services API, Outbound). Null where Web Services sent nothing, or
-    nothing legible: then see `original`.
+    Its source is a DeviceUserEventMessage on /me/internal (Web Services API, Outbound). A field is null if Web Services
+    sent no valid value. `original` has the whole message.
     """
 
     user_event: Annotated[
@@ -47,7 +48,7 @@ class UserEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=Fa
     ]
     record_handle: Annotated[
         Int64 | None,
-        Meta(description="Handle of the record; null where the event concerns no record. Source: GSW_RECORD_HANDLE."),
+        Meta(description="Handle of the record; null if the event has no record. Source: GSW_RECORD_HANDLE."),
     ]
     application_id: Annotated[Int64 | None, Meta(description="Id of the OCS application. Source: GSW_APPLICATION_ID.")]
     campaign_name: Annotated[str | None, Meta(description="Name of the outbound campaign. Source: GSW_CAMPAIGN_NAME.")]
@@ -67,11 +68,11 @@ class UserEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=Fa
     ]
     processing: Annotated[
         Processing | None,
-        Meta(description="How long Web Services worked on the event; null where it does not say."),
+        Meta(description="The times that Web Services took for the event; null if Web Services did not send them."),
     ]
     user_data: Annotated[
         JsonObjectOrNull,
-        Meta(description="The whole user data: GSW_ keys and the site's own, of whatever type. Source: data.userData."),
+        Meta(description="All user data: GSW_ keys and the site's own keys, of any type. Source: data.userData."),
     ]
     account: Account
     received_at: ReplyReceivedAt

@@ -1,1 +1,1 @@
-"""Who calls, what they may do, and how much of it at once."""
+"""Authentication and authorisation of callers, protection against other web sites, and a limit for each caller."""

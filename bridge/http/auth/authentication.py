@@ -1,4 +1,4 @@
-"""Who calls, and what they may do. Each request proves it anew, by a bearer token (RFC 6750) or not at all."""
+"""Authentication by bearer token (RFC 6750), or none. Every request needs the token, because there are no logins."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Scope: TypeAlias = Literal["operations:write", "operations:read"]
 WRITE: Final[Scope] = "operations:write"
 READ: Final[Scope] = "operations:read"
 SCOPES: Final[Mapping[Scope, str]] = {
-    WRITE: "hand operations in",
-    READ: "see operations and sessions",
+    WRITE: "submit operations",
+    READ: "read operations and sessions",
 }
 REALM: Final = "cometd-kafka-bridge"
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
@@ -24,41 +24,41 @@ _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls; `name` None: nobody asked."""
+    """The caller of a request. `name` is None without authentication."""
 
     name: str | None
     scopes: frozenset[str]
 
 
 class InvalidToken(Exception):
-    """The token proves nothing. The text never holds a part of it, and goes to the log's debug level at most."""
+    """The token is not valid. The error's text never contains a part of the token."""
 
 
 class Authentication(Protocol):
-    """One way to prove who calls."""
+    """A way to authenticate callers."""
 
     @property
     def scheme(self) -> Mapping[str, Any] | None:
-        """The security scheme as OpenAPI has it; None where nobody need prove anything."""
+        """The security scheme for OpenAPI, None without authentication."""
         ...
 
     async def caller(self, token: str) -> Caller:
-        """Tell whose token it is.
+        """Return the caller that the token belongs to.
 
         Raises:
-            InvalidToken: it is nobody's.
-            Refused: (503) it can't be told now.
+            InvalidToken: the token is not valid.
+            Refused: (503) the token can't be checked now.
         """
         ...
 
 
 class Unauthenticated:
-    """Anybody may do everything: for callers on the same machine, or behind something that asks them."""
+    """Allows everything to every caller. Use it on loopback, or behind a proxy that authenticates the callers."""
 
     scheme: Mapping[str, Any] | None = None
 
     async def caller(self, token: str) -> Caller:
-        """Take any token, or none."""
+        """Accept every token."""
         del token
         return ANYBODY
 
@@ -67,23 +67,23 @@ ANYBODY: Final = Caller(None, frozenset(SCOPES))
 
 
 async def admit(authentication: Authentication, headers: Sequence[str], scope: Scope) -> Caller:
-    """Let a request in by its `Authorization` headers, or refuse it.
+    """Return the caller of a request with these `Authorization` headers, if the caller has the scope.
 
     Raises:
-        Refused: 401 without a valid token, 403 without the scope, 503 when it can't be told now.
+        Refused: 401 without a valid token, 403 without the scope, 503 if the token can't be checked now.
     """
     if not headers:
         raise _unauthorized("Send a bearer token: `Authorization: Bearer …`.", "")
     bearer = _BEARER.fullmatch(headers[0]) if len(headers) == 1 else None
     if bearer is None:
-        raise _unauthorized("The header Authorization holds no bearer token.", ', error="invalid_request"')
+        raise _unauthorized("The header Authorization has no bearer token.", ', error="invalid_request"')
     try:
         caller = await authentication.caller(bearer[1])
     except InvalidToken:
-        raise _unauthorized("The token is not valid, or no longer.", ', error="invalid_token"') from None
+        raise _unauthorized("The token is invalid or has expired.", ', error="invalid_token"') from None
     if scope not in caller.scopes:
         challenge = f'Bearer realm="{REALM}", error="insufficient_scope", scope="{scope}"'
-        detail = f"The token lacks the scope {scope}: it may not {SCOPES[scope]}."
+        detail = f"The token lacks the scope {scope}, needed to {SCOPES[scope]}."
         raise Refused(403, "insufficient-scope", detail, headers={"WWW-Authenticate": challenge})
     return caller
 

@@ -1,7 +1,7 @@
-"""Keeps web pages from using the bridge through the browser of somebody who can reach it.
+"""Refuses requests that a web page of another site sends to the bridge through a user's browser.
 
-A page can post to any address without asking (cross-site request forgery), and can give its own host name the bridge's
-address (DNS rebinding). Neither needs a login where the bridge asks for none, as on loopback.
+A page can make the browser post to any address (cross-site request forgery). It can also resolve its own host name to
+the bridge's address (DNS rebinding). Both attacks work if the bridge has no authentication, as on loopback.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.http.problems.problems import problem
+from bridge.http.problems.types import FOREIGN_HOST, FOREIGN_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,7 +24,7 @@ ANY_HOST: Final = "*"
 LOOPBACK: Final = "localhost"
 HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN: Final = ("/health/", "/metrics")
-"""Paths that answer under every name: probes and scrapers send many, and nothing changes by these requests."""
+"""Paths without these checks. Probes and Prometheus use many host names, and their requests change nothing."""
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s,]+)(?::([0-9]{1,5}))?")
 _ORIGIN: Final = re.compile(r"(https?)://(.+)")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -35,9 +36,9 @@ class _Authority(NamedTuple):
 
 
 def allowed_hosts(settings: Http) -> frozenset[str] | None:
-    """Return the host names that requests may be sent to; None: any.
+    """Return the host names that requests may be sent to, None for all.
 
-    Where callers prove who they are by a token, a page of another site gains nothing by a name, so any is the default.
+    With authentication the default is None, because a page of another site has no token.
     """
     names = settings.allowed_hosts
     if ANY_HOST in names or (not names and settings.authentication.method != "none"):
@@ -46,9 +47,9 @@ def allowed_hosts(settings: Http) -> frozenset[str] | None:
 
 
 class BrowserGuard:
-    """ASGI middleware: refuses what another site's page makes a browser send, before anything else looks at it.
+    """ASGI middleware that checks the headers Host, Origin and Sec-Fetch-Site before all other middleware.
 
-    Not Starlette's TrustedHostMiddleware: it takes listed names only, knows no origins, and answers with plain text.
+    Starlette's TrustedHostMiddleware can't allow all IP addresses, does not check Origin, and answers in plain text.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
@@ -56,22 +57,18 @@ class BrowserGuard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer with a problem."""
+        """Pass the request on, or answer with 403 or 421."""
         if scope["type"] != "http" or scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
         elif not self._is_allowed(host := _authority(_values(scope, b"host"))):
-            detail = (
-                "The bridge does not answer under the name in the header Host; BRIDGE_HTTP__ALLOWED_HOSTS adds one."
-            )
-            await problem(421, "foreign-host", detail)(scope, receive, send)
+            await problem(421, "foreign-host", FOREIGN_HOST)(scope, receive, send)
         elif _is_foreign(scope, host):
-            detail = "A web page of another origin may not use the bridge."
-            await problem(403, "foreign-origin", detail)(scope, receive, send)
+            await problem(403, "foreign-origin", FOREIGN_ORIGIN)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _is_allowed(self, host: _Authority | None) -> bool:
-        # A page can't rebind an address: under one the browser asked the bridge itself for the page.
+        # IP addresses are allowed because DNS rebinding needs a host name.
         return self._hosts is None or (host is not None and (host.name in self._hosts or _is_address(host.name)))
 
 

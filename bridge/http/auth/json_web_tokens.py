@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519, RFC 9068) of an identity provider."""
+"""Authentication by JSON Web Tokens (RFC 7519, RFC 9068) of an identity provider."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from bridge.http.auth.signing_keys import SigningKeys
 
 LEEWAY: Final = 30
-"""Seconds that the provider's clock may be apart from this one."""
+"""Maximum difference between the provider's clock and this machine's clock, in seconds."""
 LONGEST_NAME: Final = 256
 _NO_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-"""What the library raises for a token that is none; its own errors leave out deep nesting and infinite times."""
+"""Errors that PyJWT raises for an invalid token. With deep nesting or infinite times they are not `PyJWTError`s."""
 
 
 class JsonWebTokens:
-    """Tokens that `issuer` signed for `audience`, with one of `algorithms` (asymmetric ones) and a key of `keys`."""
+    """Accepts tokens of `issuer` for `audience` that are signed with a key of `keys` and one of `algorithms`.
+
+    The algorithms are asymmetric ones.
+    """
 
     scheme: Mapping[str, Any] | None = {
         "type": "http",
@@ -37,10 +40,10 @@ class JsonWebTokens:
         self._algorithms = list(algorithms)
 
     async def caller(self, token: str) -> Caller:
-        """Check the token and tell its `sub` (else `client_id`, `azp`) and its scopes (`scope`, else `scp`)."""
+        """Check the token, and return the caller. The name is `sub`, else `client_id`, else `azp`."""
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("alg") not in self._algorithms:  # before the keys are asked: a guess costs nothing
+            if header.get("alg") not in self._algorithms:  # checked first, to avoid a useless fetch of keys
                 raise InvalidToken
             kid = header.get("kid")
             key = await self._keys.get(kid if isinstance(kid, str) else None)
@@ -63,14 +66,14 @@ class JsonWebTokens:
 def _name(claims: Mapping[str, Any]) -> str:
     for claim in ("sub", "client_id", "azp"):
         name = claims.get(claim)
-        # Not printable are lone surrogates too, which no event can hold.
+        # `isprintable` also refuses lone surrogates, which can't be written into an event.
         if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable():
             return name
     raise InvalidToken
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Read a list, or a text with spaces between: providers do either."""
+    """Return the scopes in `scope`, else in `scp`. Providers send a list, or a string with spaces between."""
     told = claims.get("scope", claims.get("scp"))
     if isinstance(told, str):
         return frozenset(told.split())

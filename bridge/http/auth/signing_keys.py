@@ -1,6 +1,6 @@
-"""The keys that sign the callers' tokens, fetched from where the identity provider publishes them (RFC 7517).
+"""Fetches the public keys of the identity provider (RFC 7517), which verify the callers' tokens.
 
-PyJWT's own client for such keys waits for the network without asyncio, so it would hold up the event loop.
+PyJWT's own client for such keys does not use asyncio, so it would block the event loop.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import jwt
 import structlog
 
 from bridge.http.problems.problems import Refused
+from bridge.http.problems.types import NO_SIGNING_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,28 +26,28 @@ if TYPE_CHECKING:
     from jwt.algorithms import AllowedPublicKeys
 
 FRESH: Final = 300.0
-"""Seconds that fetched keys count without a further look."""
+"""Seconds after which keys are fetched again."""
 STALE: Final = 3600.0
-"""Seconds that they count at most while they can't be fetched again: a key that was withdrawn must end some time."""
+"""Seconds after which old keys are no longer used if no fetch succeeds. The provider may have revoked one of them."""
 SOONEST: Final = 10.0
-"""The least seconds between two fetches, so that callers can't flood the identity provider through the bridge."""
+"""Minimum seconds between two fetches, so that callers can't flood the identity provider through the bridge."""
 DEADLINE: Final = 5.0
-"""Seconds for one fetch."""
+"""Maximum seconds for one fetch."""
 LARGEST: Final = 256 * 1024
-"""Bytes of a document of keys."""
+"""Maximum size of a key document in bytes."""
 DEEPEST: Final = 8
-"""Levels of nesting that are read; RFC 7517 needs three. What lies deeper counts as null."""
+"""Maximum levels of nesting. RFC 7517 needs three levels. Deeper values are read as null."""
 LONGEST_INTEGER: Final = 20
-"""Digits. Keys hold their large numbers as text (RFC 7518, section 6)."""
+"""Maximum digits of an integer. Keys have their large numbers in strings (RFC 7518, section 6)."""
 _KINDS: Final = ("RSA", "EC", "OKP")
 _NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{\]}]', re.DOTALL)
 Key: TypeAlias = "jwt.PyJWK | AllowedPublicKeys"
-"""A key of one algorithm, or, where the provider names none, of every algorithm of its kind."""
+"""A key for one algorithm. If the provider names no algorithm, a key for all algorithms of its type."""
 log = structlog.get_logger(__name__)
 
 
 class SigningKeys:
-    """Keys by their id (`kid`), kept for a while; `clock` is in seconds, and only goes forward."""
+    """The provider's keys by their id (`kid`), with a cache. `clock` returns monotonic seconds."""
 
     def __init__(self, url: str, *, cafile: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
@@ -57,22 +58,18 @@ class SigningKeys:
         self._turn = asyncio.Lock()
 
     async def get(self, kid: str | None) -> Key | None:
-        """Return the key of that id; None when the provider has none. Without an id: its only key.
+        """Return the key with that id, None if the provider has no such key. Without an id, return the only key.
 
         Raises:
-            Refused: 503, the keys can't be fetched.
+            Refused: (503) the keys can't be fetched.
         """
         if self._due(kid) and not (self._turn.locked() and kid in self._keys and self._age() <= STALE):
             async with self._turn:
-                if self._due(kid):  # whoever had the turn before may have brought it
+                if self._due(kid):  # another request may have fetched the keys while this one waited
                     await self._renew()
         if self._age() > STALE:
-            raise Refused(
-                503,
-                "signing-keys-unavailable",
-                "The keys that sign tokens can't be fetched, so nobody can prove who they are; try again later.",
-                headers={"Retry-After": str(round(SOONEST))},
-            )
+            retry = {"Retry-After": str(round(SOONEST))}
+            raise Refused(503, "signing-keys-unavailable", NO_SIGNING_KEYS, headers=retry)
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(kid)
@@ -117,12 +114,12 @@ class SigningKeys:
 
 
 def _integer(digits: str) -> int | None:
-    """Read an integer; None for a longer one than any key has: Python refuses the whole document for one of them."""
+    """Parse an integer. Return None for a too long one, because an error would discard the whole document."""
     return int(digits) if len(digits) <= LONGEST_INTEGER else None
 
 
 def _shallow(text: str) -> str:
-    """Put null in the place of what is nested deeper than any key needs: Python's parser gives up on deep nesting."""
+    """Replace values nested deeper than `DEEPEST` by null, because Python's JSON parser fails on deep nesting."""
     parts: list[str] = []
     depth = kept = 0
     for token in _NESTING.finditer(text):
@@ -138,10 +135,10 @@ def _shallow(text: str) -> str:
 
 
 def _keys(document: Any) -> dict[str | None, Key]:
-    """Take the keys that verify signatures; those of a kind that is not known are left out.
+    """Return the keys that verify signatures. Keys of an unknown type are skipped.
 
     Raises:
-        ValueError: it is no document of keys, or holds none.
+        ValueError: the document is not a key document, or has no usable key.
     """
     entries = document.get("keys") if isinstance(document, dict) else None
     keys: dict[str | None, Key] = {}
@@ -151,7 +148,7 @@ def _keys(document: Any) -> dict[str | None, Key]:
             kid = entry.get("kid")
             try:
                 key = jwt.PyJWK(entry)
-            except Exception:  # noqa: BLE001 -- whatever is wrong in one key, the others count
+            except Exception:  # noqa: BLE001 -- a broken key, with any error, must not prevent the use of the others
                 unusable += 1
             else:
                 keys[kid if isinstance(kid, str) else None] = key if entry.get("alg") else key.key

@@ -1,6 +1,6 @@
-"""Static bearer tokens, kept in a file as their SHA-256.
+"""Authentication by static bearer tokens. A file has the SHA-256 hash of each token.
 
-Libraries for password files hash slowly on purpose, at each request; a random token needs no slow hash.
+Libraries for password files use slow hashes, which would slow down every request. A random token needs no slow hash.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_INTERVAL: Final = 1.0
-"""Seconds between two looks at the file: a change counts at the latest after so long."""
+"""Seconds between two checks whether the file has changed."""
 LOOK_DEADLINE: Final = 1.0
-"""Seconds that a request waits for such a look; a file system that hangs must not hold callers up."""
+"""Maximum seconds that a request waits for such a check, because the file system may hang."""
 SETTING: Final = "BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE"
 _LINE: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63}):(?P<digest>[0-9A-Fa-f]{64})(:(?P<scopes>.*))?")
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """Tells one state of a file from the next; the inode, because secrets are replaced by renaming."""
+    """Identifies the content of the file. The inode is needed because secrets are often replaced by renaming."""
 
     modified_ns: int
     size: int
@@ -47,17 +47,17 @@ class _Version:
 
 
 class StaticTokens:
-    """The tokens of a file: lines `name:sha256-hex[:scopes]`, scopes apart by spaces or commas; none given means all.
+    """The tokens of a file with lines `name:sha256-hex[:scopes]`. Spaces or commas separate scopes; none means all.
 
-    A name may have several lines, so that a token can be replaced without a moment in which neither works. Empty lines
-    and those that start with # count for nothing. A request reads a changed file again, in a thread, where the last
-    look at it is older than LOOK_INTERVAL. When the file is wrong, the tokens read before go on to count, and the log
-    says so. `clock` is in seconds, and only goes forward.
+    A name may have several lines, so that the old and the new token both work while one replaces the other. Empty lines
+    and lines that start with # are ignored. If the last check is older than `LOOK_INTERVAL`, a request checks the file
+    and reads it again if it has changed. If the new content is invalid, the old tokens stay valid, and a warning is
+    logged. `clock` returns monotonic seconds.
 
-    SHA-256 without salt or work factor is enough for random tokens of 128 bits and more, and for nothing weaker.
+    SHA-256 without salt or work factor is only safe for random tokens of 128 bits or more.
 
     Raises:
-        SettingsError: the file can't be read or is wrong, at the start.
+        SettingsError: the file can't be read or is invalid at the start.
     """
 
     scheme: Mapping[str, Any] | None = {"type": "http", "scheme": "bearer", "description": "A token from the operator."}
@@ -76,7 +76,7 @@ class StaticTokens:
             raise SettingsError([f"{SETTING}: {error}"]) from None
 
     async def caller(self, token: str) -> Caller:
-        """Tell whose token it is, comparing it with every one, each in constant time."""
+        """Return the caller. The token's hash is compared with every hash of the file, each in constant time."""
         await self._renew()
         digest = hashlib.sha256(token.encode()).digest()
         found = None
@@ -88,7 +88,7 @@ class StaticTokens:
         return found
 
     async def _renew(self) -> None:
-        """Look at the file where that is due; one look at a time, so that a hanging one holds only one request up."""
+        """Check the file if that is due. Only one check runs at a time, so a hanging one delays a single request."""
         if self._clock() - self._looked < LOOK_INTERVAL or not (self._look is None or self._look.done()):
             return
         self._looked = self._clock()
@@ -98,7 +98,7 @@ class StaticTokens:
             look.result()
 
     def _read_changed(self) -> None:
-        """Read the file where it is another one than before. Runs in a thread."""
+        """Read the file again if it has changed. Runs in a thread."""
         try:
             version = _Version.of(self._path)
         except OSError:
@@ -110,17 +110,17 @@ class StaticTokens:
             self._callers = _read(self._path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            log.warning("tokens-file-unusable", reason=reason, effect="the tokens read before go on to count")
+            log.warning("tokens-file-unusable", reason=reason, effect="the tokens that were read before stay valid")
         else:
             log.info("tokens-file-read", tokens=len(self._callers))
 
 
 def _read(path: Path) -> list[tuple[bytes, Caller]]:
-    """Read the file.
+    """Return each token's hash and caller.
 
     Raises:
-        OSError: it can't be read.
-        ValueError: it is wrong; the text tells the line's number, and nothing that stands there.
+        OSError: the file can't be read.
+        ValueError: the file is invalid. The text names the line's number, but nothing of its content.
     """
     callers = []
     try:
@@ -135,7 +135,7 @@ def _read(path: Path) -> list[tuple[bytes, Caller]]:
             raise ValueError(f"line {number} is not name:sha256-hex[:scopes]")
         scopes = frozenset(SCOPES) if entry["scopes"] is None else frozenset(entry["scopes"].replace(",", " ").split())
         if not scopes <= set(SCOPES):
-            raise ValueError(f"line {number} has a scope that is none of {', '.join(SCOPES)}")
+            raise ValueError(f"line {number} has an unknown scope (known: {', '.join(SCOPES)})")
         callers.append((bytes.fromhex(entry["digest"]), Caller(entry["name"], scopes)))
     if not callers:
         raise ValueError("the file has no token")

@@ -1,1 +1,1 @@
-"""Problem details (RFC 9457): the catalogue of codes, and how each is made."""
+"""Error responses as problem details (RFC 9457), and the catalogue of their codes."""

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457) for everything that the REST side refuses or can't do."""
+"""Makes the error responses of the REST API, as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bridge.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from bridge.http.problems.types import CODES, EXAMPLES, TYPE
+from bridge.http.problems.types import CODES, EXAMPLES, INTERNAL, TYPE
 from bridge.operations import status_code
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MISSING: Final = 1
 INVALID: Final = 10
 RETRY_UNREACHABLE: Final = 5
 RETRY_LOGIN: Final = 60
-"""Seconds: a refused password is tried again no sooner than every half minute."""
+"""Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next one."""
 
 _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (UpstreamUnreachable, 503),
@@ -53,36 +53,46 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
 
 
 class Fault(BaseModel):
-    """One part of the request that is wrong; its value is never repeated."""
+    """An invalid part of the request. Its value is never repeated, because it may be personal data."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-    location: Annotated[Literal["body", "path", "query", "header"], Field(description="Where it is.")]
-    name: Annotated[str, Field(description="The field, parameter or header; a dotted path inside the body.")]
-    detail: str
-    status_code: Annotated[int, Field(description="Web Services' number: 1 missing, 10 invalid.")]
+    location: Annotated[
+        Literal["body", "path", "query", "header"], Field(description="The part of the request with the error.")
+    ]
+    name: Annotated[
+        str, Field(description="The name of the parameter, header or body field. A nested field has a dotted path.")
+    ]
+    detail: Annotated[str, Field(description="What is wrong, for people.")]
+    status_code: Annotated[
+        int, Field(description="The matching statusCode of Web Services: 1 for a missing value, 10 for an invalid one.")
+    ]
 
 
 class Problem(BaseModel):
-    """A problem as RFC 9457 has it, with what callers of Web Services know it by."""
+    """An error as problem details (RFC 9457), with the statusCode and statusMessage of Web Services."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-    type: Annotated[str, Field(description=f"`{TYPE}` and the code.")]
-    title: str
-    status: int
-    detail: str
-    code: Annotated[str, Field(description="Stable, for programs.", json_schema_extra={"enum": [*CODES]})]
+    type: Annotated[str, Field(description=f"`{TYPE}` followed by the code.")]
+    title: Annotated[str, Field(description="The standard text of the HTTP status.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: Annotated[str, Field(description="What happened and what the caller can do, for people.")]
+    code: Annotated[str, Field(description="A stable code for programs to test.", json_schema_extra={"enum": [*CODES]})]
     status_code: Annotated[
-        int | None, Field(description="Web Services' statusCode for this problem, if it has one.")
+        int | None, Field(description="The statusCode that Web Services has for this error, if there is one.")
     ] = None
-    status_message: Annotated[str | None, Field(description="Web Services' own words, where it said no.")] = None
-    reference_id: Annotated[str | None, Field(description="The operation's, once it is known.")] = None
-    errors: Annotated[list[Fault] | None, Field(description="What is wrong with the request, part by part.")] = None
+    status_message: Annotated[
+        str | None, Field(description="The message of Web Services, if Web Services rejected the operation.")
+    ] = None
+    reference_id: Annotated[str | None, Field(description="The operation's referenceId, if it is known.")] = None
+    errors: Annotated[
+        list[Fault] | None, Field(description="The invalid parts of the request, if the request is invalid.")
+    ] = None
 
 
 class Refused(Exception):
-    """A request that can't be taken as it is; `headers` and further members of the problem go with the answer."""
+    """A request that the bridge refuses. `headers` and `members` of the problem are added to the response."""
 
     def __init__(
         self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
@@ -95,7 +105,7 @@ class Refused(Exception):
 
 
 def header_refused(name: str, code: str, detail: str, *, reference_id: str | None = None) -> Refused:
-    """Refuse a request for one of its headers."""
+    """Return the refusal of a request with an invalid header."""
     fault = Fault(location="header", name=name, detail=detail, status_code=INVALID)
     return Refused(422, code, detail, status_code=INVALID, errors=[fault], reference_id=reference_id)
 
@@ -103,7 +113,7 @@ def header_refused(name: str, code: str, detail: str, *, reference_id: str | Non
 def problem(
     status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
-    """Answer with a problem; members that are None are left out."""
+    """Make the response for a problem. Members that are None are left out."""
     body = Problem(
         type=f"{TYPE}{code}",
         title=HTTPStatus(status).phrase,
@@ -117,14 +127,14 @@ def problem(
 
 
 def bridge_problem(error: BridgeError, reference_id: str | None) -> Response:
-    """Answer with an error of the bridge's own tree."""
+    """Make the response for an error of `bridge.errors`."""
     if isinstance(error, UpstreamRejected):
         return rejection(str(error), error.status_code, error.status_message, reference_id)
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     return problem(
         status,
         error.code,
-        str(error) if status != 500 else "The bridge failed; its log says where.",
+        str(error) if status != 500 else INTERNAL,
         headers={"Retry-After": str(_retry_after(error))} if status in {429, 503} else None,
         status_code=INVALID if isinstance(error, UnknownAccount) else None,
         reference_id=reference_id,
@@ -133,7 +143,7 @@ def bridge_problem(error: BridgeError, reference_id: str | None) -> Response:
 
 
 def rejection(detail: str, code: int, message: str | None, reference_id: str | None) -> Response:
-    """Answer with a refusal of Web Services, under the HTTP status of its statusCode's meaning."""
+    """Make the response for an operation that Web Services rejected. Its statusCode decides the HTTP status."""
     status = status_code(code).http_status
     return problem(
         status,
@@ -153,14 +163,14 @@ def _retry_after(error: BridgeError) -> int:
 
 
 def validation_problem(errors: Sequence[Any], reference_id: str | None) -> Response:
-    """Answer a request that the models refuse: statusCode 1 where something is missing, else 10."""
+    """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10."""
     faults = [_fault(error) for error in errors]
     missing = any(fault.status_code == MISSING for fault in faults)
     names = ", ".join(dict.fromkeys(fault.name for fault in faults))
     return problem(
         422,
         "invalid-request",
-        f"Nothing was forwarded; {'missing or wrong' if missing else 'wrong'}: {names}.",
+        f"The request is invalid. Nothing was forwarded. {'Missing or invalid' if missing else 'Invalid'}: {names}.",
         status_code=MISSING if missing else INVALID,
         reference_id=reference_id,
         errors=faults,
@@ -179,7 +189,7 @@ def _header_fault(error: BridgeError) -> list[Fault]:
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Describe problem answers for OpenAPI, each with its example."""
+    """Return the OpenAPI descriptions of the responses with these problem codes, with an example for each code."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     answers: dict[int | str, dict[str, Any]] = {}
     for example in sorted((one for one in EXAMPLES if one["code"] in codes), key=lambda one: int(one["status"])):
@@ -196,24 +206,31 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-_RETRY: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
-_CHALLENGE: Final = {"WWW-Authenticate": {"description": "RFC 6750, section 3.", "schema": {"type": "string"}}}
+def documented_header(description: str, kind: str = "string") -> dict[str, Any]:
+    """Return the OpenAPI description of a response header. `kind` is its JSON type."""
+    return {"description": description, "schema": {"type": kind}}
+
+
+_RETRY: Final = {"Retry-After": documented_header("Seconds to wait before the next attempt.", "integer")}
+_CHALLENGE: Final = {"WWW-Authenticate": documented_header("The reason, as in RFC 6750, section 3.")}
 _HEADERS: Final = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}
 DESCRIPTIONS: Final = {
     400: "The body is not JSON.",
-    401: "The caller does not prove who it is.",
-    403: "Web Services forbids it to the account (statusCode 3, 5), the caller's token lacks the scope, or a web page "
-    "of another origin asks.",
-    404: "The bridge does not know the account or the operation, or Web Services not the resource (statusCode 6).",
-    408: "The body did not come in time.",
-    409: "Web Services can't do it in its present state (statusCode 4 and others): no blind retry.",
+    401: "The token is missing or invalid.",
+    403: "Web Services does not permit the operation to the account (statusCode 3, 5), the token lacks the scope, or "
+    "the request comes from a web page of another origin.",
+    404: "The bridge does not know the account or the operation, or Web Services does not know the resource "
+    "(statusCode 6).",
+    408: "The body did not arrive in time.",
+    409: "Web Services can't do the operation in its present state (statusCode 4 and others). A retry helps only once "
+    "that state has changed.",
     413: "The body is too large.",
     415: "The body's media type is not JSON, or is missing.",
-    421: "The bridge does not answer under the name in the header Host.",
-    422: "The request is not valid (statusCode 1 missing, 10 invalid): nothing was forwarded, or Web Services says so; "
-    "or its referenceId belongs to another request.",
-    429: "Too many operations, or too many requests of this caller, are under way; nothing was forwarded.",
-    502: "Web Services answered nonsense.",
-    503: "Web Services, or what the answer needs of Kafka, can't be reached; or the bridge's login is not accepted.",
-    504: "Web Services is too slow.",
+    421: "The bridge does not accept the host name in the header Host.",
+    422: "The bridge or Web Services found the request invalid (statusCode 1 missing, 10 invalid), or its referenceId "
+    "belongs to another request. The operation was not done.",
+    429: "Too many operations, or too many requests of this caller, are under way. Nothing was forwarded.",
+    502: "Web Services sent an invalid reply.",
+    503: "Web Services or Kafka is unreachable, or Web Services does not accept the bridge's login.",
+    504: "Web Services did not answer in time. The operation may have been done.",
 }

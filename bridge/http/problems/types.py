@@ -1,4 +1,4 @@
-"""The problems that the REST side can answer with: the catalogue of their codes, each with an example."""
+"""The catalogue of problem codes of the REST API, with an example of each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from typing import Any, Final, TypeAlias
 Example: TypeAlias = dict[str, Any]
 
 TYPE: Final = "urn:cometd-kafka-bridge:problem:"
+FOREIGN_HOST: Final = (
+    "The bridge does not accept the host name in the header Host. The setting BRIDGE_HTTP__ALLOWED_HOSTS can allow it."
+)
+FOREIGN_ORIGIN: Final = "The bridge does not accept requests from web pages of another origin."
+INTERNAL: Final = "The bridge failed because of a bug. Its log has the details."
+KEY_MISMATCH: Final = "The Idempotency-Key differs from the body's referenceId. Send only one of the two."
+NO_SIGNING_KEYS: Final = "The bridge can't fetch the keys that verify tokens. Try again later."
+UNDELIVERED: Final = (
+    "The request did not get through to Web Services. Send the request again. It may have the same referenceId."
+)
 _REFERENCE: Final[dict[str, Any]] = {"referenceId": "123456789"}
 
 
@@ -23,45 +33,50 @@ _REJECTED: Final = (
     (503, 8, "the account's password must be changed"),
 )
 _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
-    (400, "malformed-json", "The body is not JSON: A name stands twice in one object.", {"statusCode": 10}),
+    (400, "malformed-json", "The body is not valid JSON: An object has the same name twice.", {"statusCode": 10}),
     (400, "malformed-request", "The request is not valid HTTP.", {}),
     (401, "unauthenticated", "Send a bearer token: `Authorization: Bearer …`.", {}),
-    (403, "foreign-origin", "A web page of another origin may not use the bridge.", {}),
-    (403, "insufficient-scope", "The token lacks the scope operations:write: it may not hand operations in.", {}),
+    (403, "foreign-origin", FOREIGN_ORIGIN, {}),
+    (403, "insufficient-scope", "The token lacks the scope operations:write, needed to submit operations.", {}),
     (
         404,
         "unknown-account",
-        "The bridge has no account of that name; leave the header out for the default one.",
+        "The bridge has no account of that name. Without the header the bridge uses its default account.",
         {"statusCode": 10} | _REFERENCE | _fault("header", "X-Account", "The bridge has no account of that name."),
     ),
-    (404, "unknown-operation", "No operation of that referenceId is known: it never was, or it is too old.", {}),
+    (404, "unknown-operation", "No operation with that referenceId is known. Old operations are forgotten.", {}),
     (404, "not-found", "Not Found", {}),
     (405, "method-not-allowed", "Method Not Allowed", {}),
-    (408, "body-too-slow", "The body did not come within 10 s.", {}),
+    (408, "body-too-slow", "The body did not arrive within 10 s.", {}),
     (413, "body-too-large", "The body has more than 65536 bytes.", {}),
     (415, "unsupported-media-type", "The body must be application/json.", {}),
-    (421, "foreign-host", "The bridge does not answer under the name in the header Host.", {}),
+    (421, "foreign-host", FOREIGN_HOST, {}),
     (
         422,
         "invalid-request",
-        "Nothing was forwarded; missing or wrong: campaignName.",
+        "The request is invalid. Nothing was forwarded. Missing or invalid: campaignName.",
         {"statusCode": 1} | _REFERENCE | _fault("body", "campaignName", "Field required", 1),
     ),
     (
         422,
         "idempotency-key-mismatch",
-        "It is not the body's referenceId; send one of the two, or the same.",
-        {"statusCode": 10} | _REFERENCE | _fault("header", "Idempotency-Key", "It is not the body's referenceId."),
+        KEY_MISMATCH,
+        {"statusCode": 10} | _REFERENCE | _fault("header", "Idempotency-Key", KEY_MISMATCH),
     ),
     (
         422,
         "reference-conflict",
-        "The referenceId belongs to another request; nothing was forwarded. Remedy: use a new one.",
+        "The referenceId belongs to another request. Nothing was forwarded. Remedy: use a new referenceId.",
         _REFERENCE,
     ),
-    (429, "too-many-requests", "Too many requests of this caller are under way; nothing was forwarded.", {}),
-    (429, "busy", "Too many operations are under way; nothing was forwarded.", _REFERENCE),
-    (500, "internal", "The bridge failed; its log says where.", _REFERENCE),
+    (
+        429,
+        "too-many-requests",
+        "Too many requests of this caller are under way. Nothing was forwarded. Wait for some to end first.",
+        {},
+    ),
+    (429, "busy", "Too many operations are under way. Nothing was forwarded.", _REFERENCE),
+    (500, "internal", INTERNAL, _REFERENCE),
     (
         502,
         "upstream-invalid-reply",
@@ -76,19 +91,14 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         "Web Services forgets each login at the next request; is the balancer sticky?",
         _REFERENCE,
     ),
-    (503, "kafka-unavailable", "Kafka can't be written now, so the request can't be made durable", _REFERENCE),
-    (503, "ledger-unread", "The bridge is still reading earlier operations from Kafka; try again later.", {}),
-    (
-        503,
-        "undelivered",
-        "Web Services never judged the operation; send it again, under the same referenceId if you like.",
-        _REFERENCE,
-    ),
-    (503, "signing-keys-unavailable", "The keys that sign tokens can't be fetched; try again later.", {}),
+    (503, "kafka-unavailable", "Kafka is unreachable now, so the bridge can't store the request there.", _REFERENCE),
+    (503, "ledger-unread", "The bridge is still reading earlier operations from Kafka. Try again later.", {}),
+    (503, "undelivered", UNDELIVERED, _REFERENCE),
+    (503, "signing-keys-unavailable", NO_SIGNING_KEYS, {}),
     (504, "upstream-timeout", "Web Services did not answer within 10 s", _REFERENCE),
 )
 OTHER: Final = "http"
-"""The code of a refusal of the HTTP server that has none of its own."""
+"""The code of HTTP errors that have no code of their own."""
 
 
 def _problem(status: int, code: str, detail: str, members: Example) -> Example:
@@ -103,17 +113,17 @@ EXAMPLES: Final[tuple[Example, ...]] = (
             status,
             "upstream-rejected",
             f"Web Services refuses: {meaning} (statusCode {number}).",
-            {"statusCode": number, "statusMessage": "its own words"} | _REFERENCE,
+            {"statusCode": number, "statusMessage": "the message of Web Services"} | _REFERENCE,
         )
         for status, number, meaning in _REJECTED
     ),
 )
-"""One problem of each code under each of its statuses."""
+"""An example for each code and each HTTP status that the code occurs with."""
 CODES: Final = sorted({*(example["code"] for example in EXAMPLES), OTHER})
 ADMISSION: Final = ("foreign-origin", "foreign-host", "too-many-requests")
-"""What every route for callers may answer, whoever they are."""
+"""The codes that every route of the API may answer with."""
 GUARD: Final = ("unauthenticated", "insufficient-scope", "signing-keys-unavailable")
-"""What every route that asks for a token may answer."""
+"""The further codes that a route with authentication may answer with."""
 SUBMISSION: Final = (
     "malformed-json",
     "upstream-rejected",
@@ -133,4 +143,4 @@ SUBMISSION: Final = (
     "undelivered",
     "upstream-timeout",
 )
-"""What a submitted operation may be answered with."""
+"""The further codes that the routes for submitting an operation may answer with."""

@@ -1,1 +1,1 @@
-"""The routes of the REST side, one module a resource."""
+"""The routes of the REST API, one module for each resource."""

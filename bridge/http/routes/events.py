@@ -1,4 +1,4 @@
-"""GET /asyncapi.json: the events that the bridge publishes, for those who read them."""
+"""GET /asyncapi.json: describes the Kafka topics and events, for the developers of consumers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from bridge.contract import asyncapi
 
 
 def events(topic_prefix: str) -> APIRouter:
-    """Make the router; the document names the topics with that prefix."""
+    """Make the router. `topic_prefix` is the prefix of the topics in the document."""
     router = APIRouter(tags=["Events"])
     document = asyncapi(topic_prefix)
 
-    @router.get("/asyncapi.json", operation_id="getAsyncapi", summary="The published events, as an AsyncAPI document")
+    @router.get(
+        "/asyncapi.json", operation_id="getAsyncapi", summary="Get the AsyncAPI document of the published events"
+    )
     async def get() -> dict[str, Any]:
         return document
 

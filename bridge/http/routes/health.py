@@ -1,4 +1,4 @@
-"""Liveness (the loop turns) and readiness (everything that the bridge needs is there)."""
+"""Liveness (the process responds) and readiness (CometD sessions and Kafka are connected)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 class Missing(BaseModel):
-    """One thing that the bridge needs and does not have now."""
+    """Something that the bridge needs and lacks now, for example its connection to Kafka."""
 
     name: str
-    """Short and stable: cometd, kafka, login..."""
+    """A short and stable word, for example cometd, kafka or login."""
     reason: str
     account: str | None = None
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["live"] = "live"
 
 
 class Ready(BaseModel):
-    """Operations and events can flow."""
+    """The bridge can forward operations and publish events."""
 
     status: Literal["ready"] = "ready"
 
 
 class NotReady(BaseModel):
-    """What is missing, as a problem (RFC 9457)."""
+    """The bridge is not ready. A problem (RFC 9457) that names what is missing."""
 
     type: str = f"{TYPE}not-ready"
     title: str = "Service Unavailable"
@@ -47,20 +47,23 @@ class NotReady(BaseModel):
 
 
 def health(readiness: Callable[[], Sequence[Missing]]) -> APIRouter:
-    """Make the router; `readiness` tells what is missing, and must not wait."""
+    """Make the router. `readiness` returns what is missing, and must not block."""
     router = APIRouter(prefix="/health", tags=["Health"])
 
-    @router.get("/live", operation_id="getLiveness", summary="Whether the process answers")
+    @router.get("/live", operation_id="getLiveness", summary="Check whether the process responds")
     async def live() -> Live:
         return Live()
 
     @router.get(
         "/ready",
         operation_id="getReadiness",
-        summary="Whether everything that the bridge needs is there",
+        summary="Check whether the bridge is connected to all that it needs",
         response_model=Ready,
         responses={
-            503: {"description": "Something is missing.", "content": {MEDIA_TYPE: {"schema": {"$ref": _NOT_READY}}}}
+            503: {
+                "description": "The bridge lacks something that it needs.",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": _NOT_READY}}},
+            }
         },
     )
     async def ready() -> Response:

@@ -1,4 +1,4 @@
-"""GET /metrics, and the measure of every REST request."""
+"""GET /metrics, and the middleware that measures the duration of requests."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ OTHER: Final = "other"
 
 
 class RequestMetrics:
-    """ASGI middleware: one observation a request, by route template, so that the labels stay few."""
+    """ASGI middleware that observes the duration of each request. The route's template is the label, not the path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and observe it once its response has ended."""
+        """Pass the request on, and observe its duration when the response has ended."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500  # what the server answers when the application raises
+        status = 500  # if the application raises, the server answers with 500
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -53,7 +53,7 @@ def metrics_page() -> APIRouter:
     @router.get(
         "/metrics",
         operation_id="getMetrics",
-        summary="Metrics in Prometheus' text format",
+        summary="Get the metrics in Prometheus' text format",
         response_class=PlainTextResponse,
     )
     async def get() -> Response:

@@ -1,4 +1,4 @@
-"""GET /operations: what became of each operation, whichever replica forwarded it."""
+"""GET /operations: the state of operations, including those that other replicas forwarded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import WithJsonSchema
 
 from bridge.http.auth.authentication import READ
-from bridge.http.auth.guarded import guarded
-from bridge.http.problems.problems import documented
+from bridge.http.auth.route_guard import guarded
+from bridge.http.problems.problems import documented, documented_header
 from bridge.http.routes.replies import OperationReport, OperationsPage, OperationStatus, json_response, report
 
 if TYPE_CHECKING:
@@ -24,58 +24,67 @@ PARAMETERS: Final = ("status", "limit", "after")
 
 
 class Operations(Protocol):
-    """What takes operations, and knows them; `bridge.operations.OperationsService` says what each raises."""
+    """Submits operations and returns their states. `bridge.operations.OperationsService` documents the errors."""
 
     async def submit(self, submission: Submission) -> OperationView:
-        """Forward now; return with upstream's verdict."""
+        """Forward the operation, and return it with Web Services' verdict."""
         ...
 
     async def submit_async(self, submission: Submission) -> OperationView:
-        """Return once the request is durable."""
+        """Store the request in Kafka, to be forwarded in the background."""
         ...
 
     async def wait(self, reference_id: str, seconds: float) -> OperationView:
-        """Return once the operation has ended, or as it stands after `seconds`."""
+        """Return the operation once it has ended, or after `seconds` in its present state."""
         ...
 
     def get(self, reference_id: str) -> OperationView:
-        """Return one."""
+        """Return one operation."""
         ...
 
     def list(self, status: OperationStatus | None = None, limit: int = 100, after: str | None = None) -> Page:
-        """Return a page of them, newest first."""
+        """Return a page of operations, newest first."""
         ...
 
 
-# A parameter can be missing, but is never null.
+# A parameter can be missing, but can't be null, so the OpenAPI schema is given by hand.
 Status = Annotated[
     OperationStatus | None,
     WithJsonSchema({"type": "string", "enum": list(get_args(OperationStatus))}),
-    Query(description="Only those that stand there now."),
+    Query(description="Return only operations with this status."),
 ]
-Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Maximum number of operations on the page.")]
 After = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "maxLength": LONGEST_CURSOR}),
-    Query(max_length=LONGEST_CURSOR, description="The `next` of the page before."),
+    Query(max_length=LONGEST_CURSOR, description="The value of `next` on the previous page."),
 ]
-ReferenceId = Annotated[str, Path(alias="referenceId", min_length=1, max_length=255, examples=["123456789"])]
+ReferenceId = Annotated[
+    str,
+    Path(
+        alias="referenceId",
+        min_length=1,
+        max_length=255,
+        description="The operation's referenceId.",
+        examples=["123456789"],
+    ),
+]
 
 
 def operations(service: Operations, authentication: Authentication) -> APIRouter:
-    """Make the router."""
+    """Make the router for callers with the scope operations:read."""
     guard = guarded(authentication, READ)
     router = APIRouter(prefix="/operations", tags=["Operations"], dependencies=guard.dependencies)
 
     @router.get(
         "",
         operation_id="listOperations",
-        summary="Operations, newest first",
+        summary="List operations, newest first",
         response_model=OperationsPage,
         responses=documented("invalid-request", "ledger-unread", *guard.problems) | {200: {"headers": {"Link": _NEXT}}},
     )
     async def several(http: Request, status: Status = None, limit: Limit = 100, after: After = None) -> Response:
-        """Tell the operations of the last day, those of other replicas too, page by page."""
+        """Return one page of the recent operations of all replicas. The bridge's settings limit their number."""
         _check_query(http)
         page = service.list(status, limit, after)
         told = OperationsPage(operations=[report(one) for one in page.operations], next=page.next)
@@ -88,29 +97,29 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
     @router.get(
         "/{referenceId:path}",  # noqa: FAST003 -- by its alias
         operation_id="getOperation",
-        summary="One operation",
+        summary="Get one operation",
         response_model=OperationReport,
         responses=documented("unknown-operation", "invalid-request", "ledger-unread", *guard.problems),
     )
     async def one(reference_id: ReferenceId) -> Response:
-        """Tell status, times, upstream's reply, and the acknowledgement with its place in Kafka."""
+        """Return status, times, Web Services' reply, and the acknowledgement with its place in Kafka."""
         return json_response(report(service.get(reference_id)))
 
     return router
 
 
 def _check_query(http: Request) -> None:
-    """Refuse unknown and repeated query parameters, which would otherwise silently have no effect."""
+    """Refuse unknown and repeated query parameters, which FastAPI would ignore silently."""
     names = [name for name, _ in http.query_params.multi_items()]
     faults = [
-        {"type": "repeated", "loc": ("query", name), "msg": "Should stand once"}
+        {"type": "repeated", "loc": ("query", name), "msg": "Must not be repeated"}
         for name in PARAMETERS
         if names.count(name) > 1
     ]
     if not set(names) <= set(PARAMETERS):
-        faults.append({"type": "unknown", "loc": ("query",), "msg": f"There are only {', '.join(PARAMETERS)}"})
+        faults.append({"type": "unknown", "loc": ("query",), "msg": f"Known parameters are {', '.join(PARAMETERS)}"})
     if faults:
         raise RequestValidationError(faults)
 
 
-_NEXT: Final = {"description": "The following page (RFC 8288).", "schema": {"type": "string"}}
+_NEXT: Final = documented_header('The URL of the next page, with `rel="next"` (RFC 8288). Missing on the last page.')

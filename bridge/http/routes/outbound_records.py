@@ -1,4 +1,4 @@
-"""The upstream's own outbound records path: checks a request, submits it, and tells as much as the caller prefers."""
+"""POST /api/v2/me/outbound-records: accepts operations under the path that Web Services itself has for them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from bridge.http.auth.authentication import WRITE
-from bridge.http.auth.guarded import guarded
-from bridge.http.problems.problems import documented
+from bridge.http.auth.route_guard import guarded
+from bridge.http.problems.problems import documented, documented_header
 from bridge.http.problems.types import SUBMISSION
 from bridge.http.routes.prefer import LONGEST_WAIT, parse_prefer
 from bridge.http.routes.replies import REPLIES, OperationReply, outcome
@@ -32,30 +32,35 @@ _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
 def _handle(value: Any) -> Any:
-    """Take plain digits only: pydantic alone would also take `+1`, `1.0` and `1_000`."""
+    """Accept plain digits only. Pydantic would also accept `+1`, `1.0` and `1_000`."""
     if not isinstance(value, str) or _DIGITS.fullmatch(value) is None:
-        raise PydanticCustomError("record_handle", "Input should be a whole number, in digits")
+        raise PydanticCustomError("record_handle", "Input should be a whole number, written in digits")
     return int(value)
 
 
 RecordHandle = Annotated[
     Annotated[int, Field(ge=0, le=LARGEST_ID)],
     BeforeValidator(_handle),
-    Path(alias="recordHandle", description="The record's handle.", examples=[13]),
+    Path(alias="recordHandle", description="The handle of the outbound record.", examples=[13]),
 ]
-# A header can be missing, but is never null.
+# A header can be missing, but can't be null, so the OpenAPI schema is given by hand.
 Account = Annotated[
     str | None,
     WithJsonSchema({"type": "string"}),
-    Header(alias=ACCOUNT, description="The bridge's account to use; the first one where it is missing."),
+    Header(
+        alias=ACCOUNT,
+        description="The name of the bridge's account that forwards the operation. The default is the first account in "
+        "the bridge's settings.",
+    ),
 ]
 Prefer = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "examples": ["wait=5", "respond-async"]}),
     Header(
         alias="Prefer",
-        description="RFC 7240. `wait=S`: answer when the acknowledgement came, or after S seconds (at most "
-        f"{LONGEST_WAIT}). `respond-async`: answer once the request is durable in Kafka. Both: that first, then wait.",
+        description="Preferences for the reply (RFC 7240). `wait=S`: reply when the acknowledgement has arrived, or "
+        f"after S seconds (at most {LONGEST_WAIT}). `respond-async`: reply once the request is stored in Kafka, and "
+        "forward the operation in the background. Both: store the request, then wait for the acknowledgement.",
     ),
 ]
 IdempotencyKey = Annotated[
@@ -63,13 +68,14 @@ IdempotencyKey = Annotated[
     WithJsonSchema({"type": "string", "pattern": BARE_KEY}),
     Header(
         alias=IDEMPOTENCY_KEY,
-        description="Becomes the referenceId of a body without one; the same request is forwarded once under it.",
+        description="The referenceId, if the body has none. A repeated request with the same key is not forwarded "
+        "again.",
     ),
 ]
 
 
 def outbound_records(service: Operations, authentication: Authentication, enabled: Collection[str]) -> APIRouter:
-    """Make the router, for the operations that are `enabled`."""
+    """Make the router for callers with the scope operations:write. `enabled` has the allowed `operationName`s."""
     guard = guarded(authentication, WRITE)
     router = APIRouter(
         prefix="/api/v2/me/outbound-records",
@@ -83,7 +89,7 @@ def outbound_records(service: Operations, authentication: Authentication, enable
         check_headers(http.headers)
         request = read_request(await strict_json(http), forms, enabled, http.headers)
         submission = Submission(account, record_handle, request, http.state.caller.name, traceparent(http))
-        http.state.reference_id = submission.reference_id  # problems name it too
+        http.state.reference_id = submission.reference_id  # for the error responses
         preferences = parse_prefer(http.headers.getlist("Prefer"))
         view = await (service.submit_async if preferences.respond_async else service.submit)(submission)
         if preferences.wait and view.pending:
@@ -93,7 +99,7 @@ def outbound_records(service: Operations, authentication: Authentication, enable
     @router.post(
         "/{recordHandle}",  # noqa: FAST003 -- by its alias
         operation_id="submitByHandle",
-        summary="Submit an operation on a record",
+        summary="Submit an operation on a record with a handle",
         response_model=OperationReply,
         openapi_extra=_body(on_record.values()),
     )
@@ -104,8 +110,8 @@ def outbound_records(service: Operations, authentication: Authentication, enable
         prefer: Prefer = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        """Forward the operation for the record of that handle. Accepted is not done: the acknowledgement follows."""
-        del prefer, idempotency_key  # documented here, read where they may stand several times
+        """Forward the operation to Web Services. Accepted does not mean done. The acknowledgement follows later."""
+        del prefer, idempotency_key  # parameters only for /openapi.json: `submit` reads all headers of these names
         return await submit(http, account, record_handle, on_record)
 
     @router.post(
@@ -119,7 +125,7 @@ def outbound_records(service: Operations, authentication: Authentication, enable
     async def by_number(
         http: Request, account: Account = None, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
     ) -> Response:
-        """Forward the operation. Accepted is not done: the acknowledgement follows."""
+        """Forward the operation to Web Services. Accepted does not mean done. The acknowledgement follows later."""
         del prefer, idempotency_key
         return await submit(http, account, None, on_none)
 
@@ -127,10 +133,10 @@ def outbound_records(service: Operations, authentication: Authentication, enable
 
 
 async def _wait(service: Operations, reference_id: str, seconds: float, http: Request) -> OperationView:
-    """Wait for the operation's end; no longer than the caller does, and the server is there."""
+    """Wait for the operation's end, but stop when the caller disconnects or the server stops."""
     waiting = asyncio.ensure_future(service.wait(reference_id, seconds))
     ending = asyncio.ensure_future(http.app.state.ending.wait())
-    gone = asyncio.ensure_future(http.receive())  # the body is read: all that can come is the disconnect
+    gone = asyncio.ensure_future(http.receive())  # the body has been read, so this returns when the caller disconnects
     try:
         await asyncio.wait({waiting, ending, gone}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else await service.wait(reference_id, 0)
@@ -141,7 +147,7 @@ async def _wait(service: Operations, reference_id: str, seconds: float, http: Re
 
 
 def _body(forms: Collection[Any]) -> dict[str, Any]:
-    """Describe the body: one of the forms, told apart by its operationName."""
+    """Describe the body for OpenAPI: one of the models in `forms`, with operationName as the discriminator."""
     references = {form: f"#/components/schemas/{form.__name__}" for form in forms}
     mapping = {form.model_fields["operation_name"].annotation.__args__[0]: at for form, at in references.items()}
     schema: dict[str, Any] = {
@@ -154,8 +160,8 @@ def _body(forms: Collection[Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-_APPLIED: Final = {"description": "Which preferences were heeded (RFC 7240).", "schema": {"type": "string"}}
-_LOCATION: Final = {"description": "Where to see what becomes of it.", "schema": {"type": "string"}}
+_APPLIED: Final = documented_header("The preferences that the bridge applied (RFC 7240).")
+_LOCATION: Final = documented_header("The path of the operation's state.")
 
 
 def _replies(status: int) -> dict[str, Any]:
@@ -165,12 +171,12 @@ def _replies(status: int) -> dict[str, Any]:
 
 _ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Web Services accepted it; with a preference: it is done, and acknowledged.",
+        "description": "Web Services accepted the operation. With preferences: the operation is done and acknowledged.",
         "headers": {"Preference-Applied": _APPLIED},
         "content": _replies(200),
     },
     202: {
-        "description": "Taken, and not acknowledged yet.",
+        "description": "The bridge accepted the operation, and its acknowledgement has not arrived yet.",
         "model": OperationReply,
         "headers": {"Preference-Applied": _APPLIED, "Location": _LOCATION},
         "content": _replies(202),

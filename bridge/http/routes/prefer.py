@@ -1,6 +1,6 @@
-"""The header `Prefer` (RFC 7240), as far as the ingress knows it: `wait` and `respond-async`.
+"""Parses the header `Prefer` (RFC 7240). The bridge supports the preferences `wait` and `respond-async`.
 
-Starlette does not read it, and it is no structured field: a library for those (RFC 8941) would refuse valid ones.
+Starlette does not parse this header. Libraries for structured fields (RFC 8941) would refuse some valid values.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST_WAIT: Final = 60
-"""Seconds; a caller that prefers to wait longer is told so by `Preference-Applied`."""
+"""Maximum of `wait` in seconds. For a larger value, `Preference-Applied` tells the caller this maximum."""
 LONGEST_HEADER: Final = 512
-"""Characters of all `Prefer` headers together. If they are longer, the bridge ignores them, as RFC 7240 allows."""
+"""Maximum characters of all `Prefer` headers together. The bridge ignores longer ones, as RFC 7240 allows."""
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT: Final = re.compile(rf'(?:[^,"]|{_QUOTED})+')
@@ -27,23 +27,23 @@ _PREFERENCE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the caller prefers; `wait` is in seconds, None without a preference."""
+    """The preferences of a caller. `wait` is in seconds, None if not sent."""
 
     wait: int | None = None
     respond_async: bool = False
 
     @property
     def applied(self) -> str:
-        """The value of `Preference-Applied`; empty where there is nothing to tell."""
+        """The value of the header `Preference-Applied`, empty without preferences."""
         parts = ["respond-async"] if self.respond_async else []
         return ", ".join(parts if self.wait is None else [*parts, f"wait={self.wait}"])
 
 
 def parse_prefer(headers: Sequence[str]) -> Preferences:
-    """Read every `Prefer` header of a request.
+    """Parse all `Prefer` headers of a request.
 
-    The first of a repeated preference counts (RFC 7240, section 2). What is unknown or malformed is ignored, as the
-    same section has it; a `wait` beyond `LONGEST_WAIT` becomes that.
+    If a preference is repeated, the first one counts. Unknown and malformed preferences are ignored (both: RFC 7240,
+    section 2). A `wait` above `LONGEST_WAIT` becomes `LONGEST_WAIT`.
     """
     found: dict[str, str] = {}
     joined = ",".join(headers)
@@ -58,5 +58,5 @@ def _unquoted(word: str) -> str:
 
 
 def _seconds(value: str) -> int | None:
-    """Read `delta-seconds` (RFC 9111, section 1.2.2), of any length."""
+    """Parse `delta-seconds` (RFC 9111, section 1.2.2), with any number of digits. Return None if it is malformed."""
     return min(int(value), LONGEST_WAIT) if re.fullmatch(r"[0-9]+", value) else None

@@ -1,4 +1,4 @@
-"""How an operation's state reads to REST callers."""
+"""The response bodies that describe an operation's state."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from bridge.http.problems.problems import RETRY_UNREACHABLE, problem, rejection
+from bridge.http.problems.types import UNDELIVERED
 from bridge.operations import refusal
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ class _Told(BaseModel):
 
 
 class AcknowledgementReply(_Told):
-    """The acknowledgement event, and where it lies in Kafka."""
+    """The acknowledgement event of an operation, and its place in Kafka."""
 
-    id: Annotated[str, Field(description="Its `ce_id`.")]
-    topic: str
-    key: str | None = None
-    partition: int | None = None
-    late: Annotated[bool, Field(description="Whether it came after the operation had been given up.")] = False
+    id: Annotated[str, Field(description="The event's `ce_id`.")]
+    topic: Annotated[str, Field(description="The Kafka topic with the event.")]
+    key: Annotated[str | None, Field(description="The key of the Kafka record.")] = None
+    partition: Annotated[int | None, Field(description="The partition, if the bridge knows it.")] = None
+    late: Annotated[
+        bool, Field(description="Whether the acknowledgement arrived after the operation had timed out.")
+    ] = False
 
 
 _UPSTREAMS: Final[dict[str, JsonValue]] = {"statusCode": 0, "referenceId": "123456789"}
@@ -78,20 +81,22 @@ _REPORT: Final[dict[str, JsonValue]] = {
 
 
 class OperationReply(_Told):
-    """What became of a submitted operation so far; without a preference only the first two members, as upstream."""
+    """The state of a submitted operation. Without preferences it has only statusCode and referenceId."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_UPSTREAMS]})
 
     status_code: Annotated[
-        Literal[0] | None, Field(description="0: Web Services accepted it, which is not done yet.")
+        Literal[0] | None, Field(description="0: Web Services accepted the operation. It need not be done yet.")
     ] = None
-    reference_id: Annotated[str, Field(description="The caller's, or the bridge's where it sent none.")]
+    reference_id: Annotated[
+        str, Field(description="The referenceId that the caller sent, or a new one if the caller sent none.")
+    ]
     status: OperationStatus | None = None
     acknowledgement: AcknowledgementReply | None = None
 
 
 class UpstreamReport(_Told):
-    """What Web Services answered to the REST call."""
+    """Web Services' reply to the REST call."""
 
     http_status: int | None = None
     status_code: int | None = None
@@ -99,7 +104,7 @@ class UpstreamReport(_Told):
 
 
 class TimesReport(_Told):
-    """When the operation came to each status, RFC 3339."""
+    """When the operation reached each status, in RFC 3339. A status that it did not reach is missing."""
 
     requested: str | None = None
     accepted: str | None = None
@@ -109,7 +114,7 @@ class TimesReport(_Told):
 
 
 class OperationReport(_Told):
-    """One operation as it stands now. The request's own content is not told again: it is on Kafka."""
+    """The present state of one operation. The request's content is not included, but is in Kafka."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_REPORT]})
 
@@ -117,43 +122,51 @@ class OperationReport(_Told):
     operation: Annotated[str, Field(description="The `operationName`.")]
     status: OperationStatus
     account: str
-    received_at: Annotated[str, Field(description="When the bridge received the REST call.")]
-    requested_by: Annotated[str | None, Field(description="The caller, as its token names it.")] = None
+    received_at: Annotated[str, Field(description="When the bridge received the REST call, in RFC 3339.")]
+    requested_by: Annotated[str | None, Field(description="The caller's name, from its token.")] = None
     record_handle: int | None = None
-    asynchronous: Annotated[bool, Field(description="Whether the caller preferred `respond-async`.")] = False
-    attempt: Annotated[int, Field(description="How often it was, or may have been, sent to Web Services.")] = 1
+    asynchronous: Annotated[bool, Field(description="Whether the caller sent `Prefer: respond-async`.")] = False
+    attempt: Annotated[
+        int, Field(description="How many times the request was, or may have been, sent to Web Services.")
+    ] = 1
     times: TimesReport
     upstream: UpstreamReport | None = None
     acknowledgement: AcknowledgementReply | None = None
-    user_event_id: Annotated[str | None, Field(description="`ce_id` of the record's user event, if known.")] = None
-    latency_ms: Annotated[int | None, Field(description="From the forwarding to the acknowledgement.")] = None
+    user_event_id: Annotated[
+        str | None, Field(description="`ce_id` of the user event about the same outbound record, if one arrived.")
+    ] = None
+    latency_ms: Annotated[int | None, Field(description="Milliseconds from the forwarding to the acknowledgement.")] = (
+        None
+    )
 
 
 class OperationsPage(_Told):
-    """Operations, newest first."""
+    """A page of operations, newest first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"operations": [_REPORT], "next": "123456789"}]})
 
     operations: list[OperationReport]
-    next: Annotated[str | None, Field(description="`after` of the following page; missing on the last one.")] = None
+    next: Annotated[
+        str | None, Field(description="The value of `after` for the next page. Missing on the last page.")
+    ] = None
 
 
 def json_response(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Answer with a model; members that are None are left out."""
+    """Make a response with a model. Members that are None are left out."""
     content = model.model_dump_json(by_alias=True, exclude_none=True)
     return Response(content, status, headers, media_type="application/json")
 
 
 def location(reference_id: str) -> str:
-    """Return the path of an operation."""
+    """Return the URL path of an operation."""
     return _PLACE + quote(reference_id, safe="")
 
 
 def outcome(view: OperationView, preferences: Preferences) -> Response:
-    """Answer a submission with where it stands.
+    """Make the response to a submission.
 
-    Upstream's own answer where the caller has no preference; 200 with the acknowledgement, or 202 with the status so
-    far, where it has one. A refusal is a problem in any case.
+    A rejected operation gets a problem. Without preferences, an accepted operation gets the reply that Web Services
+    itself sends. Otherwise an acknowledged operation gets 200 with the acknowledgement, and a pending one gets 202.
     """
     upstream = view.upstream
     if view.status == "rejected":
@@ -176,7 +189,7 @@ def outcome(view: OperationView, preferences: Preferences) -> Response:
 
 
 def report(view: OperationView) -> OperationReport:
-    """Tell all that is known of an operation but its request."""
+    """Return the state of an operation, without its request."""
     return OperationReport.model_validate(view, from_attributes=True)
 
 
@@ -187,11 +200,6 @@ def _acknowledgement(evidence: Any) -> AcknowledgementReply | None:
 def _rejected(view: OperationView) -> Response:
     upstream = view.upstream
     if upstream is None or upstream.status_code is None:
-        return problem(
-            503,
-            "undelivered",
-            "Web Services never judged the operation; send it again, under the same referenceId if you like.",
-            headers={"Retry-After": str(RETRY_UNREACHABLE)},
-            reference_id=view.reference_id,
-        )
+        headers = {"Retry-After": str(RETRY_UNREACHABLE)}
+        return problem(503, "undelivered", UNDELIVERED, headers=headers, reference_id=view.reference_id)
     return rejection(refusal(upstream.status_code), upstream.status_code, upstream.status_message, view.reference_id)

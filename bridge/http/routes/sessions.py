@@ -1,4 +1,4 @@
-"""Each CometD session, for the people on call."""
+"""GET /sessions: the state of each CometD session, for operators."""
 
 from __future__ import annotations
 
@@ -11,44 +11,52 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bridge.http.auth.authentication import READ, Authentication
-from bridge.http.auth.guarded import guarded
+from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented
 
 Guarantee: TypeAlias = Literal["exactly-once", "at-least-once", "at-most-once"]
 
 
 class SessionView(BaseModel):
-    """One account's CometD session."""
+    """The state of one account's CometD session."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     account: str
-    session: Annotated[str | None, Field(description="Hash of account and clientId, as in the ids of its events.")]
-    state: Annotated[str, Field(description="connected, opening, holding...")]
-    reason: Annotated[str | None, Field(description="Why it is in that state.")] = None
+    session: Annotated[
+        str | None, Field(description="Hash of account and clientId. The `ce_id` of each event begins with it.")
+    ]
+    state: Annotated[str, Field(description="For example connected, opening or holding.")]
+    reason: Annotated[str | None, Field(description="Why the session is in that state.")] = None
     ack_extension: Annotated[
-        bool | None, Field(description="Whether the server acknowledges; null before it was asked.")
+        bool | None,
+        Field(description="Whether the server uses CometD's acknowledgement extension. null before the handshake."),
     ]
     guarantee: Annotated[
         Guarantee | None,
-        Field(description="What Kafka's consumers get, with this server and these settings."),
+        Field(description="The delivery guarantee for Kafka's consumers, with this server and these settings."),
     ]
-    last_reply_at: datetime | None = None
-    subscriptions_refused: list[str] = Field(default_factory=list)
+    last_reply_at: Annotated[datetime | None, Field(description="When the server last replied.")] = None
+    subscriptions_refused: Annotated[
+        list[str], Field(description="Channels whose subscription the server refused.")
+    ] = Field(default_factory=list)
     watchdog: Annotated[
         str | None,
-        Field(description="What was last done about a silence that no error tells of; null when all is well."),
+        Field(
+            description="The watchdog's last action (probe, repoll or new-session) while the session seems to deliver "
+            "nothing. null if all is well."
+        ),
     ] = None
-    held_events: Annotated[int, Field(ge=0, description="Events that wait for Kafka.")] = 0
-    held_since: datetime | None = None
+    held_events: Annotated[int, Field(ge=0, description="Number of events that wait for Kafka.")] = 0
+    held_since: Annotated[datetime | None, Field(description="Since when events wait for Kafka.")] = None
 
 
 def sessions(views: Callable[[], Sequence[SessionView]], authentication: Authentication) -> APIRouter:
-    """Make the router; `views` tells the sessions, and must not wait."""
+    """Make the router for callers with the scope operations:read. `views` returns the sessions, and must not block."""
     guard = guarded(authentication, READ)
     router = APIRouter(tags=["Sessions"], dependencies=guard.dependencies, responses=documented(*guard.problems))
 
-    @router.get("/sessions", operation_id="getSessions", summary="Each CometD session")
+    @router.get("/sessions", operation_id="getSessions", summary="List the CometD sessions")
     async def get() -> list[SessionView]:
         return list(views())
 

@@ -1,4 +1,4 @@
-"""Request bodies: bounded while they are read, and JSON in the strict sense of RFC 8259 and RFC 7493 (I-JSON)."""
+"""Reads request bodies with limits on size and time, and parses them as strict JSON (RFC 8259, RFC 7493)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 LARGEST_BODY: Final = 64 * 1024
-"""Bytes: a request has a few hundred."""
+"""Maximum size of a body in bytes. A usual request has a few hundred."""
 BODY_DEADLINE: Final = 10.0
-"""Seconds for a body to come."""
+"""Maximum seconds until the whole body has arrived."""
 _TOO_DEEP: Final = "It is nested too deeply."
 LONGEST_INTEGER: Final = 1000
-"""Digits: reading an integer takes time quadratic in them, and Python refuses more than some thousand."""
+"""Maximum digits of an integer. Parsing takes quadratic time, and Python refuses more than a few thousand digits."""
 
 
 async def strict_json(request: Request) -> Any:
-    """Read the body, whole and bounded, and parse it.
+    """Read and parse the body.
 
-    FastAPI alone would take NaN, the last of doubled names and lone surrogates: nothing to be forwarded as sent.
+    FastAPI's own parser accepts NaN, repeated names and lone surrogates, which can't be forwarded unchanged.
 
     Raises:
-        Refused: it is too large, does not come in time, or is not JSON.
-        RequestValidationError: there is none.
+        Refused: the body is too large, too slow, or not JSON.
+        RequestValidationError: the body is empty.
     """
     body = await _read(request)
     if not body:
@@ -41,7 +41,7 @@ async def strict_json(request: Request) -> Any:
     try:
         return parse(body)
     except json.JSONDecodeError as error:
-        raise Refused(400, "malformed-json", f"The body is not JSON: {error.msg}", status_code=INVALID) from None
+        raise Refused(400, "malformed-json", f"The body is not valid JSON: {error.msg}", status_code=INVALID) from None
 
 
 async def _read(request: Request) -> bytes:
@@ -53,12 +53,12 @@ async def _read(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise Refused(413, "body-too-large", f"The body has more than {LARGEST_BODY} bytes.")
-    except ClientDisconnect:  # nobody reads the answer; without it the server's log would tell of a failure
-        raise Refused(400, "malformed-request", "The body did not come whole.") from None
+    except ClientDisconnect:  # the answer reaches nobody, but an uncaught error would be logged as a failure
+        raise Refused(400, "malformed-request", "The caller disconnected before the end of the body.") from None
     except TimeoutError:
         if not deadline.expired():
             raise
-        raise Refused(408, "body-too-slow", f"The body did not come within {BODY_DEADLINE:g} s.") from None
+        raise Refused(408, "body-too-slow", f"The body did not arrive within {BODY_DEADLINE:g} s.") from None
     return bytes(body)
 
 
@@ -66,7 +66,7 @@ def parse(body: bytes) -> Any:
     """Parse JSON strictly.
 
     Raises:
-        json.JSONDecodeError: with a message that repeats nothing of the body.
+        json.JSONDecodeError: the body is not strict JSON. The message contains nothing of the body.
     """
     try:
         text = body.decode("utf-8")
@@ -77,7 +77,7 @@ def parse(body: bytes) -> Any:
     except UnicodeDecodeError:
         raise json.JSONDecodeError("It is not UTF-8.", "", 0) from None
     except UnicodeEncodeError:
-        raise json.JSONDecodeError("A surrogate stands alone.", "", 0) from None
+        raise json.JSONDecodeError("A string has half a surrogate pair.", "", 0) from None
     except RecursionError:
         raise json.JSONDecodeError(_TOO_DEEP, "", 0) from None
     if nested_too_deep(value):
@@ -88,7 +88,7 @@ def parse(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise json.JSONDecodeError("A name stands twice in one object.", "", 0)
+        raise json.JSONDecodeError("An object has the same name twice.", "", 0)
     return values
 
 
@@ -115,7 +115,7 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _check_media_type(content_type: str | None) -> None:
-    """Accept only JSON. A browser lets a page of another site send other types, or none, without a preflight."""
+    """Accept only JSON. Browsers let pages of other sites send other types, or none, without a CORS preflight."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
         raise Refused(415, "unsupported-media-type", "The body must be application/json.")

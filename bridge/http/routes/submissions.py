@@ -1,4 +1,4 @@
-"""What a caller submits, read from its request: the operation, its referenceId, and the trace that it belongs to."""
+"""Reads a submission from the HTTP request: the operation, its referenceId and its trace context."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from bridge.http.problems.problems import header_refused
+from bridge.http.problems.types import KEY_MISMATCH
 from bridge.operations import OUTBOUND_OPERATIONS, OutboundRecordRequest
 
 if TYPE_CHECKING:
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
 ACCOUNT: Final = "X-Account"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 BARE_KEY: Final = r"^[!#-+.-~\-]{1,255}$"
-"""An Idempotency-Key as most callers send it: visible ASCII, without quotes and commas."""
+"""An Idempotency-Key without quotes, as most callers send it: visible ASCII, no double quotes and no commas."""
 _QUOTED_KEY: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,510})"')
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 Forms: TypeAlias = "Mapping[str, type[OutboundRecordRequest]]"
-"""The request of each operation, by `operationName`."""
+"""The model of each operation's request, by `operationName`."""
 
 
 def read_request(
     body: Any, forms: Forms, enabled: Collection[str], headers: Mapping[str, str]
 ) -> OutboundRecordRequest:
-    """Check a body by the form of its operation. An Idempotency-Key becomes the referenceId of a body without one.
+    """Validate a body. If it has no referenceId, the Idempotency-Key becomes the referenceId.
 
     Raises:
-        RequestValidationError: it is no request, or none that is enabled.
-        Refused: the Idempotency-Key is malformed, or says something else than the body.
+        RequestValidationError: the body is not a valid request, or its operation is not enabled.
+        Refused: the Idempotency-Key is malformed, or differs from the body's referenceId.
     """
     key = _idempotency_key(headers.get(IDEMPOTENCY_KEY))
     try:
@@ -45,24 +46,24 @@ def read_request(
     if key is None:
         return request
     if request.reference_id not in {None, key}:
-        detail = "It is not the body's referenceId; send one of the two, or the same."
-        raise header_refused(IDEMPOTENCY_KEY, "idempotency-key-mismatch", detail, reference_id=request.reference_id)
+        code, reference = "idempotency-key-mismatch", request.reference_id
+        raise header_refused(IDEMPOTENCY_KEY, code, KEY_MISMATCH, reference_id=reference)
     return request.with_reference(key)
 
 
 def check_headers(headers: Headers) -> None:
-    """Refuse a header that stands several times and may stand once, for what it says is open then.
+    """Refuse a request that repeats X-Account or Idempotency-Key, because it is unclear which value the caller means.
 
     Raises:
-        Refused: there is one.
+        Refused: one of the headers is repeated.
     """
     for name in (ACCOUNT, IDEMPOTENCY_KEY):
         if len(headers.getlist(name)) > 1:
-            raise header_refused(name, "invalid-request", "Should stand once")
+            raise header_refused(name, "invalid-request", "Must not be repeated")
 
 
 def traceparent(request: Request) -> str | None:
-    """Return the caller's W3C trace context, where it is one."""
+    """Return the header traceparent (W3C trace context), None if it is missing or malformed."""
     sent = request.headers.get("traceparent", "")
     return sent if _TRACEPARENT.fullmatch(sent) else None
 
@@ -73,7 +74,7 @@ def _form(body: Any, forms: Forms, enabled: Collection[str]) -> type[OutboundRec
         raise RequestValidationError([fault], body=body)
     name = body.get("operationName")
     if name is None and "operationName" not in body:
-        return OutboundRecordRequest  # which names all that is missing
+        return OutboundRecordRequest  # its validation reports all missing fields
     form = forms.get(name) if isinstance(name, str) else None
     if form is None:
         fault = {"type": "operation_name", "loc": ("body", "operationName"), "msg": _wrong_name(name, forms, enabled)}
@@ -86,14 +87,14 @@ def _wrong_name(name: Any, forms: Forms, enabled: Collection[str]) -> str:
     if operation is None:
         return f"Input should be one of: {', '.join(forms)}"
     if name not in enabled:
-        return f"{name} is not enabled in the settings of this bridge; enabled are: {', '.join(enabled)}"
+        return f"{name} is not enabled in this bridge's settings. Enabled: {', '.join(enabled)}"
     if operation.by_handle is None:
         return f"{name} takes no record handle in the path"
     return f"{name} needs a record handle in the path"
 
 
 def _idempotency_key(sent: str | None) -> str | None:
-    """Take the key as a structured field's string (RFC 9651, section 3.3.3), or bare, as most callers send it."""
+    """Parse the key: a quoted string (RFC 9651, section 3.3.3), or without quotes, as most callers send it."""
     if sent is None:
         return None
     if re.fullmatch(BARE_KEY, sent):
@@ -103,5 +104,7 @@ def _idempotency_key(sent: str | None) -> str | None:
         if len(key) <= 255:
             return key
     raise header_refused(
-        IDEMPOTENCY_KEY, "invalid-request", "Should be 1 to 255 characters of visible ASCII, or such a quoted string"
+        IDEMPOTENCY_KEY,
+        "invalid-request",
+        "Should be 1 to 255 characters of visible ASCII without commas, or a quoted string of ASCII",
     )

@@ -1,1 +1,1 @@
-"""Serves the REST side: sockets, connections and their limits."""
+"""Runs uvicorn with the bridge's limits on connections and time."""

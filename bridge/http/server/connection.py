@@ -1,7 +1,7 @@
-"""One connection of a caller: cut where it takes too long, and closed where another one needs its place.
+"""Closes connections of slow callers, and limits the number of connections.
 
-uvicorn has a deadline only between two requests: none for a request's head, for a body that nobody reads any more, and
-for an answer that the caller does not take.
+uvicorn has a time-out only between two requests. It has none for a request's head, for a body that the application no
+longer reads, or for a response that the caller does not read.
 """
 
 from __future__ import annotations
@@ -12,39 +12,36 @@ from typing import Any, Final
 from bridge.http.server.uvicorn_internals import UvicornConnection
 
 REQUEST_DEADLINE: Final = 15.0
-"""Seconds from a connection's start, or a further request's first byte, until the request has come whole: a body that
-is late gets its 408 before (`BODY_DEADLINE`)."""
+"""Maximum seconds until a request has arrived completely. The time begins when the connection opens, and for later
+requests at their first byte. A slow body is answered with 408 earlier (`BODY_DEADLINE`)."""
 ANSWER_DEADLINE: Final = 15.0
-"""Seconds that a caller may leave an answer untaken."""
+"""Maximum seconds that sending a response may be blocked because the caller does not read it."""
 LARGEST_HEAD: Final = 16 * 1024
-"""Bytes of a head, or of a chunk's, that has not come whole yet."""
+"""Maximum size of an incomplete request head or chunk header, in bytes."""
 MOST_CONNECTIONS: Final = 1024
-"""The most connections at the same time, and the places that callers share for their requests. At twice as many
-requests the server refuses new connections."""
+"""Maximum number of connections, and of requests under way (`RequestShares`). With twice as many requests at work, the
+server refuses new connections."""
 
 
 class Room:
-    """The connections of one server that wait for their callers, the longest waiting first.
+    """The connections of one server that wait for data from their callers, in the order in which the wait began.
 
-    No request of theirs is being answered: they are idle, or their request has not come whole. Where there are
-    MOST_CONNECTIONS, the first of them is closed for each new connection.
+    Such a connection is idle or has an incomplete request. If there are more than MOST_CONNECTIONS connections, the
+    server closes the one that waits the longest.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Connection, None] = {}
 
     def settle(self, connection: Connection, *, waits: bool) -> None:
-        """Record whether the connection waits.
-
-        Data that it sends while it waits does not change its place in the order.
-        """
+        """Record whether the connection waits. Further data of an incomplete request does not change the order."""
         if waits:
             self._waiting.setdefault(connection)
         else:
             self._waiting.pop(connection, None)
 
     def make_place(self) -> bool:
-        """Close the connection that waits longest; False where none does."""
+        """Close the connection that waits the longest. Return False if none waits."""
         oldest = next(iter(self._waiting), None)
         if oldest is None:
             return False
@@ -54,7 +51,7 @@ class Room:
 
 
 class Connection(UvicornConnection):
-    """uvicorn's connection, with the deadlines and the bound that it lacks."""
+    """A connection of uvicorn with deadlines, and with a limit on the number of connections."""
 
     def __init__(self, room: Room, *args: Any, **options: Any) -> None:
         super().__init__(LARGEST_HEAD, *args, **options)
@@ -63,10 +60,10 @@ class Connection(UvicornConnection):
         self._answer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, in the place of one that waits where the room is full; close it where none waits."""
+        """Accept the connection. If there are too many, close a waiting one, or else this one."""
         super().connection_made(transport)
         connections, requests = self.counts()
-        # Requests whose callers have gone may still be at work.
+        # There may be more requests than connections, because a request may go on after its caller has disconnected.
         full = requests >= 2 * MOST_CONNECTIONS
         if full or (connections > MOST_CONNECTIONS and not self._room.make_place()):
             self.cut()
@@ -75,13 +72,13 @@ class Connection(UvicornConnection):
             self._room.settle(self, waits=True)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what begins a request starts its time."""
+        """Read data, and start the deadline at the first byte of a request."""
         if self._request is None:
             self._request = self._cut_after(REQUEST_DEADLINE)
         super().data_received(data)
 
     def advanced(self) -> None:
-        """Wait for the caller, or not; a request that has come whole has no deadline any more."""
+        """Update the wait state. Cancel the deadline if the request is complete."""
         if self.is_whole() and self._request is not None:
             self._request.cancel()
             self._request = None
@@ -91,20 +88,20 @@ class Connection(UvicornConnection):
         return asyncio.get_running_loop().call_later(seconds, self.cut)
 
     def pause_writing(self) -> None:
-        """Give the caller time to take its answer."""
+        """Start the deadline for the caller to read the response."""
         super().pause_writing()
         if self._answer is None:
             self._answer = self._cut_after(ANSWER_DEADLINE)
 
     def resume_writing(self) -> None:
-        """The caller takes its answer."""
+        """Cancel the deadline, because the caller reads the response."""
         super().resume_writing()
         if self._answer is not None:
             self._answer.cancel()
             self._answer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the timers with the connection, and leave the room."""
+        """Cancel all timers, and remove the connection from the room."""
         super().connection_lost(exc)
         self._room.settle(self, waits=False)
         for timer in (self._request, self._answer):

@@ -1,4 +1,4 @@
-"""Serves the REST side inside the caller's event loop."""
+"""Runs the HTTP server in the current event loop."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 GRACE: Final = 4
-"""Seconds that requests in flight have to end when the server is asked to."""
+"""Seconds that requests under way have to finish when the server stops."""
 END: Final = 5.0
-"""Seconds after which the server is gone, whatever its requests do."""
+"""Seconds after which the server is stopped by force."""
 BACKLOG: Final = 512
+"""Maximum number of connections that the operating system queues before the server accepts them."""
 
 
 async def serve(
     app: FastAPI, host: str, port: int, *, ready: Callable[[int], None], setting: str = "BRIDGE_HTTP__PORT"
 ) -> None:
-    """Serve until cancelled; `ready` hears the bound port (port 0: any free one) once requests are taken.
+    """Serve until cancelled. Port 0 means any free port.
 
-    Cancellation lets requests in flight end, for at most 5 s, and sets `app.state.ending` for those that wait.
-    `setting` is the one that names the port.
+    `ready` is called with the port once the server accepts requests. `setting` is the name of the port's setting, for
+    error messages. On cancellation, requests under way have at most 5 s to finish, and `app.state.ending` is set so
+    that waiting ones return early.
 
     Raises:
-        SettingsError: the address can't be bound.
+        SettingsError: the server can't listen on the address.
     """
     sockets = await _bind(host, port, setting)
     try:
@@ -68,7 +70,7 @@ async def serve(
 
 
 async def _end(serving: asyncio.Task[None]) -> None:
-    """Wait for the server's end; past the deadline end it by force."""
+    """Wait until the server has stopped. After `END` seconds stop it by force."""
     _, late = await asyncio.wait([serving], timeout=END)
     if late:
         serving.cancel()
@@ -77,9 +79,9 @@ async def _end(serving: asyncio.Task[None]) -> None:
 
 
 async def _bind(host: str, port: int, setting: str) -> list[socket.socket]:
-    """Bind every address of the host that this machine has (`localhost` may name ::1 where there is no IPv6).
+    """Listen on every address of the host. Skip addresses that this machine lacks, for example ::1 without IPv6.
 
-    Bound here because uvicorn would end the process when it can't.
+    If uvicorn itself opened the sockets, a failure would end the process.
     """
     sockets: list[socket.socket] = []
     absent: OSError | None = None
@@ -104,7 +106,7 @@ async def _bind(host: str, port: int, setting: str) -> list[socket.socket]:
 
 
 def _cause(error: OSError) -> str:
-    """Give the operating system's words without the address that Python adds."""
+    """Return the operating system's error text, without the address that Python adds."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or type(error).__name__

@@ -1,7 +1,7 @@
-"""Everything that the bridge uses of uvicorn beyond its public interface, and of h11, by which uvicorn reads HTTP.
+"""All uses of private parts of uvicorn, and of h11, uvicorn's HTTP parser.
 
-Written for uvicorn 0.54; pyproject.toml caps it. tests/unit/test_uvicorn_internals.py has a test for each part: run it
-with a newer uvicorn before you raise that cap.
+Written for uvicorn 0.54, the newest version that pyproject.toml allows. Before you allow a newer version, run
+tests/unit/test_uvicorn_internals.py with it. Each "Part" below names a private part, and has a test there.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class _StrictHttp(h11.Connection):
-    """h11's side of a server, which also refuses a request whose end two readers may see at different places."""
+    """h11's parser, which also refuses requests with an ambiguous length, because a proxy may read them differently."""
 
     def next_event(self) -> Any:
-        """Return what has been read.
+        """Return the next parsed event.
 
         Raises:
-            h11.RemoteProtocolError: it is not HTTP, or its length is ambiguous (RFC 9112, section 6.1): it has
-                Content-Length beside Transfer-Encoding, or Transfer-Encoding in HTTP/1.0.
+            h11.RemoteProtocolError: the data is not HTTP, or the request's length is ambiguous (RFC 9112, section 6.1).
+                It is ambiguous with both Content-Length and Transfer-Encoding, and with Transfer-Encoding in HTTP/1.0.
         """
         event = super().next_event()
         if isinstance(event, h11.Request):
@@ -41,11 +41,11 @@ class _StrictHttp(h11.Connection):
 
 
 class UvicornConnection(H11Protocol):
-    """uvicorn's connection, which tells its state and says when that may have changed.
+    """uvicorn's connection, with methods for its state and a callback when the state may have changed.
 
-    Part: `uvicorn.protocols.http.h11_impl.H11Protocol`, and its attribute `conn`, in place of which `_StrictHttp` reads
-    HTTP. No option of uvicorn refuses an ambiguous length. If uvicorn reads by another object, a proxy in front and the
-    bridge may see different requests (request smuggling).
+    Part: `uvicorn.protocols.http.h11_impl.H11Protocol`, and its attribute `conn`, which `_StrictHttp` replaces. uvicorn
+    has no option to refuse an ambiguous length. If uvicorn no longer reads from `conn`, a proxy and the bridge may see
+    different requests in the same data (request smuggling).
     """
 
     def __init__(self, largest_head: int, *args: Any, **options: Any) -> None:
@@ -53,72 +53,72 @@ class UvicornConnection(H11Protocol):
         self.conn = _StrictHttp(h11.SERVER, largest_head)
 
     def advanced(self) -> None:
-        """Hear that something has been read or an answer has ended."""
+        """Called when data has been read or a response has ended. Subclasses override it."""
 
     def handle_events(self) -> None:
-        """Handle what has been read.
+        """Handle the data that has been read.
 
-        Part: `H11Protocol.handle_events`, which uvicorn calls for all data, and to read on after an answer. No public
-        callback says that a request has come whole. If it is renamed, deadlines cut requests that came in time.
+        Part: `H11Protocol.handle_events`, which uvicorn calls for all data, and after a response. There is no public
+        callback for a complete request. If the method is renamed, deadlines close connections of timely requests.
         """
         super().handle_events()
         self.advanced()
 
     def on_response_complete(self) -> None:
-        """Go on, or close, after an answer.
+        """Read the next request, or close the connection, after a response.
 
-        Part: `H11Protocol.on_response_complete`, which uvicorn calls at each answer's end. No public callback says so.
-        If it is renamed, a connection that closes before its request has come whole still counts as one that waits: a
-        new one may break its answer off.
+        Part: `H11Protocol.on_response_complete`, which uvicorn calls at the end of each response. There is no public
+        callback. If the method is renamed, a connection that responds to an incomplete request and then closes still
+        counts as waiting. A new connection may then close it before the response is sent.
         """
         super().on_response_complete()
         self.advanced()
 
     def is_whole(self) -> bool:
-        """Whether the last request has come whole, or nothing more can come.
+        """Return whether the last request is complete, or no more data can arrive.
 
-        Part: `H11Protocol.conn`, h11's state of the caller. uvicorn tells it nowhere else. If it changes, deadlines cut
-        whole requests or let slow ones stay.
+        Part: `H11Protocol.conn`, which has h11's state of the caller. uvicorn has no public API for that. If the
+        attribute changes, deadlines close connections of complete requests, or do not close slow ones.
         """
         return self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}
 
     def waits(self) -> bool:
-        """Whether an open connection waits for its caller: no request that has come whole is being answered.
+        """Return whether the connection is open and waits for data: no complete request is being answered.
 
-        Part: `H11Protocol.cycle`, the last request, with its `response_complete`. uvicorn tells them nowhere else. If
-        they change, the bridge closes connections whose requests are being answered.
+        Part: `H11Protocol.cycle`, the last request, with its `response_complete`. uvicorn has no public API for that.
+        If they change, the bridge closes connections whose requests are being answered.
         """
         answered = self.cycle is not None and not self.cycle.response_complete
         return not (answered and self.is_whole()) and not self.transport.is_closing()
 
     def counts(self) -> tuple[int, int]:
-        """Return how many connections are open and how many requests are at work in this server.
+        """Return the number of open connections and the number of running requests of this server.
 
-        Part: `H11Protocol.connections` and `.tasks`. uvicorn's own bound (`limit_concurrency`) answers 503 and closes
-        no idle connection. If they change, nothing bounds the connections.
+        Part: `H11Protocol.connections` and `.tasks`. uvicorn's own limit (`limit_concurrency`) answers with 503, but
+        closes no idle connection. If the attributes change, the number of connections has no limit.
         """
         return len(self.connections), len(self.tasks)
 
     def cut(self) -> None:
-        """End the connection at once.
+        """Close the connection at once.
 
-        Part: `H11Protocol.transport`. uvicorn's own ways of closing send first what waits. If it changes, slow callers
-        stay.
+        Part: `H11Protocol.transport`. uvicorn's own methods first send the buffered data. If the attribute changes,
+        connections of slow callers stay open.
         """
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP by a problem, as everything is refused, and close.
+        """Respond with a problem to data that is not HTTP, and close the connection.
 
-        Part: `H11Protocol.send_400_response`, and the last request's `disconnected` and `message_event`. uvicorn
-        refuses by a text, and fails where an answer has begun or comes afterwards. No option changes that. If these
-        names change, callers get that text, or errors appear in the log.
+        Part: `H11Protocol.send_400_response`, and `disconnected` and `message_event` of the last request. uvicorn's own
+        method responds with plain text, and raises if another response has begun or follows. No option changes that. If
+        these names change, callers get the plain text, or errors appear in the log.
         """
         del msg
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # whatever it would say now has nobody to hear it
+            self.cycle.disconnected = True  # its response can't be sent any more
             self.cycle.message_event.set()
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:  # else an answer is on its way already
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:  # else another response has begun
             answer = problem(400, "malformed-request", "The request is not valid HTTP.")
             headers = [*answer.raw_headers, (b"connection", b"close")]
             reason = HTTPStatus.BAD_REQUEST.phrase.encode()
@@ -129,16 +129,16 @@ class UvicornConnection(H11Protocol):
 
 
 def made_by(make: Callable[..., UvicornConnection]) -> type[asyncio.Protocol]:
-    """Let uvicorn make each connection by a function; hand the result to `uvicorn.Config` as `http`.
+    """Return `make` as the value of `http` for `uvicorn.Config`, so that uvicorn calls it for each connection.
 
-    Part: `uvicorn.Config.http`, which is for a class or a name: uvicorn only calls it. A class would not know the
-    server's `Room`. If uvicorn looks into the class, the bridge doesn't serve.
+    Part: `uvicorn.Config.http`, which takes a class or a name. uvicorn only calls it, so a function works too. A class
+    has no access to the server's `Room`. If uvicorn uses more of the class, the bridge does not serve.
     """
     return cast("type[asyncio.Protocol]", make)
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its own signal handlers, which says when it has started; `end` ends it."""
+    """uvicorn's server without its signal handlers. Calls `started` when it has started."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -146,26 +146,26 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone: the process belongs to the composition root.
+        """Install no signal handlers, because the command that runs the bridge has its own.
 
-        Part: `uvicorn.Server.capture_signals`. No option leaves them alone. If it is renamed, uvicorn takes SIGTERM and
-        the bridge doesn't end in its own order.
+        Part: `uvicorn.Server.capture_signals`. There is no option for that. If the method is renamed, uvicorn handles
+        SIGTERM, and the parts of the bridge do not stop in the right order.
         """
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so.
+        """Start, and call `started`.
 
-        Part: `uvicorn.Server.startup`. The public way is to ask again and again whether it has started. If it is
-        renamed, the bridge never hears that it serves.
+        Part: `uvicorn.Server.startup`. The public way is to poll the attribute `started`. If the method is renamed, the
+        bridge never learns that the server has started.
         """
         await super().startup(sockets)
         self._started()
 
     def end(self) -> None:
-        """Take no more connections, let requests end for as long as the configuration says, and end `serve`.
+        """Accept no more connections, let requests finish for the configured time, and return from `serve`.
 
-        Part: `uvicorn.Server.should_exit`. The documented way is a signal. If it changes, requests in flight are broken
-        off when the bridge ends.
+        Part: `uvicorn.Server.should_exit`. The documented way is a signal. If the attribute changes, requests under way
+        are aborted when the bridge stops.
         """
         self.should_exit = True

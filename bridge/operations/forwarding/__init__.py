@@ -1,1 +1,1 @@
-"""Brings operations to Web Services, and writes down what becomes of each."""
+"""Forwards operations to Web Services, and writes their events to the ledger (the topic `operations.v1`)."""

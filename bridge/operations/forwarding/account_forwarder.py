@@ -1,4 +1,4 @@
-"""One account's way to Web Services: bounded, repeated where that is safe, and over within a deadline."""
+"""Forwards the requests of one account, with a limit on their number, safe retries and a deadline."""
 
 from __future__ import annotations
 
@@ -26,27 +26,28 @@ if TYPE_CHECKING:
     from bridge.webservices import UpstreamReply
 
 GATEWAY: Final = frozenset({502, 503, 504})
-"""HTTP statuses without a statusCode by which something in front of Web Services says that it can't reach it."""
+"""HTTP statuses of a proxy that can't reach Web Services. Its replies have no statusCode."""
 PATIENCE: Final = 5
-"""Attempts while a caller waits: about 1.5 s, then it hears that Web Services is away."""
+"""Maximum number of attempts while a caller waits. They take about 1.5 s if each fails at once."""
 RETRY_AFTER: Final = 1
+"""Seconds after which a refused caller may try again."""
 
 
 class OperationClient(Protocol):
-    """Web Services with one account's login: `bridge.webservices.WebServicesClient`."""
+    """A client of Web Services with the login of one account. `bridge.webservices.WebServicesClient` is one."""
 
     async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
-        """POST an operation, once, and return the verdict of an accepted one.
+        """POST an operation once, and return Web Services' reply that accepts it.
 
         Raises:
-            UpstreamError.
+            UpstreamError: Web Services refused the operation, or gave no verdict.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a forwarding went: the reply of an accepted operation, or the error."""
+    """The result of a forwarding: the reply that accepts the operation, or the error."""
 
     reply: UpstreamReply | None
     error: UpstreamError | None
@@ -55,7 +56,7 @@ class Verdict:
 
 
 class AccountForwarder:
-    """At most `concurrency` requests at a time, and `waiting_room` more that wait for their turn."""
+    """Sends at most `concurrency` requests at a time. At most `waiting_room` more requests wait."""
 
     def __init__(self, client: OperationClient, account: str, limits: Limits) -> None:
         self._client = client
@@ -65,17 +66,17 @@ class AccountForwarder:
         self._retries = metrics.operation_retries.labels(account)
 
     def enter(self) -> None:
-        """Take a place, before anything is done about an operation; `leave` gives it back after the verdict.
+        """Reserve a place for an operation, before any work on it. After the verdict, `leave` frees the place.
 
         Raises:
-            Busy: there is none left.
+            Busy: the account has too many operations under way.
         """
         if self._inside >= self._limits.concurrency + self._limits.waiting_room:
-            raise Busy("Too many operations are under way; nothing was forwarded.", retry_after=RETRY_AFTER)
+            raise Busy("Too many operations are under way. Nothing was forwarded.", retry_after=RETRY_AFTER)
         self._inside += 1
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Free a place."""
         self._inside -= 1
 
     async def forward(
@@ -88,15 +89,15 @@ class AccountForwarder:
         traceparent: str | None = None,
         acknowledged: Callable[[], Awaitable[bool]] | None = None,
     ) -> Verdict:
-        """Bring a request to Web Services.
+        """Send a request to Web Services, and again after a failure if that is safe.
 
         Args:
             operation: the `operationName`.
-            record_handle: None where the request names its record itself.
+            record_handle: the handle in the path, None if the request itself names its record.
             body: the request.
-            persistent: nobody waits, so the deadline alone ends the attempts.
-            traceparent: the trace context that the request belongs to.
-            acknowledged: asked before the request is sent again: what has been acknowledged meanwhile is not.
+            persistent: whether to retry until the deadline, because no caller waits.
+            traceparent: the trace context of the request.
+            acknowledged: called before each retry. If it returns True, the operation is done and there is no retry.
         """
         harmless = repeatable(operation)
         path = outbound_record_path(record_handle)
@@ -104,7 +105,9 @@ class AccountForwarder:
         backoff = Backoff(first=0.2, cap=2.0)
         until = asyncio.get_running_loop().time() + self._limits.forward_deadline
         error: UpstreamError = UpstreamUnreachable(
-            f"{self._limits.concurrency} requests are under way already; Web Services is too slow for more", sent=False
+            f"Web Services is too slow: {self._limits.concurrency} earlier requests of this account still wait for "
+            "their answers. This request was not sent.",
+            sent=False,
         )
         deadline = asyncio.timeout_at(until)
         try:
@@ -141,7 +144,11 @@ class AccountForwarder:
 
 
 def _again(error: UpstreamError, *, harmless: bool) -> bool:
-    """Whether to try again: what was never sent always, what has no answer only where twice does no harm."""
+    """Return whether to retry.
+
+    A request that was never sent is always retried, except after a refused login. A request that may have been sent is
+    retried only if a second one is `harmless` and Web Services itself has not answered.
+    """
     if _never_left(error):
         return not isinstance(error, LoginRefused)
     return harmless and (
@@ -151,7 +158,7 @@ def _again(error: UpstreamError, *, harmless: bool) -> bool:
 
 
 def _for_people(error: UpstreamError) -> bool:
-    """Whether people must put something right first: no caller should wait for that."""
+    """Return whether a person must correct something first, for example a certificate. A caller should not wait."""
     return isinstance(error, UpstreamUnreachable) and error.fault is not None
 
 

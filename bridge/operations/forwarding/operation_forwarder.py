@@ -1,4 +1,4 @@
-"""Carries operations to Web Services, and writes down what becomes of each."""
+"""Forwards each operation in a background task, and writes the operation's events to the ledger."""
 
 from __future__ import annotations
 
@@ -32,25 +32,26 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 OTHERS: Final = "(other)"
-"""The label of all accounts that only the ledger tells of: anybody who writes to it can name any number of them."""
+"""The metrics' label for all accounts of other processes. Any client that writes to the ledger could name thousands of
+accounts."""
 
 
 @dataclass(slots=True, eq=False)
 class ForwardingTask:
-    """One operation on its way to its verdict."""
+    """An operation that is being forwarded and has no verdict yet."""
 
     event: Operation
     """Its `requested` event."""
     traceparent: str | None
     persistent: bool
-    """Whether the forwarding goes on until its deadline: no caller waits for the verdict."""
+    """Whether to retry until the deadline, because no caller waits."""
     forwarder: AccountForwarder | None
-    """Where the task holds a place, for a caller; None without one."""
+    """The account's forwarder if this task has a place there (`AccountForwarder.enter`), else None."""
     done: asyncio.Future[OperationView | Exception]
-    """The operation with Web Services' verdict, or the error that there is instead."""
+    """The result: the operation with Web Services' verdict, or an error."""
 
     async def verdict(self) -> OperationView:
-        """Return the operation with Web Services' verdict, or raise the error that there is instead."""
+        """Wait for the result. Return the operation, or raise the error."""
         outcome = await asyncio.shield(self.done)
         if isinstance(outcome, Exception):
             raise outcome
@@ -58,7 +59,7 @@ class ForwardingTask:
 
 
 class OperationForwarder:
-    """`on_accepted` hears the account of each operation that Web Services accepted."""
+    """Forwards operations of all accounts. Calls `on_accepted` with the account when Web Services accepts one."""
 
     def __init__(
         self,
@@ -83,10 +84,10 @@ class OperationForwarder:
             for outcome in ("accepted", "rejected", "failed")
         }
         self.running: dict[str, ForwardingTask] = {}
-        """By reference."""
+        """The tasks that have no verdict yet, by referenceId."""
 
     async def run(self) -> None:
-        """Own the forwarding tasks, for ever."""
+        """Run the task group of the forwarding tasks until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
@@ -95,35 +96,36 @@ class OperationForwarder:
                 self._group = None
 
     def now(self) -> str:
-        """The time, RFC 3339."""
+        """Return the current time in RFC 3339."""
         return rfc3339(self._clock())
 
     async def forward(self, event: Operation, traceparent: str | None) -> OperationView:
-        """Forward the operation of a `requested` event for a caller who waits; return it with the verdict.
+        """Forward the operation of a `requested` event for a caller who waits. Return the operation with the verdict.
 
         Raises:
-            Busy: the forwarder has no place left.
-            UpstreamError: Web Services says no, or gives no verdict.
+            Busy: the account has too many operations under way.
+            UpstreamError: Web Services rejected the operation, or gave no verdict.
         """
         with self._begun(event, traceparent, persistent=False, take_place=True) as task:
             self._journal.note(self.record(event, traceparent))
         return await task.verdict()
 
     async def promise(self, event: Operation, traceparent: str | None) -> None:
-        """Return once the `requested` event is durable; the operation is forwarded then.
+        """Write the `requested` event, start the forwarding, and return once Kafka has the event.
 
         Raises:
-            Busy: the forwarder has no place left.
-            KafkaUnavailable: the event can't be made durable now; nothing is forwarded.
+            Busy: the account has too many operations under way.
+            KafkaUnavailable: Kafka did not take the event. Nothing is forwarded.
         """
         with self._begun(event, traceparent, persistent=True, take_place=True):
             record = self.record(event, traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
 
     async def keep_promise(self, event: Operation) -> OperationView | Exception:
-        """Forward what an earlier process has promised; return the verdict, or the error that there is instead.
+        """Forward an operation that an earlier process had accepted with 202. Return the operation, or the error.
 
-        It needs no place. The ledger says that the operation may be sent a second time before it is.
+        A new `requested` event with a higher attempt number is in Kafka before the request is sent. The operation does
+        not count against the account's limit.
         """
         with self._begun(event, None, persistent=True, take_place=False) as task:
             record = self.record(event)
@@ -141,9 +143,9 @@ class OperationForwarder:
     def _begun(
         self, event: Operation, traceparent: str | None, *, persistent: bool, take_place: bool
     ) -> Iterator[ForwardingTask]:
-        """Have no other caller begin the same operation while the body writes its event; then begin to forward it.
+        """Register the operation as running while the `with` body writes its event. Then start the forwarding.
 
-        A body that fails gives the operation and its place up. Callers that wait for the task get the same error.
+        A repeated request finds the registered task and waits for it. If the body fails, the task ends with that error.
         """
         assert self._group is not None
         forwarder = self._forwarders[event.account] if take_place else None
@@ -156,7 +158,7 @@ class OperationForwarder:
             yield task
             self._view.apply(event)
             self._view.forwarded[event.reference_id] = Forwarded(self._clock(), traceparent)
-            self._group.create_task(self._carry(task))  # an operation does not end because its caller goes away
+            self._group.create_task(self._carry(task))  # a task, because the caller may disconnect before the verdict
         except BaseException as error:
             self._leave(task)
             if isinstance(error, Exception):
@@ -166,29 +168,26 @@ class OperationForwarder:
             raise
 
     def _leave(self, task: ForwardingTask) -> None:
-        """Give back all that a task holds."""
+        """Remove a task from `running`, and free its place."""
         del self.running[task.event.reference_id]
         if task.forwarder is not None:
             task.forwarder.leave()
 
     def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
-        """Make the event that follows a request which is not promised; what is requested anew comes after it."""
+        """Mark the operation as rejected, and return the record that revokes its `requested` record."""
         event = msgspec.structs.replace(requested, status="rejected", at=self.now())
         self._view.apply(event)
         return self.record(event, traceparent)
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
-        """Make the record of an event."""
+        """Make the Kafka record of an event, with the operation's trace context unless another one is given."""
         forwarded = self._view.forwarded.get(event.reference_id)
         if traceparent is None and forwarded is not None:
             traceparent = forwarded.traceparent
         return self._records.record(event, tracing.publishing(operation.TOPIC, traceparent))
 
     def end(self, view: OperationView, at: str | None = None) -> None:
-        """Mark a pending operation as timed out: its acknowledgement did not come in time.
-
-        `at` is the event's time; the default is now.
-        """
+        """Write the `timed-out` event of a pending operation. `at` is the event's time, by default now."""
         event = event_of(view, "timed-out", at or self.now())
         self._journal.note(self.record(event) if view.trusted else self._records.unsigned(event))
         self._view.apply(event, trusted=view.trusted)
@@ -209,7 +208,7 @@ class OperationForwarder:
             view = self._settle(event, verdict)
         except asyncio.CancelledError:
             task.done.set_result(
-                UpstreamTimeout("The bridge stops before Web Services' verdict; it may have been done")
+                UpstreamTimeout("The bridge stopped before Web Services answered. The operation may have been done.")
             )
             raise
         except Exception as error:
@@ -222,7 +221,7 @@ class OperationForwarder:
             self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
-        """Tell whether the operation is acknowledged. Wait where its acknowledgement is being committed."""
+        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait."""
         while True:
             view = self._view.get(reference)
             if view is not None and view.status == "acknowledged":
@@ -232,7 +231,11 @@ class OperationForwarder:
             await self._view.changed(reference)
 
     def _settle(self, requested: Operation, verdict: Verdict) -> OperationView:
-        """Note the verdict; without one the operation stays `requested`, for its acknowledgement or the time-out."""
+        """Write the event of the verdict, and return the operation.
+
+        If the request may have reached Web Services and there is no verdict, the operation stays `requested`. Its
+        acknowledgement or the time-out ends it later.
+        """
         reference, account = requested.reference_id, requested.account
         view = self._view.get(reference) or self._view.apply(requested)
         assert view is not None
@@ -259,7 +262,7 @@ class OperationForwarder:
         return view if event is None else self._write(view, event)
 
     def _write(self, view: OperationView, event: Operation) -> OperationView:
-        """Note an event, unless the acknowledgement is there already: the newest event of a key tells the status."""
+        """Write an event, unless the operation is acknowledged. `acknowledged` must stay the last event in Kafka."""
         if view.status != "acknowledged" and event.reference_id not in self._view.settling:
             self._journal.note(self.record(event))
         return self._view.apply(event) or view

@@ -1,4 +1,4 @@
-"""Forwards what an earlier process had promised (202) and not brought to a verdict."""
+"""Forwards the operations that an earlier process accepted with 202 and that still have no verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """For one account."""
+    """Recovers the operations of one account after a crash."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Recovery:
         self._limits = limits
         self._clock = clock
         self._left: set[str] | None = None
-        """What is still to be done; None until that is known."""
+        """The referenceIds of the operations still to be forwarded, None until `run` has found them."""
 
     async def run(self) -> None:
-        """Wait for the CometD server's first reply, which has the acknowledgements of the meantime; then forward."""
+        """Wait for the first CometD reply, because it may acknowledge some of the operations. Then forward the rest."""
         await self._correlator.up_to_date()
         views = [one for one in self._view.pending(self._account) if self._promised(one)]
         self._left = {view.reference_id for view in views}
@@ -60,7 +60,7 @@ class Recovery:
                 workers.create_task(self._work_through(queue))
 
     def in_progress(self, view: OperationView) -> bool:
-        """Tell whether the operation is still to be forwarded: then it must not time out."""
+        """Return whether the operation still has to be forwarded. If so, it must not time out."""
         if self._left is None:
             return view.account == self._account and self._promised(view) and not self._too_old(view)
         return view.reference_id in self._left
@@ -76,7 +76,7 @@ class Recovery:
     async def _forward(self, reference: str) -> None:
         view = self._view.get(reference)
         if view is None or not self._promised(view):
-            return  # acknowledged meanwhile
+            return  # for example because it has been acknowledged
         if self._too_old(view) or view.sealed_request is not None or not repeatable(view.operation):
             self._forwarder.end(view)
             return

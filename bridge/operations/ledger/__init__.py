@@ -1,1 +1,1 @@
-"""The operations' events on Kafka: written, signed, followed, and read with care."""
+"""The ledger: the topic `operations.v1` with the operations' events. Writes, signs, reads and checks them."""

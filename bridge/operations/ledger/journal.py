@@ -1,6 +1,6 @@
-"""Brings the operations' events into the ledger: durable where the caller waits for it, else in the background.
+"""Writes the operations' events to the ledger. `append` waits until Kafka has the event, `note` does not.
 
-One task writes, whatever has gathered meanwhile at a time, so the events of one operation keep their order.
+A single task writes all events in batches, so the events of one operation keep their order.
 """
 
 from __future__ import annotations
@@ -26,64 +26,66 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ROOM: Final = 10_000
-"""Events that wait while Kafka is away; those beyond it are lost to the ledger, counted and told."""
+"""Maximum number of events that wait while Kafka is unreachable. Further events are dropped, counted and logged."""
 ROOM_BYTES: Final = 32 << 20
-"""Bytes of the events that wait, the second bound on them; an event with a large request has up to 150 KB."""
+"""Maximum size of all waiting events, in bytes. An event with a large request has up to 150 KB."""
 AT_ONCE: Final = 500
-"""Events of one write."""
+"""Maximum number of events in one write."""
 APPEND_DEADLINE: Final = 5.0
-"""Seconds that a caller waits for its request to be durable."""
+"""Maximum seconds that `append` waits for Kafka."""
 LINGER: Final = 0.005
-"""Seconds that an event which nobody waits for may wait for company: a write costs much the same for many."""
+"""Seconds that a write waits for more events, unless a caller waits. Few large writes are cheaper than many small
+ones."""
 FLUSH_DEADLINE: Final = 1.5
-"""Seconds that the last events have at a planned stop, where Kafka is there."""
+"""Seconds to write the remaining events at a planned stop, if Kafka is reachable."""
 
 
 class _Entry:
-    """One event on its way."""
+    """An event that Kafka has not confirmed yet."""
 
     __slots__ = ("landed", "record", "tried")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.tried = False
-        """Whether Kafka may have it."""
+        """Whether a write of the event has begun, so that Kafka may have the event."""
         self.landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Journal:
-    """The only writer of this process to the ledger, besides the relays' transactions."""
+    """Writes all events to the ledger, except those that the relays' transactions contain (`acknowledged`)."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiting: deque[_Entry] = deque()
         self._writing: list[_Entry] = []
         self._bytes = 0
-        """Of all events on their way."""
+        """Size of all unconfirmed events."""
         self._newest: dict[bytes, _Entry] = {}
-        """The last event on its way of each key."""
+        """The last unconfirmed event of each key."""
         self._more = asyncio.Event()
+        """Set when there are events to write."""
         self._urgent = asyncio.Event()
-        """Somebody waits for what is on its way."""
+        """Set when a caller waits for an unconfirmed event."""
         self._lost = 0
         self.available = True
         """Whether the last write worked."""
         metrics.operation_events_waiting.set_function(lambda: len(self._waiting) + len(self._writing))
 
     async def append(self, record: Record, *, otherwise: Callable[[], Record]) -> None:
-        """Return once the record is durable.
+        """Return once Kafka has the record.
 
-        Where that remains unknown (Kafka may or may not have it), what `otherwise` returns follows it as soon as Kafka
-        is back, to take it back.
+        If Kafka does not confirm the record in time, Kafka may or may not have stored it. The journal then also writes
+        the record that `otherwise` returns, to revoke the first one.
 
         Raises:
-            KafkaUnavailable: it is not durable, or not known to be; at once where Kafka is known to be away.
+            KafkaUnavailable: Kafka did not confirm the record. Raised at once if the last write failed.
         """
         if not self.available:
-            raise KafkaUnavailable("Kafka can't be written now, so the request can't be made durable")
+            raise KafkaUnavailable("Kafka is unreachable now, so the bridge can't store the request there.")
         entry = self._add(record)
         if entry is None:
-            raise KafkaUnavailable("too many events wait for Kafka already")
+            raise KafkaUnavailable("Too many events wait for Kafka, so the bridge can't store the request there.")
         self._urgent.set()
         try:
             async with asyncio.timeout(APPEND_DEADLINE):
@@ -96,21 +98,21 @@ class Journal:
                 self._done(entry)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise KafkaUnavailable("Kafka did not make the request durable in time") from None
+            raise KafkaUnavailable("Kafka did not confirm in time that the request is stored.") from None
 
     def note(self, record: Record) -> None:
-        """Have the record written as soon as Kafka takes it; costs the caller nothing."""
+        """Queue the record, to be written in the background. Drop the record if the queue is full."""
         self._add(record)
 
     async def settled(self, key: bytes) -> None:
-        """Return once every event of that key is in the ledger."""
+        """Return once Kafka has every event of that key that was queued before."""
         entry = self._newest.get(key)
         if entry is not None:
             self._urgent.set()
             await asyncio.shield(entry.landed)
 
     async def run(self) -> None:
-        """Write for ever; when cancelled, write what is left, within a deadline."""
+        """Write events until cancelled. Then write the remaining ones within `FLUSH_DEADLINE`."""
         try:
             await self._write_on()
         finally:
@@ -125,7 +127,7 @@ class Journal:
                 log.warning("operation-events-left", events=len(self._waiting))
 
     async def _write_on(self) -> None:
-        self._more.set()  # the first write is of nothing: it finds the way to Kafka before anybody waits for that
+        self._more.set()  # an empty first write connects to Kafka before a caller has to wait for the connection
         while True:
             await self._more.wait()
             with suppress(TimeoutError):
@@ -136,7 +138,7 @@ class Journal:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        """Write until nothing is left, however long Kafka is away."""
+        """Write until the queue is empty. Retry while Kafka is unreachable."""
         backoff = Backoff()
         while True:
             try:
@@ -174,7 +176,7 @@ class Journal:
         if len(self._waiting) >= ROOM or self._bytes + size > ROOM_BYTES:
             metrics.operation_events_lost.inc()
             if self._lost == 0:
-                reason = "Kafka has been away for too long"
+                reason = "Kafka has been unreachable for too long, and the queue of events is full"
                 log.error("operation-events-lost", reason=reason, room=ROOM, bytes=ROOM_BYTES)
             self._lost += 1
             return None

@@ -1,7 +1,8 @@
-"""The records of the operations' events: how they are written, and read again.
+"""Encodes the operations' events as Kafka records, and decodes them.
 
-Where phone numbers are not to be told, the records hold the request twice: without them for everybody, and sealed as it
-is. The bridge itself needs it whole after a crash: to forward it, to know it again, and to find its acknowledgement.
+If the settings hide phone numbers, a record has the request twice: once without phone numbers for all consumers, and
+once complete but encrypted (sealed). The bridge needs the complete request after a crash: to forward it, to recognise a
+repeated request, and to find the acknowledgement.
 """
 
 from __future__ import annotations
@@ -35,28 +36,29 @@ log = structlog.get_logger(__name__)
 _decode: Final = msgspec.json.Decoder(Operation).decode
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 LONGEST_AHEAD: Final = 86_400
-"""Seconds that an event's times may lie in the future, by another machine's clock."""
+"""Maximum seconds that an event's times may lie in the future, because clocks of machines differ."""
 
 
 class UnreadableEvent(ValueError):
-    """A record that tells no operation event as the bridge writes them."""
+    """A record is not an operation event in the form that the bridge writes."""
 
 
 SEALED: Final = "2:"
-"""Before a sealed request in base64. Version 0.1.0 wrote base64 alone, with the key that sealed its positions too."""
+"""Prefix of a sealed request in base64. Version 0.1.0 wrote no prefix, and used the same key for positions."""
 
 
 class OperationEvent(NamedTuple):
-    """An event that was read from the ledger."""
+    """An event from the ledger, and who wrote it."""
 
     operation: Operation
     origin: Origin
 
 
 class OperationRecords:
-    """Writes as `encoding` and `privacy` say, and reads all that any of the accounts of `keys` has written.
+    """Makes and reads the records of operation events.
 
-    `unsigned` tells, by account, which events need no signature.
+    `privacy` hides phone numbers, None leaves them in. `keys` has the keys of each account, for signatures and sealed
+    requests. `unsigned` says, by account, which old events need no signature.
     """
 
     def __init__(
@@ -72,40 +74,40 @@ class OperationRecords:
         self._signatures = Signatures(self._keys, unsigned or {})
 
     async def start(self, account: str) -> None:
-        """Derive the account's keys for the ledger, which `record` needs; the first call takes about 0.1 s.
+        """Derive the account's keys for the ledger, which `record` needs. The first call takes about 0.1 s.
 
-        An operation comes from a caller or from the ledger. So the keys are derived when a caller submits one, and when
-        one of the account's events is read.
+        The keys are derived when a caller submits the account's first operation, and when the ledger's first event of
+        the account is read.
         """
         if account in self._keys:
             await self._keys[account].start("ledger")
 
     def check(self) -> None:
-        """Return where records can be made.
+        """Check that records can be made now.
 
         Raises:
-            RegistryUnavailable: not yet.
+            RegistryUnavailable: the schema registry has not confirmed the schema yet.
         """
         self._encoding.form(operation.SCHEMA)
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
-        """Make the record of an event, with the signature of its account."""
+        """Make the record of an event, signed with its account's key."""
         return self._signatures.sign(self.unsigned(event, traceparent), event.account)
 
     def unsigned(self, event: Operation, traceparent: str | None = None) -> Record:
-        """Make the record of an event that rests on what others have written: a signature would vouch for that."""
+        """Make a record without a signature. The bridge must not sign content that comes from untrusted events."""
         if self._privacy is not None and event.sealed_request is None:
             event = self._without_numbers(event, self._privacy)
         return operation_record(event, traceparent=traceparent, encoding=self._encoding)
 
     async def read(self, record: ConsumedRecord) -> OperationEvent:
-        """Return the event that a record tells, with the whole request, unless its seal can't be opened.
+        """Return the event in a record, with its complete request if this process can decrypt that.
 
-        What it returns is fit for every later use: nothing that merges, writes, sorts or shows the event can fail.
+        The event is checked so that later code can merge, encode, sort and display it without an error.
 
         Raises:
-            UnreadableEvent: it is none that the bridge could have written.
-            RegistryUnavailable: its schema can't be had now.
+            UnreadableEvent: the record is not an event that a bridge could have written.
+            RegistryUnavailable: the schema registry does not return the schema now.
         """
         try:
             event = fit(_decode(await self._encoding.json_of(record.value or b"")), latest=time.time() + LONGEST_AHEAD)
@@ -123,28 +125,29 @@ class OperationRecords:
         return OperationEvent(event, origin)
 
     async def _opened(self, event: Operation, sealed: str, origin: Origin) -> bytes:
-        """Return the request that was sealed.
+        """Decrypt a sealed request.
 
-        What version 0.1.0 sealed may be a position: its keys were the same for both. So it is opened only in an event
-        from before the update, and is a request only where it has a request's form.
+        Version 0.1.0 sealed requests and positions with the same key, so somebody could present a sealed position as a
+        request. Its format is therefore accepted only in an event from before the update, and only if the content is a
+        valid request.
 
         Raises:
-            Unsealable: it can't be opened, or is no request.
+            Unsealable: it can't be decrypted, or is not a request.
         """
         keys = self._keys[event.account]
         try:
             content = base64.b64decode(sealed.removeprefix(SEALED), validate=True)
         except (binascii.Error, ValueError):
-            raise Unsealable("it is not base64") from None
+            raise Unsealable("the sealed request is not base64") from None
         if sealed.startswith(SEALED):
             return keys.open("request", content, event.reference_id.encode())
         if origin is not Origin.EARLIER:
-            raise Unsealable("it has the seal of an earlier version, and the event has not")
+            raise Unsealable("the request was sealed by version 0.1.0, but the event is not from that version")
         request = (await keys.earlier(content[:SALT_BYTES])).open(content[SALT_BYTES:])
         try:
             outbound_request(event.operation, event.record_handle, request, event.reference_id)
         except ValueError:
-            raise Unsealable("what was sealed is no request") from None
+            raise Unsealable("the decrypted content is not a valid request") from None
         return request
 
     def _without_numbers(self, event: Operation, privacy: Concealment) -> Operation:
@@ -158,30 +161,32 @@ class OperationRecords:
 
     def _sealed(self, event: Operation) -> str | None:
         keys = self._keys.get(event.account)
-        if keys is None:  # the account is another process's
+        if keys is None:  # the account belongs to another process
             return None
         sealed = keys.seal("request", bytes(event.request), event.reference_id.encode())
         return SEALED + base64.b64encode(sealed).decode()
 
 
 def fit(event: Operation, *, latest: float = math.inf) -> Operation:
-    """Return the event in the form that every later use takes. `latest` (epoch seconds) bounds its times.
+    """Check an event's values, and return it with its request encoded anew.
+
+    `latest` is the latest allowed time, in epoch seconds.
 
     Raises:
-        ValueError, RecursionError: there is none.
+        ValueError, RecursionError: a value is not allowed.
     """
     for moment in (event.at, event.received_at):
         if _TIME.fullmatch(moment) is None or not 0 <= seconds(moment) <= latest:
-            raise ValueError("a time is none, or lies before 1970 or in the future")
+            raise ValueError("a time is malformed, before 1970 or in the future")
     upstream = event.upstream
     numbers = (event.attempt, event.latency_ms, *((upstream.http_status, upstream.status_code) if upstream else ()))
     if any(number is not None and abs(number) > INT64_MAX for number in numbers):
         raise ValueError("a number is too large")
     if event.acknowledgement_topic not in {None, acknowledgement.TOPIC, DEAD_LETTERS}:
-        raise ValueError("no acknowledgement lies on that topic")
+        raise ValueError("the acknowledgement's topic is neither acknowledgements nor dead letters")
     return msgspec.structs.replace(event, request=msgspec.Raw(readable(bytes(event.request))))
 
 
 def _without_message(upstream: Upstream) -> Upstream:
-    """Leave Web Services' free text out: it may quote a number in any form."""
+    """Remove Web Services' free text, because it may contain a phone number in any format."""
     return msgspec.structs.replace(upstream, status_message=None)

@@ -1,8 +1,8 @@
-"""Tells which events on the ledger are the bridge's own.
+"""Signs the events on the ledger, and verifies their signatures.
 
-Any client that may write to `operations.v1` can write events there. Those of an account's bridge carry a signature in a
-Kafka header, with a key from the account's password, so the value stays what its schema says. The signature covers the
-topic, the record's key and the bytes of its value.
+Any client with write access to `operations.v1` can write events there. The bridge signs its own events with a key
+derived from the account's password. The signature is in a Kafka header, and covers the topic's name, the record's key
+and the bytes of its value.
 """
 
 from __future__ import annotations
@@ -24,31 +24,32 @@ _TOPIC: Final = operation.TOPIC.encode()
 
 
 class Origin(Enum):
-    """How far an event is known to be the bridge's own."""
+    """Who wrote an event, as far as this process can verify."""
 
     SIGNED = "signed"
+    """Written by a bridge of the account: the signature is valid."""
     EARLIER = "earlier"
-    """Without a signature, from before the update from version 0.1.0, which signed none."""
+    """Written before the update from version 0.1.0, which did not sign events."""
     UNSIGNED = "unsigned"
-    """Without a valid signature, of an account of this process."""
+    """Unknown: the account is in this process's settings, but the event has no valid signature."""
     FOREIGN = "foreign"
-    """Of an account that only other processes have: this process can verify nothing."""
+    """Unknown: only other processes have the account's password, so this process can't verify the signature."""
 
     @property
     def trusted(self) -> bool:
-        """Whether the event may cause something; if not it is for show."""
+        """Whether the bridge may act on the event. An untrusted event is only displayed."""
         return self in {Origin.SIGNED, Origin.EARLIER}
 
 
 class Signatures:
-    """Of the accounts of `keys`; `unsigned` tells which of their events need no signature."""
+    """Signs and verifies events of the accounts in `keys`. `unsigned` says which old events need no signature."""
 
     def __init__(self, keys: Mapping[str, AccountKeys], unsigned: Mapping[str, UnsignedEvents]) -> None:
         self._keys = keys
         self._unsigned = unsigned
 
     def sign(self, record: Record, account: str) -> Record:
-        """Return the record with its signature, where the account is one of this process."""
+        """Return the record with a signature. Without keys for the account, return the record unchanged."""
         keys = self._keys.get(account)
         if keys is None:
             return record
@@ -58,7 +59,7 @@ class Signatures:
         )
 
     async def origin(self, record: ConsumedRecord, account: str) -> Origin:
-        """Tell where an event of the account comes from."""
+        """Return who wrote a record that names `account`."""
         keys = self._keys.get(account)
         if keys is None:
             return Origin.FOREIGN

@@ -1,4 +1,4 @@
-"""Keeps the view up with the ledger: what was before the start, and what other replicas write."""
+"""Reads the ledger into the view: first all events from before the start, then new ones of all replicas."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PATIENCE: Final = 5.0
-"""Seconds between two attempts to get a schema that the ledger's events need, at the most."""
+"""Maximum seconds between two attempts to fetch a schema from the registry."""
 
 
 ROOM_INTERVAL: Final = 5.0
-"""Seconds between two looks whether operations that were left out have room now."""
+"""Seconds between two checks whether the view has room for the operations that were left out."""
 ROOMY: Final = 0.5
-"""Share of the view's bounds that may be pending when what was left out is read again."""
+"""The ledger is read again once pending operations take less than this share of the view's limits."""
 
 
 class Tail:
-    """`learnt` hears of each operation that was not pending here before and is now."""
+    """Applies the ledger's events to the view. Calls `learnt` with each pending operation that was unknown before."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Tail:
         self._left_out = False
         self._told_untrusted = False
         self.loaded = asyncio.Event()
-        """Set once the view holds what the ledger had at the start."""
+        """Set once the events from before the start have been read into the view."""
 
     async def run(self) -> None:
-        """Follow for ever."""
+        """Read the ledger. Runs until cancelled."""
         self._view.loading = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ledger.follow(self._take, self._caught_up))
@@ -84,13 +84,13 @@ class Tail:
         return left_out
 
     def _leave_out(self) -> None:
-        """Go on without an event of a pending operation: the view has no room, and memory has a bound."""
+        """Count and log an event of a pending operation that the view has no room for."""
         metrics.operation_events_left_out.inc()
         if not self._left_out:
             log.error(
                 "operations-left-out",
-                reason="as many operations are pending as the view may hold; the ledger is read again once there is "
-                "room, and until then the bridge does not end the others",
+                reason="the view is full of pending operations. The bridge leaves further ones out, and does not end "
+                "them, until there is room to read them from Kafka again",
                 operations=len(self._view),
                 bytes=self._view.size,
             )
@@ -107,17 +107,17 @@ class Tail:
                 self._ledger.rewind()
 
     def _tell_untrusted(self, events: int) -> None:
-        """Count events without effect; one line in the log for many that come one after another."""
+        """Count untrusted events. Of consecutive batches with such events, log only the first."""
         metrics.records_untrusted.labels(self._ledger.topic).inc(events)
         if events and not self._told_untrusted:
             log.warning("operation-events-untrusted", events=events)
         self._told_untrusted = events > 0
 
     async def _read(self, record: ConsumedRecord) -> OperationEvent:
-        """Return the event, whoever wrote it; a schema that can't be had now is waited for.
+        """Return the event in a record, trusted or not. Wait while the registry does not return its schema.
 
         Raises:
-            UnreadableEvent: it is none that the bridge could have written.
+            UnreadableEvent: the record is not an event that a bridge could have written.
         """
         backoff = Backoff(cap=PATIENCE)
         while True:

@@ -1,1 +1,1 @@
-"""What this process knows of all operations."""
+"""The state of all operations, kept in memory."""

@@ -1,7 +1,7 @@
-"""Where an operation stands, as its events tell: pure rules.
+"""Computes the state of an operation from its events, with pure functions.
 
-Events come from this process at once and from Kafka a moment later, from other replicas, and after a crash once more:
-so `merge` takes each as often and in any order as it comes, and always ends in the same state.
+The same event may arrive several times and in any order: directly from this process, from Kafka, from other replicas,
+and again after a crash. `merge` gives the same final state in all cases.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from bridge.operations.requests import LARGEST_KEPT, digest, shortened
 PENDING: Final[frozenset[Status]] = frozenset({"requested", "accepted"})
 _RANK: Final[dict[Status, int]] = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 _OF_THE_LOGIN: Final = frozenset({8, 20})
-"""statusCodes that refuse the bridge's own login: they say nothing of the operation."""
+"""statusCodes that refuse the bridge's login. They do not mean that Web Services judged the operation."""
 
 
 class Times(msgspec.Struct, frozen=True, gc=False):
-    """When the operation came to each status, RFC 3339; None where it never did, or it is not known."""
+    """When the operation reached each status, in RFC 3339. None if it did not, or if the time is unknown."""
 
     requested: str | None = None
     accepted: str | None = None
@@ -31,22 +31,22 @@ class Times(msgspec.Struct, frozen=True, gc=False):
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """The acknowledgement, and where it lies in Kafka."""
+    """The acknowledgement event of an operation, and its place in Kafka."""
 
     id: str
-    """`ce_id` of the acknowledgement event."""
+    """The event's `ce_id`."""
     key: str | None
-    """Its key."""
+    """The record's key."""
     topic: str = acknowledgement.TOPIC
-    """Its topic, whole once it comes from the view."""
+    """The topic, without the prefix. `OperationsService` returns the full name."""
     partition: int | None = None
-    """Its partition; None while the number of the topic's partitions is not known."""
+    """The partition, None while the number of the topic's partitions is unknown."""
     late: bool = False
-    """Whether it came after the operation had been given up as timed out."""
+    """Whether the acknowledgement arrived after the operation had timed out."""
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation as it stands now."""
+    """The present state of one operation."""
 
     reference_id: str
     operation: str
@@ -54,32 +54,33 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     account: str
     trusted: bool = True
-    """Whether the account's bridge has written what is known; else it is for show, and causes nothing."""
+    """Whether the state comes from trusted events (`Origin.trusted`). The bridge only displays untrusted operations."""
     received_at: str
-    """When the bridge received the REST call, RFC 3339."""
+    """When the bridge received the REST call, in RFC 3339."""
     requested_by: str | None
     record_handle: int | None
     request_json: bytes
-    """The body that the caller sent, as JSON: whole while a process may still have to forward it, else `shortened`."""
+    """The caller's body as JSON: complete while a bridge may still have to forward it, later `shortened`."""
     request_digest: bytes = b""
-    """`digest` of the whole body."""
+    """`digest` of the complete body."""
     sealed_request: str | None = None
-    """Where this process can't open it, and `request_json` lacks the phone numbers: then it must not be forwarded."""
+    """The encrypted request, if this process can't decrypt it. `request_json` then lacks the phone numbers, and the
+    operation must not be forwarded."""
     asynchronous: bool = False
     attempt: int = 1
-    """How many times it has been, or may have been, sent to Web Services."""
+    """How many times the request was, or may have been, sent to Web Services."""
     times: Times = Times()
     upstream: Upstream | None = None
-    """Web Services' verdict; None while there is none."""
+    """Web Services' verdict, None while there is none."""
     acknowledgement: Evidence | None = None
     user_event_id: str | None = None
-    """`ce_id` of the record's user event, where one came before any acknowledgement."""
+    """`ce_id` of a user event about the same outbound record, if one arrived while the operation was pending."""
     latency_ms: int | None = None
     """Milliseconds from the forwarding to the acknowledgement."""
 
     @property
     def request(self) -> dict[str, Any]:
-        """The body that the caller sent, as far as `request_json` has it."""
+        """`request_json`, decoded."""
         body: dict[str, Any] = msgspec.json.decode(self.request_json)
         return body
 
@@ -90,17 +91,17 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def promised(self) -> bool:
-        """Whether a process must forward it though no caller waits, as far as its events tell."""
+        """Whether a bridge must still forward the operation, because it accepted the request with 202."""
         return self.asynchronous and self.status == "requested"
 
     @property
     def began(self) -> float:
-        """When it was last on its way to Web Services, as far as the ledger tells it; epoch seconds."""
+        """When the operation was accepted, or else requested, in epoch seconds. The time-out begins then."""
         return seconds(self.times.accepted or self.times.requested or self.received_at)
 
     @property
     def undelivered(self) -> bool:
-        """Whether it ended without Web Services ever judging it: then, and only then, it may be requested anew."""
+        """Whether the operation ended without a judgement of Web Services. A repeated request is then forwarded."""
         if self.status != "rejected":
             return False
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN
@@ -110,11 +111,11 @@ _ALIKE: Final = {*OperationView.__struct_fields__} & {*Operation.__struct_fields
 
 
 def merge(view: OperationView | None, event: Operation, *, trusted: bool = True) -> OperationView:
-    """Return the state after `event`; the same view where the event tells nothing new.
+    """Return the state after `event`. Return the same object if the event changes nothing.
 
-    An acknowledgement is final, whenever it comes. Else the newer attempt counts, and within one attempt the status
-    that is farther along. Where the event is not `trusted` it changes no operation that is, and a trusted one replaces
-    what was known from others.
+    The status `acknowledged` always wins. Otherwise the higher attempt wins. Within one attempt the status with the
+    higher rank (`_RANK`) wins. An untrusted event never changes a trusted operation. A trusted event replaces an
+    untrusted operation.
     """
     if view is None or (trusted and not view.trusted):
         return _in_short(_first(event, trusted=trusted))
@@ -144,9 +145,9 @@ def merge(view: OperationView | None, event: Operation, *, trusted: bool = True)
 
 
 def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Operation:
-    """Return the event that brings the operation to `status`; `changes` are fields of `Operation`.
+    """Return the event that brings the operation to `status`. `changes` sets further fields of `Operation`.
 
-    Only a `requested` event has a large request whole.
+    Only a `requested` event has the complete request if it is large.
     """
     evidence = view.acknowledgement
     request = view.request_json if status == "requested" else shortened(view.request_json)
@@ -161,10 +162,10 @@ def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Op
 
 
 def seconds(time: str) -> float:
-    """Return an RFC 3339 time in epoch seconds.
+    """Convert an RFC 3339 time to epoch seconds.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `time` is malformed.
     """
     return datetime.fromisoformat(time).timestamp()
 
@@ -183,7 +184,7 @@ def _first(event: Operation, *, trusted: bool) -> OperationView:
 
 
 def _alike(one: Operation | OperationView) -> dict[str, Any]:
-    """Return what events and views have alike, but for the status."""
+    """Return the fields that events and views have in common, except the status."""
     return {name: getattr(one, name) for name in _ALIKE}
 
 
@@ -200,12 +201,12 @@ def _evidence(event: Operation) -> Evidence:
 
 
 def told_topic(topic: str) -> str | None:
-    """Return an evidence's topic (without the prefix) as events tell it: None where it is the acknowledgements' own."""
+    """Return the value for an event's `acknowledgement_topic`. It is None for the topic `acknowledgements.v1`."""
     return None if topic == acknowledgement.TOPIC else topic
 
 
 def _in_short(view: OperationView) -> OperationView:
-    """Leave out what nothing needs any more, where there is much of it."""
+    """Shorten a large request once the operation no longer has to be forwarded."""
     if view.promised:
         return view
     sealed = None if view.sealed_request is None or len(view.sealed_request) > LARGEST_KEPT else view.sealed_request

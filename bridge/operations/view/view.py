@@ -1,4 +1,4 @@
-"""All operations that this process knows of: those that it forwards, and those that the ledger tells of."""
+"""Keeps the state of all known operations in memory: those of this process, and those read from the ledger."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 64 << 20
 OVERHEAD: Final = 1024
-"""Bytes of an operation besides its texts, and of its places in the indexes (600 were measured, Python 3.11)."""
+"""Bytes of memory that an operation takes in addition to its encoded fields. Measured with Python 3.11: about 600."""
 Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
-"""Account, operation, application, campaign, and the handle (a number) or the phone number (a text)."""
+"""An operation's outbound record: account, `operationName`, application, campaign, and either the record handle (a
+number) or the phone number (a string)."""
 _NONE: Final[Mapping[str, None]] = {}
 
 
 class Forwarded(NamedTuple):
-    """What only the process that forwards a pending operation knows."""
+    """Facts about a pending operation that only the forwarding process has."""
 
     at: float
     """When the forwarding began, in epoch seconds."""
@@ -37,18 +38,19 @@ class Forwarded(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Operations, newest first."""
+    """A page of operations, newest first."""
 
     operations: list[OperationView]
     next: str | None
-    """`after` of the following page; None where this is the last."""
+    """The value of `after` for the next page, None on the last page."""
 
 
 class OperationsView:
-    """Bounded by number, by bytes and, for what has ended, by age (s). Not durable: the ledger is.
+    """Up to `limit` operations with `most_bytes` bytes in total. The ledger has the durable copy.
 
-    What only untrusted events tell of makes room first, then what has ended, the longest ago first. Every other pending
-    operation stays: where these alone reach a bound, `full` says so, and its callers take no more.
+    Ended operations are dropped after `age` seconds. If there are too many operations, untrusted pending ones are
+    dropped first, then those that ended the longest ago. Trusted pending operations are never dropped, so callers check
+    `full` before they add one.
     """
 
     def __init__(
@@ -59,29 +61,29 @@ class OperationsView:
         self._age = age
         self._clock = clock
         self._operations: dict[str, OperationView] = {}
-        """In the order of their arrival here."""
+        """All operations by referenceId, in the order of arrival."""
         self._ended: dict[str, None] = {}
-        """The references of what has ended, in the order of their end."""
+        """The referenceIds of ended operations, in the order of their end."""
         self._for_show: dict[str, None] = {}
-        """The references of pending operations that only untrusted events tell of."""
+        """The referenceIds of untrusted pending operations."""
         self._bytes = 0
         self._pending_bytes = 0
         self._pending: dict[str, dict[str, None]] = {}
-        """The references of each account's pending operations."""
+        """The referenceIds of each account's pending operations."""
         self._timed_out: dict[str, set[str]] = {}
-        """The references of each account's timed-out operations: their acknowledgement may still come."""
+        """The referenceIds of each account's timed-out operations. Their acknowledgement may still arrive."""
         self._by_record: dict[Name, dict[str, None]] = {}
-        """The references of pending operations by the record that they are about."""
+        """The referenceIds of pending operations, by outbound record."""
         self._changed: dict[str, list[asyncio.Future[None]]] = {}
+        """The futures of the callers that wait in `changed`, by referenceId."""
         self.forwarded: dict[str, Forwarded] = {}
-        """Of pending operations that this process forwards."""
+        """The pending operations that this process forwards, by referenceId."""
         self.loading = False
-        """Whether the ledger is being read: it is read partition by partition, so what comes last is not the newest."""
+        """Whether the ledger is being read. Partitions are read one by one, so events are not in the order of time."""
         self.settling: set[str] = set()
-        """Operations whose acknowledgement is in a transaction that is not committed yet."""
+        """The referenceIds of operations whose acknowledgement is in an uncommitted transaction."""
 
     def __len__(self) -> int:
-        """How many operations there are."""
         return len(self._operations)
 
     @property
@@ -90,17 +92,17 @@ class OperationsView:
         return self._bytes
 
     def full(self, share: float = 1.0) -> bool:
-        """Tell whether the pending operations that can be trusted alone take that share of a bound."""
+        """Return whether the trusted pending operations alone reach `share` of the maximum number or bytes."""
         pending = len(self._operations) - len(self._ended) - len(self._for_show)
         return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
 
     def apply(self, event: Operation, *, trusted: bool = True) -> OperationView | None:
-        """Take an event; return the operation as it stands then, None where the event is too old to be kept."""
+        """Apply an event. Return the operation after it, or None if the operation is too old to be kept."""
         before = self._operations.get(event.reference_id)
         if before is not None and trusted and not before.trusted:
             self._forget(before)
             before = None
-        kept = self.loading and event.status in PENDING  # however old: the ledger may not tell how it ended
+        kept = self.loading and event.status in PENDING  # even an old one: it may not have ended yet
         if before is None and not kept and event.received_at < self._oldest():
             return None
         after = merge(before, event, trusted=trusted)
@@ -115,22 +117,22 @@ class OperationsView:
         return after
 
     def note_user_event(self, reference_id: str, event_id: str) -> None:
-        """Keep the user event of a pending operation's record; the operation's next event carries its id."""
+        """Store the `ce_id` of a user event in a pending operation. The operation's next event will contain it."""
         view = self._operations[reference_id]
         if view.user_event_id is None:
             self._put(view, _replace(view, user_event_id=event_id))
 
     def get(self, reference_id: str) -> OperationView | None:
-        """Return one operation, None where it is not known."""
+        """Return one operation, None if it is unknown."""
         return self._operations.get(reference_id)
 
     def trusted(self, reference_id: str) -> OperationView | None:
-        """Return one operation, None where it is not known from the account's own bridge."""
+        """Return one operation, None if it is unknown or untrusted."""
         view = self._operations.get(reference_id)
         return view if view is not None and view.trusted else None
 
     def accounts(self) -> list[str]:
-        """Return the accounts that have pending operations, those of other processes too."""
+        """Return the accounts with pending operations, including accounts of other processes."""
         return list(self._pending)
 
     def pending(self, account: str) -> list[OperationView]:
@@ -142,16 +144,16 @@ class OperationsView:
         return len(self._pending.get(account, _NONE))
 
     def awaits(self, account: str) -> bool:
-        """Tell whether an acknowledgement could end any operation of the account."""
+        """Return whether the account has an operation that an acknowledgement could end."""
         return account in self._pending or account in self._timed_out
 
     def only_pending(self, name: Name) -> OperationView | None:
-        """Return the pending operation about a record, None where there is none or more than one."""
+        """Return the pending operation about an outbound record, None if there is none or more than one."""
         references = self._by_record.get(name, _NONE)
         return self._operations[next(iter(references))] if len(references) == 1 else None
 
     def list(self, status: Status | None, limit: int, after: str | None) -> Page:
-        """Return a page of at most `limit` operations, newest first, that come after the operation `after`."""
+        """Return at most `limit` operations, newest first, beginning after the operation with referenceId `after`."""
         found = list(islice(self._newest_first(status, after), limit + 1))
         return Page(found[:limit], found[limit - 1].reference_id if len(found) > limit else None)
 
@@ -169,15 +171,15 @@ class OperationsView:
                     del self._changed[reference_id]
 
     def sort(self) -> None:
-        """Bring the operations into the order in which callers sent them, now that the ledger is read."""
+        """Sort the operations by the time of their REST call. Called when the ledger has been read."""
         self.loading = False
         self._in_order()
         self.evict()
 
     def evict(self) -> None:
-        """Forget what is beyond the limits: what is for show first, then what has ended.
+        """Drop operations beyond the limits: untrusted pending ones first, then ended ones.
 
-        While the ledger is read a quarter more is kept, to be put in order.
+        While the ledger is being read, the limits are a quarter higher, so that sorting is rarely needed.
         """
         share = 1.25 if self.loading else 1.0
         if self.loading:
@@ -214,7 +216,7 @@ class OperationsView:
         views: Iterable[OperationView] = reversed(self._operations.values())
         if after is not None:
             if after not in self._operations:
-                return  # it has made room; what is older has too, or is on the pages of what is pending
+                return  # `after` has been dropped meanwhile, so the next page can't be found
             views = iter(views)
             for view in views:
                 if view.reference_id == after:
@@ -249,7 +251,7 @@ class OperationsView:
             self._timed_out.setdefault(view.account, set()).add(reference)
 
     def _unindex(self, view: OperationView) -> None:
-        """Take back what `_index` did, but for the place among what is pending, or has ended."""
+        """Undo `_index`, except in `_pending`, `_ended` and `_for_show`."""
         reference, size = view.reference_id, _size(view)
         self._bytes -= size
         if view.pending:
@@ -281,7 +283,7 @@ class OperationsView:
 
 
 def _names(view: OperationView) -> Iterator[Name]:
-    if not view.trusted:  # it must not stand between a genuine operation and its acknowledgement
+    if not view.trusted:  # a forged operation must not prevent the match of a genuine one
         return
     record = record_name(view.request_json)
     for named in (view.record_handle, record.phone_number):
@@ -290,12 +292,12 @@ def _names(view: OperationView) -> Iterator[Name]:
 
 
 def _size(view: OperationView) -> int:
-    """About how many bytes an operation takes in memory, with its places in the indexes."""
+    """Return about how many bytes an operation takes in memory, index entries included."""
     return OVERHEAD + len(msgspec.msgpack.encode(view))
 
 
 def _interned(view: OperationView) -> OperationView:
-    """Intern the names of the operation and the account, because the same few come with each operation."""
+    """Intern the strings of operation and account, because many operations have the same ones."""
     return _replace(view, operation=sys.intern(view.operation), account=sys.intern(view.account))
 
 

@@ -1,1 +1,1 @@
-"""The login of one account, the CSRF token, and who the account is."""
+"""The login of one account, its CSRF token and its profile (features and devices)."""

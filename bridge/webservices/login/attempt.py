@@ -1,4 +1,4 @@
-"""One attempt that all callers share."""
+"""One attempt (such as a login) whose result several callers share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class SharedAttempt(Generic[T]):
-    """Runs at most one attempt at a time. Callers that come while it runs get its result, or its failure.
+    """Runs at most one attempt at a time. All callers that wait for the attempt get its result or its error.
 
-    A caller that leaves (cancelled, or past its deadline) doesn't end the attempt for the others. When the last caller
-    leaves, the attempt is cancelled, so none outlives its callers.
+    A caller that stops waiting (cancelled, or past its deadline) doesn't end the attempt for the others. When no caller
+    waits any more, the attempt is cancelled.
     """
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class SharedAttempt(Generic[T]):
         self._waiting = 0
 
     async def join(self, work: Callable[[], Coroutine[None, None, T]], *, within: float) -> T:
-        """Return what the attempt under way returns; begin one with `work` where there is none.
+        """Wait for the running attempt and return its result. Start an attempt with `work` if none is running.
 
         Raises:
-            TimeoutError: the attempt took longer than `within` seconds.
+            TimeoutError: this caller has waited `within` seconds.
         """
         if self._task is None or self._task.done():
             self._task, self._waiting = asyncio.create_task(work()), 0
@@ -49,4 +49,4 @@ class SharedAttempt(Generic[T]):
             self._task = None
             task.cancel()
             await asyncio.wait([task])
-            error_of(task)  # it ended while the last caller left: nobody else will ask
+            error_of(task)  # the task may have failed before it was cancelled, and nobody else retrieves its error

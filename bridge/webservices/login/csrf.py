@@ -1,6 +1,6 @@
-"""The CSRF header that Web Services advertises, taken only where it can't change the request itself.
+"""The CSRF header of Web Services. The bridge refuses a header that would change the meaning of a request.
 
-Source: the page CSRF Protection: any GET tells the name and the value of the header that each POST must carry.
+Source: the page CSRF Protection. The reply to any GET has the name and the value of the header that each POST needs.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 NAME: Final = "X-CSRF-HEADER"
 TOKEN: Final = "X-CSRF-TOKEN"  # noqa: S105 -- a header's name
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
-"""A token of RFC 9110, section 5.6.2."""
+"""A `token` by RFC 9110, section 5.6.2, of at most 64 characters."""
 _TOKEN: Final = re.compile(r"[!-~]([ -~]{0,1022}[!-~])?", re.ASCII)
-"""Printable ASCII, 1 KiB at most: Jetty takes 8 KiB of headers in all."""
+"""Printable ASCII of at most 1 KiB. Jetty accepts 8 KiB of headers in all."""
 _RESERVED: Final = frozenset(
     {
         "authorization",
@@ -50,7 +50,7 @@ _RESERVED: Final = frozenset(
         "x-real-ip",
     }
 )
-"""Headers that frame the message, belong to the bridge, or change what the request means to a server on the way."""
+"""Headers that HTTP needs, headers that the bridge sets, and headers that tell a proxy to change the request."""
 _RESERVED_PREFIXES: Final = (
     "accept",
     "content-",
@@ -68,9 +68,10 @@ _RESERVED_PREFIXES: Final = (
 
 
 def csrf_header(advertised: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return the header that a POST must carry, from the headers of a GET's reply.
+    """Return the header that each POST needs, from the headers of a GET's reply.
 
-    Empty where the reply advertises none: then the protection is off. None where what it advertises can't be used.
+    The result is empty if the reply has no CSRF header, because the protection is off then. The result is None if the
+    reply has a CSRF header that can't be used.
     """
     name, token = advertised.get(NAME), advertised.get(TOKEN)
     if not name or not token:

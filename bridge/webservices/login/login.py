@@ -1,4 +1,4 @@
-"""The login of one account: Basic once, then the session cookie, and the CSRF token that lives as long as it."""
+"""The login of one account: Basic authentication once, then the session cookie and the CSRF token."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 ME: Final = "/api/v2/me?subresources=features,devices,channels"
 REFUSALS: Final = frozenset({3, 5, PASSWORD_CHANGE_DEMANDED})
-"""statusCodes of the login besides 20 that a repetition only makes worse: locked, not permitted, password outdated."""
+"""statusCodes besides 20 that mean a refused login: account locked, not permitted, password outdated."""
 RENEWAL_CAP: Final = 30.0
-"""The longest wait, in seconds, before a new login while Web Services keeps forgetting logins."""
+"""Longest pause before a new login, in seconds, while Web Services forgets each login at once."""
 SHORT_PAUSE: Final = 1.0
-"""Seconds before a new login that callers wait for; before a longer pause they are refused."""
+"""Seconds. Callers wait for a new login that is due within this time. If it is due later, they get an error."""
 LOOKS: Final = 4
-"""Requests at the same time that show whether a login is kept: each may reach another node."""
+"""Number of simultaneous requests that check whether a login is kept. Each may reach another server."""
 
 log = structlog.get_logger(__name__)
 
 
 class LoginState(StrEnum):
-    """What is known of the login."""
+    """The states of a login."""
 
     UNKNOWN = "unknown"
     LOGGED_IN = "logged-in"
@@ -49,24 +49,24 @@ class LoginState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """The login as readiness shows it; times in seconds since the epoch."""
+    """The state of the login, for readiness. Times are in seconds since the epoch."""
 
     state: LoginState
     since: float
     next_attempt: float | None = None
-    """When a refused password is tried again, at the earliest."""
+    """Earliest time of the next attempt after a refused login."""
 
 
 class Login:
-    """The account's credentials for CometD and REST alike (implements `bridge.cometd.http.Credentials`).
+    """The account's login for CometD and REST (implements `bridge.cometd.Credentials`).
 
-    Logs in at the first need, and again when a reply says that the login has ended; callers that need a login at the
-    same time share one attempt, its failure too. A refused password is tried again only every `retry_interval` seconds,
-    because accounts get locked; in between callers are refused here. Logins that end within a minute, several in a row,
-    are renewed ever more slowly. `request_timeout` (s) bounds each exchange, and each caller's wait.
+    It logs in when a caller first needs a login, and again when a reply shows that the login has ended. Callers that
+    need a login at the same time share one attempt. After a refused login the next attempt comes `retry_interval`
+    seconds later, because Web Services may lock the account. Until then callers get an error. Each login that ends
+    within a minute makes the next login come later. `request_timeout` (s) limits each exchange and each caller's wait.
 
-    Source: wire logs of Workspace Web Edition (Basic only on GET /api/v2/me) and the page CSRF Protection (any GET
-    tells the name and the value of the header that each POST must carry).
+    Source: wire logs of Workspace Web Edition (Basic authentication only for GET /api/v2/me), and the page CSRF
+    Protection.
     """
 
     def __init__(
@@ -99,42 +99,43 @@ class Login:
 
     @property
     def status(self) -> LoginStatus:
-        """What is known of the login now."""
+        """The current state of the login."""
         return self._status
 
     @property
     def not_kept(self) -> bool:
-        """Whether Web Services forgets each login at once: true until a login has lived for a minute."""
+        """Whether several logins in a row ended early. True until a login has lasted a minute."""
         return self._guard.dies_young
 
     async def profile(self) -> Profile:
-        """Return the account's features and devices, as the newest login told them; log in first where that is due.
+        """Return the account's features and devices from the newest login. Log in first if necessary.
 
         Raises:
-            LoginRefused, UpstreamError: as `headers`.
+            LoginRefused, UpstreamError: see `headers`.
         """
         await self.headers()
         return self._profile
 
     async def headers(self) -> Mapping[str, str]:
-        """Return the headers that a POST needs besides the cookies; log in first where that is due.
+        """Return the headers that a POST needs besides the cookies. Log in first if necessary.
 
         Raises:
-            LoginRefused: the password is wrong, or was a short time ago.
-            LoginNotKept: logins have been forgotten at once, and the next one is not due yet.
-            UpstreamError: Web Services can't be asked now.
+            LoginRefused: the name or password is wrong, or was wrong a short time ago.
+            LoginNotKept: Web Services forgets each login at once, and the next login is not due yet.
+            UpstreamError: the login failed.
         """
         if not self._logged_in():
             await self._join(self._log_in)
         return self._csrf
 
     async def challenged(self, reply: HttpReply, *, sent_at: float) -> bool:
-        """Renew what a refused request lacks; return whether sending it again makes sense (the caller counts).
+        """Renew the login or token that a refused request lacked. Return whether the caller may repeat the request.
 
-        `sent_at` is when the request was sent (`time.monotonic`): a login that is newer needs no renewal.
+        `sent_at` is when the request was sent (`time.monotonic`). A login newer than the request is not renewed. The
+        caller must limit its repetitions.
 
         Raises:
-            LoginRefused, LoginNotKept, UpstreamError: as `headers`.
+            LoginRefused, LoginNotKept, UpstreamError: see `headers`.
         """
         asked = challenge(reply)
         if asked is Challenge.NONE:
@@ -149,10 +150,10 @@ class Login:
         return True
 
     async def is_kept(self) -> bool:
-        """Ask Web Services several times at once whether it knows the login; log in first where that is due.
+        """Return whether several simultaneous requests all find the account logged in. Log in first if necessary.
 
         Raises:
-            LoginRefused, LoginNotKept, UpstreamError: as `headers`.
+            LoginRefused, LoginNotKept, UpstreamError: see `headers`.
         """
         await self.headers()
         looks = (exchange(self._http, "GET", ME, timeout=self._request_timeout) for _ in range(LOOKS))
@@ -168,14 +169,14 @@ class Login:
         return self._status.state is LoginState.LOGGED_IN
 
     def _ended(self) -> None:
-        """Note that Web Services has forgotten the login."""
+        """Handle a reply that shows that Web Services has forgotten the login."""
         if not self._logged_in():
             return
         was_not_kept = self.not_kept
         self._not_before = self._clock() + self._guard.delay()
         self._enter(LoginState.UNKNOWN)
         if self.not_kept and not was_not_kept:
-            log.warning("login-not-kept", account=self._account, effect="the bridge logs in less and less often")
+            log.warning("login-not-kept", account=self._account, effect="the pauses between logins grow")
 
     async def _renew_token(self) -> None:
         reply = await exchange(self._http, "GET", ME, timeout=self._request_timeout)
@@ -224,7 +225,6 @@ class Login:
             log.warning("feature-missing", account=self._account, feature=OUTBOUND_FEATURE)
 
     def _refuse(self, reason: str) -> None:
-        """Note the refusal, and raise it."""
         self._not_before = self._clock() + self._retry_interval
         self._csrf = NO_HEADERS
         self._enter(LoginState.REFUSED)
@@ -239,10 +239,12 @@ class Login:
         self._refused.set(state is LoginState.REFUSED)
 
     def _take_token(self, reply: HttpReply) -> None:
-        """Keep the CSRF header that a GET advertises; one that can't be used counts as none."""
+        """Store the CSRF header from the reply to a GET. A header that can't be used is ignored."""
         csrf = csrf_header(reply.headers)
         if csrf is None and self._usable_csrf:
-            log.warning("csrf-header-unusable", account=self._account, effect="requests go out without a CSRF token")
+            log.warning(
+                "csrf-header-unusable", account=self._account, effect="the bridge sends requests without a CSRF token"
+            )
         self._usable_csrf = csrf is not None
         self._csrf = csrf or NO_HEADERS
         self._renewed_at = self._clock()

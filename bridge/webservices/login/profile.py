@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from bridge.cometd import HttpReply
 
 OUTBOUND_FEATURE: Final = "api-voice-outbound"
-"""What every outbound operation requires (page DoNotCallRecord, Required Features)."""
+"""The feature that every outbound operation requires (page DoNotCallRecord, Required Features)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Ids of the account's features and devices; empty where the reply did not tell."""
+    """Ids of the account's features and devices, empty if the reply has none."""
 
     features: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ _DECODER = msgspec.json.Decoder(_Me)
 
 
 def profile(reply: HttpReply) -> Profile:
-    """Read the reply of GET /api/v2/me; one that can't be read gives an empty profile, because the login holds."""
+    """Parse the reply of GET /api/v2/me. Return an empty profile for an invalid body, because the login worked."""
     try:
         user = _DECODER.decode(reply.body).user
     except UNREADABLE:

@@ -1,1 +1,1 @@
-"""Reads what arrives by CometD: acknowledgements, user events, and everything else."""
+"""Parses the messages that CometD delivers: acknowledgements, user events, and unknown messages."""

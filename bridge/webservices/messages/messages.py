@@ -1,7 +1,6 @@
-"""What arrives by CometD, read: acknowledgements, user events, and everything else, told apart by `data.messageType`.
+"""Parses the messages that CometD delivers. `data.messageType` separates acknowledgements, user events and others.
 
-Nothing raises and nothing vanishes: a message of a known type stays one whatever its fields hold, and what can't be
-read of it is None here and lies in `original`.
+Parsing never raises and loses nothing. A field that can't be parsed is None, and `original` has the whole message.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ DEVICE_USER_EVENT = "DeviceUserEventMessage"
 
 _NULL = msgspec.Raw(b"null")
 _BLANKS = b" \t\n\r"
-"""What may stand around a JSON value (RFC 8259, section 2)."""
+"""White space that JSON allows around a value (RFC 8259, section 2)."""
 
 
 class OutboundRecord(msgspec.Struct, frozen=True, gc=False):
-    """An OutboundRecordMessage: the acknowledgement of an operation, or word of a record."""
+    """An OutboundRecordMessage: the acknowledgement of an operation, or a notification about a record."""
 
     original: msgspec.Raw
     notification_type: str | None = None
@@ -39,7 +38,7 @@ class OutboundRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeviceUserEvent(msgspec.Struct, frozen=True, gc=False):
-    """A DeviceUserEventMessage: what the desktops on a device hear."""
+    """A DeviceUserEventMessage: a user event that Web Services sends to the desktops of a device."""
 
     original: msgspec.Raw
     user_data: msgspec.Raw
@@ -54,16 +53,16 @@ class DeviceUserEvent(msgspec.Struct, frozen=True, gc=False):
     chain_id: int | None
     chain_attribute: str | None
     timed: bool
-    """Whether there is anything in the next three."""
+    """Whether the message has processing times."""
     generated_ms: int | None
-    """Epoch milliseconds."""
+    """Milliseconds since the epoch."""
     node_nanos: int | None
     server_ms: int | None
-    """None where Web Services says -1: it did not measure."""
+    """None if Web Services sends -1, which means that it did not measure."""
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
-    """Anything else. `original` is JSON in any case: `null` where there was no data, a string where it was no JSON."""
+    """Any other message. `original` is always JSON: `null` if there was no data, a string if the data was not JSON."""
 
     original: msgspec.Raw
     reason: str
@@ -75,17 +74,17 @@ Message: TypeAlias = OutboundRecord | DeviceUserEvent | Unknown
 
 
 def parse(data: msgspec.Raw) -> Message:
-    """Read the `data` of one message; never raises."""
+    """Parse the `data` of one message. This never raises."""
     try:
-        str(data, "utf-8")  # decoding checks only the strings that it keeps
+        str(data, "utf-8")  # checks all of the data; msgspec checks only the strings that it decodes
         body = decode_body(data)
     except UNREADABLE:
-        body = None  # the error has a copy of the data: let go of it first
+        body = None  # don't call `parse_tolerantly` here, because the error keeps a copy of the data in memory
     return parse_tolerantly(data) if body is None else _message(body, data)
 
 
 def parse_tolerantly(data: msgspec.Raw) -> Message:
-    """Read a message whose fields are not all of their documented types, or which is none at all."""
+    """Parse a message with fields of undocumented types, or data that is no message."""
     content = bytes(data)
     if content.strip(_BLANKS) in {b"", b"null"}:
         return Unknown(_NULL, "no-data")

@@ -1,4 +1,4 @@
-"""Web Services is free with types ("134" for 134, 66 for "66"): one value of each, as consumers expect it."""
+"""Converts fields to the types that consumers expect. Web Services may send "134" for 134, or 66 for "66"."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 _EXACT_FLOAT = 2.0**53
-"""Up to here a float (134.0) tells one integer."""
+"""The largest float up to which every float stands for exactly one integer."""
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 def integer(value: object) -> int | None:
-    """Return the 64-bit integer that the value means, None where it means none (text, 1.5, true, 2**64)."""
+    """Return the value as a 64-bit integer, None if that is not possible (other text, 1.5, true, 2**64)."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -29,7 +29,7 @@ def integer(value: object) -> int | None:
 
 
 def text(value: object) -> str | None:
-    """Return the value if it is text, and the digits of an integer; None for anything else."""
+    """Return text unchanged, an integer as its digits, and None for any other value."""
     if isinstance(value, str):
         return value
     number = integer(value)

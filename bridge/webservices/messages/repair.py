@@ -1,4 +1,4 @@
-"""JSON that consumers could not read, made readable."""
+"""Repairs JSON that consumers could not parse."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import msgspec
 from bridge.webservices.messages.wire import UNREADABLE
 
 LARGEST_REPAIRED: Final = 4 << 20
-"""Bytes. The standard library makes an object of each value, which can take thirty times the bytes."""
+"""Bytes. Longer data is not repaired, because the standard library's objects need up to thirty times as much memory."""
 _PIECE: Final = 1 << 20
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def is_json(data: bytes) -> bool:
-    """Tell whether these are bytes that a consumer can read: UTF-8 throughout, and JSON (RFC 8259)."""
+    """Return whether the bytes are valid UTF-8 and valid JSON (RFC 8259)."""
     try:
         data.decode()
         _skip(data)
@@ -27,10 +27,10 @@ def is_json(data: bytes) -> bool:
 
 
 def repaired(data: bytes) -> bytes | None:
-    """Write JSON anew whose strings are not all text (no UTF-8, half surrogates); None where it is no JSON.
+    """Return valid JSON for JSON with invalid strings (not UTF-8, half a surrogate pair) or a bare NaN or Infinity.
 
-    What can't be text is replaced (U+FFFD, `?`); a bare NaN or Infinity becomes null. Data over `LARGEST_REPAIRED` is
-    not looked through: None too.
+    Invalid characters become U+FFFD or `?`, and a bare NaN or Infinity becomes null. Return None if the data is not
+    JSON, or longer than `LARGEST_REPAIRED`.
     """
     if len(data) > LARGEST_REPAIRED:
         return None
@@ -42,9 +42,9 @@ def repaired(data: bytes) -> bytes | None:
 
 
 def json_string(data: bytes) -> bytearray:
-    """Write bytes as one JSON string, with U+FFFD for what is no UTF-8.
+    """Return the bytes as one JSON string. Bytes that are not UTF-8 become U+FFFD.
 
-    Piece by piece: a single character that is not ASCII doubles or quadruples the memory of the text that has it.
+    The data is decoded in pieces, because one non-ASCII character doubles or quadruples the memory of a Python string.
     """
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     content = memoryview(data)

@@ -1,8 +1,8 @@
-"""The body of a message as Web Services sends it: each field, its documented type, and what else is read as that.
+"""The body of a message from Web Services, with the documented type of each field.
 
-A body is decoded strictly first, which is fast. Where a field is of another type, `tolerant` reads each field for
-itself. Both ways end in the same struct, and agree wherever the strict one accepts. The shapes: web services' pages on
-DoNotCallRecord and its sisters; the three kinds of `record` (ids, `userData`, `customFields`) are theirs.
+The strict decoder runs first, because it is fast. If a field has another type, `tolerant` decodes every field
+separately. Both return the same values for a body that the strict decoder accepts. Source: the pages on DoNotCallRecord
+and the other operations. They show three kinds of `record` (ids, `userData`, `customFields`).
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding may raise: not JSON, not UTF-8 in a string, nested too deep."""
+"""The errors of the decoders: not JSON, a string that is not UTF-8, nested too deep."""
 
 
 def _only_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-# Each alias is the strict type, and the function that reads a value of any other type.
+# Each alias has the type for the strict decoder, and the function with which `tolerant` converts any value.
 _Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 Integer: TypeAlias = Annotated[_Int64 | None, integer]
 Digits: TypeAlias = Annotated[_Int64 | str | None, integer]
-"""A number that often comes as text, which is too common for the slow way: use `integer` on what was decoded."""
+"""A number that Web Services often sends as text. The strict decoder accepts both, and its callers apply `integer`."""
 Text: TypeAlias = Annotated[str | None, text]
 Reference: TypeAlias = Annotated[str | _Int64 | None, text]
-"""Web Services' own references are numbers, which is too common for the slow way: use `text` on what was decoded."""
+"""Text that Web Services often sends as a number. The strict decoder accepts both, and its callers apply `text`."""
 Word: TypeAlias = Annotated[str | None, _only_text]
 
 
 class UserData(msgspec.Struct, gc=False):
-    """The GSW_ keys of a record's or a user event's data; all others are left out."""
+    """The GSW_ keys that the bridge reads from the user data of a record or a user event."""
 
     application_id: Digits = msgspec.field(name="GSW_APPLICATION_ID", default=None)
     campaign_name: Text = msgspec.field(name="GSW_CAMPAIGN_NAME", default=None)
@@ -50,7 +50,7 @@ class UserData(msgspec.Struct, gc=False):
 
 
 class RecordBody(msgspec.Struct, rename="camel", gc=False):
-    """`record` of an OutboundRecordMessage, in any of its three kinds."""
+    """The `record` of an OutboundRecordMessage, with the fields of all three kinds."""
 
     record_handle: Integer = None
     application_id: Integer = None
@@ -64,7 +64,7 @@ class RecordBody(msgspec.Struct, rename="camel", gc=False):
 
 
 class EventProcessing(msgspec.Struct, rename="camel", gc=False):
-    """`metrics.eventProcessing`: epoch milliseconds, nanoseconds, milliseconds."""
+    """The `metrics.eventProcessing` of a message. The timestamp is in milliseconds since the epoch."""
 
     server_generation_timestamp: Integer = None
     node_processing_time_nanos: Integer = None
@@ -72,13 +72,13 @@ class EventProcessing(msgspec.Struct, rename="camel", gc=False):
 
 
 class Metrics(msgspec.Struct, rename="camel", gc=False):
-    """`metrics` of a message."""
+    """The `metrics` of a message."""
 
     event_processing: EventProcessing | None = None
 
 
 class Body(msgspec.Struct, rename="camel", gc=False):
-    """`data` of a message: the fields of both kinds that the bridge reads. `user_data` is empty where there is none."""
+    """The fields that the bridge reads from the `data` of both kinds of messages. `user_data` is empty if missing."""
 
     message_type: Word = None
     notification_type: Text = None
@@ -90,18 +90,18 @@ class Body(msgspec.Struct, rename="camel", gc=False):
 
 
 decode_body = msgspec.json.Decoder(Body).decode
-"""The strict way. Raises one of UNREADABLE; a `ValidationError` where only a type is wrong."""
+"""Decodes a body strictly. Raises one of the errors in UNREADABLE (a `ValidationError` if only a type is wrong)."""
 decode_user_data = msgspec.json.Decoder(UserData).decode
-"""Decodes `Body.user_data` strictly: one wrong type fails the whole."""
+"""Decodes `Body.user_data` strictly. Raises one of the errors in UNREADABLE if any field has a wrong type."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder().decode
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 def tolerant(kind: type[S], raw: msgspec.Raw) -> S | None:
-    """Read each field of a JSON object for itself: one that means nothing is None, and the others stay.
+    """Decode each field of a JSON object separately. A field that can't be converted is None.
 
-    Returns None for anything but an object.
+    Return None if the JSON value is no object.
     """
     try:
         members = _decode_members(raw)
@@ -112,7 +112,7 @@ def tolerant(kind: type[S], raw: msgspec.Raw) -> S | None:
 
 @cache
 def _readers(kind: type[msgspec.Struct]) -> Sequence[tuple[str, str, Callable[[msgspec.Raw], object]]]:
-    """Return each field of a struct: its name here, its name in JSON, and what reads its value."""
+    """Return each field of a struct: its Python name, its JSON name, and the function that decodes its value."""
     return [(field.name, field.encode_name, _reader(field.type)) for field in msgspec.structs.fields(kind)]
 
 
@@ -126,7 +126,7 @@ def _reader(annotation: object) -> Callable[[msgspec.Raw], object]:
 
 
 def _value(raw: msgspec.Raw) -> object:
-    """Return any JSON value; None where it can't be read (beyond 64 bit, nested too deep)."""
+    """Return any JSON value, None if it can't be decoded (a number over 64 bits, nested too deep)."""
     try:
         value: object = _decode_value(raw)
     except UNREADABLE:

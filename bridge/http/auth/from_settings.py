@@ -1,4 +1,4 @@
-"""Which authentication the settings ask for."""
+"""Makes the authentication that the settings choose."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import SettingsError
 from bridge.http.auth.authentication import Unauthenticated
-from bridge.http.auth.json_web_tokens import JsonWebTokens
-from bridge.http.auth.signing_keys import SigningKeys
 from bridge.http.auth.static_tokens import StaticTokens
 
 if TYPE_CHECKING:
@@ -17,21 +15,27 @@ if TYPE_CHECKING:
 
 
 def authentication_of(settings: Settings) -> Authentication:
-    """Make what the settings ask for; their own rules see to it that nothing is missing.
+    """Make the authentication that `method` names. The settings' own rules ensure that its values are set.
 
     Raises:
-        SettingsError: a file that they name is not usable.
+        SettingsError: the file with tokens or CA certificates is not usable.
     """
     if settings.method == "tokens":
         assert settings.tokens_file is not None
         return StaticTokens(settings.tokens_file)
     if settings.method == "jwt":
+        # Here, because PyJWT takes 40 ms of each start, and most sites have no identity provider.
+        from bridge.http.auth.json_web_tokens import JsonWebTokens  # noqa: PLC0415
+        from bridge.http.auth.signing_keys import SigningKeys  # noqa: PLC0415
+
         assert settings.jwks_url is not None
         assert settings.issuer is not None
         assert settings.audience is not None
         try:
             keys = SigningKeys(settings.jwks_url, cafile=settings.jwks_cafile)
         except (OSError, ssl.SSLError):
-            raise SettingsError(["BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: holds no certificates"]) from None
+            raise SettingsError(
+                ["BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: can't be read, or has no valid certificate"]
+            ) from None
         return JsonWebTokens(keys, issuer=settings.issuer, audience=settings.audience, algorithms=settings.algorithms)
     return Unauthenticated()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bridge.errors import UpstreamTimeout
 from bridge.http import app as rest_app
 from bridge.http import authentication_of
-from bridge.http.auth.shares import RequestShares
+from bridge.http.auth.request_shares import RequestShares
 from bridge.http.problems.problems import Refused
 from bridge.settings import Authentication
 from tests.unit.api import BARE, rest_side
@@ -73,6 +74,22 @@ async def test_waits_of_one_token_leave_room_for_another(tmp_path: Path, monkeyp
         await asyncio.wait(waits)
         await eventually(lambda: not api.operations.waiting)
         assert (await api.post(BARE, **greedy)).status == 200
+
+
+async def test_each_answer_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller with a single place gets one answer after the other: good, refused and failed ones."""
+    monkeypatch.setattr(rest_app, "MOST_CONNECTIONS", 2)
+    async with rest_side() as api:
+        assert (await api.post(BARE)).status == 200
+        assert (await api.post({**BARE, "operationName": "Nonsense"})).status == 422
+        for error, status in ((UpstreamTimeout("slow"), 504), (ZeroDivisionError(), 500)):
+            api.operations.failure = error
+            assert (
+                await api.post(BARE, Connection="close")
+            ).status == status  # after a 500 the server closes it anyway
+        api.operations.failure = None
+        assert (await api.post(BARE)).status == 200
+        assert (await api.get("/operations")).status == 200
 
 
 async def test_without_authentication_the_share_is_the_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

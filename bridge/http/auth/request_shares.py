@@ -1,4 +1,4 @@
-"""How many requests one caller may have under way, so that none takes the places of all."""
+"""Limits the concurrent requests of each caller, so that one caller can't block all others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RETRY_AFTER: Final = 1
-"""Seconds."""
+"""Seconds after which a refused caller may try again."""
 
 
 class RequestShares:
-    """Counts the requests under way; a caller may have as many as there are places left free.
+    """Counts the requests under way. Each caller may hold as many places as are still free.
 
-    So a caller who is alone gets half of them, two get a third each, and there is always room for one more.
+    A single caller can therefore hold half of the places, and two callers a third each. The other places stay free
+    for new callers.
     """
 
     def __init__(self, places: int) -> None:
@@ -30,11 +31,11 @@ class RequestShares:
         """Hold a place for one request of the caller.
 
         Raises:
-            Refused: 429, the caller has its share.
+            Refused: (429) the caller has too many requests under way.
         """
         if self._held[caller] >= self._places - self._held.total():
             detail = (
-                "Too many requests of this caller are under way; nothing was forwarded. Let some of them end first."
+                "Too many requests of this caller are under way. Nothing was forwarded. Wait for some to end first."
             )
             raise Refused(429, "too-many-requests", detail, headers={"Retry-After": str(RETRY_AFTER)})
         self._held[caller] += 1

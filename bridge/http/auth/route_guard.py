@@ -1,4 +1,4 @@
-"""Routes that only callers with a scope come through."""
+"""Restricts routes to callers with a scope."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SCHEME: Final = "bearer"
 
 
 class _Bearer(SecurityBase):
-    """Admits a request by its token; being a `SecurityBase`, FastAPI puts it into /openapi.json.
+    """FastAPI dependency that checks the token. As a `SecurityBase` it appears in /openapi.json.
 
-    FastAPI's own `HTTPBearer` looks at one Authorization header only, and answers by itself.
+    FastAPI's own `HTTPBearer` ignores a second Authorization header, and sends its own error responses.
     """
 
     scheme_name = SCHEME
@@ -43,19 +43,19 @@ async def _anybody() -> Caller:
 
 
 class Guard(NamedTuple):
-    """What lets callers in."""
+    """The access check of a router, and the errors that it can return."""
 
     dependencies: Sequence[Dependency]
-    """For the `APIRouter`."""
+    """FastAPI dependencies, to be passed to the `APIRouter`."""
     problems: Sequence[str]
-    """Codes of the problems that callers may get from it."""
+    """Codes of the problems that the check may answer with."""
 
 
 def guarded(authentication: Authentication, scope: Scope) -> Guard:
-    """Make the guard of the routes that need `scope`; who calls is `request.state.caller` there.
+    """Make the guard of a router whose routes need `scope`. The routes find the caller in `request.state.caller`.
 
-    It asks before the body is read: strangers get no work done. Each caller, by its name or else its address, has a
-    share of the places (`RequestShares`).
+    The check runs before the body is read, so an unauthorised request costs little. It also limits the concurrent
+    requests of each caller (`RequestShares`), by the caller's name or else by the client's address.
     """
     open_to_all = authentication.scheme is None
     admission = Security(_anybody if open_to_all else _Bearer(authentication), scopes=[scope])
@@ -66,5 +66,5 @@ def guarded(authentication: Authentication, scope: Scope) -> Guard:
         with request.app.state.shares.place(peer if caller.name is None else caller.name):
             yield
 
-    # By its scope the place is free again as soon as there is an answer, not when the caller has taken it.
+    # Scope "function" frees the place when the route returns. Otherwise a slow reader of the response would hold it.
     return Guard([Depends(admitted, scope="function")], ADMISSION if open_to_all else (*ADMISSION, *GUARD))

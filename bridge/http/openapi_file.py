@@ -1,4 +1,4 @@
-"""The document of a bridge that has everything on: every operation, and authentication. `make openapi` writes it."""
+"""Writes docs/openapi.json, for a bridge with every operation and authentication enabled. `make openapi` runs it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ if TYPE_CHECKING:
 
 
 def document() -> dict[str, Any]:
-    """Return /openapi.json; one bridge's own has only what its settings enable."""
+    """Return the OpenAPI document. A running bridge's /openapi.json has only what its settings enable."""
     enabled = [name for name, operation in OUTBOUND_OPERATIONS.items() if operation.forwarded]
-    nothing = cast("Operations", None)  # the document alone is wanted: no route is called
+    nothing = cast("Operations", None)  # no route is called
     app = create_app(nothing, readiness=list, session_views=list, authentication=_Bearer(), enabled=enabled)
     return app.openapi()
 
 
 def as_text() -> str:
-    """Return the document as the repository keeps it."""
+    """Return the content of docs/openapi.json."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
 class _Bearer:
-    """Either kind of token; lets nobody in."""
+    """Describes both kinds of tokens, for the document."""
 
     scheme: Mapping[str, Any] | None = {
         "type": "http",
         "scheme": "bearer",
         "description": "A token from the operator, or an access token of the site's identity provider, with the scope "
-        "operations:write or operations:read. Only where the settings ask for it.",
+        "operations:write or operations:read. The bridge's settings say which kind. They may also allow access without "
+        "a token.",
     }
 
     async def caller(self, token: str) -> Caller:
