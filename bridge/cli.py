@@ -44,12 +44,9 @@ class Commands(TyperGroup):
             for fault in error.faults:
                 typer.echo(_lines(fault), err=True)
             raise typer.Exit(WRONG_SETTINGS) from None
-        except UnusableInput as error:
-            typer.echo(_lines(str(error)), err=True)
-            raise typer.Exit(WRONG_SETTINGS) from None
         except BridgeError as error:
             typer.echo(_lines(str(error)), err=True)
-            raise typer.Exit(FAILED) from None
+            raise typer.Exit(WRONG_SETTINGS if isinstance(error, UnusableInput) else FAILED) from None
 
 
 def _lines(text: str) -> str:
