@@ -44,6 +44,23 @@ def test_the_next_run_reads_what_was_written(path: Path) -> None:
     ]
 
 
+def test_long_and_odd_cells(path: Path) -> None:
+    """Whatever a row that was not sent has in its cells, the next run can read the results."""
+    with results_of(path, JOB) as results:
+        results.append(1, 1, {"phone": '\x00"' * 30_000, "campaign": "\ud800"}, Outcome("invalid", "letters"))
+    assert results_at(path) == [["1", "invalid", "letters", "1"]]
+
+
+@pytest.mark.parametrize("line", ["1,acknowledged\n", '"\n', "x" * 200_000 + "\n"])
+def test_a_line_of_somebody_else(path: Path, line: str) -> None:
+    """A line that is not one of the results is told by its number."""
+    write(path)
+    with path.open("a") as file:
+        file.write(line)
+    with pytest.raises(UnusableInput, match="line 2 of the results"), results_of(path, JOB):
+        pass
+
+
 def test_only_the_owner_reads_it(path: Path) -> None:
     """The file holds phone numbers, so that it is made for its owner alone."""
     write(path)

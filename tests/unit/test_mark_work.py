@@ -131,6 +131,13 @@ def test_another_list(results: Results, status: str) -> None:
         planned("4155552679\n", results)
 
 
+def test_a_row_that_is_invalid_now(results: Results) -> None:
+    """A row that was sent and can't be read now has changed: its outcome must not be written over."""
+    note(results, ACKNOWLEDGED)
+    with pytest.raises(UnusableInput, match="row 1 is about another record"):
+        planned("unknown\n", results)
+
+
 def test_invalid_rows_are_written_once(results: Results) -> None:
     """A next run writes no second line for a row that is still invalid; one that was corrected is sent."""
     results.append(1, 1, {"phone": "x"}, Outcome("invalid", "letters"))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.commands.mark.entries import identity_of, reference_of
+from bridge.commands.mark.outcomes import NOT_SENT
 from bridge.errors import CommandFailed, UnusableInput
 from bridge.observability import printable
 
@@ -46,7 +47,8 @@ COLUMNS: Final = (
     *FIELD_COLUMNS.values(),
     "acknowledgementId",
 )
-LONGEST_DETAIL: Final = 1000
+LONGEST_CUT: Final = 1000
+"""Characters of a server's words, and of each cell of a row that was not sent."""
 _HEADER: Final = (",".join(COLUMNS) + "\n").encode()
 _CHUNK: Final = 1 << 20
 
@@ -101,7 +103,8 @@ class Results:
             "endedAt": outcome.ended_at,
             "acknowledgementId": outcome.acknowledgement_id,
         }
-        line = [printable(cells[name], LONGEST_DETAIL if name == "detail" else None) for name in COLUMNS]
+        cut = COLUMNS if outcome.status in NOT_SENT else ("detail",)
+        line = [printable(cells[name], LONGEST_CUT if name in cut else None) for name in COLUMNS]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(line)
         self._write(text.getvalue().encode(errors="backslashreplace"))
@@ -126,10 +129,11 @@ class Results:
             if next(lines, None) is None:
                 self._write(_HEADER)
                 return
-            for cells in lines:
-                if len(cells) != len(COLUMNS):
-                    raise UnusableInput(f"line {lines.line_num} of the results file was not written by bridge mark")
-                self._note(dict(zip(COLUMNS, cells, strict=True)))
+            try:
+                for cells in lines:
+                    self._note(dict(zip(COLUMNS, cells, strict=True)))
+            except (csv.Error, ValueError):
+                raise UnusableInput(f"line {lines.line_num} of the results was not written by bridge mark") from None
 
     def _write(self, line: bytes) -> None:
         try:

@@ -56,6 +56,8 @@ def plan(
         earlier = None if results is None else results.earlier(row.number)
         verdict = _verdict(row, reader, seen)
         if isinstance(verdict, Known):
+            if earlier is not None and earlier.outcome not in NOT_SENT:
+                raise _changed(row.number)
             told = earlier is not None and (earlier.outcome, earlier.reason) == verdict.outcome[:2]
             yield verdict._replace(new=not told)
         elif earlier is None:
@@ -87,13 +89,17 @@ def _again(entry: Entry, earlier: Earlier, *, retry_failed: bool) -> Send | Ask 
     if failed and retry_failed:
         return Send(entry, earlier.attempt + 1, ask=False)
     if earlier.identity != entry.identity:
-        raise UnusableInput(
-            f"row {entry.row} is about another record than in the results: the list or the options have changed; "
-            "give another list another --job and --results"
-        )
+        raise _changed(entry.row)
     outcome = Outcome(earlier.outcome, earlier.reason)
     if earlier.outcome in PASSING:
         return Send(entry, earlier.attempt, ask=True)
     if earlier.outcome == TIMED_OUT:
         return Ask(entry, earlier.attempt, outcome)
     return Known(entry.row, outcome, entry.values, new=False)
+
+
+def _changed(row: int) -> UnusableInput:
+    return UnusableInput(
+        f"row {row} is about another record than in the results: the list or the options have changed; "
+        "give another list another --job and --results"
+    )
