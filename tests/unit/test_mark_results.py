@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.commands.mark.outcomes import ACKNOWLEDGED, REJECTED, Outcome
-from bridge.commands.mark.results import COLUMNS, results_of
+from bridge.commands.mark.results import ACKNOWLEDGED, COLUMNS, REJECTED, Outcome, results_of
 from bridge.errors import CommandFailed, UnusableInput
 from tests.unit.mark_parts import JOB, entries, results_at
 

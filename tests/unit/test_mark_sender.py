@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bridge.commands.mark.client import LONGEST_PAUSE, BridgeClient, TryAgain, _outcome, _read, _seconds
-from bridge.commands.mark.outcomes import OUTCOMES
 from bridge.commands.mark.report import Report
-from bridge.commands.mark.results import results_of
+from bridge.commands.mark.results import OUTCOMES, results_of
 from bridge.commands.mark.sender import Pace, Patience, Sender
 from bridge.errors import CommandFailed
 from tests.serving import serving

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from bridge.commands.mark.entries import EntryReader, reference_of
-from bridge.commands.mark.outcomes import ACKNOWLEDGED, REJECTED, TIMED_OUT, UNDELIVERED, Outcome
-from bridge.commands.mark.results import Results, results_of
+from bridge.commands.mark.results import ACKNOWLEDGED, REJECTED, TIMED_OUT, UNDELIVERED, Outcome, Results, results_of
 from bridge.commands.mark.work import Ask, Known, Send
 from bridge.errors import UnusableInput
 from tests.unit.mark_parts import DEFAULTS, JOB, entries, planned

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from bridge.commands.mark.outcomes import ACKNOWLEDGED, INVALID, PENDING, REJECTED, TIMED_OUT, Outcome
+from bridge.commands.mark.results import ACKNOWLEDGED, INVALID, PENDING, REJECTED, TIMED_OUT, Outcome
 from bridge.errors import BridgeError, CommandFailed, UnusableInput
 from bridge.observability import printable
 from bridge.webservices import outbound_record_path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from bridge.commands.mark.outcomes import ACKNOWLEDGED, GOOD, NOT_SENT, OUTCOMES, Outcome
+from bridge.commands.mark.results import ACKNOWLEDGED, GOOD, NOT_SENT, OUTCOMES, Outcome
 from bridge.observability import printable
 
 if TYPE_CHECKING:

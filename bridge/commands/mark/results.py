@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.commands.mark.entries import identity_of, reference_of
-from bridge.commands.mark.outcomes import NOT_SENT
 from bridge.errors import CommandFailed, UnusableInput
 from bridge.observability import printable
 
@@ -26,8 +25,21 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from bridge.commands.mark.outcomes import Outcome
 
+ACKNOWLEDGED: Final = "acknowledged"
+REJECTED: Final = "rejected"
+TIMED_OUT: Final = "timed-out"
+UNDELIVERED: Final = "undelivered"
+INVALID: Final = "invalid"
+DUPLICATE: Final = "duplicate"
+PENDING: Final = frozenset({"requested", "accepted"})
+OUTCOMES: Final = (ACKNOWLEDGED, "accepted", "requested", REJECTED, TIMED_OUT, UNDELIVERED, INVALID, DUPLICATE)
+"""In the order in which they are told."""
+PASSING: Final = PENDING | {UNDELIVERED}
+"""A next run goes on with these by itself."""
+NOT_SENT: Final = frozenset({INVALID, DUPLICATE})
+GOOD: Final = frozenset({ACKNOWLEDGED, DUPLICATE})
+"""A duplicate's record is that of an earlier row."""
 FIELD_COLUMNS: Final = {
     "account": "account",
     "application": "applicationId",
@@ -51,6 +63,21 @@ LONGEST_CUT: Final = 1000
 """Characters of a server's words, and of each cell of a row that was not sent."""
 _HEADER: Final = (",".join(COLUMNS) + "\n").encode()
 _CHUNK: Final = 1 << 20
+
+
+class Outcome(NamedTuple):
+    """What became of a row; `status` is one of `OUTCOMES`.
+
+    `reason` is a stable word: the problem's code, or why the row is invalid. `detail` is for a person, with Web
+    Services' own words where it said no. Times are RFC 3339.
+    """
+
+    status: str
+    reason: str = ""
+    detail: str = ""
+    acknowledgement_id: str = ""
+    submitted_at: str = ""
+    ended_at: str = ""
 
 
 class Earlier(NamedTuple):

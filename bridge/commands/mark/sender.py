@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bridge.backoff import Backoff
 from bridge.commands.mark.client import NO_ANSWER, TryAgain
 from bridge.commands.mark.entries import reference_of
-from bridge.commands.mark.outcomes import ACKNOWLEDGED, PENDING, UNDELIVERED, Outcome
+from bridge.commands.mark.results import ACKNOWLEDGED, PENDING, UNDELIVERED, Outcome
 from bridge.commands.mark.work import Ask, Known, Send
 from bridge.errors import CommandFailed
 from bridge.events import rfc3339

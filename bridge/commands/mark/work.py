@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.commands.mark.fields import RowInvalid
-from bridge.commands.mark.outcomes import ACKNOWLEDGED, DUPLICATE, INVALID, NOT_SENT, PASSING, TIMED_OUT, Outcome
+from bridge.commands.mark.results import ACKNOWLEDGED, DUPLICATE, INVALID, NOT_SENT, PASSING, TIMED_OUT, Outcome
 from bridge.commands.mark.rows import BadRow
-from bridge.commands.mark.seen import SeenRecords
 from bridge.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -103,3 +103,18 @@ def _changed(row: int) -> UnusableInput:
         f"row {row} is about another record than in the results: the list or the options have changed; "
         "give another list another --job and --results"
     )
+
+
+class SeenRecords:
+    """Remembers each record's first row, in a private temporary database: memory stays bounded for any list."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("")
+        self._database.execute("CREATE TABLE seen (identity BLOB PRIMARY KEY, row INTEGER) WITHOUT ROWID")
+
+    def first(self, identity: bytes, row: int) -> int:
+        """Return the first row that named the record: this one, or an earlier one."""
+        added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (identity, row))
+        if added.rowcount:
+            return row
+        return int(self._database.execute("SELECT row FROM seen WHERE identity = ?", (identity,)).fetchone()[0])
