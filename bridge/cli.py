@@ -1,6 +1,6 @@
 """The `bridge` command: reads arguments and settings, then calls a function of `bridge.commands`.
 
-Exit codes: 0 for success, 1 for a failure, 2 for wrong settings or arguments.
+Exit codes: 0 for success, 1 for a failure, 2 for wrong settings, arguments or input.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from bridge import __version__, commands, settings
-from bridge.errors import BridgeError, SettingsError
+from bridge.errors import BridgeError, SettingsError, UnusableInput
 from bridge.observability import printable
 
 FAILED = 1
@@ -46,7 +46,7 @@ class Commands(TyperGroup):
             raise typer.Exit(WRONG_SETTINGS) from None
         except BridgeError as error:
             typer.echo(_lines(str(error)), err=True)
-            raise typer.Exit(FAILED) from None
+            raise typer.Exit(WRONG_SETTINGS if isinstance(error, UnusableInput) else FAILED) from None
 
 
 def _lines(text: str) -> str:
@@ -197,6 +197,82 @@ def tail(
     """Print the published events as they arrive."""
     wanted = _settings(context, config)
     commands.run_tail(wanted, topic or [], from_beginning=from_beginning, events=events, as_json=json)
+
+
+@app.command()
+def mark(
+    file: Annotated[
+        str, typer.Argument(help="The list: a table, JSON lines, or one number a line; `-` is standard input.")
+    ],
+    *,
+    url: Annotated[str, typer.Option(help="Where the bridge is.")] = "http://127.0.0.1:8080",
+    application: Annotated[str | None, typer.Option(help="Application id of rows without one.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Campaign of rows without one.")] = None,
+    calling_list: Annotated[str | None, typer.Option("--list", help="Calling list of rows without one.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device (id or path) of rows without one.")] = None,
+    chain: Annotated[str | None, typer.Option(help="AllChain or RecordOnly, of rows that don't say.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="The bridge's account for rows without one. Default: its first one.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=NAME", help="The column of a field, by name or place: phone=Telephone. Repeatable."
+        ),
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Country, such as US: checks numbers by its plan and sends them as E.164.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the list. Default: as it is found.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between columns. Default: as it is found.")] = None,
+    job: Annotated[
+        str | None, typer.Option(help="Name of this list; begins each referenceId. Default: the file's name.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What became of each row. Default: FILE.results.csv.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.01, help="Most rows a second. Default: no limit.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Most rows under way at a time.")] = 64,
+    patience: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a bridge that is away.")
+    ] = 300.0,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Send rows again that were rejected or have timed out.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be sent.")] = False,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Holds the bearer token; read again when it is refused.")
+    ] = None,
+) -> None:
+    """Mark every record of a list as DoNotCall, and go on where it was when it is run again.
+
+    Exit code 0: all are acknowledged; 1: some are not; 2: the list or an argument can't be used.
+    """
+    options = commands.MarkOptions(
+        file=file,
+        url=url,
+        job=job,
+        results=results,
+        columns=column or [],
+        defaults={
+            "application": application or "",
+            "campaign": campaign or "",
+            "list": calling_list or "",
+            "device": device or "",
+            "chain": chain or "",
+            "account": account or "",
+        },
+        region=region,
+        encoding=encoding,
+        delimiter=delimiter,
+        rate=rate,
+        concurrency=concurrency,
+        patience=patience,
+        retry_failed=retry_failed,
+        token_file=token_file,
+    )
+    if not commands.run_mark(options, dry_run=dry_run):
+        raise typer.Exit(FAILED)
 
 
 @schemas.command("list")

@@ -5,6 +5,7 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
     BridgeError
     ├── SettingsError               a setting is missing or wrong; the bridge does not start
     ├── CommandFailed               a command of the command line failed
+    │   └── UnusableInput           the input or an argument of a command can't be used
     ├── UpstreamError               Web Services, over HTTP
     │   ├── UpstreamUnreachable     no connection
     │   ├── UpstreamTimeout         no answer within the deadline
@@ -53,6 +54,12 @@ class CommandFailed(BridgeError):
     """A command of the command line failed. The message says why, and what helps."""
 
     code = "command-failed"
+
+
+class UnusableInput(CommandFailed):
+    """The input or an argument of a command can't be used. The message says what to correct."""
+
+    code = "unusable-input"
 
 
 class UpstreamError(BridgeError):

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from bridge.commands.dead_letters import list_dead_letters
     from bridge.commands.demo import run_demo
     from bridge.commands.health import ask_health
+    from bridge.commands.mark.options import MarkOptions
+    from bridge.commands.mark.run import run_mark
     from bridge.commands.run import run_bridge
     from bridge.commands.schemas import check_schemas, list_schemas, show_schema, write_models
     from bridge.commands.simulate import read_faults, run_simulator
     from bridge.commands.tail import run_tail
 
 __all__ = [
+    "MarkOptions",
     "ask_health",
     "check_schemas",
     "list_dead_letters",
@@ -28,6 +31,7 @@ __all__ = [
     "run_bridge",
     "run_check",
     "run_demo",
+    "run_mark",
     "run_simulator",
     "run_tail",
     "show_schema",
@@ -35,6 +39,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "MarkOptions": "mark.options",
     "ask_health": "health",
     "check_schemas": "schemas",
     "list_dead_letters": "dead_letters",
@@ -43,6 +48,7 @@ _MODULES = {
     "run_bridge": "run",
     "run_check": "check",
     "run_demo": "demo",
+    "run_mark": "mark.run",
     "run_simulator": "simulate",
     "run_tail": "tail",
     "show_schema": "schemas",

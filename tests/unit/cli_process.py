@@ -67,6 +67,11 @@ class Command:
         assert self._process is not None
         self._process.send_signal(number)
 
+    @property
+    def over(self) -> bool:
+        """Whether the process has ended."""
+        return self._process is not None and self._process.returncode is not None
+
     async def ended(self, *, within: float = 30) -> Ended:
         """Wait for its end; TimeoutError when it still runs after that many seconds."""
         assert self._process is not None

@@ -1,0 +1,85 @@
+"""Phone numbers as lists have them, and as they are sent."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from bridge.commands.mark.fields import RowInvalid
+from bridge.errors import CommandFailed, UnusableInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212/]")
+"""Blanks and what people put between digits (RFC 3966, "visual separators")."""
+_NUMBER: Final = re.compile(r"\+?[0-9]+", re.ASCII)
+_EXTENSION: Final = re.compile(
+    r"[0-9)\s](?:;?\s*ext(?:ension|n)?\.?|\s*x|#|\s*durchwahl)\s*[=:]?\s*[0-9]+$", re.IGNORECASE
+)
+_DECIMAL: Final = re.compile(r"[0-9]+[.,][0-9]{1,2}|[0-9.,]+e\+?[0-9]+", re.IGNORECASE | re.ASCII)
+_AREA: Final = re.compile(r"[^/]{1,9}/[^/]+")
+"""A slash after an area code; after more, what follows is another number."""
+FEWEST_DIGITS: Final = 3
+MOST_DIGITS: Final = 15
+"""Of an international number (E.164)."""
+
+
+def number_reader(region: str | None) -> Callable[[str], str]:
+    """Return what brings a number of a list into the form that is sent, or raises RowInvalid.
+
+    With a region (ISO 3166, such as US) that is E.164, and the number must be valid by the numbering plan of its
+    country. Without one the number stays as it is, but for blanks and visual separators.
+
+    Raises:
+        CommandFailed: the library for numbering plans is not installed.
+        UnusableInput: there is no such region.
+    """
+    if region is None:
+        return plain_number
+    try:
+        import phonenumbers  # noqa: PLC0415 -- of an extra
+    except ImportError:
+        raise CommandFailed(
+            "--region needs the numbering plans; install them with: pip install 'cometd-kafka-bridge[lists]'"
+        ) from None
+    wanted = region.upper()
+    if wanted not in phonenumbers.SUPPORTED_REGIONS:
+        raise UnusableInput("--region must be a country's two letters, such as US, GB or DE")
+
+    def international(text: str) -> str:
+        try:
+            number = phonenumbers.parse(plain_number(text), wanted)
+        except phonenumbers.NumberParseException:
+            raise RowInvalid("invalid-number", "no phone number of this region") from None
+        if not phonenumbers.is_valid_number(number):
+            raise RowInvalid("invalid-number", "the numbering plan of its country has no such number")
+        return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+    return international
+
+
+def plain_number(text: str) -> str:
+    """Return the number without separators.
+
+    What could be two numbers, or another number than was meant, is refused and not repaired.
+
+    Raises:
+        RowInvalid: it is no phone number.
+    """
+    text = unicodedata.normalize("NFKC", text).strip()
+    if _EXTENSION.search(text):
+        raise RowInvalid("extension", "the number has an extension; give the number alone")
+    if _DECIMAL.fullmatch(text):
+        raise RowInvalid("decimal", "a decimal number, as spreadsheets write them; export the column as text")
+    if any(one.isalpha() for one in text):
+        raise RowInvalid("letters", "the number has letters; if this row is the header, say --column phone=NAME")
+    if "/" in text and not _AREA.fullmatch(text):
+        raise RowInvalid("several-numbers", "it looks like several numbers; give each a row")
+    number = _SEPARATORS.sub("", text)
+    if _NUMBER.fullmatch(number) is None:
+        raise RowInvalid("characters", "the number has characters that no phone number has")
+    if not FEWEST_DIGITS <= len(number.lstrip("+")) <= MOST_DIGITS:
+        raise RowInvalid("length", f"a number has {FEWEST_DIGITS} to {MOST_DIGITS} digits")
+    return number

@@ -1,0 +1,102 @@
+"""What `bridge mark` was asked to do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bridge.commands.mark.fields import FIELDS
+from bridge.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+STANDARD_INPUT: Final = "-"
+LONGEST_JOB: Final = 100
+MOST_CONCURRENCY: Final = 256
+"""Rows at a time. A bridge gives a single caller at most 512 requests at a time (docs/http-api.md)."""
+_JOB: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_JOB}}}")
+
+
+@dataclass(frozen=True)
+class MarkOptions:
+    """The options of the command. `columns` are texts such as `phone=Telephone`; `defaults` are by field."""
+
+    file: str
+    url: str = "http://127.0.0.1:8080"
+    job: str | None = None
+    results: Path | None = None
+    columns: Sequence[str] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    region: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    rate: float | None = None
+    concurrency: int = 64
+    patience: float = 300.0
+    """Seconds without any usable answer of the bridge after which the run gives up."""
+    retry_failed: bool = False
+    token_file: Path | None = None
+
+    def base_url(self) -> str:
+        """Return the bridge's address without a slash at its end.
+
+        Raises:
+            UnusableInput: it is no http or https URL.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise UnusableInput("--url must be the bridge's address, such as http://127.0.0.1:8080")
+        return self.url.rstrip("/")
+
+    def columns_by_field(self) -> dict[str, str]:
+        """Return the column of each field that was asked for.
+
+        Raises:
+            UnusableInput: a text is not FIELD=NAME, or there is no such field.
+        """
+        found = {}
+        for text in self.columns:
+            name, _, column = text.partition("=")
+            if name not in FIELDS or not column:
+                raise UnusableInput(f"--column needs FIELD=NAME, where FIELD is one of {', '.join(FIELDS)}")
+            found[name] = column
+        return found
+
+    def separator(self) -> str | None:
+        """Return what stands between columns; None: as it is found.
+
+        Raises:
+            UnusableInput: it is not one character.
+        """
+        named = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
+        if named is not None and (len(named) != 1 or named in '"\r\n'):
+            raise UnusableInput("--delimiter needs one character, or the word tab")
+        return named
+
+    def results_path(self) -> Path:
+        """Return where the results go: FILE.results.csv where nothing else was said.
+
+        Raises:
+            UnusableInput: the list comes from standard input, and no results file was named.
+        """
+        if self.results is not None:
+            return self.results
+        if self.file == STANDARD_INPUT:
+            raise UnusableInput("a list from standard input needs --results FILE: that file is what a next run goes by")
+        return Path(f"{self.file}.results.csv")
+
+    def job_name(self) -> str:
+        """Return the job's name: by default the list's file name without what follows its last dot.
+
+        Raises:
+            UnusableInput: it has characters that a name may not have, or is too long.
+        """
+        named = self.job or Path(self.results_path().name if self.file == STANDARD_INPUT else self.file).stem
+        job = named if self.job else re.sub(r"[^A-Za-z0-9._-]", "-", named)[:LONGEST_JOB]
+        if _JOB.fullmatch(job) is None:
+            raise UnusableInput(f"--job may have letters, digits and . _ -, at most {LONGEST_JOB} of them")
+        return job

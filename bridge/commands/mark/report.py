@@ -1,0 +1,117 @@
+"""What a run tells on the terminal: its progress, rows that were not sent or not done, and a summary.
+
+It names rows by their lines and never shows a phone number: standard error ends in logs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from bridge.commands.mark.results import ACKNOWLEDGED, GOOD, NOT_SENT, OUTCOMES, Outcome
+from bridge.observability import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from rich.console import Console
+
+MOST_NOTES: Final = 20
+"""Rows that are named on the terminal; the results file has all of them."""
+INTERVAL: Final = 10.0
+"""Seconds between two lines of progress where the output is no terminal."""
+
+
+class Report:
+    """Counts outcomes, and shows them; a context manager. `total` is the number of lines that may be rows."""
+
+    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._total = total
+        self._clock = clock
+        self._began = self._told = clock()
+        self._notes = 0
+        self._new = 0
+        self.counts: Counter[str] = Counter()
+        self._progress = Progress(
+            TextColumn("marking"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[counts]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=total, rate="", counts="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line beside the progress."""
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+    def count(self, row: int, outcome: Outcome, *, new: bool) -> None:
+        """Count one row; name it where this run found that it is not marked."""
+        self.counts[outcome.status] += 1
+        self._new += outcome.status == ACKNOWLEDGED and new
+        if new and outcome.status != ACKNOWLEDGED:
+            self._note(row, outcome)
+        self._progress.update(self._task, advance=1, rate=self._rate(), counts=counts_of(self.counts))
+        if not self._console.is_terminal and self._clock() - self._told >= INTERVAL:
+            self._told = self._clock()
+            self.say(f"{self.rows:,} of {self._total:,} lines: {counts_of(self.counts)}; {self._rate()}{self._left()}")
+
+    @property
+    def rows(self) -> int:
+        """How many rows are counted."""
+        return self.counts.total()
+
+    @property
+    def good(self) -> bool:
+        """Whether every row that was counted is marked, by itself or by an earlier row about the same record."""
+        return set(self.counts) <= GOOD
+
+    def summary(self) -> str:
+        """Say what became of the list in one line."""
+        seconds = self._clock() - self._began
+        counts = counts_of(self.counts) or "no rows"
+        return f"{self.rows:,} rows: {counts}; {self._new:,} acknowledged in this run, in {seconds:.1f} s"
+
+    def _note(self, row: int, outcome: Outcome) -> None:
+        self._notes += 1
+        if self._notes <= MOST_NOTES:
+            self.say(f"row {row}: {line_of(outcome)}")
+        elif self._notes == MOST_NOTES + 1:
+            self.say("further rows are named in the results only")
+
+    def _rate(self) -> str:
+        seconds = self._clock() - self._began
+        return f"{self._new / seconds:,.0f}/s" if seconds > 0 else ""
+
+    def _left(self) -> str:
+        left, pace = self._total - self.rows, self.rows / max(self._clock() - self._began, 0.001)
+        return f", about {left / pace:,.0f} s left" if pace > 0 else ""
+
+
+def counts_of(counts: Counter[str]) -> str:
+    """Return the counts in words, in a fixed order."""
+    return ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES if counts[name])
+
+
+def line_of(outcome: Outcome) -> str:
+    """Return an outcome in a line. Web Services' own words may hold a number: they are in the results only."""
+    reason = f", {outcome.reason}" if outcome.reason != outcome.status else ""
+    return f"{outcome.status}{reason}{f': {outcome.detail}' if outcome.status in NOT_SENT else ''}"

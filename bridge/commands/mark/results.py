@@ -1,0 +1,213 @@
+"""The results file: what became of each row, for people and for the next run, which goes on from it.
+
+The file is only appended to, a line for each row once its outcome is known; of several lines of a row the last one
+counts. The operating system has a line when `append` returns, so that kill -9 can tear only the last one, which the
+next run removes.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+import re
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.commands.mark.entries import identity_of, reference_of
+from bridge.errors import CommandFailed, UnusableInput
+from bridge.observability import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from io import FileIO
+    from pathlib import Path
+
+
+ACKNOWLEDGED: Final = "acknowledged"
+REJECTED: Final = "rejected"
+TIMED_OUT: Final = "timed-out"
+UNDELIVERED: Final = "undelivered"
+INVALID: Final = "invalid"
+DUPLICATE: Final = "duplicate"
+PENDING: Final = frozenset({"requested", "accepted"})
+OUTCOMES: Final = (ACKNOWLEDGED, "accepted", "requested", REJECTED, TIMED_OUT, UNDELIVERED, INVALID, DUPLICATE)
+"""In the order in which they are told."""
+PASSING: Final = PENDING | {UNDELIVERED}
+"""A next run goes on with these by itself."""
+NOT_SENT: Final = frozenset({INVALID, DUPLICATE})
+GOOD: Final = frozenset({ACKNOWLEDGED, DUPLICATE})
+"""A duplicate's record is that of an earlier row."""
+FIELD_COLUMNS: Final = {
+    "account": "account",
+    "application": "applicationId",
+    "campaign": "campaignName",
+    "list": "callingList",
+    "handle": "recordHandle",
+    "phone": "phoneNumber",
+}
+COLUMNS: Final = (
+    "row",
+    "outcome",
+    "reason",
+    "detail",
+    "referenceId",
+    "submittedAt",
+    "endedAt",
+    *FIELD_COLUMNS.values(),
+    "acknowledgementId",
+)
+LONGEST_CUT: Final = 1000
+"""Characters of a server's words, and of each cell of a row that was not sent."""
+_HEADER: Final = (",".join(COLUMNS) + "\n").encode()
+_CHUNK: Final = 1 << 20
+
+
+class Outcome(NamedTuple):
+    """What became of a row; `status` is one of `OUTCOMES`.
+
+    `reason` is a stable word: the problem's code, or why the row is invalid. `detail` is for a person, with Web
+    Services' own words where it said no. Times are RFC 3339.
+    """
+
+    status: str
+    reason: str = ""
+    detail: str = ""
+    acknowledgement_id: str = ""
+    submitted_at: str = ""
+    ended_at: str = ""
+
+
+class Earlier(NamedTuple):
+    """What the results tell of a row: the newest line."""
+
+    outcome: str
+    reason: str
+    attempt: int
+    identity: bytes
+
+
+class Results:
+    """An open results file of one job. Nothing else can open it meanwhile."""
+
+    def __init__(self, path: Path, file: FileIO, job: str) -> None:
+        self._path = path
+        self._file = file
+        self._job = job
+        # A private database, in a temporary file where it grows beyond its cache: memory stays bounded for any list.
+        self._rows = sqlite3.connect("")
+        self._rows.execute(
+            "CREATE TABLE rows (row INTEGER PRIMARY KEY, outcome TEXT, reason TEXT, attempt INTEGER, identity BLOB)"
+        )
+        self._read()
+
+    def close(self) -> None:
+        """Give up what is known of the rows."""
+        self._rows.close()
+
+    def earlier(self, row: int) -> Earlier | None:
+        """Return what became of a row in an earlier run, or in this one."""
+        found = self._rows.execute(
+            "SELECT outcome, reason, attempt, identity FROM rows WHERE row = ?", (row,)
+        ).fetchone()
+        return None if found is None else Earlier(*found)
+
+    def append(self, row: int, attempt: int, values: Mapping[str, str], outcome: Outcome) -> None:
+        """Write what became of a row; `values` are its fields as they were sent.
+
+        Raises:
+            CommandFailed: the file can't be written.
+        """
+        cells = {name: values.get(field, "") for field, name in FIELD_COLUMNS.items()} | {
+            "row": str(row),
+            "outcome": outcome.status,
+            "reason": outcome.reason,
+            "detail": outcome.detail,
+            "referenceId": reference_of(self._job, row, attempt),
+            "submittedAt": outcome.submitted_at,
+            "endedAt": outcome.ended_at,
+            "acknowledgementId": outcome.acknowledgement_id,
+        }
+        cut = COLUMNS if outcome.status in NOT_SENT else ("detail",)
+        line = [printable(cells[name], LONGEST_CUT if name in cut else None) for name in COLUMNS]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(line)
+        self._write(text.getvalue().encode(errors="backslashreplace"))
+        self._note(dict(zip(COLUMNS, line, strict=True)))
+
+    def _note(self, cells: Mapping[str, str]) -> None:
+        found = re.fullmatch(rf"{re.escape(self._job)}-(\d+)(?:\.(\d+))?", cells["referenceId"])
+        if found is None or found[1] != cells["row"]:
+            raise UnusableInput(
+                "the results file is of another job; give this list its own --results, or the same --job again"
+            )
+        values = {field: cells[name] for field, name in FIELD_COLUMNS.items()}
+        self._rows.execute(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
+            (int(found[1]), cells["outcome"], cells["reason"], int(found[2] or 1), identity_of(values)),
+        )
+
+    def _read(self) -> None:
+        self._cut_torn_line()
+        with self._path.open(encoding="utf-8", errors="replace", newline="") as text:
+            lines = csv.reader(text)
+            if next(lines, None) is None:
+                self._write(_HEADER)
+                return
+            try:
+                for cells in lines:
+                    self._note(dict(zip(COLUMNS, cells, strict=True)))
+            except (csv.Error, ValueError):
+                raise UnusableInput(f"line {lines.line_num} of the results was not written by bridge mark") from None
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            raise CommandFailed(f"the results can't be written: {error.strerror}") from None
+        if written != len(line):
+            raise CommandFailed("the results can't be written: the disk took only a part of a line")
+
+    def _cut_torn_line(self) -> None:
+        """Remove a last line that was not written to its end, of a file that is a results file."""
+        self._file.seek(0)
+        begin = self._file.read(len(_HEADER))
+        if begin != _HEADER:
+            if not _HEADER.startswith(begin):
+                raise UnusableInput("the file that --results names is no results file of this version; name another")
+            self._file.truncate(0)
+            return
+        end = at = self._file.seek(0, os.SEEK_END)
+        last = -1
+        while last < 0:
+            start = max(0, at - _CHUNK)
+            self._file.seek(start)
+            last, at = self._file.read(at - start).rfind(b"\n"), start
+        if at + last + 1 < end:
+            self._file.truncate(at + last + 1)
+
+
+@contextmanager
+def results_of(path: Path, job: str) -> Iterator[Results]:
+    """Open the results of a job, made where they are not there yet; only their owner can read them.
+
+    Raises:
+        UnusableInput: the file is of another job, or no results file.
+        CommandFailed: it can't be written, or another `bridge mark` writes it.
+    """
+    try:
+        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+")
+    except OSError as error:
+        raise CommandFailed(f"the results {path} can't be written: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandFailed(f"another bridge mark writes {path} at this moment") from None
+        results = Results(path, file, job)
+        try:
+            yield results
+        finally:
+            results.close()
