@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Final
+from socket import gethostname
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -12,6 +14,7 @@ from bridge import __version__
 from bridge.account import AccountBridge
 from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, Slots, UnsignedEvents, position_topic, topic_names
 from bridge.errors import InFlightUnwritable, SettingsError
+from bridge.fleet import Accounts, Fleet
 from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
@@ -70,6 +73,12 @@ class Bridge:
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
+        self.replica = settings.fleet.replica or host_name()
+        self._fleet = (
+            Fleet(settings.kafka, self.replica, Accounts(accounts, keys, unsigned), self._encoding)
+            if settings.fleet.enabled
+            else None
+        )
         metrics.start(
             __version__,
             [account.name for account in self._accounts],
@@ -85,7 +94,7 @@ class Bridge:
         linger: float = 0.0,
         listening: Callable[[str], None] | None = None,
     ) -> None:
-        """Run until `stop` is set, or every account has been taken over by another bridge.
+        """Run until `stop` is set, or every account has been taken over by another bridge (in a fleet: until `stop`).
 
         The CometD sessions stay alive for a successor, unless `disconnect_on_exit`.
 
@@ -113,10 +122,9 @@ class Bridge:
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
             parts = (self._kafka.run, self._encoding.run, self._operations.run)
             beside = [group.create_task(run()) for run in parts]
-            relays = [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
+            relays = self._start_relays(group, disconnect_on_exit=disconnect_on_exit)
             await _first(stop, relays)
-            for account in self._accounts:
-                account.stop()
+            self._stop_relays()
             drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
             _, late = await asyncio.wait(relays, timeout=STOP_DEADLINE)
             for relay in late:
@@ -129,15 +137,32 @@ class Bridge:
                 task.cancel()
         log.info("stopped")
 
+    def _start_relays(self, group: asyncio.TaskGroup, *, disconnect_on_exit: bool) -> list[asyncio.Task[Any]]:
+        if self._fleet is None:
+            return [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
+        if disconnect_on_exit:
+            log.warning("disconnect-on-exit-ignored", effect="other replicas of the fleet go on with the sessions")
+        return [group.create_task(self._fleet.run())]
+
+    def _stop_relays(self) -> None:
+        if self._fleet is not None:
+            self._fleet.leave()
+            return
+        for account in self._accounts:
+            account.stop()
+
     def readiness(self) -> list[Missing]:
         """Tell what is missing for operations and events to flow; nothing when ready."""
         if self._encoding.missing is not None:  # nothing else is tried before
             return [Missing(name="schema-registry", reason=self._encoding.missing)]
-        return [missing for account in self._accounts for missing in account.missing()]
+        missing = [one for account in self._accounts for one in account.missing()]
+        if self._fleet is not None and self._fleet.missing is not None:
+            missing.append(Missing(name="fleet", reason=self._fleet.missing))
+        return missing
 
     def sessions(self) -> list[SessionView]:
-        """Show each account's CometD session."""
-        return [account.view() for account in self._accounts]
+        """Show the CometD session of each account that this replica relays."""
+        return [account.view() for account in self._accounts if not account.stands_by]
 
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
         host = self._settings.http.host
@@ -176,6 +201,11 @@ class Bridge:
         return [group.create_task(served)]
 
 
+def host_name() -> str:
+    """Return what a replica is called by default, in the characters that its name may have."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", gethostname())[:253] or "replica"
+
+
 async def _linger(stop: asyncio.Event, seconds: float) -> None:
     """Wait for the stop: whoever is taken over on purpose is told to stop soon, and the others may try again."""
     log.info("lingering", seconds=seconds)
@@ -184,7 +214,7 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
 
 
-async def _first(stop: asyncio.Event, relays: list[asyncio.Task[None]]) -> None:
+async def _first(stop: asyncio.Event, relays: list[asyncio.Task[Any]]) -> None:
     """Wait for the stop, or for the end of all relays."""
     stopped = asyncio.create_task(stop.wait())
     ended = asyncio.ensure_future(asyncio.wait(relays))

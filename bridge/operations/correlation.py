@@ -154,6 +154,7 @@ class Correlator:
         What is acknowledged before the view is loaded is kept, and matched as the view learns of its operation.
         """
         self.relaying_since = time.monotonic()
+        self.caught_up.clear()  # a replica may take the same account over several times
         with suppress(TimeoutError):
             async with asyncio.timeout(LOAD_PATIENCE):
                 await self._loaded.wait()

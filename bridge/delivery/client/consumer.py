@@ -60,17 +60,17 @@ async def consumer(
             await client.start()
         yield client
     finally:
-        await _close(client)
+        await close(client)
 
 
-async def _close(client: AIOKafkaConsumer) -> None:
+async def close(client: AIOKafkaConsumer, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 -- in all cases
     """Close the client in a task of its own, within a deadline.
 
     After a failed exchange the close can wait for a broker that is gone. And right after the start it ends cancelled,
     because aiokafka awaits a task there that it has just cancelled: that must not look as if the caller were cancelled.
     """
     closing = asyncio.ensure_future(client.stop())
-    _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+    _, late = await asyncio.wait([closing], timeout=timeout)
     if late:
         closing.cancel()
         await asyncio.wait([closing])

@@ -1,0 +1,101 @@
+"""The fleet as this replica sees it: what it owns, and who else there is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from bridge.delivery import Gate, Slots, slot_of
+from bridge.fleet.membership import FleetMembership, group_of
+from bridge.fleet.owned_slot import OwnedSlot
+from bridge.fleet.ownership import Ownership
+from bridge.fleet.plan import FleetPlan
+from bridge.observability import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from bridge.delivery import AccountKeys, UnsignedEvents
+    from bridge.events import Encoding
+    from bridge.fleet.owned_slot import AccountRelay
+    from bridge.fleet.user_data import Table
+    from bridge.settings import Kafka
+
+
+class Accounts(NamedTuple):
+    """What the fleet needs of the accounts, each by the account's name."""
+
+    relays: Mapping[str, AccountRelay]
+    keys: Mapping[str, AccountKeys]
+    unsigned: Mapping[str, UnsignedEvents]
+
+
+class Fleet:
+    """Relays the accounts of the slots that the fleet's group gives this replica."""
+
+    def __init__(self, settings: Kafka, replica: str, accounts: Accounts, encoding: Encoding) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._encoding = encoding
+        self._gate = Gate()
+        self.table: Table | None = None
+        """Who owns which slot, as the newest assignment says; None before the first."""
+        plan = FleetPlan(
+            replica,
+            time.time(),
+            owned=lambda: self._ownership.owned,
+            busy=lambda count: {slot_of(account, count) for account in accounts.relays},
+            on_table=self._assigned,
+        )
+        self._membership = FleetMembership(settings, plan)
+        self._ownership = Ownership(self._relays, on_taken=self._membership.rejoin)
+        self._leaving = asyncio.Event()
+        self._left = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take part until `leave`, or for ever.
+
+        Raises:
+            ExceptionGroup: of a fault of the bridge itself, as the relays raise it.
+        """
+        keys = [asyncio.ensure_future(one.start()) for one in self._accounts.keys.values()]  # not in a takeover's time
+        async with asyncio.TaskGroup() as group:
+            owning = group.create_task(self._ownership.run())
+            taking_part = group.create_task(self._membership.run())
+            await self._leaving.wait()
+            await self._ownership.let_go()  # first: the next owners take over what is committed
+            taking_part.cancel()
+            owning.cancel()
+        for one in keys:
+            one.cancel()
+        await asyncio.wait(keys)
+
+    def leave(self) -> None:
+        """Let `run` return: let every slot go when its turns under way are committed, then leave the group."""
+        self._leaving.set()
+
+    @property
+    def missing(self) -> str | None:
+        """Why this replica is no member of the fleet; None where it is one."""
+        if self._membership.failure is not None:
+            return self._membership.failure
+        return None if self.table is not None else f"not in the group {group_of(self._settings)} yet"
+
+    def accounts_of(self, slots: Collection[int]) -> list[str]:
+        """The accounts of these slots, in order."""
+        count = self.table.slots if self.table is not None else 0
+        return sorted(name for name in self._accounts.relays if count and slot_of(name, count) in slots)
+
+    def _assigned(self, table: Table, slots: frozenset[int]) -> None:
+        if self._leaving.is_set():
+            return
+        self.table = table
+        metrics.fleet_members.set(len(table.members))
+        self._ownership.assign(slots, table.slots, table.orphaned)
+
+    def _relays(self, slot: int, count: int) -> OwnedSlot:
+        names = [name for name in self._accounts.relays if slot_of(name, count) == slot]
+        keys = [self._accounts.keys[name] for name in names]
+        slots = Slots(self._settings, keys, self._encoding, self._accounts.unsigned, gate=self._gate, count=count)
+        return OwnedSlot(slots, [self._accounts.relays[name] for name in names])
