@@ -89,7 +89,7 @@ class AccountBridge:
         self._correlator: Correlator | None = None
         self._relay_through(publisher)
 
-    def _relay_through(self, publisher: KafkaPublisher) -> None:
+    def _relay_through(self, publisher: Publisher) -> None:
         """Have the next `run` publish by `publisher`."""
         site = self._settings.web_services
         self._began_at = time.time()
@@ -117,7 +117,7 @@ class AccountBridge:
         )
         self._relay.correlator = self._correlator
 
-    def take_over(self, publisher: KafkaPublisher) -> None:
+    def take_over(self, publisher: Publisher) -> None:
         """Have the next `run` take the account over, by `publisher`: this replica owns the account's slot now."""
         self._relay_through(publisher)
         self.stands_by = False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections import defaultdict
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +18,17 @@ from bridge.account import AccountBridge
 from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, Slots, UnsignedEvents, position_topic, topic_names
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.fleet import Accounts, Fleet
-from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
+from bridge.http import (
+    FleetView,
+    Missing,
+    ReplicaView,
+    SlotView,
+    allowed_hosts,
+    authentication_of,
+    create_app,
+    create_management_app,
+    serve,
+)
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
 from bridge.privacy import concealment_of
@@ -48,7 +61,7 @@ class Bridge:
             for account in settings.accounts
         }
         unsigned = {account.name: UnsignedEvents(settings.operations.view_age) for account in settings.accounts}
-        slots = Slots(settings.kafka, keys.values(), self._encoding, unsigned)
+        self._slots = slots = Slots(settings.kafka, keys.values(), self._encoding, unsigned)
         self._accounts = [
             AccountBridge(
                 settings,
@@ -73,9 +86,10 @@ class Bridge:
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
-        self.replica = settings.fleet.replica or host_name()
+        self._replica = settings.fleet.replica or host_name()
+        self._since = time.time()
         self._fleet = (
-            Fleet(settings.kafka, self.replica, Accounts(accounts, keys, unsigned), self._encoding)
+            Fleet(settings.kafka, self._replica, Accounts(accounts, keys, unsigned), self._encoding)
             if settings.fleet.enabled
             else None
         )
@@ -164,6 +178,34 @@ class Bridge:
         """Show the CometD session of each account that this replica relays."""
         return [account.view() for account in self._accounts if not account.stands_by]
 
+    def fleet(self) -> FleetView:
+        """Show which replica relays which account; without a fleet this bridge relays all of them."""
+        if self._fleet is not None:
+            members = [] if self._fleet.table is None else self._fleet.table.members
+            replicas = [(one.name, one.since, one.slots) for one in members]
+            by_slot = self._fleet.accounts()
+        else:
+            by_slot = defaultdict(list)
+            for account, slot in self._slots.numbers().items():
+                by_slot[slot].append(account)
+            replicas = [(self._replica, self._since, sorted(by_slot))]
+        owners = {slot: name for name, _, slots in replicas for slot in slots}
+        return FleetView(
+            replicas=[
+                ReplicaView(
+                    name=name,
+                    slots=slots,
+                    accounts=sorted(account for slot in slots for account in by_slot.get(slot, ())),
+                    since=datetime.fromtimestamp(since, UTC),
+                )
+                for name, since, slots in replicas
+            ],
+            slots=[
+                SlotView(slot=slot, replica=owners.get(slot), accounts=sorted(accounts))
+                for slot, accounts in sorted(by_slot.items())
+            ],
+        )
+
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
         host = self._settings.http.host
 
@@ -178,6 +220,7 @@ class Bridge:
             self._operations,
             readiness=self.readiness,
             session_views=self.sessions,
+            fleet_view=self.fleet,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,

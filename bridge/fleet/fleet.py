@@ -14,7 +14,7 @@ from bridge.fleet.plan import FleetPlan
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from bridge.delivery import AccountKeys, UnsignedEvents
     from bridge.events import Encoding
@@ -82,10 +82,13 @@ class Fleet:
             return self._membership.failure
         return None if self.table is not None else f"not in the group {group_of(self._settings)} yet"
 
-    def accounts_of(self, slots: Collection[int]) -> list[str]:
-        """The accounts of these slots, in order."""
-        count = self.table.slots if self.table is not None else 0
-        return sorted(name for name in self._accounts.relays if count and slot_of(name, count) in slots)
+    def accounts(self) -> dict[int, list[str]]:
+        """Return the accounts of each slot, also of those without any; nothing before the first assignment."""
+        count = 0 if self.table is None else self.table.slots
+        accounts: dict[int, list[str]] = {slot: [] for slot in range(count)}
+        for name in self._accounts.relays if count else ():
+            accounts[slot_of(name, count)].append(name)
+        return accounts
 
     def _assigned(self, table: Table, slots: frozenset[int]) -> None:
         if self._leaving.is_set():

@@ -10,7 +10,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.delivery import KafkaPublisher, Slots
+    from bridge.delivery import Publisher, Slots
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ class AccountRelay(Protocol):
 
     name: str
 
-    def take_over(self, publisher: KafkaPublisher) -> None:
+    def take_over(self, publisher: Publisher) -> None:
         """Have the next `run` take the account over, by `publisher`."""
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:

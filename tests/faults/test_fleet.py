@@ -1,13 +1,14 @@
 """Several replicas share the accounts: one is killed, stopped, or hangs, and the others go on with its sessions."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 
 import msgspec
 
 from tests.faults.bridge_process import BridgeProcess
-from tests.faults.site import Site
+from tests.faults.site import Site, killed
 
 TAKEOVER = 9.0
 """Seconds from kill -9 to the first poll of every adopted session."""
@@ -46,6 +47,11 @@ async def handshakes(replicas: Sequence[BridgeProcess]) -> int:
     return sum([await one.handshakes() for one in replicas])
 
 
+def told(line: str) -> None:
+    """Show a measured time with `pytest -s`."""
+    sys.stderr.write(f"{line}\n")
+
+
 async def test_one_account_and_three_replicas(site: Site) -> None:
     """One replica relays, two stand by and are ready; the killed one's session lives on at another, in time."""
     replicas = await fleet(site)
@@ -60,7 +66,7 @@ async def test_one_account_and_three_replicas(site: Site) -> None:
         second = await owner(others)
         took = time.monotonic() - killed
         await site.caught_up()
-    print(f"takeover after kill -9: {took:.2f} s")
+    told(f"takeover after kill -9: {took:.2f} s")
     assert took < TAKEOVER
     assert await handshakes(others) == 0
     assert [await one.missing() for one in others] == [[], []]
@@ -81,7 +87,7 @@ async def test_a_planned_stop_hands_over(site: Site) -> None:
         took = time.monotonic() - stopped
         assert exit_.status == 0
         await site.caught_up()
-    print(f"handover after SIGTERM: {took:.2f} s, exit {exit_.seconds:.2f} s")
+    told(f"handover after SIGTERM: {took:.2f} s, exit {exit_.seconds:.2f} s")
     assert took < HANDOVER
     assert await handshakes(others) == 0
     assert await site.client_ids() == opened
@@ -108,7 +114,7 @@ async def test_a_replica_that_hangs(site: Site) -> None:
         await first.ready()
         await site.caught_up()
         assert await owner(replicas) is second
-    print(f"takeover after SIGSTOP: {took:.2f} s")
+    told(f"takeover after SIGSTOP: {took:.2f} s")
     assert took < TAKEOVER
     assert await handshakes(others) == 0
     assert await handshakes([first]) == 1
@@ -118,3 +124,19 @@ async def test_a_replica_that_hangs(site: Site) -> None:
 
 async def stands_by(replica: BridgeProcess) -> bool:
     return await sessions(replica) == []
+
+
+async def test_kafka_is_away_from_all(site: Site) -> None:
+    """While Kafka is gone the owner keeps its session alive, however long that takes; then the fleet goes on."""
+    replicas = await fleet(site)
+    await owner(replicas)
+    opened = await site.client_ids()
+    async with site.load():
+        async with killed(site.kafka):
+            await asyncio.sleep(25)
+        await asyncio.gather(*(one.ready(within=60) for one in replicas))
+        await owner(replicas)
+        await site.caught_up()
+    assert await handshakes(replicas) == 1
+    assert await site.client_ids() == opened
+    assert (await site.settled()).changes == ["opened"]

@@ -92,6 +92,10 @@ class Slots:
         """Return the account's publisher; there is one in a process."""
         return self._publishers[account]
 
+    def numbers(self) -> dict[str, int]:
+        """Return the number of each account's slot; nothing before Kafka has told how many slots there are."""
+        return {account: slot.number for account, slot in self._slot_of.items()}
+
     async def slot_of(self, publisher: KafkaPublisher) -> Slot:
         """Return the publisher's slot, once Kafka has told how many slots there are.
 
