@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.backoff import Backoff
 from bridge.delivery import (
     KAFKA_FAILURES,
-    Backoff,
     GroupMember,
     count_slots,
     group_member,

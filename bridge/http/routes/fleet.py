@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.http.auth.authentication import READ, Authentication
 from bridge.http.auth.guarded import guarded
+from bridge.http.problems.problems import documented
 
 
 class ReplicaView(BaseModel):
@@ -45,7 +46,8 @@ class FleetView(BaseModel):
 
 def fleet(view: Callable[[], FleetView], authentication: Authentication) -> APIRouter:
     """Make the router; `view` tells the fleet, and must not wait."""
-    router = APIRouter(tags=["Sessions"], route_class=guarded(authentication, READ))
+    guard = guarded(authentication, READ)
+    router = APIRouter(tags=["Sessions"], dependencies=guard.dependencies, responses=documented(*guard.problems))
 
     @router.get("/fleet", operation_id="getFleet", summary="Which replica relays which account")
     async def get() -> FleetView:
