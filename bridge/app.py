@@ -15,7 +15,16 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, Slots, UnsignedEvents, position_topic, topic_names
+from bridge.delivery import (
+    AccountKeys,
+    Gate,
+    KafkaLedger,
+    KafkaProbe,
+    Slots,
+    UnsignedEvents,
+    position_topic,
+    topic_names,
+)
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.fleet import Accounts, Fleet
 from bridge.http import (
@@ -36,7 +45,7 @@ from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bridge.http import SessionView
     from bridge.settings import Settings
@@ -86,10 +95,16 @@ class Bridge:
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
+        gate = Gate()
+
+        def slots_of(names: Sequence[str], count: int) -> Slots:
+            own = [keys[name] for name in names]
+            return Slots(settings.kafka, own, self._encoding, unsigned, gate=gate, count=count)
+
         self._replica = settings.fleet.replica or host_name()
         self._since = time.time()
         self._fleet = (
-            Fleet(settings.kafka, self._replica, Accounts(accounts, keys, unsigned), self._encoding)
+            Fleet(settings.kafka, self._replica, Accounts(accounts, keys.values(), slots_of))
             if settings.fleet.enabled
             else None
         )

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from bridge.delivery import Gate, Slots, slot_of
+from bridge.delivery import slot_of
 from bridge.fleet.membership import FleetMembership, group_of
 from bridge.fleet.owned_slot import OwnedSlot
 from bridge.fleet.ownership import Ownership
@@ -14,31 +14,31 @@ from bridge.fleet.plan import FleetPlan
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from bridge.delivery import AccountKeys, UnsignedEvents
-    from bridge.events import Encoding
+    from bridge.delivery import AccountKeys, Slots
     from bridge.fleet.owned_slot import AccountRelay
     from bridge.fleet.user_data import Table
     from bridge.settings import Kafka
 
 
 class Accounts(NamedTuple):
-    """What the fleet needs of the accounts, each by the account's name."""
+    """What the fleet needs of the accounts."""
 
     relays: Mapping[str, AccountRelay]
-    keys: Mapping[str, AccountKeys]
-    unsigned: Mapping[str, UnsignedEvents]
+    """By the account's name."""
+    keys: Collection[AccountKeys]
+    """To be derived before an account is taken over: that takes 0.1 s for each."""
+    slots: Callable[[Sequence[str], int], Slots]
+    """Makes the publishers of these accounts, which share a slot, given how many slots there are."""
 
 
 class Fleet:
     """Relays the accounts of the slots that the fleet's group gives this replica."""
 
-    def __init__(self, settings: Kafka, replica: str, accounts: Accounts, encoding: Encoding) -> None:
+    def __init__(self, settings: Kafka, replica: str, accounts: Accounts) -> None:
         self._settings = settings
         self._accounts = accounts
-        self._encoding = encoding
-        self._gate = Gate()
         self.table: Table | None = None
         """Who owns which slot, as the newest assignment says; None before the first."""
         plan = FleetPlan(
@@ -59,7 +59,7 @@ class Fleet:
         Raises:
             ExceptionGroup: of a fault of the bridge itself, as the relays raise it.
         """
-        keys = [asyncio.ensure_future(one.start()) for one in self._accounts.keys.values()]  # not in a takeover's time
+        keys = [asyncio.ensure_future(one.start()) for one in self._accounts.keys]
         async with asyncio.TaskGroup() as group:
             owning = group.create_task(self._ownership.run())
             taking_part = group.create_task(self._membership.run())
@@ -99,6 +99,4 @@ class Fleet:
 
     def _relays(self, slot: int, count: int) -> OwnedSlot:
         names = [name for name in self._accounts.relays if slot_of(name, count) == slot]
-        keys = [self._accounts.keys[name] for name in names]
-        slots = Slots(self._settings, keys, self._encoding, self._accounts.unsigned, gate=self._gate, count=count)
-        return OwnedSlot(slots, [self._accounts.relays[name] for name in names])
+        return OwnedSlot(self._accounts.slots(names, count), [self._accounts.relays[name] for name in names])
