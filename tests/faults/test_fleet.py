@@ -1,14 +1,21 @@
 """Several replicas share the accounts: one is killed, stopped, or hangs, and the others go on with its sessions."""
 
 import asyncio
+import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
 from tests.faults.bridge_process import BridgeProcess
-from tests.faults.site import Site, killed
+from tests.faults.site import PASSWORD, Site, killed
+from tests.faults.tcp_proxy import TcpProxy
+from tests.real import RealKafka, RealWebServices
 
 TAKEOVER = 9.0
 """Seconds from kill -9 to the first poll of every adopted session."""
@@ -16,19 +23,21 @@ HANDOVER = 2.0
 """Seconds from a planned stop's begin to the first poll of every session that is handed over."""
 
 
-async def fleet(site: Site, size: int = 3, **changes: str) -> list[BridgeProcess]:
-    """Start replicas, and wait until all are ready."""
-    replicas = [
-        await site.bridge(FLEET__ENABLED="true", FLEET__REPLICA=f"replica-{number}", **changes)
-        for number in range(size)
-    ]
+async def fleet(site: Site, **changes: str) -> list[BridgeProcess]:
+    """Start three replicas at the same time, and wait until all are ready."""
+    replicas = [await replica_of(site, number, **changes) for number in range(3)]
     await asyncio.gather(*(one.ready(within=60) for one in replicas))
     return replicas
 
 
-async def sessions(replica: BridgeProcess) -> list[dict[str, object]]:
+async def replica_of(site: Site, number: int, /, **changes: str) -> BridgeProcess:
+    """Start a replica."""
+    return await site.bridge(FLEET__ENABLED="true", FLEET__REPLICA=f"replica-{number}", **changes)
+
+
+async def sessions(replica: BridgeProcess) -> list[dict[str, Any]]:
     _, body = await replica.get("/sessions")
-    return msgspec.json.decode(body, type=list[dict[str, object]])
+    return msgspec.json.decode(body, type=list[dict[str, Any]])
 
 
 async def owner(replicas: Sequence[BridgeProcess], *, within: float = 30) -> BridgeProcess:
@@ -140,3 +149,120 @@ async def test_kafka_is_away_from_all(site: Site) -> None:
     assert await handshakes(replicas) == 1
     assert await site.client_ids() == opened
     assert (await site.settled()).changes == ["opened"]
+
+
+ACCOUNTS = {f"agent-{number}": PASSWORD for number in range(6)}
+SEVERAL = pytest.mark.parametrize("web", [{"users": ACCOUNTS}], indirect=True)
+SEVERAL_ACCOUNTS = {
+    "ACCOUNTS": json.dumps([{"name": name, "username": name, "password": word} for name, word in ACCOUNTS.items()]),
+    "WEB_SERVICES__USERNAME": "",
+    "WEB_SERVICES__PASSWORD": "",
+}
+
+
+@asynccontextmanager
+async def load_for_each(site: Site) -> AsyncIterator[None]:
+    """300 events/s beside the block, 50 for each account."""
+    stop = asyncio.Event()
+
+    async def publish() -> None:
+        while not stop.is_set():
+            for place, name in enumerate(ACCOUNTS):
+                await site.ledger.publish(5, user=name, first_handle=100 * place)
+            await asyncio.sleep(0.1)
+
+    publishing = asyncio.create_task(publish())
+    try:
+        await site.arrived(1)
+        yield
+    finally:
+        stop.set()
+        await publishing
+
+
+async def told_fleet(replica: BridgeProcess) -> dict[str, Any]:
+    _, body = await replica.get("/fleet")
+    return msgspec.json.decode(body, type=dict[str, Any])
+
+
+async def shared_evenly(replicas: Sequence[BridgeProcess], *, within: float = 30) -> None:
+    """Wait until every replica tells the same fleet of all of them, each with its share, and relays its accounts."""
+    deadline = time.monotonic() + within
+    seen: object = None
+    while time.monotonic() < deadline:
+        seen = tables = [await told_fleet(one) for one in replicas]
+        shares = [one["accounts"] for one in tables[0]["replicas"]]
+        relayed = [sorted(one["account"] for one in await sessions(replica)) for replica in replicas]
+        if all(table == tables[0] for table in tables) and sorted(relayed) == sorted(shares):
+            slots = [len(one["slots"]) for one in tables[0]["replicas"]]
+            assert max(slots) - min(slots) <= 1
+            assert sorted(name for share in relayed for name in share) == sorted(ACCOUNTS)
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"not shared evenly within {within} s: {seen}")
+
+
+@SEVERAL
+async def test_several_accounts_through_every_end(site: Site) -> None:
+    """Through kill -9, SIGTERM and SIGSTOP for 20 s every session lives on, and each time the shares are even again."""
+    replicas = await fleet(site, **SEVERAL_ACCOUNTS)
+    await shared_evenly(replicas)
+    opened = await site.client_ids()
+    assert await handshakes(replicas) == len(ACCOUNTS) == len(opened)
+    async with load_for_each(site):
+        await replicas[0].kill()
+        await shared_evenly(replicas[1:])
+        replicas[0] = await replica_of(site, 0, **SEVERAL_ACCOUNTS)
+        await shared_evenly(replicas)
+        assert (await replicas[1].terminate()).status == 0
+        await shared_evenly([replicas[0], replicas[2]])
+        replicas[1] = await replica_of(site, 1, **SEVERAL_ACCOUNTS)
+        await shared_evenly(replicas)
+        await replicas[2].suspend()
+        try:
+            await asyncio.gather(shared_evenly(replicas[:2]), asyncio.sleep(20))
+        finally:
+            replicas[2].resume()
+        await shared_evenly(replicas)
+        await asyncio.gather(*(one.ready() for one in replicas))
+        await site.caught_up()
+    assert await handshakes(replicas[:2]) == 0
+    assert await site.client_ids() == opened
+    assert (await site.settled()).changes == ["opened"] * len(ACCOUNTS)
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["quiet", "loaded"])
+async def test_a_replica_that_is_cut_off_from_kafka_alone(
+    web: RealWebServices,
+    tmp_path: Path,
+    loaded: bool,  # noqa: FBT001 -- pytest
+) -> None:
+    """Another replica takes the session over. The one that is cut off fights for no poll, and stands by afterwards."""
+    async with TcpProxy() as proxy:
+        kafka = RealKafka(listeners={"PROXIED": "PLAINTEXT"}, advertised={"PROXIED": proxy.address})
+        async with kafka, Site(kafka, web, tmp_path) as site:
+            through = proxy.target = kafka.address("PROXIED")
+            first = await replica_of(site, 0, KAFKA__BOOTSTRAP_SERVERS=proxy.address)
+            await first.ready(within=60)
+            await owner([first])
+            others = [await replica_of(site, number) for number in (1, 2)]
+            await asyncio.gather(*(one.ready(within=60) for one in others))
+            opened = await site.client_ids()
+            async with site.load() if loaded else nullcontext():
+                await proxy.cut()
+                second = await owner(others)
+                if loaded:
+                    await site.caught_up()
+                else:
+                    await first.until(lambda: stands_by(first), within=20, what="standing by")
+                await site.ledger.publish(10)
+                await site.caught_up()
+                proxy.target = through
+                await first.until(lambda: stands_by(first), within=20, what="standing by")
+                await first.ready()
+            displaced = [line for line in second.events("cometd-disconnected") if line["reason"] == "http-408"]
+            assert len(displaced) <= 3
+            assert await handshakes(others) == 0
+            assert await handshakes([first]) == 1
+            assert await site.client_ids() == opened
+            assert (await site.settled()).changes == ["opened"]
