@@ -127,6 +127,11 @@ class AccountBridge:
         self.stands_by = True
         self.http.forget_cookies()
 
+    @property
+    def reached_at(self) -> float:
+        """When the account's CometD session last brought a reply, in seconds since the epoch."""
+        return (self._status and self._status.last_reply_at) or 0.0
+
     async def run(self, *, disconnect_on_exit: bool) -> bool:
         """Relay until `stop` or a successor; with `disconnect_on_exit` a stop ends the CometD session too.
 

@@ -15,6 +15,7 @@ import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
+from bridge.cometd import HttpSession
 from bridge.delivery import (
     AccountKeys,
     Gate,
@@ -43,6 +44,7 @@ from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationReco
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
+from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,6 +97,9 @@ class Bridge:
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
+        site = settings.web_services
+        self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
+        """To ask whether Web Services answers, in a session that is no account's."""
         gate = Gate()
 
         def slots_of(names: Sequence[str], count: int) -> Slots:
@@ -104,7 +109,11 @@ class Bridge:
         self._replica = settings.fleet.replica or host_name()
         self._since = time.time()
         self._fleet = (
-            Fleet(settings.kafka, self._replica, Accounts(accounts, keys.values(), slots_of))
+            Fleet(
+                settings.kafka,
+                self._replica,
+                Accounts(accounts, keys.values(), self._reached_at, self._reach, slots_of),
+            )
             if settings.fleet.enabled
             else None
         )
@@ -146,6 +155,7 @@ class Bridge:
             if await asyncio.to_thread(is_open_to_others, self._settings.state_dir):
                 log.warning("state-dir-open-to-others", effect="other users of the machine can remove waiting events")
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
+            await connections.enter_async_context(self._way)
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
@@ -165,6 +175,13 @@ class Bridge:
             for task in (*servers, *beside):
                 task.cancel()
         log.info("stopped")
+
+    async def _reach(self) -> bool:
+        return await answers(self._way)
+
+    def _reached_at(self) -> float:
+        """Tell when a CometD session of this replica last brought a reply, in seconds since the epoch."""
+        return max(account.reached_at for account in self._accounts)
 
     def _start_relays(self, group: asyncio.TaskGroup, *, disconnect_on_exit: bool) -> list[asyncio.Task[Any]]:
         if self._fleet is None:

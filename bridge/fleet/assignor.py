@@ -17,6 +17,8 @@ class Claim(NamedTuple):
 
     epoch: int
     slots: frozenset[int]
+    able: bool = True
+    """Whether the replica reaches Web Services. While some replicas do, the others get no slot."""
 
 
 def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) -> dict[str, frozenset[int]]:
@@ -33,6 +35,10 @@ def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) 
     """
     if not claims:
         return {}
+    able = {member: claim for member, claim in claims.items() if claim.able}
+    if len(able) < len(claims):
+        without: dict[str, frozenset[int]] = dict.fromkeys(claims, frozenset())
+        return without | assign(able or {one: claim._replace(able=True) for one, claim in claims.items()}, slots, busy)
     owners = _owners(claims, slots)
     of_busy = {slot: owners.get(slot) for slot in range(slots) if slot in busy}
     of_idle = {slot: owners.get(slot) for slot in range(slots) if slot not in busy}

@@ -11,10 +11,11 @@ from bridge.fleet.membership import FleetMembership, group_of
 from bridge.fleet.owned_slot import OwnedSlot
 from bridge.fleet.ownership import Ownership
 from bridge.fleet.plan import FleetPlan
+from bridge.fleet.reachability import Reachability
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from bridge.delivery import AccountKeys, Slots
     from bridge.fleet.owned_slot import AccountRelay
@@ -29,6 +30,10 @@ class Accounts(NamedTuple):
     """By the account's name."""
     keys: Collection[AccountKeys]
     """To be derived before an account is taken over: that takes 0.1 s for each."""
+    reached_at: Callable[[], float]
+    """Tells when a session of this replica last brought a reply, in seconds since the epoch."""
+    reach: Callable[[], Awaitable[bool]]
+    """Asks Web Services anything, and tells whether there was an answer; takes a few seconds at the most."""
     slots: Callable[[Sequence[str], int], Slots]
     """Makes the publishers of these accounts, which share a slot, given how many slots there are."""
 
@@ -45,13 +50,14 @@ class Fleet:
             replica,
             time.time(),
             owned=lambda: self._ownership.owned,
+            able=lambda: self._reachability.reached,
             busy=lambda count: {slot_of(account, count) for account in accounts.relays},
             on_table=self._assigned,
         )
         self._membership = FleetMembership(settings, plan)
         self._ownership = Ownership(self._relays, on_taken=self._membership.rejoin)
+        self._reachability = Reachability(accounts.reached_at, accounts.reach, on_change=self._membership.rejoin)
         self._leaving = asyncio.Event()
-        self._left = asyncio.Event()
 
     async def run(self) -> None:
         """Take part until `leave`, or for ever.
@@ -62,11 +68,11 @@ class Fleet:
         keys = [asyncio.ensure_future(one.start()) for one in self._accounts.keys]
         async with asyncio.TaskGroup() as group:
             owning = group.create_task(self._ownership.run())
-            taking_part = group.create_task(self._membership.run())
+            beside = [group.create_task(self._membership.run()), group.create_task(self._reachability.run())]
             await self._leaving.wait()
             await self._ownership.let_go()  # first: the next owners take over what is committed
-            taking_part.cancel()
-            owning.cancel()
+            for task in (*beside, owning):
+                task.cancel()
         for one in keys:
             one.cancel()
         await asyncio.wait(keys)

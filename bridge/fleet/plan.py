@@ -19,8 +19,8 @@ log = structlog.get_logger(__name__)
 class FleetPlan:
     """The `GroupPlan` of the fleet.
 
-    `owned` tells the slots that this replica owns now, `busy` which of that many slots have accounts. `on_table` hears
-    of each assignment: the table, and this replica's slots.
+    `owned` tells the slots that this replica owns now, `able` whether it reaches Web Services, and `busy` which of that
+    many slots have accounts. `on_table` hears of each assignment: the table, and this replica's slots.
     """
 
     def __init__(
@@ -29,12 +29,14 @@ class FleetPlan:
         since: float,
         *,
         owned: Callable[[], Collection[int]],
+        able: Callable[[], bool],
         busy: Callable[[int], Collection[int]],
         on_table: Callable[[Table, frozenset[int]], None],
     ) -> None:
         self._replica = replica
         self._since = since
         self._owned = owned
+        self._able = able
         self._busy = busy
         self._on_table = on_table
         self._epoch = 0
@@ -42,7 +44,13 @@ class FleetPlan:
     def claim(self) -> bytes:
         """Say what this replica owns."""
         return msgspec.json.encode(
-            Membership(replica=self._replica, since=self._since, epoch=self._epoch, slots=sorted(self._owned()))
+            Membership(
+                replica=self._replica,
+                since=self._since,
+                epoch=self._epoch,
+                slots=sorted(self._owned()),
+                able=self._able(),
+            )
         )
 
     def divide(self, slots: int, members: Mapping[str, bytes | None]) -> Mapping[str, tuple[Collection[int], bytes]]:
@@ -51,7 +59,7 @@ class FleetPlan:
         known = {one: said for one, data in members.items() if (said := decode(data, Membership)) is not None}
         if len(known) < len(members):
             log.warning("fleet-member-unreadable", members=len(members) - len(known), effect="they get no slot")
-        claims = {one: Claim(said.epoch, frozenset(said.slots)) for one, said in known.items()}
+        claims = {one: Claim(said.epoch, frozenset(said.slots), said.able) for one, said in known.items()}
         given = assign(claims, slots, self._busy(slots))
         claimed = {slot for claim in claims.values() for slot in claim.slots}
         table = Table(

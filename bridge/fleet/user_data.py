@@ -35,6 +35,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     """The number of the last assignment that the replica got; 0 before the first."""
     slots: SlotNumbers
     """The slots that the replica owns now."""
+    able: bool = True
+    """Whether the replica reaches Web Services."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

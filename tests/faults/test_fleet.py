@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.fault_proxy import FaultProxy
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import PASSWORD, Site, killed
 from tests.faults.tcp_proxy import TcpProxy
@@ -215,10 +216,12 @@ async def test_several_accounts_through_every_end(site: Site) -> None:
         await replicas[0].kill()
         await shared_evenly(replicas[1:])
         replicas[0] = await replica_of(site, 0, **SEVERAL_ACCOUNTS)
+        await replicas[0].ready(within=60)
         await shared_evenly(replicas)
         assert (await replicas[1].terminate()).status == 0
         await shared_evenly([replicas[0], replicas[2]])
         replicas[1] = await replica_of(site, 1, **SEVERAL_ACCOUNTS)
+        await replicas[1].ready(within=60)
         await shared_evenly(replicas)
         await replicas[2].suspend()
         try:
@@ -266,3 +269,21 @@ async def test_a_replica_that_is_cut_off_from_kafka_alone(
             assert await handshakes([first]) == 1
             assert await site.client_ids() == opened
             assert (await site.settled()).changes == ["opened"]
+
+
+async def test_a_replica_that_is_cut_off_from_web_services_alone(site: Site) -> None:
+    """It offers its slots after half a minute; another replica relays the account, and a gap tells of the loss."""
+    async with FaultProxy(site.web.url) as way:
+        first = await replica_of(site, 0, WEB_SERVICES__URL=way.url)
+        await first.ready(within=60)
+        second = await replica_of(site, 1)
+        await second.ready(within=60)
+        assert await owner([first, second]) is first
+        await way.stop()
+        assert await owner([second], within=60) is second
+        await way.start()
+        await first.ready(within=60)
+        assert await sessions(first) == []
+    await site.ledger.publish(10)
+    await site.caught_up()
+    assert (await site.settled()).changes == ["opened", "gap", "opened"]

@@ -10,7 +10,10 @@ from bridge.fleet.assignor import Claim, assign
 NUMBERS = st.integers(min_value=0, max_value=40)
 MEMBERS = st.text("abcdef", min_size=1, max_size=3)
 CLAIMS = st.dictionaries(
-    MEMBERS, st.builds(Claim, st.integers(0, 5), st.frozensets(st.integers(-3, 45))), min_size=1, max_size=8
+    MEMBERS,
+    st.builds(Claim, st.integers(0, 5), st.frozensets(st.integers(-3, 45)), st.just(value=True)),
+    min_size=1,
+    max_size=8,
 )
 BUSY = st.frozensets(st.integers(0, 40))
 
@@ -86,6 +89,28 @@ def test_busy_slots_move_as_little_as_they_can(claims: dict[str, Claim], slots: 
     after = assign(claims_of(before) | {"newcomer": Claim(0, frozenset())}, slots, busy)
     assert all(after[member] & busy <= own for member, own in before.items())
     assert len(after["newcomer"] & busy) == len(busy & set(range(slots))) // len(after)
+
+
+@given(CLAIMS, NUMBERS, BUSY)
+def test_nothing_moves_where_nobody_reaches_web_services(
+    claims: dict[str, Claim], slots: int, busy: frozenset[int]
+) -> None:
+    """In an outage that all members share the assignment is the one without an outage."""
+    unable = {member: claim._replace(able=False) for member, claim in claims.items()}
+    assert assign(unable, slots, busy) == assign(claims, slots, busy)
+
+
+@given(CLAIMS, NUMBERS, BUSY)
+def test_who_does_not_reach_web_services_gets_nothing(
+    claims: dict[str, Claim], slots: int, busy: frozenset[int]
+) -> None:
+    """The members that reach Web Services share all slots, evenly, and the others get none."""
+    able = dict(claims)
+    unable = able.pop(min(claims))
+    assignment = assign(able | {min(claims): unable._replace(able=False)}, slots, busy)
+    if able:
+        assert assignment.pop(min(claims)) == frozenset()
+        assert assignment == assign(able, slots, busy)
 
 
 def test_one_busy_slot_stays_when_replicas_join() -> None:

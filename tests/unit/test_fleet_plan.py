@@ -15,7 +15,10 @@ class Replica:
     def __init__(self, name: str) -> None:
         self.slots: frozenset[int] = frozenset()
         self.table: Table | None = None
-        self.plan = FleetPlan(name, 1e9, owned=lambda: self.slots, busy=lambda _: {3}, on_table=self._take)
+        self.able = True
+        self.plan = FleetPlan(
+            name, 1e9, owned=lambda: self.slots, able=lambda: self.able, busy=lambda _: {3}, on_table=self._take
+        )
 
     def _take(self, table: Table, slots: frozenset[int]) -> None:
         self.table, self.slots = table, slots
@@ -130,3 +133,15 @@ def test_slots_beyond_the_table_are_ignored() -> None:
     table = Table(epoch=1, slots=2, members=[Member(name="a", since=1, slots=[0])], orphaned=[])
     a.plan.assigned([0, 2, 7], msgspec.json.encode(table))
     assert a.slots == {0}
+
+
+def test_a_replica_that_does_not_reach_web_services_gets_no_slot() -> None:
+    """It stays in the table, without slots, for as long as another replica reaches Web Services."""
+    a, b = Replica("a"), Replica("b")
+    rebalance(4, a=a, b=b)
+    a.able = False
+    rebalance(4, a=a, b=b)
+    assert (len(a.slots), len(b.slots)) == (0, 4)
+    a.able = True
+    rebalance(4, a=a, b=b)
+    assert (len(a.slots), len(b.slots)) == (2, 2)
