@@ -99,6 +99,7 @@ class Fleet:
     def _assigned(self, table: Table, slots: frozenset[int]) -> None:
         if self._leaving.is_set():
             return
+        self._membership.joined()
         self.table = table
         metrics.fleet_members.set(len(table.members))
         self._ownership.assign(slots, table.slots, table.orphaned)

@@ -39,31 +39,36 @@ class FleetMembership:
         self._settings = settings
         self._plan = plan
         self._member: GroupMember | None = None
+        self._backoff = Backoff(first=0.2, cap=LONGEST_PAUSE)
         self.failure: str | None = None
-        """Why this replica can't take part now; None while it can, or tries."""
+        """Why this replica could not take part when it last tried; None once it has an assignment."""
 
     async def run(self) -> None:
         """Take part for ever. At the cancellation the replica leaves politely, and its slots are given away at once."""
-        backoff = Backoff(first=0.2, cap=LONGEST_PAUSE)
         while True:
             try:
                 await count_slots(self._settings)  # creates the topic where it is missing
                 async with group_member(
                     self._settings, group_of(self._settings), position_topic(self._settings), self._plan
                 ) as self._member:
-                    backoff = Backoff(first=0.2, cap=LONGEST_PAUSE)
-                    self.failure = None
                     await self._member.run()
             except KAFKA_FAILURES as error:
                 self._failed(kafka_reason(error))
             finally:
                 self._member = None
-            await asyncio.sleep(backoff.next_delay())
+            await asyncio.sleep(self._backoff.next_delay())
 
     def rejoin(self) -> None:
         """Have the slots divided again, soon: this replica's claim has changed."""
         if self._member is not None:
             self._member.rejoin()
+
+    def joined(self) -> None:
+        """Take note that an assignment has come: this replica is a member."""
+        self._backoff.reset()
+        if self.failure is not None:
+            log.info("fleet-joined")
+        self.failure = None
 
     def _failed(self, reason: str) -> None:
         if reason != self.failure:
