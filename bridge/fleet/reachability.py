@@ -19,7 +19,7 @@ GIVE_UP: Final = 30.0
 """Seconds without any answer after which the replica offers its slots to others.
 
 Longer than Web Services, or a balancer before it, takes to restart: in an outage that all replicas share no slot should
-move. The sessions that this replica had are lost by then, so the next owner opens new ones, and gaps tell of it.
+move. Most sessions that this replica had are lost by then: the next owner opens new ones, and gaps tell of it.
 """
 TICK: Final = 1.0
 

@@ -1,7 +1,8 @@
 """How long a fleet takes to go on with a session: `python -m tests.faults.takeover_times --runs 20`.
 
 On the real parts: three replicas, one account, 300 events/s. In each run the replica that relays the account ends, by
-SIGKILL and by SIGTERM in turn, and is started again. The time is from the signal to the first reply in the session at another replica.
+SIGKILL and by SIGTERM in turn, and is started again. The time is from the signal to the first reply in the session at
+another replica.
 """
 
 import argparse

@@ -271,6 +271,7 @@ async def test_a_replica_that_is_cut_off_from_kafka_alone(
             assert (await site.settled()).changes == ["opened"]
 
 
+@pytest.mark.parametrize("web", [{"timeout": 5.0}], indirect=True)
 async def test_a_replica_that_is_cut_off_from_web_services_alone(site: Site) -> None:
     """It offers its slots after half a minute; another replica relays the account, and a gap tells of the loss."""
     async with FaultProxy(site.web.url) as way:
