@@ -47,7 +47,7 @@ from bridge.relay import is_open_to_others, make_writable
 from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.http import SessionView
     from bridge.settings import Settings
@@ -97,32 +97,35 @@ class Bridge:
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
+        self._replica = settings.fleet.replica or host_name()
+        self._since = time.time()
         site = settings.web_services
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """To ask whether Web Services answers, in a session that is no account's."""
-        gate = Gate()
-
-        def slots_of(names: Sequence[str], count: int) -> Slots:
-            own = [keys[name] for name in names]
-            return Slots(settings.kafka, own, self._encoding, unsigned, gate=gate, count=count)
-
-        self._replica = settings.fleet.replica or host_name()
-        self._since = time.time()
-        self._fleet = (
-            Fleet(
-                settings.kafka,
-                self._replica,
-                Accounts(accounts, keys.values(), self._reached_at, self._reach, slots_of),
-            )
-            if settings.fleet.enabled
-            else None
-        )
+        self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
         metrics.start(
             __version__,
             [account.name for account in self._accounts],
             topic_names(settings.kafka),
             [ledger.topic, position_topic(settings.kafka)],
         )
+
+    def _make_fleet(
+        self,
+        accounts: Mapping[str, AccountBridge],
+        keys: Mapping[str, AccountKeys],
+        unsigned: Mapping[str, UnsignedEvents],
+    ) -> Fleet:
+        gate = Gate()
+        # The fleet's membership creates the topics that are missing: a takeover need not look for them.
+        settings = self._settings.kafka.model_copy(update={"create_topics": False})
+
+        def slots_of(names: Sequence[str], count: int) -> Slots:
+            own = [keys[name] for name in names]
+            return Slots(settings, own, self._encoding, unsigned, gate=gate, count=count)
+
+        parts = Accounts(accounts, keys.values(), self._reached_at, self._reach, slots_of)
+        return Fleet(self._settings.kafka, self._replica, parts)
 
     async def run(
         self,
@@ -155,7 +158,8 @@ class Bridge:
             if await asyncio.to_thread(is_open_to_others, self._settings.state_dir):
                 log.warning("state-dir-open-to-others", effect="other users of the machine can remove waiting events")
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
-            await connections.enter_async_context(self._way)
+            if self._fleet is not None:
+                await connections.enter_async_context(self._way)
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
