@@ -1,6 +1,6 @@
 """How long a fleet takes to go on with a session: `python -m tests.faults.takeover_times --runs 20`.
 
-On the real parts: three replicas, one account, 300 events/s. In each run the replica that relays the account ends, by
+On the real parts: three replicas, one account, 40 events/s. In each run the replica that relays the account ends, by
 SIGKILL and by SIGTERM in turn, and is started again. The time is from the signal to the first reply in the session at
 another replica.
 """
@@ -18,6 +18,10 @@ from tests.faults.test_fleet import fleet, handshakes, owner, replica_of
 from tests.real import RealKafka, RealWebServices
 
 
+LOAD = 40
+"""Events/s: at the end all of them are read again."""
+
+
 async def measure(runs: int, directory: Path) -> dict[str, list[float]]:
     """Return the times in seconds, by the signal. Every event must be in Kafka once, and no session opened anew."""
     times: dict[str, list[float]] = {"SIGKILL": [], "SIGTERM": []}
@@ -26,7 +30,7 @@ async def measure(runs: int, directory: Path) -> dict[str, list[float]]:
     async with web, RealKafka() as kafka, Site(kafka, web, directory) as site:
         replicas = await fleet(site)
         await owner(replicas)
-        async with site.load():
+        async with site.load(rate=LOAD, keys=10):
             for run in range(2 * runs):
                 first = await owner(replicas)
                 others = [one for one in replicas if one is not first]
@@ -41,7 +45,7 @@ async def measure(runs: int, directory: Path) -> dict[str, list[float]]:
                 assert await handshakes([second]) == 0
                 replicas[replicas.index(first)] = again = await replica_of(site, replicas.index(first))
                 await again.ready(within=60)
-            await site.caught_up()
+            await site.arrived(site.ledger.taken, within=120)
         assert (await site.settled()).changes == ["opened"]
     return times
 
