@@ -17,7 +17,6 @@ from tests.faults.site import USERS, Site
 from tests.faults.test_fleet import fleet, handshakes, owner, replica_of
 from tests.real import RealKafka, RealWebServices
 
-
 LOAD = 40
 """Events/s: at the end all of them are read again."""
 
