@@ -137,6 +137,24 @@ async def stands_by(replica: BridgeProcess) -> bool:
     return await sessions(replica) == []
 
 
+async def test_a_bridge_without_the_setting_beside_a_fleet(site: Site) -> None:
+    """A replica that is fenced waits for an assignment, takes the slot over again, and the other bridge leaves."""
+    replicas = await fleet(site)
+    first = await owner(replicas)
+    opened = await site.client_ids()
+    async with site.load():
+        stranger = await site.bridge()
+        assert await stranger.exited(within=40) == 0
+        assert len(stranger.events("fenced")) == 1
+        await owner(replicas)
+        await site.caught_up()
+    assert first.events("slot-taken")
+    assert await first.metric("bridge_fleet_handovers_total", reason="fenced") >= 1
+    assert await handshakes(replicas) == 1
+    assert await site.client_ids() == opened
+    assert (await site.settled()).changes == ["opened"]
+
+
 async def test_kafka_is_away_from_all(site: Site) -> None:
     """While Kafka is gone the owner keeps its session alive, however long that takes; then the fleet goes on."""
     replicas = await fleet(site)
@@ -287,4 +305,4 @@ async def test_a_replica_that_is_cut_off_from_web_services_alone(site: Site) -> 
         assert await sessions(first) == []
     await site.ledger.publish(10)
     await site.caught_up()
-    assert (await site.settled()).changes == ["opened", "gap", "opened"]
+    assert (await site.settled()).changes == ["opened", "lost", "gap", "opened"]
