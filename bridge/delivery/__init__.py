@@ -6,7 +6,6 @@ from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
-from bridge.delivery.client.group import GroupMember, group_member
 from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import (
     ClusterView,
@@ -25,6 +24,7 @@ from bridge.delivery.client.topics import (
     transactional_ids_of,
 )
 from bridge.delivery.client.unreadable import unreadable_records
+from bridge.delivery.group import GroupMember, group_member
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 
 from bridge.delivery import position_topic
 from bridge.delivery.client.aiokafka_internals import GroupAssignor
-from bridge.delivery.client.group import PROTOCOL
+from bridge.delivery.group import PROTOCOL
 from bridge.fleet.membership import FleetMembership, group_of
 from bridge.settings import Kafka
 from tests.real import RealKafka
