@@ -80,11 +80,25 @@ class AccountBridge:
             request_timeout=site.request_timeout,
         )
         self._voice = VoiceSession(self.client, account.name)
-        self._publisher = publisher
         self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
+        self._encoding = encoding
+        self._privacy = privacy
+        self._in_fleet = settings.fleet.enabled
+        self.stands_by = self._in_fleet
+        """Whether another replica of the fleet may relay the account: this one does not."""
+        self._correlator: Correlator | None = None
+        self._relay_through(publisher)
+
+    def _relay_through(self, publisher: Publisher) -> None:
+        """Have the next `run` publish by `publisher`."""
+        site = self._settings.web_services
+        self._began_at = time.time()
+        self._awaits_session = self._in_fleet
+        self._stopped = False
+        self._publisher = publisher
         self._relay = Relay(
             Options(
-                account=account.name,
+                account=self.name,
                 path=site.notifications_path,
                 channels=site.channels,
                 max_interval=site.max_interval,
@@ -92,24 +106,43 @@ class AccountBridge:
             ),
             self.http,
             self._login,
-            self._publisher,
-            encoding=encoding,
-            privacy=privacy,
+            publisher,
+            encoding=self._encoding,
+            privacy=self._privacy,
             in_flight=None
-            if settings.state_dir is None
-            else InFlight(settings.state_dir, account.name, largest=2 * site.max_reply_bytes),
+            if self._settings.state_dir is None
+            else InFlight(self._settings.state_dir, self.name, largest=2 * site.max_reply_bytes),
             on_delivery=self.watchdog.delivered,
             on_open=self._session_opened,
         )
+        self._relay.correlator = self._correlator
 
-    async def run(self, *, disconnect_on_exit: bool) -> None:
+    def take_over(self, publisher: Publisher) -> None:
+        """Let the next `run` relay through `publisher`, because this replica owns the account's slot now."""
+        self._relay_through(publisher)
+        self.stands_by = False
+
+    def let_go(self) -> None:
+        """Stand by after `run`. Forget the cookies, because another replica continues the session with them."""
+        self.stands_by = True
+        self.http.forget_cookies()
+
+    @property
+    def reached_at(self) -> float:
+        """When the account's CometD session last received a reply, in seconds since the epoch. 0 if it never did."""
+        return (self._status and self._status.last_reply_at) or 0.0
+
+    async def run(self, *, disconnect_on_exit: bool) -> bool:
         """Relay events until `stop` is called or another bridge takes the account over.
 
         With `disconnect_on_exit` a stop ends the CometD session too.
 
+        Returns whether a successor has taken the account over.
+
         Raises:
             RelayEnded: the relay ended although `stop` was not called.
         """
+        fenced = False
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(self._voice.run()),
@@ -120,20 +153,25 @@ class AccountBridge:
                 if disconnect_on_exit:
                     await self._relay.close()
             except Fenced:
+                fenced = True
                 log.warning("fenced", account=self.name, effect="another bridge relays this account now")
             finally:
                 for task in beside:
                     task.cancel()
                 await self._publisher.stop()
+        return fenced
 
     def _session_opened(self) -> None:
         self.watchdog.opened()
+        if self._awaits_session:
+            self._awaits_session = False
+            metrics.fleet_takeover.observe(time.time() - self._began_at)
         if self._settings.web_services.start_voice_session:
             self._voice.due()
 
     def correlate(self, correlator: Correlator) -> None:
         """Let `correlator` find the operations that the relay's acknowledgements belong to. Call this before `run`."""
-        self._relay.correlator = correlator
+        self._correlator = self._relay.correlator = correlator
 
     def stop(self) -> None:
         """Make `run` return as soon as the current batch is committed."""
@@ -151,6 +189,8 @@ class AccountBridge:
         elif self._login.not_kept:
             yield Missing(name="login", reason=f"{LoginNotKept.code}: {NOT_KEPT}", account=self.name)
         status = self._status
+        if self.stands_by or self._has_grace(status):
+            return
         if status is None or not status.connected:
             reason = (status and status.reason) or "not connected yet"
             words = f"{reason}: {tls.TEXTS[reason]}" if reason in tls.TEXTS else reason
@@ -161,9 +201,21 @@ class AccountBridge:
                 reason = f"{channel}: {'refused' if channel in status.refused else 'not confirmed yet'}"
                 yield Missing(name="subscription", reason=reason, account=self.name)
 
+    def _has_grace(self, status: SessionStatus | None = None) -> bool:
+        """Whether a takeover, or the loss of the connection, is so young that a fleet's readiness does not show it.
+
+        A handover must not take replica after replica out of the balancer.
+        """
+        since = self._began_at
+        if status is not None and not status.connected:
+            since = max(since, status.last_reply_at or 0.0)
+        return self._in_fleet and time.time() - since < self._settings.web_services.max_interval
+
     def _without_kafka(self) -> str | None:
         """Return why the account can't write to Kafka now, None if the account can."""
         state = self._publisher.state
+        if self.stands_by or (not state.connected and self._has_grace()):
+            return self._kafka.reason
         if not state.connected:
             return self._kafka.finding or state.reason or "not connected"
         held_since = self._status.held_since if self._status is not None else None

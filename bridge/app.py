@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
+from collections import defaultdict
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from socket import gethostname
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from bridge import __version__
 from bridge.account import AccountBridge
-from bridge.delivery import AccountKeys, KafkaLedger, KafkaProbe, Slots, UnsignedEvents, position_topic, topic_names
+from bridge.cometd import HttpSession
+from bridge.delivery import (
+    AccountKeys,
+    Gate,
+    KafkaLedger,
+    KafkaProbe,
+    Slots,
+    UnsignedEvents,
+    position_topic,
+    topic_names,
+)
 from bridge.errors import InFlightUnwritable, SettingsError
-from bridge.http import Missing, allowed_hosts, authentication_of, create_app, create_management_app, serve
+from bridge.fleet import Accounts, Fleet
+from bridge.http import (
+    FleetView,
+    Missing,
+    ReplicaView,
+    SlotView,
+    allowed_hosts,
+    authentication_of,
+    create_app,
+    create_management_app,
+    serve,
+)
 from bridge.observability import metrics
 from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
+from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.http import SessionView
     from bridge.settings import Settings
@@ -45,7 +72,7 @@ class Bridge:
             for account in settings.accounts
         }
         unsigned = {account.name: UnsignedEvents(settings.operations.view_age) for account in settings.accounts}
-        slots = Slots(settings.kafka, keys.values(), self._encoding, unsigned)
+        self._slots = slots = Slots(settings.kafka, keys.values(), self._encoding, unsigned)
         self._accounts = [
             AccountBridge(
                 settings,
@@ -70,12 +97,35 @@ class Bridge:
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
+        self._replica = settings.fleet.replica or host_name()
+        self._since = time.time()
+        site = settings.web_services
+        self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
+        """To ask whether Web Services answers, in a session that is no account's."""
+        self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
         metrics.start(
             __version__,
             [account.name for account in self._accounts],
             topic_names(settings.kafka),
             [ledger.topic, position_topic(settings.kafka)],
         )
+
+    def _make_fleet(
+        self,
+        accounts: Mapping[str, AccountBridge],
+        keys: Mapping[str, AccountKeys],
+        unsigned: Mapping[str, UnsignedEvents],
+    ) -> Fleet:
+        gate = Gate()
+        # The fleet's membership creates the topics that are missing: a takeover need not look for them.
+        settings = self._settings.kafka.model_copy(update={"create_topics": False})
+
+        def slots_of(names: Sequence[str], count: int) -> Slots:
+            own = [keys[name] for name in names]
+            return Slots(settings, own, self._encoding, unsigned, gate=gate, count=count)
+
+        parts = Accounts(accounts, keys.values(), self._reached_at, self._reach, slots_of)
+        return Fleet(self._settings.kafka, self._replica, parts)
 
     async def run(
         self,
@@ -85,7 +135,7 @@ class Bridge:
         linger: float = 0.0,
         listening: Callable[[str], None] | None = None,
     ) -> None:
-        """Run until `stop` is set, or every account has been taken over by another bridge.
+        """Run until `stop` is set, or every account has been taken over by another bridge (in a fleet: until `stop`).
 
         The CometD sessions stay alive for a successor, unless `disconnect_on_exit`.
 
@@ -110,15 +160,16 @@ class Bridge:
                     "state-dir-open-to-others", effect="other users of this machine can delete unpublished events"
                 )
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
+            if self._fleet is not None:
+                await connections.enter_async_context(self._way)
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
             parts = (self._kafka.run, self._encoding.run, self._operations.run)
             beside = [group.create_task(run()) for run in parts]
-            relays = [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
+            relays = self._start_relays(group, disconnect_on_exit=disconnect_on_exit)
             await _first(stop, relays)
-            for account in self._accounts:
-                account.stop()
+            self._stop_relays()
             drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
             _, late = await asyncio.wait(relays, timeout=STOP_DEADLINE)
             for relay in late:
@@ -131,15 +182,67 @@ class Bridge:
                 task.cancel()
         log.info("stopped")
 
+    async def _reach(self) -> bool:
+        return await answers(self._way)
+
+    def _reached_at(self) -> float:
+        """Tell when a CometD session of this replica last brought a reply, in seconds since the epoch."""
+        return max(account.reached_at for account in self._accounts)
+
+    def _start_relays(self, group: asyncio.TaskGroup, *, disconnect_on_exit: bool) -> list[asyncio.Task[Any]]:
+        if self._fleet is None:
+            return [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
+        if disconnect_on_exit:
+            log.warning("disconnect-on-exit-ignored", effect="other replicas of the fleet go on with the sessions")
+        return [group.create_task(self._fleet.run())]
+
+    def _stop_relays(self) -> None:
+        if self._fleet is not None:
+            self._fleet.leave()
+            return
+        for account in self._accounts:
+            account.stop()
+
     def readiness(self) -> list[Missing]:
         """Return what keeps operations and events from flowing. The list is empty when the bridge is ready."""
         if self._encoding.missing is not None:  # no account starts before the registry answers
             return [Missing(name="schema-registry", reason=self._encoding.missing)]
-        return [missing for account in self._accounts for missing in account.missing()]
+        missing = [one for account in self._accounts for one in account.missing()]
+        if self._fleet is not None and self._fleet.missing is not None:
+            missing.append(Missing(name="fleet", reason=self._fleet.missing))
+        return missing
 
     def sessions(self) -> list[SessionView]:
-        """Return the state of each account's CometD session."""
-        return [account.view() for account in self._accounts]
+        """Return the state of the CometD session of each account that this replica relays."""
+        return [account.view() for account in self._accounts if not account.stands_by]
+
+    def fleet(self) -> FleetView:
+        """Return which replica relays which account. Without a fleet this bridge relays all accounts."""
+        if self._fleet is not None:
+            members = [] if self._fleet.table is None else self._fleet.table.members
+            replicas = [(one.name, one.since, one.slots) for one in members]
+            by_slot = self._fleet.accounts()
+        else:
+            by_slot = defaultdict(list)
+            for account, slot in self._slots.numbers().items():
+                by_slot[slot].append(account)
+            replicas = [(self._replica, self._since, sorted(by_slot))]
+        owners = {slot: name for name, _, slots in replicas for slot in slots}
+        return FleetView(
+            replicas=[
+                ReplicaView(
+                    name=name,
+                    slots=slots,
+                    accounts=sorted(account for slot in slots for account in by_slot.get(slot, ())),
+                    since=datetime.fromtimestamp(since, UTC),
+                )
+                for name, since, slots in replicas
+            ],
+            slots=[
+                SlotView(slot=slot, replica=owners.get(slot), accounts=sorted(accounts))
+                for slot, accounts in sorted(by_slot.items())
+            ],
+        )
 
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
         host = self._settings.http.host
@@ -155,6 +258,7 @@ class Bridge:
             self._operations,
             readiness=self.readiness,
             session_views=self.sessions,
+            fleet_view=self.fleet,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,
@@ -178,6 +282,11 @@ class Bridge:
         return [group.create_task(served)]
 
 
+def host_name() -> str:
+    """Return what a replica is called by default, in the characters that its name may have."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", gethostname())[:253] or "replica"
+
+
 async def _linger(stop: asyncio.Event, seconds: float) -> None:
     """Wait for a stop, at most `seconds`. After a planned takeover the stop comes soon."""
     log.info("lingering", seconds=seconds)
@@ -186,7 +295,8 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
 
 
-async def _first(stop: asyncio.Event, relays: list[asyncio.Task[None]]) -> None:
+async def _first(stop: asyncio.Event, relays: list[asyncio.Task[Any]]) -> None:
+    """Wait for the stop, or for the end of all relays."""
     stopped = asyncio.create_task(stop.wait())
     ended = asyncio.ensure_future(asyncio.wait(relays))
     try:

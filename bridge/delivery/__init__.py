@@ -1,5 +1,6 @@
 """Kafka: publishing exactly once, with the position beside the events."""
 
+from bridge.delivery.client.aiokafka_internals import GroupPlan
 from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
@@ -23,6 +24,7 @@ from bridge.delivery.client.topics import (
     transactional_ids_of,
 )
 from bridge.delivery.client.unreadable import unreadable_records
+from bridge.delivery.group import GroupMember, group_member
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys
@@ -31,7 +33,7 @@ from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
-from bridge.delivery.slots.slots import Slots
+from bridge.delivery.slots.slots import Gate, Slots, count_slots
 from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
@@ -42,6 +44,9 @@ __all__ = [
     "AccountKeys",
     "ClusterView",
     "ConsumedRecord",
+    "Gate",
+    "GroupMember",
+    "GroupPlan",
     "KafkaLedger",
     "KafkaProbe",
     "KafkaPublisher",
@@ -56,9 +61,11 @@ __all__ = [
     "UnsignedEvents",
     "connection",
     "connection_trouble",
+    "count_slots",
     "create_missing_topics",
     "creation_refusals",
     "earlier_transactional_id",
+    "group_member",
     "guarded",
     "kafka_reason",
     "may_use",

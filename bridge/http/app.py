@@ -21,6 +21,7 @@ from bridge.http.openapi import complete
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.problems.types import INTERNAL, OTHER
 from bridge.http.routes.events import events
+from bridge.http.routes.fleet import FleetView, fleet
 from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
 from bridge.http.routes.operations import operations
@@ -47,6 +48,7 @@ def create_app(
     *,
     readiness: Callable[[], Sequence[Missing]],
     session_views: Callable[[], Sequence[SessionView]],
+    fleet_view: Callable[[], FleetView] = FleetView,
     authentication: Authentication | None = None,
     enabled: Collection[str] = DEFAULT_OPERATIONS,
     management: bool = True,
@@ -59,6 +61,7 @@ def create_app(
         service: submits operations, and returns their states.
         readiness: returns what the bridge lacks to be ready. Must not block.
         session_views: returns the state of each CometD session. Must not block.
+        fleet_view: returns which replica relays which account. Must not block.
         authentication: checks the callers' tokens, None for no authentication.
         enabled: the `operationName`s that callers may submit.
         management: whether this application also serves health and metrics.
@@ -80,6 +83,7 @@ def create_app(
     app.include_router(outbound_records(service, authentication, enabled))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, authentication))
+    app.include_router(fleet(fleet_view, authentication))
     app.include_router(events(topic_prefix))
     if management:
         app.include_router(health(readiness))

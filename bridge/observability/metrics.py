@@ -84,6 +84,18 @@ http_request = Histogram(
     ("route", "method", "status"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+fleet_members = Gauge("bridge_fleet_members", "Replicas that share the accounts; 1 without a fleet")
+fleet_slots_owned = Gauge("bridge_fleet_slots_owned", "Slots whose accounts this replica relays")
+fleet_handovers = Counter(
+    "bridge_fleet_handovers",
+    "Slots that this replica took over (orphaned: no replica owned it; rebalanced: another one did) or lost (fenced)",
+    ("reason",),
+)
+fleet_takeover = Histogram(
+    "bridge_fleet_takeover_seconds",
+    "From an assignment to the first reply in an account's adopted CometD session",
+    buckets=(0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 10, 30),
+)
 build_info = Gauge("bridge_build_info", "1, with the version as label", ("version",))
 
 KINDS = ("acknowledgement", "user-event", "unrecognized")
@@ -92,6 +104,7 @@ WATCHDOG_STEPS = ("probe", "repoll", "new-session")
 HANDSHAKE_RESULTS = ("ok", "refused", "failed")
 DEAD_LETTER_REASONS = ("too-large", "refused")
 TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
+HANDOVER_REASONS = ("orphaned", "rebalanced", "fenced")
 OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late", "timed-out", "failed")
 
 
@@ -103,6 +116,7 @@ def start(version: str, accounts: list[str], topics: list[str], read: list[str])
     """
     build_info.labels(version).set(1)
     _start_read(read)
+    _start_fleet()
     for account in accounts:
         for gauge in (
             cometd_connected,
@@ -128,6 +142,12 @@ def start(version: str, accounts: list[str], topics: list[str], read: list[str])
         ):
             for value in values:
                 counter.labels(account, value)
+
+
+def _start_fleet() -> None:
+    fleet_members.set(1)
+    for reason in HANDOVER_REASONS:
+        fleet_handovers.labels(reason)
 
 
 def _start_read(topics: list[str]) -> None:

@@ -157,6 +157,7 @@ class Correlator:
         An acknowledgement that arrives before the view is loaded is kept, and matched when its operation is read.
         """
         self.relaying_since = time.monotonic()
+        self.caught_up.clear()  # a replica may take the same account over several times
         with suppress(TimeoutError):
             async with asyncio.timeout(LOAD_PATIENCE):
                 await self._loaded.wait()

@@ -248,6 +248,16 @@ class Privacy(Section):
     across = staticmethod(rules.privacy_faults)
 
 
+class Fleet(Section):
+    """Several replicas that share the accounts."""
+
+    enabled: bool = False
+    """Whether this process shares the accounts with the other replicas of the same `kafka.topic_prefix`. Then Kafka's
+    group `<prefix>.fleet` says which replica relays which account. Set it on every replica, with the same accounts."""
+    replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = None
+    """What this replica is called in GET /fleet and in the log. Default: the host name."""
+
+
 class Log(Section):
     """The log, on standard error."""
 
@@ -278,6 +288,7 @@ class Settings(Section):
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
     privacy: Privacy = Field(default_factory=Privacy)
+    fleet: Fleet = Field(default_factory=Fleet)
     log: Log = Log()
     tracing: Tracing = Field(default_factory=Tracing)
     state_dir: Path | None = None

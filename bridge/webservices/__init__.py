@@ -13,6 +13,7 @@ from bridge.webservices.outbound import (
     repeatable,
     request_forms,
 )
+from bridge.webservices.reach import answers
 from bridge.webservices.replies import UpstreamReply
 from bridge.webservices.requests import (
     EXAMPLE_REQUEST,
@@ -46,6 +47,7 @@ __all__ = [
     "UpstreamReply",
     "VoiceSession",
     "WebServicesClient",
+    "answers",
     "messages",
     "outbound_record_path",
     "outbound_request",

@@ -17,7 +17,7 @@ async def web(request: pytest.FixtureRequest) -> AsyncIterator[RealWebServices]:
     """A Web Services server for one scenario; parametrize it indirectly with a dict of options for `start`."""
     require_real_parts()
     server = RealWebServices()
-    await server.start(users=USERS, **getattr(request, "param", {}))
+    await server.start(**({"users": USERS} | getattr(request, "param", {})))
     async with server:
         yield server
 

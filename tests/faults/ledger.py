@@ -146,14 +146,20 @@ class Ledger:
             self.publications.append(publication)
         return publication
 
-    async def publish(self, count: int = 1, *, keys: int = 5) -> Publication:
-        """Publish events of the ledger's own, with phone numbers in them, together."""
+    async def publish(
+        self, count: int = 1, *, keys: int = 5, user: str | None = None, first_handle: int = 0
+    ) -> Publication:
+        """Publish events of the ledger's own, with phone numbers in them, together.
+
+        Their record handles are the `keys` numbers from `first_handle` on. With `user` they are one account's alone.
+        """
         first, began = self._take(count), time.time()
         await self._web.publish_all(
             [
-                ("/v2/me/outbound", acknowledgement(number, handle=number % keys))
+                ("/v2/me/outbound", acknowledgement(number, handle=first_handle + number % keys))
                 for number in range(first, first + count)
-            ]
+            ],
+            user=user,
         )
         publication = Publication(first, count, began, time.time())
         self.publications.append(publication)

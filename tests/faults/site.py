@@ -55,7 +55,7 @@ class Site:
             await self.kafka.delete_topics(self.prefix)
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """The variables of one bridge; `changes` by their names without BRIDGE_."""
+        """The variables of one bridge; `changes` by their names without BRIDGE_. An empty one is left out."""
         variables = {
             "WEB_SERVICES__URL": self.web.url,
             "WEB_SERVICES__USERNAME": "agent",
@@ -67,7 +67,7 @@ class Site:
             "HTTP__PORT": "0",
             **changes,
         }
-        return {f"BRIDGE_{name}": value for name, value in variables.items()}
+        return {f"BRIDGE_{name}": value for name, value in variables.items() if value}
 
     async def bridge(self, *options: str, **changes: str) -> BridgeProcess:
         """Start a bridge with these options of `bridge run`; it is not ready yet."""

@@ -15,6 +15,7 @@ END_TXN = 26
 """API key of the request that commits a transaction."""
 COMMIT = 1
 """The last byte of such a request; an abort has 0, and so has the bridge's question whether it may end one."""
+NOWHERE = "127.0.0.1:1"
 _SIZE_BYTES = 4
 _API_KEY_BYTES = 2
 _CONNECT_TIMEOUT = 5.0
@@ -78,6 +79,14 @@ class TcpProxy:
         """Set a trap for a request of this kind; it strikes once."""
         self._trap = Trap(api_key, forward=forward, after=after)
         return self._trap
+
+    async def cut(self) -> None:
+        """End every connection, and let no new one through until `target` is set again."""
+        self.target = NOWHERE
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
 
     async def __aenter__(self) -> Self:
         self._port = free_port()

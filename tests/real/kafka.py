@@ -45,13 +45,15 @@ class RealKafka(RealServer):
         partitions: int = 1,
         properties: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
+        advertised: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
         joins: "RealKafka | None" = None,
     ) -> None:
         """Nothing is started yet.
 
         `partitions`: of a topic created on first use. `properties`: server properties that replace the defaults.
-        `listeners`: further ones, the name to its security protocol. `scram`: credentials, as StorageTool takes them.
+        `listeners`: further ones, the name to its security protocol. `advertised`: the addresses that clients of these
+        listeners are sent to, where they are not the listeners' own. `scram`: credentials, as StorageTool takes them.
         `joins`: the broker whose cluster this one belongs to, which is started first.
         """
         super().__init__()
@@ -61,6 +63,7 @@ class RealKafka(RealServer):
         self._partitions = partitions
         self._overrides = dict(properties or {})
         self._listeners = {name: (protocol, free_port()) for name, protocol in (listeners or {}).items()}
+        self._advertised = dict(advertised or {})
         self._scram = scram
 
     @property
@@ -98,6 +101,10 @@ class RealKafka(RealServer):
             f"PLAINTEXT://{self.bootstrap}",
             *(f"{name}://{self.address(name)}" for name in self._listeners),
         ]
+        advertised = [
+            clients[0],
+            *(f"{name}://{self._advertised.get(name, self.address(name))}" for name in self._listeners),
+        ]
         protocols = [f"{name}:{protocol}" for name, (protocol, _) in self._listeners.items()]
         controller = [f"CONTROLLER://{self._controller}"] if self._controls else []
         properties = {
@@ -105,7 +112,7 @@ class RealKafka(RealServer):
             "node.id": "1" if self._controls else "2",
             "controller.quorum.voters": f"1@{self._controller}",
             "listeners": ",".join(clients + controller),
-            "advertised.listeners": ",".join(clients),
+            "advertised.listeners": ",".join(advertised),
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT", *protocols]),
             "log.dirs": str(directory / "log"),

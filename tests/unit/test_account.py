@@ -7,19 +7,24 @@ from bridge.cometd import SessionStatus, State
 from bridge.delivery import AccountKeys, KafkaProbe, Slots
 from bridge.errors import UpstreamError
 from bridge.events import JSON
-from bridge.settings import Account, Kafka, Settings, WebServices
+from bridge.settings import Account, Fleet, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator
 from tests.unit.test_webservices_client import PATH
+from tests.waiting import eventually
 
 
-def account_at(url: str) -> AccountBridge:
-    site = WebServices.model_validate({"url": url, "username": "agent", "password": "secret", "request_timeout": 2})
-    settings = Settings(web_services=site, kafka=Kafka(bootstrap_servers="127.0.0.1:1"))
+def account_at(
+    url: str, *, kafka: KafkaProbe | None = None, max_interval: float = 10, fleet: Fleet | None = None
+) -> AccountBridge:
+    site = WebServices.model_validate(
+        {"url": url, "username": "agent", "password": "secret", "request_timeout": 2, "max_interval": max_interval}
+    )
+    settings = Settings(web_services=site, kafka=Kafka(bootstrap_servers="127.0.0.1:1"), fleet=fleet or Fleet())
     account = Account.model_validate({"name": "agent", "username": "agent", "password": "secret"})
     return AccountBridge(
         settings,
         account,
-        KafkaProbe(settings.kafka, ["agent"]),
+        kafka or KafkaProbe(settings.kafka, ["agent"]),
         JSON,
         None,
         publisher=Slots(settings.kafka, [AccountKeys(account.name, account.password)]).publisher(account.name),
@@ -56,3 +61,44 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                     == "login-not-kept: Web Services forgets each login at the next request; is the balancer sticky?"
                 )
                 assert bridge.view().reason == "login-not-kept"
+
+
+def replica_at(url: str, *, max_interval: float) -> AccountBridge:
+    """The account of a replica of a fleet, whose probe has found Kafka usable."""
+    kafka = KafkaProbe(Kafka(bootstrap_servers="127.0.0.1:1"), ["agent"])
+    kafka.reason = None
+    return account_at(url, kafka=kafka, max_interval=max_interval, fleet=Fleet(enabled=True))
+
+
+async def test_a_replica_that_stands_by_is_ready() -> None:
+    """An account that another replica relays needs no session here, only Kafka."""
+    bridge = replica_at("http://127.0.0.1:1", max_interval=10)
+    assert bridge.stands_by
+    assert list(bridge.missing()) == []
+    bridge._kafka.reason = "kafka unreachable"
+    assert [one.name for one in bridge.missing()] == ["kafka"]
+
+
+async def test_a_takeover_has_a_grace_of_one_max_interval() -> None:
+    """A session that was just taken over makes the replica unready only when it is not connected in time."""
+    bridge = replica_at("http://127.0.0.1:1", max_interval=0.2)
+    async with bridge.http:
+        bridge.take_over(bridge._publisher)
+        assert list(bridge.missing()) == []
+        await eventually(lambda: "cometd" in [one.name for one in bridge.missing()])
+        assert "kafka" in [one.name for one in bridge.missing()]
+        bridge.let_go()
+        assert list(bridge.missing()) == []
+
+
+async def test_a_replica_that_lets_go_forgets_the_cookies() -> None:
+    """The cookies belong to the session that another replica goes on with: REST calls here log in by themselves."""
+    async with Simulator() as upstream:
+        bridge = replica_at(upstream.url, max_interval=10)
+        async with bridge.http:
+            bridge.take_over(bridge._publisher)
+            with suppress(UpstreamError):
+                await bridge.client.forward(PATH, {})
+            assert bridge.http.cookies()
+            bridge.let_go()
+            assert not bridge.http.cookies()

@@ -14,6 +14,8 @@ import aiokafka
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
+from aiokafka.consumer import group_coordinator
+from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.producer import sender
 from aiokafka.protocol.metadata import MetadataRequest_v5
 
@@ -25,7 +27,7 @@ from bridge.settings import Kafka
 from bridge.simulator import EmbeddedBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 TRIED = "0.14."
 ROOT = Path(bridge.__file__).parent
@@ -247,3 +249,44 @@ async def test_discard_ends_all_tasks_while_kafka_is_away(broker: EmbeddedBroker
     for future in futures:
         future.cancel()
     assert complaints == []
+
+
+class Plan:
+    """Gives the first partition to each member, whatever it said."""
+
+    def __init__(self) -> None:
+        self.members: Mapping[str, bytes | None] = {}
+        self.assignment: tuple[list[int], bytes | None] | None = None
+
+    def claim(self) -> bytes:
+        return b"mine"
+
+    def divide(
+        self, partitions: int, members: Mapping[str, bytes | None]
+    ) -> Mapping[str, tuple[Collection[int], bytes]]:
+        self.members = members
+        return {member: ([0, partitions - 1], b"yours") for member in members}
+
+    def assigned(self, partitions: Collection[int], data: bytes | None) -> None:
+        self.assignment = list(partitions), data
+
+
+def test_a_groups_user_data_goes_both_ways() -> None:
+    """What a member says reaches the leader's plan, and what the plan sends along reaches the member."""
+    plan = Plan()
+    assignor = internals.GroupAssignor("name", "t", plan)
+    joined = ConsumerProtocol.METADATA.decode(assignor.metadata({"t"}).encode())
+    stranger = ConsumerProtocol.METADATA(0, ["other"], b"odd")
+    cluster = SimpleNamespace(partitions_for_topic=lambda topic: {"t": {0, 1, 2}}[topic])
+    shares = assignor.assign(cluster, {"a": joined, "b": stranger})
+    assert plan.members == {"a": b"mine", "b": None}
+    assignor.on_assignment(ConsumerProtocol.ASSIGNMENT.decode(shares["a"].encode()))
+    assert plan.assignment == ([0, 2], b"yours"), "aiokafka passes no user data on: replicas can't know of each other"
+
+
+def test_a_group_looks_its_tolerant_parser_up_where_it_was_put() -> None:
+    """The coordinator takes bytes that are no subscription for a member without one."""
+    odd = group_coordinator.ConsumerProtocol.METADATA.decode(b"\xff\xff")
+    assert (odd.subscription, odd.user_data) == ([], b""), "a client with odd bytes stops every rebalance"
+    source = Path(group_coordinator.__file__).read_text(encoding="utf-8")
+    assert "ConsumerProtocol.METADATA.decode(" in source

@@ -203,7 +203,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
         return 1
 
     publisher = Slots(SETTINGS, [AccountKeys("alice", SecretStr("secret"))]).publisher("alice")
-    monkeypatch.setattr(Slots, "_ask", one_slot)
+    monkeypatch.setattr("bridge.delivery.slots.slots.count_slots", one_slot)
     monkeypatch.setattr(Slot, "_recover", fail)
     try:
         with pytest.raises(type(bug)):

@@ -28,6 +28,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "delivery": SHARED | {"events", "settings"},
     "registry": SHARED | {"events", "settings", "delivery"},
     "privacy": SHARED | {"settings"},
+    "fleet": SHARED | {"delivery", "settings"},
     "relay": SHARED | {"cometd", "webservices", "events", "delivery", "privacy"},
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
     "http": SHARED | {"operations", "settings", "contract"},

@@ -212,6 +212,10 @@ class HttpSession:
         """Delete the cookies of this name, if there are any."""
         self._jar().forget(name)
 
+    def forget_cookies(self) -> None:
+        """Drop all cookies: the next request begins a session of its own."""
+        self._jar().clear()
+
     def _jar(self) -> CookieJar:
         return cast("CookieJar", self._opened().cookie_jar)
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from aiokafka import errors
 from aiokafka.client import CoordinationType
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.consumer import fetcher
+from aiokafka.consumer import fetcher, group_coordinator
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.protocol import (
+    ConsumerProtocol,
+    ConsumerProtocolMemberAssignment,
+    ConsumerProtocolMemberMetadata,
+)
 from aiokafka.producer import sender
 from aiokafka.protocol.admin import CreateTopicsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -26,7 +32,7 @@ from aiokafka.record import _crecords, default_records, legacy_records
 from bridge.futures import error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from aiokafka import AIOKafkaClient, AIOKafkaProducer, TopicPartition
     from aiokafka.admin import NewTopic
@@ -256,6 +262,89 @@ def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Calla
     for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
         for name in decoders.keys() & vars(module).keys():
             setattr(module, name, decoders[name])
+
+
+class GroupPlan(Protocol):
+    """What a group's members tell each other, and how their leader divides the partitions. No method may raise."""
+
+    def claim(self) -> bytes:
+        """Return what this member says when it joins."""
+        ...
+
+    def divide(
+        self, partitions: int, members: Mapping[str, bytes | None]
+    ) -> Mapping[str, tuple[Collection[int], bytes]]:
+        """As the leader, give each member its partitions, and something to read with them.
+
+        `members` has what each member said; None for one that is not in the group for this topic.
+        """
+        ...
+
+    def assigned(self, partitions: Collection[int], data: bytes | None) -> None:
+        """Take the leader's assignment."""
+
+
+class GroupAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
+    """Lets a `GroupPlan` divide the partitions of one topic.
+
+    Part: `AbstractPartitionAssignor`, and the structs of `aiokafka.coordinator.protocol` that it takes and returns. A
+    consumer's public listener neither sees nor sends user data. If they change, the replicas of a fleet don't know what
+    the others own, and each rebalance moves slots without need.
+    """
+
+    name: str = ""
+
+    def __init__(self, name: str, topic: str, plan: GroupPlan) -> None:
+        self.name = name
+        self._topic = topic
+        self._plan = plan
+
+    def metadata(self, topics: Iterable[str]) -> Any:
+        """Return what the consumer joins with."""
+        return ConsumerProtocolMemberMetadata(PROTOCOL_VERSION, list(topics), self._plan.claim())
+
+    def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return each member's assignment."""
+        said = {one: that.user_data if self._topic in that.subscription else None for one, that in members.items()}
+        shares = self._plan.divide(len(cluster.partitions_for_topic(self._topic) or ()), said)
+        return {
+            member: ConsumerProtocolMemberAssignment(
+                PROTOCOL_VERSION, [(self._topic, list(partitions))] if partitions else [], data
+            )
+            for member, (partitions, data) in shares.items()
+        }
+
+    def on_assignment(self, assignment: Any) -> None:
+        """Take this member's assignment."""
+        partitions = [one.partition for one in assignment.partitions() if one.topic == self._topic]
+        self._plan.assigned(partitions, assignment.user_data)
+
+
+PROTOCOL_VERSION: Final = 0
+"""Of Kafka's consumer protocol: subscription and user data, without more (`ConsumerProtocolSubscription`)."""
+
+
+class _TolerantMetadata(ConsumerProtocolMemberMetadata):  # type: ignore[misc]
+    @classmethod
+    def decode(cls, data: Any) -> Any:
+        try:
+            return super().decode(data)
+        except Exception:  # noqa: BLE001 -- the parser raises many kinds; the cause lies in the bytes
+            return ConsumerProtocolMemberMetadata(PROTOCOL_VERSION, [], b"")
+
+
+class _TolerantProtocol(ConsumerProtocol):  # type: ignore[misc]
+    METADATA = _TolerantMetadata
+
+
+def tolerate_odd_members() -> None:
+    """Let a group's leader take a member whose subscription can't be read for one without subscription.
+
+    Part: the name `ConsumerProtocol` in `aiokafka.consumer.group_coordinator`. aiokafka's leader fails the whole
+    rebalance over such a member, for as long as it is in the group. If aiokafka looks the name up elsewhere, a client
+    that joins the group with odd bytes keeps slots from being taken over.
+    """
+    group_coordinator.ConsumerProtocol = _TolerantProtocol
 
 
 async def discard(producer: AIOKafkaProducer) -> None:

@@ -60,18 +60,18 @@ async def consumer(
             await client.start()
         yield client
     finally:
-        await _close(client)
+        await close(client)
 
 
-async def _close(client: AIOKafkaConsumer) -> None:
-    """Close the client in a separate task with a deadline.
+async def close(client: AIOKafkaConsumer, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 -- in all cases
+    """Close the client in a separate task with a deadline of `timeout` seconds.
 
     After a failure, aiokafka's `stop()` may wait for a broker that is gone, so the deadline is necessary. Shortly after
     the start, `stop()` raises CancelledError. In a separate task this error can't be mistaken for a cancellation of the
     caller.
     """
     closing = asyncio.ensure_future(client.stop())
-    _, late = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+    _, late = await asyncio.wait([closing], timeout=timeout)
     if late:
         closing.cancel()
         await asyncio.wait([closing])

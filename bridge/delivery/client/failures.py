@@ -132,6 +132,7 @@ _REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((TimeoutError, kafka.RequestTimedOutError, kafka.KafkaTimeoutError), "kafka does not answer in time"),
     ((kafka.TopicAuthorizationFailedError,), "not authorised: topic {names}"),
     ((kafka.TransactionalIdAuthorizationFailed,), "not authorised: write on transactional id {names}"),
+    ((kafka.GroupAuthorizationFailedError,), "not authorised: read on group {names}"),
     ((kafka.ClusterAuthorizationFailedError,), "not authorised: write on a topic, or idempotent write on the cluster"),
     ((kafka.AuthenticationFailedError, kafka.SaslAuthenticationFailed), "kafka refuses the user name or password"),
     (

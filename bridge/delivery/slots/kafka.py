@@ -98,7 +98,9 @@ class KafkaPublisher:
     async def confirm(self) -> None:
         """See `Publisher.confirm`."""
         if self._slot is not None and self.state is not FENCED:
-            await self._slot.confirm()
+            confirmed = await self._slot.confirm()
+            if not confirmed and self._slots.in_fleet:
+                self._slot.give_way(self)
         if self.state is FENCED:
             self._raise_fenced()
 

@@ -47,7 +47,10 @@ class Publisher(Protocol):
         """
 
     async def confirm(self) -> None:
-        """Look whether the account is still this publisher's, as far as Kafka tells now.
+        """Look whether the account is still this publisher's, because another client polls its CometD session.
+
+        Where Kafka can't be asked, a single bridge goes on. A replica of a fleet gives way: it may be cut off from
+        Kafka while the other replicas are not, and two replicas must not poll one session in turn.
 
         Raises:
             Fenced: another bridge has taken the account over.

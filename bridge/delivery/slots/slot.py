@@ -104,6 +104,7 @@ class Slot:
         """The bug that has ended the task."""
         self._confirming = asyncio.Lock()
         self._confirmed = 0
+        self._told = False
 
     # -- what the members ask for -------------------------------------------------------------------------------------
 
@@ -121,17 +122,23 @@ class Slot:
             raise self._fault
         self._waiting.add(call)
 
-    async def confirm(self) -> None:
-        """Look which members another bridge has claimed, as far as Kafka tells now. Calls at the same time share it."""
+    async def confirm(self) -> bool:
+        """Look which members another bridge has claimed. Calls at the same time share the look.
+
+        Returns whether Kafka could be read.
+        """
         asked = self._confirmed
         async with self._confirming:
             if self._confirmed > asked + 1:  # a whole reading has begun and ended since the question
-                return
+                return self._told
             try:
                 self._see_successors(await self._read(settled=False))
+                self._told = True
             except FAILURES as error:  # the next attempt to publish tells
                 log.debug("claims-unreadable", slot=self.number, reason=reason(error))
+                self._told = False
             self._confirmed += 1
+            return self._told
 
     async def leave(self, member: KafkaPublisher) -> None:
         """Take a member out; the last one ends the slot. Commits nothing."""

@@ -59,7 +59,11 @@ class Gate:
 
 
 class Slots:
-    """The publishers of all accounts of one process, each in its slot."""
+    """The publishers of several accounts, each in its slot.
+
+    Those of all accounts of one process; in a fleet, those of the accounts of one slot, while this replica owns it.
+    Then they share the `gate` of the process, and `count` says how many slots there are; without it Kafka is asked.
+    """
 
     def __init__(
         self,
@@ -67,9 +71,15 @@ class Slots:
         keys: Iterable[AccountKeys],
         encoding: Encoding = JSON,
         unsigned: Mapping[str, UnsignedEvents] | None = None,
+        *,
+        gate: Gate | None = None,
+        count: int | None = None,
     ) -> None:
         self._settings = settings
-        self._gate = Gate()
+        self._gate = gate or Gate()
+        self._count = count
+        self.in_fleet = count is not None
+        """Whether these are the accounts of one slot of a fleet."""
         self._asking: asyncio.Task[int] | None = None
         self._slot_of: dict[str, Slot] = {}
         none = UnsignedEvents(age=0.0)
@@ -82,15 +92,21 @@ class Slots:
         """Return the account's publisher; there is one in a process."""
         return self._publishers[account]
 
+    def numbers(self) -> dict[str, int]:
+        """Return the number of each account's slot; nothing before Kafka has told how many slots there are."""
+        return {account: slot.number for account, slot in self._slot_of.items()}
+
     async def slot_of(self, publisher: KafkaPublisher) -> Slot:
         """Return the publisher's slot, once Kafka has told how many slots there are.
 
         Raises:
             aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be asked.
         """
+        if not self._slot_of and self._count is not None:
+            self._place(self._count)
         if not self._slot_of:
             if self._asking is None or self._asking.done():
-                self._asking = asyncio.ensure_future(self._ask())
+                self._asking = asyncio.ensure_future(count_slots(self._settings))
             slots = await asyncio.shield(self._asking)
             if not self._slot_of:
                 self._place(slots)
@@ -116,27 +132,32 @@ class Slots:
             slot.members[account] = publisher
             self._slot_of[account] = slot
 
-    async def _ask(self) -> int:
-        """Return the number of partitions of the position topic; wait a while for the topic to appear."""
-        if self._settings.create_topics:
-            await create_missing_topics(self._settings)
-        topic = position_topic(self._settings)
-        client: AIOKafkaClient = guarded(AIOKafkaClient(**connection(self._settings)))
-        patience = asyncio.timeout(self._settings.request_timeout / 2)
-        try:
-            async with asyncio.timeout(self._settings.request_timeout):
-                await client.bootstrap()
-                async with patience:
-                    while True:
-                        view = await view_cluster(client, self._settings, create=True)
-                        if topic in view.partitions:
-                            return view.partitions[topic]
-                        if any(right.endswith(f" {topic}") for right in view.lacking):
-                            raise TopicAuthorizationFailedError({topic})
-                        await asyncio.sleep(LOOK_AGAIN)
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            raise UnknownTopicOrPartitionError(topic) from None
-        finally:
-            await client.close()
+
+async def count_slots(settings: Kafka) -> int:
+    """Return the number of partitions of the position topic; wait a while for the topic to appear.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be asked, or there is no such topic.
+    """
+    if settings.create_topics:
+        await create_missing_topics(settings)
+    topic = position_topic(settings)
+    client: AIOKafkaClient = guarded(AIOKafkaClient(**connection(settings)))
+    patience = asyncio.timeout(settings.request_timeout / 2)
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            await client.bootstrap()
+            async with patience:
+                while True:
+                    view = await view_cluster(client, settings, create=True)
+                    if topic in view.partitions:
+                        return view.partitions[topic]
+                    if any(right.endswith(f" {topic}") for right in view.lacking):
+                        raise TopicAuthorizationFailedError({topic})
+                    await asyncio.sleep(LOOK_AGAIN)
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise UnknownTopicOrPartitionError(topic) from None
+    finally:
+        await client.close()

@@ -1,0 +1,48 @@
+"""What GET /fleet shows."""
+
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+
+from bridge.app import Bridge, host_name
+from bridge.fleet.user_data import Member, Table
+from bridge.settings import Account, Fleet, Kafka, Settings, WebServices
+
+NAMES = ("a", "b", "c")
+
+
+def bridge(*, enabled: bool) -> Bridge:
+    accounts = tuple(Account(name=name, username=name, password=SecretStr("secret")) for name in NAMES)
+    return Bridge(
+        Settings(
+            web_services=WebServices(url="http://127.0.0.1:1"),
+            accounts=accounts,
+            kafka=Kafka(bootstrap_servers="127.0.0.1:1"),
+            fleet=Fleet(enabled=enabled, replica="here" if enabled else None),
+        )
+    )
+
+
+async def test_a_bridge_without_a_fleet_shows_itself() -> None:
+    """Without a fleet the bridge is the only replica; before Kafka has told of slots it shows none."""
+    [replica] = (view := bridge(enabled=False).fleet()).replicas
+    assert (replica.name, replica.slots, replica.accounts, view.slots) == (host_name(), [], [], [])
+
+
+async def test_a_replica_shows_the_whole_fleet() -> None:
+    """Every account is in its slot, each slot at its owner, and a slot without an owner has none."""
+    one = bridge(enabled=True)
+    assert one.fleet().replicas == []
+    assert one._fleet is not None
+    one._fleet.table = Table(
+        epoch=1,
+        slots=3,
+        members=[Member(name="here", since=0.0, slots=[0]), Member(name="there", since=60.0, slots=[2, 999])],
+        orphaned=[],
+    )
+    view = one.fleet()
+    assert [(slot.slot, slot.replica) for slot in view.slots] == [(0, "here"), (1, None), (2, "there")]
+    assert sorted(name for slot in view.slots for name in slot.accounts) == list(NAMES)
+    shown = {replica.name: replica for replica in view.replicas}
+    assert shown["here"].accounts == view.slots[0].accounts
+    assert shown["there"].since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
