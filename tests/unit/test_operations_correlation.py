@@ -20,6 +20,7 @@ from bridge.operations.view.view import OperationsView
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
     ACCOUNT,
+    KEYS,
     ScriptedUpstream,
     acknowledgement,
     event,
@@ -214,6 +215,7 @@ async def test_early_acknowledgement_waits_for_its_operation() -> None:
     async with running(ScriptedUpstream(), kafka) as service:
         assert await turn(service, acknowledgement("7"), kafka=kafka) == []
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        await KEYS.start("ledger")
         from_elsewhere = event("accepted", reference="7", at=now, received_at=now)
         kafka.records.append(service.correlator(ACCOUNT).record(from_elsewhere))
         await eventually(lambda: [one.status for one in told(kafka, "7")] == ["accepted", "acknowledged"])
@@ -229,6 +231,7 @@ async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
         assert await turn(service, acknowledgement("7"), kafka=kafka) == []
         correlator._early["7"] = correlator._early["7"]._replace(at=time.monotonic() - 1000)
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        await KEYS.start("ledger")
         kafka.records.append(correlator.record(event("accepted", reference="7", at=now, received_at=now)))
         await eventually(lambda: [one.status for one in told(kafka, "7")] == ["accepted", "acknowledged"])
 
