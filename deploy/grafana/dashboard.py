@@ -438,7 +438,7 @@ KAFKA: Final[list[Builder[model.Panel]]] = [
 INGRESS: Final[list[Builder[model.Panel]]] = [
     lines(
         "Requests by status",
-        "REST requests of callers. Good: 200 and 202. Look for the cause of 5xx and 429. Other 4xx are callers' faults.",
+        "REST requests of callers. Good: 200 and 202. 5xx and 429 need a look. Other 4xx are callers' faults.",
         "reqps",
         (rate("bridge_http_request_seconds_count", "status", scope=CALLS), "{{status}}"),
     ),
