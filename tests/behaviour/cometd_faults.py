@@ -36,19 +36,21 @@ class PollFaultRules(OnAnUpstream):
     @pytest.mark.parametrize("name", ["html-503", "cut-reply", "reset", "broken-json", "wrong-id"])
     async def test_failed_polls(self, upstream: Upstream, proxy: FaultProxy, listener: Listener, name: str) -> None:
         """Some failed polls lose nothing, double nothing, and lead to no new handshake."""
+        tried = listener.handshakes
         published = await publish_under(Fault(name, on="connect", times=3), upstream, proxy)
         await upstream.publish(OUTBOUND, published)
         await listener.has_kept(*range(published + 1))
         await eventually(lambda: listener.session.status.state is State.CONNECTED)
-        assert (len(listener.sink.openings), listener.handshakes) == (1, 1)
+        assert (len(listener.sink.openings), listener.handshakes) == (1, tried)
 
     @pytest.mark.parametrize("options", [{"timeout": 1.0}], indirect=True)
     async def test_polls_that_hang(self, upstream: Upstream, proxy: FaultProxy, listener: Listener) -> None:
         """Polls that hang beyond their deadline, for longer than maxInterval in all, don't cost the session either."""
+        tried = listener.handshakes
         published = await publish_under(Fault("slow", on="connect", times=2, delay=60), upstream, proxy)
         await upstream.publish(OUTBOUND, published)
         await listener.has_kept(*range(published + 1))
-        assert (len(listener.sink.openings), listener.handshakes) == (1, 1)
+        assert (len(listener.sink.openings), listener.handshakes) == (1, tried)
 
     async def test_heartbeats_that_hang(self, upstream: Upstream, proxy: FaultProxy) -> None:
         """During a hold a heartbeat that hangs leaves time for others, although other requests may take longer."""
@@ -162,12 +164,13 @@ class OddReplyRules(OnAnUpstream):
     ) -> None:
         """Some odd replies to polls lose nothing, double nothing, and lead to no new session."""
         monkeypatch.setattr("bridge.cometd.advice.LONGEST_INTERVAL", 0.5)
+        tried = listener.handshakes
         published = await publish_under(Fault(name, on="connect", times=2), upstream, proxy)
         await upstream.publish(OUTBOUND, published)
         await listener.has_kept(*range(published + 1))
         await listener.listening()
         assert listener.session.status.refused == {}
-        assert listener.handshakes == 1
+        assert (len(listener.sink.openings), listener.handshakes) == (1, tried)
 
     async def test_reconnect_none(self, upstream: Upstream, proxy: FaultProxy, listener: Listener) -> None:
         """A poll that is refused with `reconnect: none` leads to a new session, by that reason."""
