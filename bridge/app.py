@@ -288,7 +288,7 @@ def host_name() -> str:
 
 
 async def _linger(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for a stop, at most `seconds`. After a planned takeover the stop comes soon."""
+    """Wait until `stop` is set, but for `seconds` at most. After a planned takeover `stop` is set soon."""
     log.info("lingering", seconds=seconds)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
