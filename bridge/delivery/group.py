@@ -33,7 +33,7 @@ REBALANCE_TIMEOUT: Final = 3.0
 POLL: Final = 0.5
 """Seconds that one poll takes. A member that does not poll for five minutes leaves (`max_poll_interval_ms`)."""
 PROTOCOL: Final = "bridge-slots"
-"""The name of the way in which partitions are divided. All members of the group must use the same name."""
+"""The name of the group's assignment protocol (Kafka: assignor). All members must use the same name."""
 REQUEST_TIMEOUT: Final = 6.0
 """Deadline for a request in seconds. It is longer than a rebalance, because a join is answered only after that."""
 LEAVE_TIMEOUT: Final = 3.0

@@ -35,7 +35,7 @@ class Accounts(NamedTuple):
     reach: Callable[[], Awaitable[bool]]
     """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
     slots: Callable[[Sequence[str], int], Slots]
-    """Makes the publishers of the named accounts, which all belong to one slot. The number is the number of slots."""
+    """Makes the publishers for the accounts of one slot. Its arguments are their names and the number of slots."""
 
 
 class Fleet:

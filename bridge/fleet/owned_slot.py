@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 LET_GO_DEADLINE: Final = 6.0
 """Seconds that the relays get to commit their current batches when the replica gives the slot up.
 
-The next owner receives a batch that was not committed from the CometD server again."""
+If a batch is not committed in time, the CometD server sends its events to the next owner."""
 
 
 class AccountRelay(Protocol):

@@ -324,7 +324,7 @@ class GroupAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
 
 
 PROTOCOL_VERSION: Final = 0
-"""Version 0 of Kafka's `ConsumerProtocolSubscription` and assignment has only the partitions and the user data."""
+"""In version 0 a subscription contains only topics and user data (Kafka's `ConsumerProtocolSubscription`)."""
 
 
 class _TolerantMetadata(ConsumerProtocolMemberMetadata):  # type: ignore[misc]

@@ -30,12 +30,12 @@ class Owner:
         return replace(self, pair=pair)
 
     def wrote(self, owner: str) -> bool:
-        """Return whether the text `owner` has the same bridge. The pair of transactional ids may differ."""
+        """Return whether the text `owner` names the same bridge. The pair of transactional ids may differ."""
         other = owner_of(owner)
         return other is not None and other.bridge == self.bridge
 
     def collides(self, owner: str) -> bool:
-        """Return whether the text `owner` has another bridge that uses the same pair of transactional ids."""
+        """Return whether the text `owner` names another bridge with the same pair of transactional ids."""
         other = owner_of(owner)
         return other is not None and other.bridge != self.bridge and other.pair == self.pair
 

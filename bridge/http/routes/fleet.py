@@ -38,7 +38,7 @@ class SlotView(BaseModel):
 
 
 class FleetView(BaseModel):
-    """The fleet after the newest assignment of its consumer group. Without a fleet, only this bridge."""
+    """The fleet after the newest assignment of its consumer group. Without a fleet, the only replica is this bridge."""
 
     model_config = ConfigDict(frozen=True)
 
