@@ -85,12 +85,12 @@ class AccountBridge:
         self._privacy = privacy
         self._in_fleet = settings.fleet.enabled
         self.stands_by = self._in_fleet
-        """Whether another replica of the fleet may relay the account: this one does not."""
+        """Whether this replica does not relay the account now. Always False without a fleet."""
         self._correlator: Correlator | None = None
         self._relay_through(publisher)
 
     def _relay_through(self, publisher: Publisher) -> None:
-        """Have the next `run` publish by `publisher`."""
+        """Make a new relay for the next `run`, which publishes through `publisher`."""
         site = self._settings.web_services
         self._began_at = time.time()
         self._awaits_session = self._in_fleet
@@ -118,12 +118,12 @@ class AccountBridge:
         self._relay.correlator = self._correlator
 
     def take_over(self, publisher: Publisher) -> None:
-        """Let the next `run` relay through `publisher`, because this replica owns the account's slot now."""
+        """Prepare the next `run` with a new `publisher`, because this replica owns the account's slot now."""
         self._relay_through(publisher)
         self.stands_by = False
 
     def let_go(self) -> None:
-        """Stand by after `run`. Forget the cookies, because another replica continues the session with them."""
+        """No longer relay the account, after `run`. Forget the cookies, because another replica uses them now."""
         self.stands_by = True
         self.http.forget_cookies()
 
@@ -202,9 +202,10 @@ class AccountBridge:
                 yield Missing(name="subscription", reason=reason, account=self.name)
 
     def _has_grace(self, status: SessionStatus | None = None) -> bool:
-        """Whether a takeover, or the loss of the connection, is so young that a fleet's readiness does not show it.
+        """Return whether readiness ignores a missing connection, because a takeover or the loss is recent.
 
-        A handover must not take replica after replica out of the balancer.
+        This applies only to a fleet, for `max_interval` seconds. Otherwise each takeover would make the load balancer
+        remove a healthy replica.
         """
         since = self._began_at
         if status is not None and not status.connected:

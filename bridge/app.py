@@ -101,7 +101,7 @@ class Bridge:
         self._since = time.time()
         site = settings.web_services
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
-        """To ask whether Web Services answers, in a session that is no account's."""
+        """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
         self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
         metrics.start(
             __version__,
@@ -117,7 +117,7 @@ class Bridge:
         unsigned: Mapping[str, UnsignedEvents],
     ) -> Fleet:
         gate = Gate()
-        # The fleet's membership creates the topics that are missing: a takeover need not look for them.
+        # The fleet's membership has already created missing topics, so a takeover does not check for them.
         settings = self._settings.kafka.model_copy(update={"create_topics": False})
 
         def slots_of(names: Sequence[str], count: int) -> Slots:
@@ -135,7 +135,7 @@ class Bridge:
         linger: float = 0.0,
         listening: Callable[[str], None] | None = None,
     ) -> None:
-        """Run until `stop` is set, or every account has been taken over by another bridge (in a fleet: until `stop`).
+        """Run until `stop` is set. Without a fleet, also end when other bridges have taken all accounts over.
 
         The CometD sessions stay alive for a successor, unless `disconnect_on_exit`.
 
@@ -186,14 +186,14 @@ class Bridge:
         return await answers(self._way)
 
     def _reached_at(self) -> float:
-        """Tell when a CometD session of this replica last brought a reply, in seconds since the epoch."""
+        """Return when a CometD session of this replica last received a reply, in seconds since the epoch, or 0."""
         return max(account.reached_at for account in self._accounts)
 
     def _start_relays(self, group: asyncio.TaskGroup, *, disconnect_on_exit: bool) -> list[asyncio.Task[Any]]:
         if self._fleet is None:
             return [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
         if disconnect_on_exit:
-            log.warning("disconnect-on-exit-ignored", effect="other replicas of the fleet go on with the sessions")
+            log.warning("disconnect-on-exit-ignored", effect="the sessions stay alive for other replicas of the fleet")
         return [group.create_task(self._fleet.run())]
 
     def _stop_relays(self) -> None:
@@ -204,8 +204,8 @@ class Bridge:
             account.stop()
 
     def readiness(self) -> list[Missing]:
-        """Return what keeps operations and events from flowing. The list is empty when the bridge is ready."""
-        if self._encoding.missing is not None:  # no account starts before the registry answers
+        """Return the reasons why the bridge can't relay events or forward operations. Empty if the bridge is ready."""
+        if self._encoding.missing is not None:  # no account starts before the schema registry answers
             return [Missing(name="schema-registry", reason=self._encoding.missing)]
         missing = [one for account in self._accounts for one in account.missing()]
         if self._fleet is not None and self._fleet.missing is not None:
@@ -283,12 +283,12 @@ class Bridge:
 
 
 def host_name() -> str:
-    """Return what a replica is called by default, in the characters that its name may have."""
+    """Return the default name of a replica: the host name, with `-` for each character that is not allowed."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", gethostname())[:253] or "replica"
 
 
 async def _linger(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for a stop, at most `seconds`. After a planned takeover the stop comes soon."""
+    """Wait until `stop` is set, but for `seconds` at most. After a planned takeover `stop` is set soon."""
     log.info("lingering", seconds=seconds)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -296,7 +296,7 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def _first(stop: asyncio.Event, relays: list[asyncio.Task[Any]]) -> None:
-    """Wait for the stop, or for the end of all relays."""
+    """Wait until `stop` is set, or until all relays have ended."""
     stopped = asyncio.create_task(stop.wait())
     ended = asyncio.ensure_future(asyncio.wait(relays))
     try:

@@ -28,7 +28,10 @@ class LogLevel(StrEnum):
 
 
 class Language(StrEnum):
-    """Languages of the models. For other languages, generators can read the schemas."""
+    """Programming languages in which `bridge schemas models` writes the event models.
+
+    For other languages, use a generator that reads the JSON Schemas.
+    """
 
     PYTHON = "python"
 

@@ -73,7 +73,10 @@ class CometdSession:
         await self._polling.probe()
 
     async def end(self) -> None:
-        """End the session on the server, which drops the session's queue. Use this only if no successor comes."""
+        """End the session on the server, which drops the session's queue.
+
+        Call this only if no other bridge will resume this session.
+        """
         if self.status.client_id is not None:
             try:
                 await self._transport.end_session()

@@ -71,4 +71,4 @@ class SessionContext(Extension):
         headers.update(await self.credentials.headers())
 
     async def incoming(self, payload: Payload, headers: Headers | None = None) -> None:
-        """Do nothing. The transport handles a refused login by the HTTP status."""
+        """Do nothing. The transport recognises a refused login by the HTTP status (401 or 403) and handles it."""

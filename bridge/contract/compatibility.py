@@ -107,5 +107,5 @@ def _told(value: Any) -> str:
 
 
 def _within(field: str, fields: Collection[str]) -> bool:
-    """Return whether `fields` contains the field's record. Then the sentence for the record is enough."""
+    """Return whether `fields` contains the record that has this field. Then only the record is reported."""
     return field.rpartition(".")[0] in fields

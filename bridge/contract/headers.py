@@ -30,7 +30,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def headers_of(kind: Kind) -> Iterator[Header]:
-    """Yield each header of a kind's records, in the order of the records."""
+    """Yield the headers that records of this kind have, in the order in which a record has them."""
     yield Header("ce_specversion", "Version of CloudEvents.", "1.0")
     yield Header("ce_id", "Id of the event. It is the same for each delivery, so consumers can detect duplicates.")
     yield Header("ce_source", "`/web-services/<account>`, percent-encoded.")

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def broken_promises(schemas: Path) -> Iterator[str]:
-    """Compare each released schema with the schema that its struct generates and, if it exists, with its file.
+    """Compare each released schema with the schema that is now generated from the event's struct.
 
-    A schema without a release may change freely.
+    If the directory has a file for the same schema, compare the released schema with that file too. A schema that was
+    never released may change freely.
 
     Args:
         schemas: the directory of the schemas.

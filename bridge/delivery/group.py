@@ -1,4 +1,4 @@
-"""A member of a Kafka consumer group that only wants assignments: it reads no record and commits no offset."""
+"""A member of a Kafka consumer group that only needs the assignments. It reads no record and commits no offset."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SESSION_TIMEOUT: Final = 6.0
-"""Seconds without a heartbeat after which the broker takes a member for dead. The broker's own minimum is 6 s."""
+"""Seconds without a heartbeat after which the broker removes a member. By default a broker allows no less than 6 s."""
 HEARTBEAT: Final = 1.0
-"""Seconds between two heartbeats; their answers tell a member that others join or have left."""
+"""Seconds between two heartbeats. A member learns of a rebalance from the broker's reply to a heartbeat."""
 REBALANCE_TIMEOUT: Final = 3.0
-"""Seconds that a rebalance waits for a member that does not answer."""
+"""Seconds that the broker waits in a rebalance until a member joins again. Then it removes the member."""
 POLL: Final = 0.5
-"""Seconds of one poll. A member that does not poll leaves the group after five minutes (`max_poll_interval_ms`)."""
+"""Seconds that one poll takes. A member that does not poll for five minutes leaves (`max_poll_interval_ms`)."""
 PROTOCOL: Final = "bridge-slots"
-"""How the group's members call their way of dividing; all members must name the same."""
+"""The name of the group's assignment protocol (Kafka: assignor). All members must use the same name."""
 REQUEST_TIMEOUT: Final = 6.0
-"""Seconds that an answer may take: longer than a rebalance, whose end the answer to a join waits for."""
+"""Deadline for a request in seconds. It is longer than a rebalance, because a join is answered only after that."""
 LEAVE_TIMEOUT: Final = 3.0
-"""Seconds that the goodbye may take, which waits for a rebalance that is under way."""
+"""Deadline for leaving the group, in seconds. Before it leaves, a member waits for the end of a rebalance."""
 tolerate_odd_members()
 
 
 class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Takes part in the group while `run` runs."""
+    """A member of the group while `run` runs."""
 
     def __init__(self, client: AIOKafkaConsumer, topic: str) -> None:
         self._client = client
@@ -50,10 +50,10 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._again = False
 
     async def run(self) -> None:
-        """Take part for ever.
+        """Join the group, and stay a member until the cancellation.
 
         Raises:
-            aiokafka.errors.KafkaError, OSError: the group can't be taken part in now.
+            aiokafka.errors.KafkaError, OSError: Kafka refuses the member, or can't be reached.
         """
         self._client.subscribe([self._topic], listener=self)
         while True:
@@ -63,20 +63,20 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._client.subscribe([self._topic], listener=self)
 
     def rejoin(self) -> None:
-        """Have the group divided again, soon: what this member claims has changed."""
+        """Start a rebalance soon, because the claim of this member has changed."""
         self._again = True
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Read none of them."""
+        """Pause the partitions, because the member must not read records."""
         self._client.pause(*assigned)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Do nothing: in a rebalance all are revoked, and most come back with the next assignment."""
+        """Do nothing. A rebalance revokes all partitions, and the next assignment returns most of them."""
 
 
 @asynccontextmanager
 async def group_member(settings: Kafka, group: str, topic: str, plan: GroupPlan) -> AsyncGenerator[GroupMember, None]:
-    """A client that is ready to take part; it leaves the group politely at the end.
+    """Yield a member that can join the group. At the end of the block the member leaves the group.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached.

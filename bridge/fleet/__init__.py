@@ -1,4 +1,7 @@
-"""The fleet: replicas that share the slots among them, held together by a Kafka consumer group."""
+"""The fleet: replicas of the bridge that divide the accounts among themselves, as one Kafka consumer group.
+
+The unit of division is the slot: a partition of the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from bridge.fleet.fleet import Accounts, Fleet
 

@@ -1,7 +1,11 @@
-"""Divides the slots among the replicas: a pure function of what each replica says it owns.
+"""Divides the slots among the replicas of a fleet. The result depends only on the replicas' claims.
 
-Balanced: two replicas never differ by more than one slot, nor by more than one busy slot (a slot with accounts).
-Sticky: a replica keeps its slots as far as the balance allows. A slot that moves costs its accounts a handover.
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it. A claim is the message in
+which a replica names the slots that it owns.
+
+The division is balanced: two replicas never differ by more than one slot. They also never differ by more than one busy
+slot, which is a slot with accounts. The division is sticky: a replica keeps its slots as far as the balance allows,
+because each account of a slot that moves has to be handed over.
 """
 
 from __future__ import annotations
@@ -13,25 +17,26 @@ if TYPE_CHECKING:
 
 
 class Claim(NamedTuple):
-    """What a replica says it owns, and since when: `epoch` is the number of the assignment that gave it the slots."""
+    """The slots that a replica owns, as the replica itself reports them."""
 
     epoch: int
+    """The number of the newest assignment that the replica has received. Later assignments have higher numbers."""
     slots: frozenset[int]
     able: bool = True
-    """Whether the replica reaches Web Services. While some replicas do, the others get no slot."""
+    """Whether the replica reaches Web Services. If at least one replica does, replicas that do not get no slot."""
 
 
 def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) -> dict[str, frozenset[int]]:
-    """Give each of the slots 0 to `slots - 1` to one replica. Without replicas nothing is given.
+    """Give each of the slots 0 to `slots - 1` to one replica, and return each replica's slots by the replica's id.
 
-    Where two replicas claim the same slot, the claim with the higher epoch counts: a replica that was suspended still
-    says what it owned before.
+    If two replicas claim the same slot, the claim with the higher epoch counts. The other replica was probably
+    suspended, and claims slots that it has lost meanwhile.
 
     Args:
-        claims: by the replica's id. Slots beyond the number of slots are ignored.
-        slots: how many slots there are.
-        busy: the slots that have accounts. They are divided first, so that a newcomer gets its share of the work, and a
-            single busy slot does not move for the sake of idle slots.
+        claims: the claim of each replica, by the replica's id. Claimed slots from number `slots` on are ignored.
+        slots: the number of slots.
+        busy: the slots that have accounts. They are divided before the other slots. So a new replica gets its share of
+            the accounts, and a busy slot never moves only because the idle slots are not balanced.
     """
     if not claims:
         return {}
@@ -43,14 +48,14 @@ def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) 
     of_busy = {slot: owners.get(slot) for slot in range(slots) if slot in busy}
     of_idle = {slot: owners.get(slot) for slot in range(slots) if slot not in busy}
     working = _divide(of_busy, _order(claims, owners, of_busy), {})
-    # A replica that got one busy slot more is the first to get one slot more in all.
+    # A replica with one more busy slot than others is also the first to get one more slot in total.
     by_share = sorted(_order(claims, owners, of_idle), key=lambda member: -len(working[member]))
     idle = _divide(of_idle, by_share, {member: len(own) for member, own in working.items()})
     return {member: frozenset(working[member] | idle[member]) for member in claims}
 
 
 def _owners(claims: Mapping[str, Claim], slots: int) -> dict[int, str]:
-    """Return who owns which slot, one owner a slot."""
+    """Return the replica that owns each claimed slot. A slot that nobody claims is missing."""
     owners: dict[int, str] = {}
     for member in sorted(claims, key=lambda one: (claims[one].epoch, one)):
         owners |= dict.fromkeys((slot for slot in claims[member].slots if 0 <= slot < slots), member)
@@ -58,7 +63,10 @@ def _owners(claims: Mapping[str, Claim], slots: int) -> dict[int, str]:
 
 
 def _order(claims: Iterable[str], owners: Mapping[int, str], slots: Collection[int]) -> list[str]:
-    """Return the replicas, those first that own the most of `slots`: they get what can't be divided evenly."""
+    """Return the replicas, sorted by how many of `slots` they own, beginning with the most.
+
+    The first replicas get one slot more than the others, if the slots can't be divided evenly.
+    """
     owned = dict.fromkeys(claims, 0)
     for slot in slots:
         if slot in owners:
@@ -67,7 +75,10 @@ def _order(claims: Iterable[str], owners: Mapping[int, str], slots: Collection[i
 
 
 def _divide(owners: Mapping[int, str | None], order: list[str], has: Mapping[str, int]) -> dict[str, set[int]]:
-    """Divide the slots in `owners`; `has` says how many others each replica has already, which count for its share."""
+    """Divide the slots in `owners` (slot to present owner) among the replicas in `order`.
+
+    `has` contains the number of other slots that each replica already has. They count towards the replica's share.
+    """
     share, more = divmod(len(owners) + sum(has.values()), len(order))
     room = {member: share + (place < more) - has.get(member, 0) for place, member in enumerate(order)}
     kept: dict[str, set[int]] = {member: set() for member in order}

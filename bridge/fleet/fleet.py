@@ -1,4 +1,4 @@
-"""The fleet as this replica sees it: what it owns, and who else there is."""
+"""This replica's part of the fleet: it joins the group, and relays the accounts of the slots that it owns."""
 
 from __future__ import annotations
 
@@ -24,28 +24,31 @@ if TYPE_CHECKING:
 
 
 class Accounts(NamedTuple):
-    """What the fleet needs of the accounts."""
+    """The accounts of this process, and the functions that the fleet calls for them."""
 
     relays: Mapping[str, AccountRelay]
-    """By the account's name."""
+    """The relay of each account, by the account's name."""
     keys: Collection[AccountKeys]
-    """To be derived before an account is taken over: that takes 0.1 s for each."""
+    """The keys of all accounts. `Fleet.run` derives them in advance, because each takes about 0.01 s of CPU time."""
     reached_at: Callable[[], float]
-    """Tells when a session of this replica last brought a reply, in seconds since the epoch."""
+    """Returns when a CometD session of this replica last received a reply, in seconds since the epoch."""
     reach: Callable[[], Awaitable[bool]]
-    """Asks Web Services anything, and tells whether there was an answer; takes a few seconds at the most."""
+    """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
     slots: Callable[[Sequence[str], int], Slots]
-    """Makes the publishers of these accounts, which share a slot, given how many slots there are."""
+    """Makes the publishers for the accounts of one slot. Its arguments are their names and the number of slots."""
 
 
 class Fleet:
-    """Relays the accounts of the slots that the fleet's group gives this replica."""
+    """Relays the accounts of the slots that the fleet's consumer group assigns to this replica.
+
+    A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
+    """
 
     def __init__(self, settings: Kafka, replica: str, accounts: Accounts) -> None:
         self._settings = settings
         self._accounts = accounts
         self.table: Table | None = None
-        """Who owns which slot, as the newest assignment says; None before the first."""
+        """The owner of each slot, from the newest assignment of the group. None before the first assignment."""
         plan = FleetPlan(
             replica,
             time.time(),
@@ -60,17 +63,18 @@ class Fleet:
         self._leaving = asyncio.Event()
 
     async def run(self) -> None:
-        """Take part until `leave`, or for ever.
+        """Join the group, and relay the assigned slots until `leave` is called.
 
         Raises:
-            ExceptionGroup: of a fault of the bridge itself, as the relays raise it.
+            ExceptionGroup: a relay has ended with an error, which is a bug of the bridge. The group contains the error.
         """
         keys = [asyncio.ensure_future(one.start("position")) for one in self._accounts.keys]
         async with asyncio.TaskGroup() as group:
             owning = group.create_task(self._ownership.run())
             beside = [group.create_task(self._membership.run()), group.create_task(self._reachability.run())]
             await self._leaving.wait()
-            await self._ownership.let_go()  # first: the next owners take over what is committed
+            # The next owners continue from the committed positions, so let the relays commit before leaving the group.
+            await self._ownership.let_go()
             for task in (*beside, owning):
                 task.cancel()
         for one in keys:
@@ -78,18 +82,18 @@ class Fleet:
         await asyncio.wait(keys)
 
     def leave(self) -> None:
-        """Let `run` return: let every slot go when its turns under way are committed, then leave the group."""
+        """Make `run` return: every relay commits its current batch and stops. Then the replica leaves the group."""
         self._leaving.set()
 
     @property
     def missing(self) -> str | None:
-        """Why this replica is no member of the fleet; None where it is one."""
+        """The reason why this replica is not a member of the fleet's group. None if it is a member."""
         if self._membership.failure is not None:
             return self._membership.failure
         return None if self.table is not None else f"not in the group {group_of(self._settings)} yet"
 
     def accounts(self) -> dict[int, list[str]]:
-        """Return the accounts of each slot, also of those without any; nothing before the first assignment."""
+        """Return the names of the accounts of each slot, also of empty slots. Empty before the first assignment."""
         count = 0 if self.table is None else self.table.slots
         accounts: dict[int, list[str]] = {slot: [] for slot in range(count)}
         for name in self._accounts.relays if count else ():

@@ -1,4 +1,4 @@
-"""This replica's membership of the group that holds the fleet together."""
+"""This replica's membership of the fleet's Kafka consumer group."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 GROUP: Final = "fleet"
 LONGEST_PAUSE: Final = 3.0
-"""Seconds between two attempts to join."""
+"""Limit in seconds for the delay between two attempts to join the group."""
 log = structlog.get_logger(__name__)
 
 
 def group_of(settings: Kafka) -> str:
-    """The name of the fleet's group."""
+    """Return the name of the fleet's consumer group."""
     return f"{settings.topic_prefix}.{GROUP}"
 
 
 class FleetMembership:
-    """Takes part in the group for as long as `run` runs, whatever Kafka does; `plan` hears of each assignment."""
+    """Keeps this replica in the group while `run` runs, and joins again after failures. Calls `plan` in rebalances."""
 
     def __init__(self, settings: Kafka, plan: GroupPlan) -> None:
         self._settings = settings
@@ -41,13 +41,17 @@ class FleetMembership:
         self._member: GroupMember | None = None
         self._backoff = Backoff(first=0.2, cap=LONGEST_PAUSE)
         self.failure: str | None = None
-        """Why this replica could not take part when it last tried; None once it has an assignment."""
+        """The reason why the last attempt to join failed. None after `joined`, and before the first failure."""
 
     async def run(self) -> None:
-        """Take part for ever. At the cancellation the replica leaves politely, and its slots are given away at once."""
+        """Stay in the group until the cancellation.
+
+        When `run` is cancelled, the replica tells Kafka that it leaves. So the others get its slots at once, and not
+        only after a time-out.
+        """
         while True:
             try:
-                await count_slots(self._settings)  # creates the topic where it is missing
+                await count_slots(self._settings)  # creates the topic if it is missing
                 async with group_member(
                     self._settings, group_of(self._settings), position_topic(self._settings), self._plan
                 ) as self._member:
@@ -59,12 +63,12 @@ class FleetMembership:
             await asyncio.sleep(self._backoff.next_delay())
 
     def rejoin(self) -> None:
-        """Have the slots divided again, soon: this replica's claim has changed."""
+        """Make the group divide the slots again soon. Call this when the claim that this replica sends has changed."""
         if self._member is not None:
             self._member.rejoin()
 
     def joined(self) -> None:
-        """Take note that an assignment has come: this replica is a member."""
+        """Record that the group has sent an assignment, so this replica is a member."""
         self._backoff.reset()
         if self.failure is not None:
             log.info("fleet-joined")
@@ -72,5 +76,5 @@ class FleetMembership:
 
     def _failed(self, reason: str) -> None:
         if reason != self.failure:
-            log.warning("fleet-not-joined", reason=reason, effect="the replica keeps what it owns, and tries again")
+            log.warning("fleet-not-joined", reason=reason, effect="the replica keeps its slots and tries again to join")
         self.failure = reason

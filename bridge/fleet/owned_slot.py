@@ -1,4 +1,7 @@
-"""One slot while this replica owns it: the relays of its accounts, and their publishers."""
+"""Runs the relays of one slot while this replica owns the slot.
+
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +18,32 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LET_GO_DEADLINE: Final = 6.0
-"""Seconds that the turns under way have to be committed when the slot is let go. What is not is the next owner's."""
+"""Seconds that the relays get to commit their current batches when the replica gives the slot up.
+
+If a batch is not committed in time, the CometD server sends its events to the next owner."""
 
 
 class AccountRelay(Protocol):
-    """One account: relayed while this replica owns the account's slot, standing by otherwise."""
+    """One account. The replica relays the account only while it owns the account's slot."""
 
     name: str
 
     def take_over(self, publisher: Publisher) -> None:
-        """Have the next `run` take the account over, by `publisher`."""
+        """Prepare the next `run`, which takes the account over with `publisher`."""
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
-        """Relay until `stop`, or until another bridge takes the account over; return whether it was the latter."""
+        """Relay until `stop`, or until another bridge takes the account over. Return whether another bridge did."""
         ...
 
     def stop(self) -> None:
-        """Let `run` return when the turn under way is committed."""
+        """Make `run` return as soon as the current batch is committed."""
 
     def let_go(self) -> None:
-        """Stand by, after `run`."""
+        """Record that this replica no longer relays the account. Call this after `run`."""
 
 
 class OwnedSlot:
-    """The `SlotRelays` of one slot. `slots` has the publishers of `accounts`, and of no other account."""
+    """The relays of one slot, as `SlotRelays`. `slots` contains the publishers of exactly `accounts`."""
 
     def __init__(self, slots: Slots, accounts: Sequence[AccountRelay]) -> None:
         self._slots = slots
@@ -46,18 +51,18 @@ class OwnedSlot:
         self._stop = asyncio.Event()
 
     async def run(self) -> bool:
-        """See `SlotRelays.run`. A slot without accounts is owned all the same."""
+        """See `SlotRelays.run`. If the slot has no accounts, wait for `stop`."""
         stopped = asyncio.ensure_future(self._stop.wait())
         relays = [asyncio.ensure_future(self._relay(account)) for account in self._accounts]
         try:
-            # Another bridge takes a whole slot over, so one account that is fenced tells of them all.
+            # Another bridge takes all accounts of a slot over, so if one account is fenced, stop all of them.
             await asyncio.wait([stopped, *relays], return_when=asyncio.FIRST_COMPLETED)
             for account in self._accounts:
                 account.stop()
             if relays:
                 _, late = await asyncio.wait(relays, timeout=LET_GO_DEADLINE)
                 if late:
-                    log.warning("stop-deadline-passed", effect="the batch under way is left to the next owner")
+                    log.warning("stop-deadline-passed", effect="the slot's next owner must publish the current batch")
         finally:
             tasks = [stopped, *relays]
             for task in tasks:

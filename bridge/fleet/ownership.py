@@ -1,4 +1,7 @@
-"""The slots that this replica owns: taken over when an assignment brings them, let go when an assignment takes them."""
+"""Starts and stops the relays of slots, as the assignments of the fleet's consumer group demand.
+
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,25 @@ log = structlog.get_logger(__name__)
 
 
 class SlotRelays(Protocol):
-    """The relays of one slot's accounts, from the takeover until the slot is let go."""
+    """The relays of the accounts of one slot, from the takeover of the slot until the replica gives the slot up."""
 
     async def run(self) -> bool:
-        """Relay until `stop`, or until another bridge takes the slot over; return whether it was the latter."""
+        """Relay until `stop`, or until another bridge takes the slot over. Return whether another bridge did."""
         ...
 
     def stop(self) -> None:
-        """Let `run` return, soon, when the turns under way are committed. The CometD sessions stay alive."""
+        """Make `run` return as soon as the current batches are committed. The CometD sessions stay alive."""
 
 
 class Ownership:
     """Runs the relays of the slots that are assigned to this replica.
 
-    In a rebalance every slot is revoked and most come back, so only a new assignment counts: the relays of a slot that
-    stays are not touched. A slot that another bridge took is taken over again only when an assignment says so.
+    In a rebalance Kafka revokes all slots, and usually assigns most of them to the same replica again. So a revocation
+    stops no relay. The relays of a slot stop only when a new assignment does not contain the slot. If another bridge
+    has taken a slot over, this replica takes the slot back only after a new assignment of the slot.
 
-    `relays` makes the relays of one slot, given its number and how many slots there are. `on_taken` hears that another
-    bridge has taken a slot over.
+    `relays` makes the relays of one slot. Its arguments are the slot's number and the number of slots. `on_taken` is
+    called after another bridge has taken a slot over.
     """
 
     def __init__(self, relays: Callable[[int, int], SlotRelays], *, on_taken: Callable[[], None]) -> None:
@@ -46,11 +50,14 @@ class Ownership:
 
     @property
     def owned(self) -> Collection[int]:
-        """The slots that this replica relays, or is about to take over."""
+        """The slots that this replica relays, or will take over next."""
         return self._wanted
 
     def assign(self, slots: frozenset[int], count: int, orphaned: Collection[int]) -> None:
-        """Take over and let go, until exactly `slots` of `count` are owned; `orphaned` are those without an owner."""
+        """Set the slots that this replica owns. `run` takes new slots over, and the relays of all other slots stop.
+
+        `count` is the number of slots of the fleet. `orphaned` are the slots that no replica owned before.
+        """
         came, left = slots - self._wanted, self._wanted - slots
         for slot in came:
             metrics.fleet_handovers.labels("orphaned" if slot in orphaned else "rebalanced").inc()
@@ -61,10 +68,10 @@ class Ownership:
         self._changed.set()
 
     async def run(self) -> None:
-        """Own slots until the cancellation.
+        """Run the relays of the assigned slots until the cancellation.
 
         Raises:
-            ExceptionGroup: of a fault of the bridge itself, as the relays raise it.
+            ExceptionGroup: a relay has ended with an error, which is a bug of the bridge. The group contains the error.
         """
         async with asyncio.TaskGroup() as group:
             while True:
@@ -76,7 +83,7 @@ class Ownership:
                 await self._changed.wait()
 
     async def let_go(self) -> None:
-        """Let every slot go, for a planned stop: on return no relay runs."""
+        """Give every slot up, for a planned stop. Return when no relay runs any more."""
         self._wanted = frozenset()
         self._stop_unwanted()
         if self._running:
@@ -93,7 +100,9 @@ class Ownership:
             del self._running[slot]
             self._changed.set()
         if taken:
-            log.warning("slot-taken", slot=slot, effect="this replica waits for an assignment that gives it the slot")
+            log.warning(
+                "slot-taken", slot=slot, effect="this replica relays the slot again only after a new assignment"
+            )
             metrics.fleet_handovers.labels("fenced").inc()
             self._wanted -= {slot}
             self._on_taken()

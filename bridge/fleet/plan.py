@@ -1,4 +1,9 @@
-"""One replica's part in the group's rebalances: what it claims, how it divides as the leader, what it is given."""
+"""One replica's part in the rebalances of the fleet's consumer group.
+
+The replica sends a claim, which names the slots that it owns. If Kafka makes the replica the leader of the group, the
+replica divides the slots. In the end the replica receives an assignment, with a table of all replicas and their slots.
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +24,13 @@ log = structlog.get_logger(__name__)
 class FleetPlan:
     """The `GroupPlan` of the fleet.
 
-    `owned` tells the slots that this replica owns now, `able` whether it reaches Web Services, and `busy` which of that
-    many slots have accounts. `on_table` hears of each assignment: the table, and this replica's slots.
+    Args:
+        replica: the name of this replica.
+        since: when this replica started, in seconds since the epoch.
+        owned: returns the slots that this replica owns now.
+        able: returns whether this replica reaches Web Services.
+        busy: returns the slots that have accounts. Its argument is the number of slots.
+        on_table: called for each assignment, with the table of all replicas and with this replica's slots.
     """
 
     def __init__(
@@ -42,7 +52,7 @@ class FleetPlan:
         self._epoch = 0
 
     def claim(self) -> bytes:
-        """Say what this replica owns."""
+        """Return this replica's claim, as JSON."""
         return msgspec.json.encode(
             Membership(
                 replica=self._replica,
@@ -54,11 +64,11 @@ class FleetPlan:
         )
 
     def divide(self, slots: int, members: Mapping[str, bytes | None]) -> Mapping[str, tuple[Collection[int], bytes]]:
-        """Divide the slots among the members, by what they said. One that can't be understood gets no slot."""
+        """Divide the slots among the members by their claims. A member with an unreadable claim gets no slot."""
         slots = min(slots, MOST_SLOTS)
         known = {one: said for one, data in members.items() if (said := decode(data, Membership)) is not None}
         if len(known) < len(members):
-            log.warning("fleet-member-unreadable", members=len(members) - len(known), effect="they get no slot")
+            log.warning("fleet-member-unreadable", members=len(members) - len(known), effect="the members get no slot")
         claims = {one: Claim(said.epoch, frozenset(said.slots), said.able) for one, said in known.items()}
         given = assign(claims, slots, self._busy(slots))
         claimed = {slot for claim in claims.values() for slot in claim.slots}
@@ -75,10 +85,10 @@ class FleetPlan:
         return {one: (sorted(given.get(one, ())), data) for one in members}
 
     def assigned(self, slots: Collection[int], data: bytes | None) -> None:
-        """Take an assignment. One without a table that can be understood is ignored: no bridge has sent it."""
+        """Handle an assignment. It is ignored if its table is unreadable, because then no bridge has sent it."""
         table = decode(data, Table)
         if table is None:
-            log.warning("fleet-assignment-unreadable", effect="this replica goes on as before")
+            log.warning("fleet-assignment-unreadable", effect="this replica ignores the assignment and keeps its slots")
             return
         self._epoch = table.epoch
         self._on_table(table, frozenset(slot for slot in slots if 0 <= slot < table.slots))

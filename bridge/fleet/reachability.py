@@ -1,4 +1,8 @@
-"""Whether this replica reaches Web Services: one that does not must not keep slots that others could relay."""
+"""Finds out whether this replica reaches Web Services.
+
+A replica that does not reach Web Services must not keep slots that other replicas could relay. A slot is a partition of
+the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +18,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 QUIET: Final = 5.0
-"""Seconds without a reply after which Web Services is asked. A connected session brings one at least every 3 s."""
+"""Seconds without a reply after which the replica sends a request to Web Services. A connected CometD session receives
+a reply at least every 3 s."""
 GIVE_UP: Final = 30.0
-"""Seconds without any answer after which the replica offers its slots to others.
+"""Seconds without any reply after which the replica offers its slots to the other replicas.
 
-Longer than Web Services, or a balancer before it, takes to restart: in an outage that all replicas share no slot should
-move. Most sessions that this replica had are lost by then: the next owner opens new ones, and gaps tell of it.
+The time is longer than a restart of Web Services or of its load balancer. Such an outage affects all replicas, so no
+slot should move. After this time the CometD server has dropped most of this replica's sessions. The next owners open
+new sessions, and publish a `gap` event for each lost session.
 """
 TICK: Final = 1.0
+"""Seconds between two checks."""
 
 
 class Reachability:
-    """Watches the way to Web Services.
+    """Watches whether Web Services answers.
 
-    `heard_at` tells when a session last brought a reply, by any clock. `ask` makes a request, and tells whether there
-    was an answer. `on_change` hears that `reached` has changed.
+    `heard_at` returns when a CometD session last received a reply, by any clock. `ask` sends a request, and returns
+    whether a reply came. `on_change` is called after `reached` has changed.
     """
 
     def __init__(
@@ -40,10 +47,10 @@ class Reachability:
         self._heard = 0.0
         self._answered_at = time.monotonic()
         self.reached = True
-        """Whether there was an answer in the last `GIVE_UP` seconds."""
+        """Whether a reply came in the last `GIVE_UP` seconds."""
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Watch until the cancellation."""
         while True:
             await asyncio.sleep(TICK)
             heard, self._heard = self._heard, self._heard_at()

@@ -1,7 +1,11 @@
-"""What the replicas tell each other through the group: bytes beside their subscription and their assignment.
+"""The messages that replicas exchange through the fleet's consumer group.
 
-Any client that may join the group can send such bytes. So they are bounded, and what does not fit is ignored: it costs
-its sender the slots, and nobody else anything.
+Kafka's group protocol has a field for user data, both in the subscription and in the assignment. The messages are JSON
+in these fields. Every client with the right to join the group can send such data, so all sizes and numbers have limits.
+Data beyond the limits is ignored. A member that sends such a claim gets no slot, and the other members are not
+affected.
+
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 
 VERSION: Final = 1
-"""Of both structs. A change that an earlier bridge could not understand needs another name of the protocol, too."""
+"""The version of both messages. An incompatible change also needs a new name of the group's protocol
+(`bridge.delivery.group.PROTOCOL`)."""
 LARGEST: Final = 1 << 18
-"""Bytes that are looked at."""
+"""Maximum size of a message in bytes. Larger messages are ignored."""
 MOST_SLOTS: Final = 1000
 MOST_REPLICAS: Final = 1000
 LAST_EPOCH: Final = 1 << 53
@@ -25,14 +30,14 @@ SlotNumbers = Annotated[list[Annotated[int, msgspec.Meta(ge=0, lt=MOST_SLOTS)]],
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replica sends when it joins."""
+    """The claim that a replica sends when it joins the group, and again for each rebalance."""
 
     version: Literal[1] = 1
     replica: Name
     since: Seconds
-    """When the replica started, in seconds since the epoch of the clock."""
+    """When the replica started, in seconds since 1970."""
     epoch: Epoch
-    """The number of the last assignment that the replica got; 0 before the first."""
+    """The number of the newest assignment that the replica has received. 0 before the first assignment."""
     slots: SlotNumbers
     """The slots that the replica owns now."""
     able: bool = True
@@ -40,7 +45,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One replica, as the table shows it."""
+    """One replica in a `Table`."""
 
     name: Name
     since: Seconds
@@ -48,23 +53,26 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """Who owns which slot. The group's leader sends the whole table to each replica, so all tell the same."""
+    """The owner of each slot.
+
+    The leader of the group sends the whole table to each replica, so all replicas show the same fleet.
+    """
 
     version: Literal[1] = 1
     epoch: Epoch
     slots: Annotated[int, msgspec.Meta(ge=0, le=MOST_SLOTS)]
-    """How many slots there are."""
+    """The number of slots."""
     members: Annotated[list[Member], msgspec.Meta(max_length=MOST_REPLICAS)]
-    """By name."""
+    """The replicas, sorted by name."""
     orphaned: SlotNumbers
-    """The slots that no replica owned before this assignment: their owner is gone, or was never there."""
+    """The slots that no replica claimed in this rebalance. Their owner has gone, or they never had an owner."""
 
 
 Data = TypeVar("Data", Membership, Table)
 
 
 def decode(data: bytes | None, kind: type[Data]) -> Data | None:
-    """Read user data; None where it is not what a bridge of this version writes."""
+    """Return the message in a member's user data. None if the data is not a valid message of this version."""
     if not data or len(data) > LARGEST:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The log: one line for each event on standard error, as JSON or for a console, without private data.
+"""Writes the log to standard error, as JSON or as text for a console. Each event is one line without private data.
 
 Three rules hold for every line, from the bridge and from libraries:
 

@@ -37,7 +37,8 @@ class NumbersInside:
     def __init__(self, forms: Iterable[str], hidden: str) -> None:
         """Prepare the search.
 
-        If the long forms exceed `MOST_LONG`, `replace` returns `hidden` for each text with `FEWEST_INSIDE` digits.
+        If the total length of the long forms exceeds `MOST_LONG`, `replace` does not search. Then it returns `hidden`
+        for each text with at least `FEWEST_INSIDE` digits, and other texts unchanged.
         """
         self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
         self._hidden = hidden
@@ -49,7 +50,7 @@ class NumbersInside:
         self._too_long = sum(len(form) for form in self._forms if len(form) > LONGEST) > MOST_LONG
 
     def replace(self, text: str, replacement: Callable[[str], str]) -> str:
-        """Return the text with each form replaced by `replacement(form)`."""
+        """Return a copy of the text. Each form that the text contains is replaced by `replacement(form)`."""
         if not self._forms:
             return text
         if self._too_long:

@@ -1,6 +1,7 @@
 """Decides which members of a message contain phone numbers, and which texts are phone numbers.
 
-The names of members come from the Web Services API (outbound records, devices, calls) and from the `GSW_` keys of OCS.
+The names of members come from the Web Services API (outbound records, devices, calls), and from the `GSW_` keys of OCS
+(Genesys' Outbound Contact Server).
 The library phonenumbers is not used, because it finds only valid numbers. The bridge must hide invalid numbers too.
 """
 

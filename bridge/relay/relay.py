@@ -52,10 +52,13 @@ REFRESH: Final = 5.0
 
 
 class OnDelivery(Protocol):
-    """A callback for each reply that has events."""
+    """A callback for the arrival of events."""
 
     def __call__(self, *, acknowledgement: bool) -> None:
-        """Handle the arrival of events. `acknowledgement` is True if at least one of them is an acknowledgement."""
+        """The relay calls this before it publishes events.
+
+        `acknowledgement` is True if at least one of the events is an acknowledgement.
+        """
 
 
 def _not_told(*, acknowledgement: bool) -> None:
@@ -69,10 +72,10 @@ class Correlation(Protocol):
     """The operations' events, which the relay publishes in the same transaction as the acknowledgements."""
 
     def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
-        """Handle the replacement of `record` by the dead letter `letter`; see `bridge.delivery.Revise`."""
+        """The publisher calls this when the dead letter `letter` replaces `record`. See `bridge.delivery.Revise`."""
 
     def committed(self) -> None:
-        """Handle the commit of the transaction."""
+        """The relay calls this after the commit of the transaction."""
 
 
 class Correlator(Protocol):
@@ -86,10 +89,10 @@ class Correlator(Protocol):
         ...
 
     def turned(self) -> None:
-        """Handle the commit of a whole reply."""
+        """The relay calls this when all events of a CometD reply are in Kafka."""
 
     def stop(self) -> None:
-        """Handle the end of the relay."""
+        """The relay calls this when it ends."""
 
 
 class Relay:
@@ -134,7 +137,9 @@ class Relay:
         """None until the relay has read its position from Kafka."""
 
     async def run(self) -> None:
-        """Relay until `stop`, cancellation, or a takeover by another bridge. The CometD session stays alive.
+        """Relay until `stop`, cancellation, or a takeover by another bridge.
+
+        `run` does not end the CometD session on the server, so another bridge can resume it.
 
         Raises:
             Fenced: another bridge relays this account now.
@@ -197,7 +202,10 @@ class Relay:
             self._starting.reschedule(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
-        """End the CometD session on the server, within `CLOSE_TIMEOUT`. Call this after `run` if no successor comes."""
+        """End the CometD session on the server, within `CLOSE_TIMEOUT`. Call this after `run`.
+
+        Call this only if no other bridge will resume this session.
+        """
         if self.session is None or not self._position.client_id:
             return
         closing = asyncio.timeout(CLOSE_TIMEOUT)

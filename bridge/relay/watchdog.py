@@ -178,7 +178,7 @@ class Watchdog:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step of a current silence, for GET /sessions; None if there is no silence."""
+        """The last step that was taken against the current silence, for GET /sessions. None if no step was taken."""
         return self._polls.step or self._acknowledgements.step
 
     def accepted(self) -> None:

@@ -53,7 +53,8 @@ class WebServicesClient:
 
         Raises:
             UpstreamRejected: a statusCode other than 0.
-            LoginRefused: the account's name or password is wrong, or was wrong a short time ago.
+            LoginRefused: Web Services has refused the account's name or password. Until the next allowed attempt this
+                is raised without asking Web Services again.
             LoginNotKept: Web Services forgot each new login or token at once. Nothing was done.
             UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: there is no verdict; see these classes.
         """

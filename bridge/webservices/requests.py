@@ -132,7 +132,10 @@ class OutboundRecordRequest(BaseModel):
 
 
 def _example(operation: str, parameters: dict[str, JsonValue]) -> ConfigDict:
-    """Return a configuration whose JSON Schema has the example of the documentation page, and no `null`."""
+    """Return the configuration of a model, with an example for its JSON Schema.
+
+    The example comes from the documentation page of the operation. In the JSON Schema no parameter allows `null`.
+    """
     example = {"operationName": operation} | _RECORD | parameters
 
     def extra(schema: dict[str, Any]) -> None:
@@ -241,7 +244,7 @@ class AddRecord(OutboundRecordRequest):
 
 
 class GetChainedRecord(OutboundRecordRequest):
-    """Requests the records of the same chain. CometD delivers them."""
+    """Requests the records of a record's chain. Web Services sends these records as CometD events."""
 
     model_config = _example("GetChainedRecord", {})
 

@@ -130,7 +130,7 @@ def _name(header: str) -> str:
 
 
 def _size(cookie: Morsel[str]) -> int:
-    """Return the cookie's bytes in a Cookie header, with `=` and the separator."""
+    """Return how many bytes the cookie takes in a Cookie header, including `=` and the separator."""
     return len(f"{cookie.key}={cookie.coded_value}; ".encode())
 
 

@@ -124,16 +124,19 @@ class HttpSession:
         timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
         largest: int | None = None,
     ) -> HttpReply:
-        """Send one request and read its whole reply, within `timeout` seconds. No HTTP status but 407 is an error.
+        """Send one request and read its whole reply, within `timeout` seconds.
+
+        Of all HTTP statuses only 407 raises an error.
 
         `path` begins with / and is already percent-encoded. The content type of a body is JSON unless `headers` has
         another one. Redirects are not followed, because the account's cookies could then leave Web Services. `largest`
         (bytes after decompression) can only lower `max_reply_bytes`.
 
         Raises:
-            ExchangeFailed: the request failed. Reasons before the request was sent: `unreachable` (no connection),
-                `proxy-refused`, a key of `bridge.tls.TEXTS`. Reasons after that: `timeout` (no whole reply in time),
-                `cut` (the connection ended before the reply), `garbled` (the reply is not HTTP), `reply-too-large`.
+            ExchangeFailed: the request failed. `reason` of the error, if the request was not sent to Web Services:
+                `unreachable` (no connection), `proxy-refused`, or a key of `bridge.tls.TEXTS`. `reason` in other cases:
+                `timeout` (no whole reply in time), `cut` (the connection ended before the end of the reply), `garbled`
+                (the reply is not HTTP), or `reply-too-large`.
         """
         async with self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
             return await reply.whole(largest)
@@ -204,7 +207,7 @@ class HttpSession:
     def restore_cookies(self, cookies: Mapping[str, str]) -> None:
         """Store the cookies that an earlier process got from `cookies()`, for requests to the base URL's host only.
 
-        A cookie that can't be sent is ignored. No content of `cookies` raises an error.
+        A cookie that can't be sent is ignored. No error is raised because of what `cookies` contains.
         """
         self._jar().restore(cookies)
 

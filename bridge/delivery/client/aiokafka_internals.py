@@ -188,14 +188,14 @@ async def end_no_transaction(client: AIOKafkaClient, transactional_id: str) -> i
 
 
 async def take_transactional_id(client: AIOKafkaClient, transactional_id: str, timeout_ms: int) -> int:
-    """Have Kafka fence the producer of a transactional id and settle its transaction; return Kafka's error code.
+    """Make Kafka fence the producer that uses a transactional id, and end its transaction. Return Kafka's error code.
 
-    Part: `AIOKafkaClient.coordinator_lookup` and `aiokafka.protocol.transaction.InitProducerIdRequest`. A public
-    producer would keep connections and tasks of its own for each id. If these change, the bridge can't take an account
-    over from a version that had one id for each account.
+    Private part: `AIOKafkaClient.coordinator_lookup` and `aiokafka.protocol.transaction.InitProducerIdRequest`. A
+    public producer would need its own connections and tasks for each id. If these names change, the bridge can't take
+    an account over from a bridge that uses other transactional ids.
 
     Raises:
-        aiokafka.errors.KafkaError: no coordinator can be found, or the right to use the id is missing.
+        aiokafka.errors.KafkaError: no coordinator was found, or the right to use the id is missing.
     """
     node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
     code: int = (await client.send(node, InitProducerIdRequest(transactional_id, timeout_ms))).error_code
@@ -265,31 +265,34 @@ def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Calla
 
 
 class GroupPlan(Protocol):
-    """What a group's members tell each other, and how their leader divides the partitions. No method may raise."""
+    """Writes and reads the user data of a consumer group, and divides the partitions among its members.
+
+    Each method must catch its own errors.
+    """
 
     def claim(self) -> bytes:
-        """Return what this member says when it joins."""
+        """Return the user data with which this member joins the group."""
         ...
 
     def divide(
         self, partitions: int, members: Mapping[str, bytes | None]
     ) -> Mapping[str, tuple[Collection[int], bytes]]:
-        """As the leader, give each member its partitions, and something to read with them.
+        """Return the partitions and the user data for each member. Only the leader of the group calls this.
 
-        `members` has what each member said; None for one that is not in the group for this topic.
+        `members` contains the user data of each member's claim, or None for a member that has not subscribed the topic.
         """
         ...
 
     def assigned(self, partitions: Collection[int], data: bytes | None) -> None:
-        """Take the leader's assignment."""
+        """Handle the assignment for this member: its partitions, and the user data from the leader."""
 
 
 class GroupAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
     """Lets a `GroupPlan` divide the partitions of one topic.
 
-    Part: `AbstractPartitionAssignor`, and the structs of `aiokafka.coordinator.protocol` that it takes and returns. A
-    consumer's public listener neither sees nor sends user data. If they change, the replicas of a fleet don't know what
-    the others own, and each rebalance moves slots without need.
+    Private part: `AbstractPartitionAssignor`, and the structs of `aiokafka.coordinator.protocol` in its arguments and
+    results. A consumer's public listener has no access to user data. If the structs change, the replicas of a fleet
+    don't receive each other's claims, and each rebalance moves slots without need.
     """
 
     name: str = ""
@@ -300,11 +303,11 @@ class GroupAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         self._plan = plan
 
     def metadata(self, topics: Iterable[str]) -> Any:
-        """Return what the consumer joins with."""
+        """Return the subscription, with the claim as its user data. aiokafka calls this for each join."""
         return ConsumerProtocolMemberMetadata(PROTOCOL_VERSION, list(topics), self._plan.claim())
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return each member's assignment."""
+        """Return the assignment of each member. aiokafka calls this if the consumer is the leader of the group."""
         said = {one: that.user_data if self._topic in that.subscription else None for one, that in members.items()}
         shares = self._plan.divide(len(cluster.partitions_for_topic(self._topic) or ()), said)
         return {
@@ -315,13 +318,13 @@ class GroupAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         }
 
     def on_assignment(self, assignment: Any) -> None:
-        """Take this member's assignment."""
+        """Pass the assignment of this member to the plan. aiokafka calls this at the end of each rebalance."""
         partitions = [one.partition for one in assignment.partitions() if one.topic == self._topic]
         self._plan.assigned(partitions, assignment.user_data)
 
 
 PROTOCOL_VERSION: Final = 0
-"""Of Kafka's consumer protocol: subscription and user data, without more (`ConsumerProtocolSubscription`)."""
+"""In version 0 a subscription contains only topics and user data (Kafka's `ConsumerProtocolSubscription`)."""
 
 
 class _TolerantMetadata(ConsumerProtocolMemberMetadata):  # type: ignore[misc]
@@ -338,11 +341,11 @@ class _TolerantProtocol(ConsumerProtocol):  # type: ignore[misc]
 
 
 def tolerate_odd_members() -> None:
-    """Let a group's leader take a member whose subscription can't be read for one without subscription.
+    """Make a group's leader treat a member with an unreadable subscription like a member without subscriptions.
 
-    Part: the name `ConsumerProtocol` in `aiokafka.consumer.group_coordinator`. aiokafka's leader fails the whole
-    rebalance over such a member, for as long as it is in the group. If aiokafka looks the name up elsewhere, a client
-    that joins the group with odd bytes keeps slots from being taken over.
+    Private part: the name `ConsumerProtocol` in `aiokafka.consumer.group_coordinator`. Without the change such a member
+    makes every rebalance fail in aiokafka's leader. If aiokafka uses the class under another name, a client that joins
+    the group with invalid bytes prevents all takeovers of slots.
     """
     group_coordinator.ConsumerProtocol = _TolerantProtocol
 

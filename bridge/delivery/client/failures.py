@@ -81,7 +81,10 @@ def client_faults() -> Iterator[None]:
 
 
 def _raised_by_aiokafka(error: Exception) -> bool:
-    """Whether the innermost code that ran is aiokafka's; the standard library's code acts for its caller."""
+    """Return whether aiokafka's code raised the error.
+
+    Frames of the standard library are skipped, because the fault is that of their caller.
+    """
     packages = [
         frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
     ]

@@ -1,4 +1,7 @@
-"""Fences producers by their transactional ids, without publishing as one of them."""
+"""Fences producers of other processes by their transactional ids, without a new producer for each id.
+
+A fenced producer can't publish any more, and Kafka ends its open transaction.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 CONCURRENCY: Final = 16
+"""Maximum number of simultaneous requests."""
 PAUSE: Final = 0.02
+"""Seconds until the next attempt, while the coordinator is busy or unknown."""
 _AGAIN: Final = (
     ConcurrentTransactions,
     CoordinatorLoadInProgressError,
@@ -37,9 +42,9 @@ _AGAIN: Final = (
 
 
 async def fence(settings: Kafka, transactional_ids: Iterable[str]) -> set[str]:
-    """Fence every producer that uses one of these ids, and settle the transactions that those producers left open.
+    """Fence every producer that uses one of these ids. Kafka also commits or aborts the open transactions of the ids.
 
-    Returns the ids that this client may not use: their producers are not fenced.
+    Returns the ids that this client lacks the right to use. Producers with these ids are not fenced.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or does not answer in time.
@@ -63,7 +68,7 @@ async def fence(settings: Kafka, transactional_ids: Iterable[str]) -> set[str]:
 
 
 async def _fenced(client: AIOKafkaClient, settings: Kafka, transactional_id: str) -> bool:
-    """Fence one id; False where the right is missing."""
+    """Fence the producers of one id. Return False if the right to use the id is missing."""
     timeout_ms = milliseconds(transaction_timeout(settings))
     while True:
         try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 Purpose: TypeAlias = Literal["position", "costly-position", "request", "ledger"]
-"""`costly-position`: positions that were written before they had a light key."""
+"""What a key is used for. `costly-position` is for positions of earlier versions, which had no light key."""
 
 APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
@@ -56,13 +56,13 @@ class AccountKeys:
         ]
         self._password = password
         self._roots: dict[int, bytes] = {}
-        """By scrypt's n."""
+        """The root keys, by their parameter n of scrypt."""
         self._signing: dict[Purpose, bytes] = {}
         self._earlier: dict[bytes, EarlierSeal] = {}
         self._deriving = asyncio.Lock()
 
     async def start(self, purpose: Purpose) -> None:
-        """Derive the root key for that purpose. The first call takes up to 0.1 s. Later calls return at once."""
+        """Derive the root key for `purpose`. The first call takes up to 0.1 s. Later calls return at once."""
         cost = _cost(purpose)
         if cost not in self._roots:
             async with self._deriving:
@@ -72,17 +72,17 @@ class AccountKeys:
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
         """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
 
-        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. Each call uses a new salt and so a new key.
-        For this reason an account may seal any number of texts.
+        Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. Each call uses a new salt, and therefore a new
+        key. So AES-GCM's limit for the number of texts with one key does not apply.
         """
         salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
         return salt + nonce + self._cipher(purpose, salt).encrypt(nonce, plain, self._bound(purpose, subject))
 
     def open(self, purpose: Purpose, sealed: bytes, subject: bytes = b"") -> bytes:
-        """Return the plaintext.
+        """Decrypt the result of `seal`, and return the plaintext.
 
         Raises:
-            Unsealable: the data is damaged, or belongs to another password, account, purpose or subject.
+            Unsealable: the data is damaged, or was sealed with another password, account, purpose or subject.
         """
         salt, nonce = sealed[:SALT_BYTES], sealed[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
         try:

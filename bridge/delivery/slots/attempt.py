@@ -1,4 +1,4 @@
-"""One call of `publish`, over all its attempts."""
+"""The records and the position of one call of `publish`. Several attempts may be necessary to commit them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PublishAttempt:
-    """The records of one call, with dead letters in the place of what Kafka refused, and the position beside them."""
+    """The records and the position of one call. A dead letter replaces each record that Kafka has refused."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class PublishAttempt:
         self._encoding = encoding
         self._revise = revise
         self._revised: dict[int, tuple[Record, Record]] = {}
-        """By the id of a record that named a dead-lettered record: that record, and the one that replaces it."""
+        """The old and the new record for each record that `revise` has replaced, by the `id()` of the old record."""
         self._account = account
         self._partition = partition
         self.carry(stored)
@@ -52,23 +52,23 @@ class PublishAttempt:
             self._records = self._with_revised(kept)
 
     def carry(self, stored: StoredPosition) -> None:
-        """Publish this position beside the records, from the next attempt on."""
+        """Set the position that the next attempt publishes together with the records."""
         self.number = stored.turn
         record = Record(POSITION_TOPIC, self._account.encode(), encode(stored), [])
         self.position = Batch(POSITION_TOPIC, self._partition, [record])
 
     @property
     def topics(self) -> set[str]:
-        """The topics to send to, without the prefix; the position's is not among them."""
+        """The topics of the records, without the prefix. The topic of the position is not included."""
         if self._batches is not None:
             return {batch.topic for batch in self._batches}
         return {record.topic for record in self._records}
 
     def batches(self, partitions: Mapping[str, int], limits: Mapping[str, int]) -> list[Batch]:
-        """What to send in the next attempt.
+        """Return the batches of records for the next attempt.
 
-        `partitions` has the number of partitions of each of `topics`, `limits` the most bytes of a batch where a topic
-        has been found to take less than usual.
+        `partitions` contains the number of partitions of each of `topics`. `limits` contains the maximum size of a
+        batch in bytes, for topics that have refused batches of the usual size.
         """
         if self._batches is None:
             self._batches = batches(self._records, partitions)
@@ -83,10 +83,12 @@ class PublishAttempt:
         return self._batches
 
     def refused(self, reasons: Mapping[Batch, Refusal]) -> None:
-        """Kafka refuses these batches for themselves: divide them, or make dead letters of them, for the next attempt.
+        """Handle batches that Kafka has refused because of their content or size.
+
+        The next attempt sends such a batch in smaller parts. For a batch of a single record it sends a dead letter.
 
         Raises:
-            KafkaUnavailable: the position or a dead letter is refused, which only people can put right.
+            KafkaUnavailable: Kafka has refused the position or a dead letter. Only a person can solve this.
         """
         for batch, why in reasons.items():
             if batch is self.position or (batch.topic == DEAD_LETTERS and len(batch.records) == 1):
@@ -96,7 +98,7 @@ class PublishAttempt:
             batch.records = self._with_revised(batch.records)
 
     def counts(self) -> Counter[str]:
-        """How many records each topic, without the prefix, has got by this call."""
+        """Return the number of records of this call by topic, without the prefix."""
         if self._batches is None:
             return Counter(record.topic for record in self._records)
         counts: Counter[str] = Counter()
@@ -105,7 +107,7 @@ class PublishAttempt:
         return counts
 
     def failed(self) -> None:
-        """The attempt failed for another reason: the partitions may have changed by the next one."""
+        """Handle a failed attempt. The next attempt makes new batches, because the number of partitions may change."""
         if self._batches is not None:
             self._records = [record for batch in self._batches for record in batch.records]
             self._batches = None

@@ -1,12 +1,17 @@
-"""Taking accounts over: what a slot reads before it claims its accounts, and what the claims say.
+"""Takes accounts over: reads their last positions, and makes the claims for them.
 
-The start of a slot's producers fences the process that used the same transactional ids before. An account may have been
-published with other ids: an earlier version had one id for each account, and a bridge with other accounts of the slot
-has another pair. The account's last record tells which ids. The takeover fences them twice. The first time is before
-the position is read, because that settles the open transaction of the other process. The second time is after the
-claim is committed: a process that was fenced takes the account back if it sees no claim within two seconds. Records
-that another process published between the reading and the claim show then, and the slot takes the account over once
-more.
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it. A claim is the first
+record that a bridge writes to this topic for an account. With the claim the bridge becomes the account's owner.
+
+When a slot starts its producers, Kafka fences the process that used the same transactional ids before. But an account
+may have been published with other ids. An earlier version had one id for each account. A bridge with other accounts of
+the same slot uses another pair of ids. The account's last record in the position topic shows which ids were used. The
+takeover fences the producers with these ids twice:
+
+1. Before the takeover reads the position. This commits or aborts the open transaction of the other process.
+2. After the claim is committed. A fenced process takes its accounts back if it sees no claim within two seconds, so
+   that process may have published again meanwhile. The takeover then reads the partition once more. If it finds
+   records that another process wrote between the reading and the claim, the slot takes the account over again.
 """
 
 from __future__ import annotations
@@ -42,9 +47,10 @@ log = structlog.get_logger(__name__)
 
 
 class Takeover:
-    """Takes `members` of a slot over for `owner`: `read`, then commit claims, then ask `overtaken`.
+    """The takeover of some accounts of a slot (`members`) by `owner`.
 
-    A member that has a claim already is the bridge's own: the bridge only changes its pair of transactional ids.
+    The caller calls `read` and `claim`, commits the claims, and then calls `overtaken`. If a member already has a
+    claim, this bridge owns the account, and the new claim only records a new pair of transactional ids.
     """
 
     def __init__(
@@ -59,17 +65,20 @@ class Takeover:
         self._own = {one.account for one in members if one.claim is not None}
         self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
         self._fenced: set[str] = set()
-        """The other transactional ids that were fenced."""
+        """The transactional ids of other processes that were fenced."""
         self._ledger_ends: dict[int, int] | None = None
         self.end = 0
-        """The offset where the slot ended when it was read."""
+        """The end offset of the slot's partition when `read` began its last search."""
 
     async def read(self) -> Reading:
-        """Read what counts of each account, with nothing hidden, and with nothing under way under other ids.
+        """Return the last genuine records of each account.
+
+        With `exactly-once` the method first fences all other processes that may publish the accounts. So their open
+        transactions are settled, and no record is hidden.
 
         Raises:
-            TransactionalIdAuthorizationFailed: the producer of another id may not be fenced.
-            KafkaUnavailable: another producer's transaction stays open.
+            TransactionalIdAuthorizationFailed: the bridge lacks the right to fence a transactional id.
+            KafkaUnavailable: the transaction of another producer stays open.
         """
         foreign = len(self._own) < len(self._members)
         reading = await self._reader.read(self._keys, settled=True, wait=not self._exactly_once, foreign=foreign)
@@ -86,10 +95,13 @@ class Takeover:
         return reading
 
     def _other_ids(self, reading: Reading) -> dict[str, str]:
-        """The ids that another process may publish with, and for each an account. The own producers fence their own."""
+        """Return the transactional ids of other processes, each with an account that they may publish.
+
+        The ids of the slot's own pair are not included, because the start of the slot's producers fences these.
+        """
         ids: dict[str, str] = {}
         for account, found in reading.accounts.items():
-            if account in self._own or found.last < 0:  # without any record there is no other process
+            if account in self._own or found.last < 0:  # without a record no other process has published the account
                 continue
             other = None if found.foreign is None else owner_of(found.foreign.owner)
             if other is None:
@@ -99,9 +111,10 @@ class Takeover:
         return ids
 
     async def overtaken(self, claimed_at: int) -> set[str]:
-        """Return the accounts that another process published between the reading and the claims; it can't any more.
+        """Return the accounts that another process published after `read` and before the commit of the claims.
 
-        `claimed_at` is the offset of the first claim. Where nothing lies between the two, nothing needs to be read.
+        The method first fences that process again. `claimed_at` is the offset of the first claim. If no record lies
+        between the reading and this offset, and no process had to be fenced, the method reads nothing.
         """
         if not self._exactly_once or (claimed_at == self.end and not self._fenced):
             return set()
@@ -111,8 +124,9 @@ class Takeover:
         return {account for account, found in again.accounts.items() if found.last_foreign >= self.end}
 
     async def claim(self, publisher: KafkaPublisher, found: Found) -> tuple[StoredPosition, Position]:
-        """Return the claim of an account, and the position that belongs beside it."""
-        # A claim that was overtaken, or whose outcome was unknown, tells nothing new of the position.
+        """Return the claim for an account, and the position that the claim's record contains."""
+        # `found.stored` may be this bridge's own claim from a takeover that failed. So prefer the last position that
+        # another bridge wrote.
         stored = found.stored if publisher.account in self._own else found.foreign or found.stored
         before, until = await self._unsigned_before(stored or _NOTHING, publisher.unsigned.age)
         revision = 1 + max(one.revision for one in (found.stored, found.foreign, _NOTHING) if one is not None)
@@ -122,14 +136,15 @@ class Takeover:
         return claim, await _position_in(stored, publisher, is_first=found.last < 0)
 
     async def _unsigned_before(self, stored: StoredPosition, age: float) -> tuple[dict[int, int], float]:
-        """Tell where the ledger's events end that version 0.1.0 may have written, and until when they count.
+        """Return which events of the operations topic version 0.1.0 may have written, without signatures.
 
-        They end where the ledger ends at the first start after the update. After that the position keeps the place.
+        Returns an end offset for each partition, and the time (seconds since the epoch) until which such events count.
+        The first start after the update uses the topic's end offsets. Later starts read both values from the position.
         """
         now = time.time()
         if stored.revision:
             return (stored.unsigned_before, stored.unsigned_until) if now < stored.unsigned_until else ({}, 0.0)
-        if now - stored.last_reply_at > age:  # it is no update, or one after a long time
+        if now - stored.last_reply_at > age:  # there is no position of an earlier version, or it is too old
             return {}, 0.0
         if self._ledger_ends is None:
             try:
@@ -141,7 +156,7 @@ class Takeover:
 
 
 async def _position_in(stored: StoredPosition | None, publisher: KafkaPublisher, *, is_first: bool) -> Position:
-    """Return where to go on. Where only records of foreign hands are left, a session may have been lost."""
+    """Return the position to resume from: `LOST` if the account has records but none of them can be used."""
     if stored is None:
         return EMPTY_POSITION if is_first else LOST
     try:

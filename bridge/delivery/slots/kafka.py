@@ -1,4 +1,7 @@
-"""Publishes one account's records through the account's slot."""
+"""Publishes one account's records through the account's slot.
+
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaPublisher:
-    """The `Publisher` of one account. One task uses it at a time; its slot does the work for all its accounts."""
+    """The `Publisher` of one account. The slot publishes the records, together with those of other accounts."""
 
     def __init__(
         self, slots: Slots, settings: Kafka, keys: AccountKeys, encoding: Encoding, unsigned: UnsignedEvents
@@ -49,18 +52,18 @@ class KafkaPublisher:
         self.unsigned = unsigned
         self.state: PublisherState = NOT_STARTED
         self.claim: StoredPosition | None = None
-        """What the account's last record says, without the position in it; None before the claim is committed."""
+        """The account's last record in the position topic, without the position. None before the takeover."""
         self._slots = slots
         self._slot: Slot | None = None
         self._settings = settings
         self._encoding = encoding
         self._position = EMPTY_POSITION
-        """The position that the claim was put beside."""
+        """The position that was read in the takeover."""
         self._taken_over = asyncio.Event()
         self._fault: BaseException | None = None
         self._call: Call | None = None
         self._publishing = EMPTY_POSITION
-        """The position of the call under way."""
+        """The position that the current call of `publish` publishes."""
         self._log = log.bind(account=keys.account)
         self._published: dict[str, Any] = {}
 
@@ -114,10 +117,13 @@ class KafkaPublisher:
         self.claim = msgspec.structs.replace(last, turn=last.turn + 1, revision=last.revision + 1)
         return seal_position(self._publishing, self.keys, self.claim)
 
-    # -- what the slot tells ------------------------------------------------------------------------------------------
+    # -- called by the slot -------------------------------------------------------------------------------------------
 
     def claimed(self, claim: StoredPosition, position: Position) -> None:
-        """Take note that the account's claim is committed, beside `position`. A call under way follows the claim."""
+        """Record that the account's claim is committed, with `position`.
+
+        If a call of `publish` waits, its position gets the number that follows the claim's number.
+        """
         self.claim = claim
         if self._call is not None and not self._call.done.done():
             self._call.attempt.carry(self._next_position(claim))
@@ -126,7 +132,7 @@ class KafkaPublisher:
         self._taken_over.set()
 
     def committed(self, attempt: PublishAttempt) -> None:
-        """Count what is committed."""
+        """Update the metrics after the commit of a call."""
         metrics.kafka_transactions.labels(self.account, "committed").inc()
         for topic, count in attempt.counts().items():
             counter = self._published.get(topic)
@@ -139,7 +145,10 @@ class KafkaPublisher:
             self._log.warning("dead-lettered", reason=why, records=count)
 
     def is_claimed_by_another(self, found: Found) -> bool:
-        """Tell whether another bridge has claimed the account. Only a record with its signature is a claim."""
+        """Return whether another bridge has claimed the account.
+
+        Records of version 0.1.0 are no claims, because their signature does not cover `owner`.
+        """
         stored = found.stored
         if self.claim is None or stored is None:
             return False
@@ -147,20 +156,20 @@ class KafkaPublisher:
         return bool(stored.revision) and not (own is not None and own.wrote(stored.owner))
 
     def fenced(self) -> None:
-        """Take note that another bridge has claimed the account."""
+        """Record that another bridge has claimed the account. A waiting `publish` raises `Fenced`."""
         self.enter(FENCED)
         if self._call is not None:
             self.failed(Fenced(f"account {self.account}: {FENCED.reason}"))
 
     def failed(self, error: BaseException) -> None:
-        """Let the call under way, or the start, raise `error`."""
+        """Make the waiting `start` or `publish` raise `error`."""
         if self._call is not None and not self._call.done.done():
             self._call.done.set_exception(error)
         self._fault = error
         self._taken_over.set()
 
     def enter(self, state: PublisherState) -> None:
-        """Change the state; one line in the log for each change."""
+        """Change the state, and log the change. The state `FENCED` is final."""
         if state == self.state or self.state is FENCED:
             return
         self.state = state
@@ -174,6 +183,6 @@ class KafkaPublisher:
 
 
 def new_call(account: str, attempt: PublishAttempt, records: Sequence[Record] = ()) -> Call:
-    """Return a call that nobody has tried yet."""
+    """Return a new call for `attempt`. It has not been sent yet."""
     size = sum(len(record.value) for record in records)
     return Call(account, attempt, len(records), size, asyncio.get_running_loop().create_future())

@@ -1,8 +1,10 @@
-"""The two producers of a slot. They have a transactional id each, and take turns.
+"""The two producers of a slot, which it uses alternately. Each producer has its own transactional id.
 
-The next transaction begins as soon as the commit before is answered, while Kafka still writes the markers of that
-commit. Whatever fails, both producers are thrown away together (`bridge.delivery.client.producer` says why): nothing
-can be committed under either id after the positions are read again.
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it. With two producers the
+next transaction can begin as soon as Kafka has answered a commit, while Kafka still writes the markers of that commit.
+
+After any failure the slot discards both producers (see `bridge.delivery.client.producer`). Then the old producers can
+commit nothing more, and the slot can trust the positions that it reads from Kafka.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 LEAST_BATCH: Final = 16 << 10
-"""Bytes of a batch under which a topic's refusals teach nothing more."""
+"""Smallest limit in bytes that `learn_limit` sets for the batches of a topic."""
 MOST_PATIENCE: Final = 2
-"""How many times `request_timeout` an attempt may take at the most, after earlier ones have passed theirs: a broker
-that is slow, but works, must be able to finish a transaction."""
+"""Maximum deadline of a transaction, as a multiple of `request_timeout`. The deadline grows after a transaction has
+exceeded it, because a slow broker must be able to finish a transaction."""
 
 
 class SlotProducers:
-    """Commits one transaction at a time. Without transactions (`at-least-once`) there is only one producer."""
+    """Commits one transaction at a time. With `at-least-once` there are no transactions and only one producer."""
 
     def __init__(self, settings: Kafka, slot: int) -> None:
         self._settings = settings
@@ -39,25 +41,27 @@ class SlotProducers:
         self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
         self._producers: list[Producer] = []
         self._sending: Producer | None = None
-        """The producer whose transaction is not finished."""
+        """The producer of the unfinished transaction, if there is one."""
         self._patience = 1
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
 
     @property
     def started(self) -> bool:
-        """Whether a transaction can begin."""
+        """Whether the producers have been made, so that a transaction can begin."""
         return bool(self._producers)
 
     @property
     def outcome(self) -> str | None:
-        """What is known of the transaction that is not finished: "unknown" or "aborted"; None where there is none."""
+        """The outcome of the unfinished transaction: "unknown" or "aborted". None if every transaction is finished."""
         if self._sending is None:
             return None
         return "unknown" if self._sending.committing else "aborted"
 
     async def start(self, pair: int) -> None:
-        """Make new producers with this pair of ids; this fences all earlier ones and settles their transactions.
+        """Make new producers with this pair of transactional ids.
+
+        Kafka then fences all earlier producers with these ids, and commits or aborts their open transactions.
 
         Raises:
             KafkaUnavailable: the slot's partition does not exist any more.
@@ -76,10 +80,12 @@ class SlotProducers:
             raise KafkaUnavailable(f"{position_topic(self._settings)} has fewer partitions than before; start again")
 
     async def commit(self, transaction: Transaction) -> int:
-        """Send everything and commit, all within one deadline; return the offset of the first position.
+        """Send all records and positions, and commit. Return the offset of the first position.
+
+        One deadline applies to the whole transaction: `request_timeout`, or a multiple of it after `be_patient`.
 
         Raises:
-            BatchRefused: Kafka refuses some batches for themselves.
+            BatchRefused: Kafka has refused some batches because of their content or size.
         """
         producer = self._sending = self._producers[0]
         async with asyncio.timeout(self._settings.request_timeout * self._patience):
@@ -109,7 +115,10 @@ class SlotProducers:
         return [(batch, future) for future in await producer.send(name, batch, transaction.timestamp)]
 
     def learn_limit(self, refused: Batch, why: Refusal) -> bool:
-        """Give a topic that refuses many records together as too large smaller batches from now on; False if not so."""
+        """Lower the topic's limit for batches, if Kafka has refused a batch of many small records as too large.
+
+        Returns whether the limit is lower now. If not, single records are too large, or have invalid content.
+        """
         sizes = [size_of(record) for record in refused.records]
         size = min(MAX_BATCH, sum(sizes))
         if why != TOO_LARGE or max(sizes) > size // 2:
@@ -119,11 +128,11 @@ class SlotProducers:
         return self._limits[refused.topic] < before
 
     def be_patient(self) -> None:
-        """Give the next transactions more time, until one is committed: this one has passed its deadline."""
+        """Double the deadline until the next commit, because a transaction has exceeded its deadline."""
         self._patience = min(2 * self._patience, MOST_PATIENCE)
 
     async def discard(self) -> None:
-        """Throw the producers away. What became of a transaction that was not finished must be read."""
+        """Discard the producers. The caller must read from Kafka whether an unfinished transaction was committed."""
         producers, self._producers, self._sending = self._producers, [], None
         self._partitions.clear()
         await asyncio.gather(*(one.discard() for one in producers))

@@ -1,4 +1,4 @@
-"""The two promises that the relay needs of Kafka."""
+"""The interface through which a relay publishes to Kafka."""
 
 from __future__ import annotations
 
@@ -13,48 +13,51 @@ if TYPE_CHECKING:
 
 
 Revise: TypeAlias = "Callable[[Record, Record], tuple[Record, Record] | None]"
-"""Hears of a record and of the dead letter in its place. Returns a record of the same call that tells where the first
-one lies, and what to publish in the place of that record; None where there is none."""
+"""A callback for a record that a dead letter replaces. Its arguments are the record and the dead letter.
+
+Another record of the same call may contain the id, key and topic of the replaced record, and must change. The callback
+returns this other record and its new version, or None if there is no such record."""
 
 
 def revise_nothing(_: Record, __: Record) -> None:
-    """Be the `Revise` of records that tell nothing of each other."""
+    """Return None. This is the `Revise` for records that do not refer to each other."""
 
 
 class Publisher(Protocol):
-    """Publishes one account's records, and keeps its position beside them. Used by one task at a time."""
+    """Publishes one account's records together with the account's position. Only one task may use it at a time."""
 
     state: PublisherState
-    """Whether Kafka takes the account's records now, and if not, why."""
+    """Whether records of the account can be published now, and the reason if not."""
 
     async def start(self) -> Position | None:
-        """Take over the account (fencing a predecessor) and return the committed position, None where there is none.
+        """Take the account over from an earlier bridge. Return the committed position, or None if there is none.
 
-        A position whose secret can't be opened (the password has changed) comes without a session to go on with
-        (`client_id` ""), but with the time that a gap starts from.
+        If the position can't be verified or decrypted, for example after a change of the password, the returned
+        position is `LOST`, which has no session to resume.
 
-        Waits until Kafka is there, however long that takes; `state` says meanwhile why not.
+        The method waits without limit until Kafka is available. Meanwhile `state` contains the reason.
         """
 
     async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
-        """Return once `records` and `position` are in Kafka, atomically, and exactly once.
+        """Return once `records` and `position` are in Kafka, atomically and exactly once (not with `at-least-once`).
 
-        Tries again for as long as Kafka is away. A record that Kafka refuses for itself becomes a dead letter in the
-        same transaction, and `revise` hears of it before the transaction is committed.
+        The method tries again as long as Kafka is not available. If Kafka refuses a record because of its content or
+        size, a dead letter replaces the record, and `revise` is called before the commit.
 
         Raises:
             Fenced: another bridge has taken the account over.
         """
 
     async def confirm(self) -> None:
-        """Look whether the account is still this publisher's, because another client polls its CometD session.
+        """Check whether this publisher still owns the account.
 
-        Where Kafka can't be asked, a single bridge goes on. A replica of a fleet gives way: it may be cut off from
-        Kafka while the other replicas are not, and two replicas must not poll one session in turn.
+        The relay calls this when another client polls the account's CometD session. If Kafka can't be read, the result
+        depends on the kind of bridge. A single bridge continues. A replica of a fleet gives the account up, because
+        perhaps only this replica has lost its connection to Kafka, and two replicas must not poll the same session.
 
         Raises:
             Fenced: another bridge has taken the account over.
         """
 
     async def stop(self) -> None:
-        """Release the connections, within a few seconds, also while Kafka is away. Commits nothing."""
+        """Close the connections without a commit. This takes a few seconds at most, even if Kafka is not available."""

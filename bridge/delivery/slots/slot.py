@@ -1,38 +1,40 @@
-"""A slot: the accounts whose positions share a partition, published together by one pair of producers.
+"""A slot: publishes all accounts whose positions are in one partition of the position topic `bridge-state`.
 
-`_turn` is what a slot does over and over: take accounts over, gather their calls, commit the calls in one transaction
-with the accounts' positions (group commit), and tell the accounts. While one transaction is under way the next calls
-gather (`waiting`).
+A slot has one pair of producers for its accounts. `_turn` is the step that a slot repeats:
 
-After a failure, or a commit whose outcome is unknown, the way back is always the same:
+1. Take over the accounts that are new.
+2. Wait until an account calls `publish`. Calls that arrive during a transaction wait for the next one (`waiting`).
+3. Commit all waiting calls and the positions of their accounts in one transaction (group commit).
 
-1. Throw the producers away (`producers`).
-2. Read the positions that are committed, as far as they can be seen behind our own open transaction. A bridge writes
-   one for each account when it takes the slot over, its claim, and each carries the `owner` that it drew at random.
-   Another owner's position means that another bridge has taken the account over: `Fenced`. This must be known before
-   step 3, because new producers with the same transactional ids would fence that other bridge.
-3. Make new producers with the same transactional ids. Their start settles the old transaction, one way or the other.
-4. Read the positions again. A call is done if its account's position carries the call's number (`turn`). (The
-   position's own content could not tell: a call may bring records and leave the position as it was.)
-5. Publish the other calls again, after a short pause.
+After a failure, or after a commit with an unknown outcome, the slot always recovers in the same way:
 
-A successor can also be noticed before any failure, by `confirm`.
+1. Discard the producers (`producers`).
+2. Read the committed positions. An open transaction of this slot may hide some of them. When a bridge takes a slot
+   over, it writes a claim for each account: a position with an `owner`, which the bridge draws at random. If a position
+   has another `owner`, another bridge has taken the account over (`Fenced`). The slot must find this out before step 3,
+   because new producers with the same transactional ids would fence that other bridge.
+3. Make new producers with the same transactional ids. At their start Kafka commits or aborts the old transaction.
+4. Read the positions again. A call was committed if the position of its account has the number of the call (`turn`).
+   The other fields don't show this, because a call may publish records without a change of the position.
+5. Publish the other calls again after a short pause.
 
-"Fenced" from the broker is not proof of another bridge: it says the same after its own transaction time-out (a process
-that was suspended in mid-transaction). So it takes the way of all failures, but waits for a moment for the claims of a
-successor that has just started. Two bridges that start at the same time may fence each other's claims; the one whose
-claims are committed last has the accounts, the other one sees it at its next attempt.
+`confirm` reads the positions too. So a slot can also find a successor before any failure.
 
-A successor may have only some of the slot's accounts, or none that this bridge has. It publishes with the same pair of
-transactional ids all the same. Then this bridge must not take the ids back: it goes on with the accounts that are left,
-under the next pair of ids, and claims those accounts again, so that their last records tell the pair. A start uses the
-pair that its accounts' last records tell.
+If the broker fences a producer, this does not prove that another bridge exists. The broker also fences a producer after
+the transaction time-out, for example if the process was suspended in a transaction. So the slot recovers as after other
+failures. But first it waits a short time for the claims of a successor that has just started. Two bridges that start at
+the same time may fence each other before their claims are committed. The bridge that commits its claims last owns the
+accounts. The other bridge finds these claims at its next attempt.
 
-Where Kafka refuses records for themselves, the calls that they may belong to go on apart, one in a transaction: the
-other calls are committed without them by the next transaction.
+A successor may have only some of the accounts of the slot, or none of the accounts that this bridge has. It still uses
+the same pair of transactional ids. Then this bridge must not take the ids back. It continues with its remaining
+accounts and the next pair of ids. It also writes new claims for these accounts, because an account's last record must
+show which pair is used. At its start a bridge uses the pair that the last records of its accounts show.
 
-Without transactions (`at-least-once`) records are published before the positions, so a failure may repeat them but
-never lose them. There the broker fences nobody: a successor's claim is noticed only by `confirm`, or after a failure.
+If Kafka refuses records, each affected call gets its own transaction. The next transaction has only the other calls.
+
+With `at-least-once` there are no transactions. Records are published before the positions, so a failure can repeat
+records but never lose them. The broker fences nobody. The slot finds a claim only by `confirm` or after a failure.
 """
 
 from __future__ import annotations
@@ -79,12 +81,12 @@ CLAIM_POLL: Final = 0.2
 
 
 class Slot:
-    """One slot of this process. Its task runs from the first `begin` until the last member has left."""
+    """One slot of this process. Its task runs from the first `begin` until the last account has left."""
 
     def __init__(self, settings: Kafka, number: int, gate: Gate) -> None:
         self.number = number
         self.members: dict[str, KafkaPublisher] = {}
-        """The slot's accounts that this process publishes, by name."""
+        """The publishers of those accounts of the slot that this process relays, by the account's name."""
         self._settings = settings
         self._gate = gate
         self._owner = new_owner()
@@ -93,23 +95,23 @@ class Slot:
         self._producers = SlotProducers(settings, number)
         self._waiting = WaitingCalls(self.members)
         self._under_way: Sequence[Call] = ()
-        """The calls of the transaction whose outcome is not known."""
+        """The calls of the current transaction, or of the last one while its outcome is unknown."""
         self._claimed_at = 0
-        """The offset before the first record that can be a successor's."""
+        """The end offset of the partition before this bridge's claims. A successor's records come after this offset."""
         self._was_fenced = False
         self._connected = False
         self._backoff = Backoff()
         self._task: asyncio.Task[None] | None = None
         self._fault: Exception | None = None
-        """The bug that has ended the task."""
+        """The error that has ended the task, which is a bug of the bridge. None while the task runs."""
         self._confirming = asyncio.Lock()
         self._confirmed = 0
         self._told = False
 
-    # -- what the members ask for -------------------------------------------------------------------------------------
+    # -- called by the publishers -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take the slot over, unless that is done or under way."""
+        """Start the slot's task if it does not run yet. The task takes new accounts over."""
         if self._fault is not None:
             raise self._fault
         if self._task is None and self.members:
@@ -117,31 +119,31 @@ class Slot:
         self._waiting.wake()
 
     def submit(self, call: Call) -> None:
-        """Have a call committed; its `done` tells when it is."""
+        """Add a call for one of the next transactions. Its future `done` ends after the commit."""
         if self._fault is not None:
             raise self._fault
         self._waiting.add(call)
 
     async def confirm(self) -> bool:
-        """Look which members another bridge has claimed. Calls at the same time share the look.
+        """Check whether another bridge has claimed accounts, and remove these. Parallel calls share one reading.
 
         Returns whether Kafka could be read.
         """
         asked = self._confirmed
         async with self._confirming:
-            if self._confirmed > asked + 1:  # a whole reading has begun and ended since the question
+            if self._confirmed > asked + 1:  # a reading has begun and ended since this call began
                 return self._told
             try:
                 self._see_successors(await self._read(settled=False))
                 self._told = True
-            except FAILURES as error:  # the next attempt to publish tells
+            except FAILURES as error:  # the next attempt to publish checks again
                 log.debug("claims-unreadable", slot=self.number, reason=reason(error))
                 self._told = False
             self._confirmed += 1
             return self._told
 
     async def leave(self, member: KafkaPublisher) -> None:
-        """Take a member out; the last one ends the slot. Commits nothing."""
+        """Remove an account without a commit. After the last account, end the task and discard the producers."""
         self.members.pop(member.account, None)
         if self.members:
             return
@@ -154,7 +156,7 @@ class Slot:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Publish until every member has left."""
+        """Repeat `_turn` until every account has left. Recover from failures."""
         try:
             while self.members:
                 try:
@@ -163,13 +165,13 @@ class Slot:
                     await self._failed(error)
                     await asyncio.sleep(self._backoff.next_delay())
             await self._producers.discard()
-        except Exception as error:  # noqa: BLE001 -- a bug of ours: the members' relays raise it
+        except Exception as error:  # noqa: BLE001 -- a bug of the bridge; the relays of the accounts raise it
             self._fault = error
             for member in self.members.values():
                 member.failed(error)
 
     async def _turn(self) -> None:
-        """Recover, take over, gather, commit: each if it is due."""
+        """Recover if necessary, take new accounts over, wait for calls, and commit the calls in one transaction."""
         if not self._producers.started:
             await self._recover()
         unclaimed = self._unclaimed()
@@ -188,12 +190,12 @@ class Slot:
         return [one for one in self.members.values() if one.claim is not None]
 
     def _unclaimed(self) -> list[KafkaPublisher]:
-        """The members without a claim that tells the pair of ids that the slot uses now."""
+        """Return the accounts without a claim, and those whose claim has another pair of ids than the slot uses now."""
         owner = str(self._owner)
         return [one for one in self.members.values() if one.claim is None or one.claim.owner != owner]
 
     async def _find_pair(self) -> None:
-        """Use the pair of ids that the accounts were published with before."""
+        """Use the pair of transactional ids that the accounts' last records show."""
         if self._settings.delivery is Delivery.EXACTLY_ONCE and not self._is_pair_known:
             reading = await self._reader.read([one.keys for one in self.members.values()], settled=False)
             owners = [owner_of(found.stored.owner) for found in reading.accounts.values() if found.stored is not None]
@@ -204,7 +206,7 @@ class Slot:
         self._owner = self._reader.owner = self._owner.with_pair(pair)
 
     async def _take_over(self, members: Sequence[KafkaPublisher]) -> None:
-        """Become the accounts' publisher: read, and put the claims beside what was read, in one transaction."""
+        """Take accounts over: read their positions, and commit a claim with each position, all in one transaction."""
         takeover = Takeover(self._settings, self.number, self._reader, self._owner, members)
         reading = await takeover.read()
         self._see_successors(reading)
@@ -247,7 +249,7 @@ class Slot:
     # -- one transaction ----------------------------------------------------------------------------------------------
 
     async def _commit(self, calls: Sequence[Call]) -> None:
-        """Commit the calls in one transaction. Where Kafka refuses some records, all wait for the next one."""
+        """Commit the calls in one transaction. If Kafka refuses records, all calls wait for further transactions."""
         self._under_way = calls
         transaction = Transaction(calls)
         try:
@@ -266,7 +268,7 @@ class Slot:
         self._backoff = Backoff()
 
     def _acknowledge(self, call: Call) -> None:
-        """Tell the account that its call is committed."""
+        """Report to the account's publisher that a call is committed."""
         member = self.members.get(call.account)
         if member is not None:
             member.committed(call.attempt)
@@ -276,9 +278,9 @@ class Slot:
             call.done.set_result(None)
 
     def _sort_refused(self, transaction: Transaction, reasons: Mapping[Batch, Refusal]) -> None:
-        """Put the calls back: those that Kafka may have refused go apart, all others are first in the next transaction.
+        """Put the calls back after a refusal. Each affected call gets its own transaction, after the other calls.
 
-        Where a topic takes less together than was thought, all go together again, in smaller batches.
+        If only a shared batch was too large, the calls stay together, and the slot makes smaller batches for its topic.
         """
         smaller = {
             sent for sent, why in reasons.items() if self._producers.learn_limit(sent, why) and transaction.shares(sent)
@@ -293,7 +295,7 @@ class Slot:
         self._waiting.put_back(transaction.calls)
 
     def _put_off(self, call: Call, error: KafkaUnavailable) -> None:
-        """Only people can put right what keeps this call from Kafka; the others are published meanwhile."""
+        """Delay a call that fails until a person solves the problem. Other calls are published meanwhile."""
         call.attempt.failed()
         call.not_before = asyncio.get_running_loop().time() + call.backoff.next_delay()
         if call.account in self.members:
@@ -302,7 +304,7 @@ class Slot:
     # -- the way back from failures -----------------------------------------------------------------------------------
 
     async def _failed(self, error: BaseException) -> None:
-        """Note what went wrong, and throw the producers away."""
+        """Record the failure in the state, the log and the metrics, and discard the producers."""
         if self._producers.outcome is not None:
             for call in self._under_way:
                 metrics.kafka_transactions.labels(call.account, self._producers.outcome).inc()
@@ -317,7 +319,7 @@ class Slot:
         await self._producers.discard()
 
     async def _recover(self) -> None:
-        """Steps 2 to 4 of the module's text; at the start only step 3."""
+        """Do the steps 2 to 4 of the module's docstring. At the first start do only step 3."""
         await asyncio.gather(*(one.keys.start("position") for one in self.members.values()))
         await self._find_pair()
         if self._was_fenced and await self._await_claims():
@@ -335,10 +337,11 @@ class Slot:
         self._was_fenced = False
 
     async def _await_claims(self) -> bool:
-        """Give a successor the time to commit its claims; tell whether it uses this slot's pair of transactional ids.
+        """Wait up to `CLAIM_WAIT` for the claims of a successor. Fence the accounts that the successor has claimed.
 
-        The broker has fenced this slot, so a claim counts even where this process can't verify it: the successor may
-        have another password.
+        Returns whether the successor uses this slot's pair of transactional ids and this slot still has accounts. The
+        broker has fenced this slot, so a claim counts even if its signature is not valid here. The successor may have
+        another password.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM_WAIT
@@ -354,7 +357,7 @@ class Slot:
         return False
 
     def _change_pair(self) -> None:
-        """Leave the pair of transactional ids to the bridge that has fenced this one, and use the next pair."""
+        """Use the next pair of transactional ids, because the bridge that has fenced this one uses the present pair."""
         self._waiting.put_back(self._under_way)
         self._under_way = ()
         self._was_fenced = False
@@ -364,14 +367,14 @@ class Slot:
             slot=self.number,
             accounts=sorted(self.members),
             transactional_ids=transactional_ids_of(self._settings, self.number, self._owner.pair),
-            effect="another bridge publishes other accounts of the slot; this one goes on with other transactional ids",
+            effect="another bridge publishes other accounts of the slot; this bridge uses other transactional ids now",
         )
 
     async def _read(self, *, settled: bool) -> Reading:
         return await self._reader.read([one.keys for one in self._claimed()], settled=settled)
 
     def _settle(self, reading: Reading) -> None:
-        """Tell which calls of the transaction of unknown outcome are committed, and which members are fenced."""
+        """Find out which calls of the last transaction are committed, and which accounts another bridge has claimed."""
         self._see_successors(reading)
         left = []
         for call in self._under_way:
@@ -390,7 +393,7 @@ class Slot:
                 self.give_way(member)
 
     def give_way(self, member: KafkaPublisher) -> None:
-        """Let a member go: another bridge publishes the account now."""
+        """Remove an account that another bridge publishes now. Its publisher raises `Fenced`."""
         self.members.pop(member.account, None)
         member.fenced()
         self._waiting.wake()

@@ -1,4 +1,7 @@
-"""All slots of one process: which account belongs to which, and how many transactions are open at a time."""
+"""Makes the slots and publishers of a process, and limits how many transactions are open at the same time.
+
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,23 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 OPEN_TRANSACTIONS: Final = 4
-"""Transactions of one process that are under way at the same time."""
+"""Maximum number of simultaneous transactions of a process."""
 LONG: Final = 1.0
-"""Seconds after which a transaction lets another one begin beside it: a broker that hangs must not hold all slots."""
+"""Seconds after which a transaction no longer counts towards the limit, because a broker that hangs must not stop the
+other slots."""
 LOOK_AGAIN: Final = 0.1
+"""Seconds between two requests for metadata while the position topic is missing."""
 
 
 class Gate:
-    """Bounds how many transactions are under way at the same time."""
+    """Limits the number of simultaneous transactions."""
 
     def __init__(self, places: int = OPEN_TRANSACTIONS) -> None:
         self._places = asyncio.Semaphore(places)
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None, None]:
-        """Hold one place, for `LONG` seconds at the most."""
+        """Wait for a free place, and hold it during the block, but for `LONG` seconds at most."""
         await self._places.acquire()
         held = True
 
@@ -59,10 +64,10 @@ class Gate:
 
 
 class Slots:
-    """The publishers of several accounts, each in its slot.
+    """The publishers of several accounts, grouped by slots.
 
-    Those of all accounts of one process; in a fleet, those of the accounts of one slot, while this replica owns it.
-    Then they share the `gate` of the process, and `count` says how many slots there are; without it Kafka is asked.
+    A single bridge has one object for all accounts. It asks Kafka for the number of slots. A replica of a fleet has one
+    object for each slot that it owns. Then `count` is the number of slots, and all these objects share one `gate`.
     """
 
     def __init__(
@@ -79,7 +84,7 @@ class Slots:
         self._gate = gate or Gate()
         self._count = count
         self.in_fleet = count is not None
-        """Whether these are the accounts of one slot of a fleet."""
+        """Whether this process is a replica of a fleet."""
         self._asking: asyncio.Task[int] | None = None
         self._slot_of: dict[str, Slot] = {}
         none = UnsignedEvents(age=0.0)
@@ -89,18 +94,18 @@ class Slots:
         }
 
     def publisher(self, account: str) -> KafkaPublisher:
-        """Return the account's publisher; there is one in a process."""
+        """Return the publisher of the account. Each call returns the same object."""
         return self._publishers[account]
 
     def numbers(self) -> dict[str, int]:
-        """Return the number of each account's slot; nothing before Kafka has told how many slots there are."""
+        """Return the number of each account's slot. Empty until the number of slots is known."""
         return {account: slot.number for account, slot in self._slot_of.items()}
 
     async def slot_of(self, publisher: KafkaPublisher) -> Slot:
-        """Return the publisher's slot, once Kafka has told how many slots there are.
+        """Return the publisher's slot. If the number of slots is not known yet, read it from Kafka.
 
         Raises:
-            aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be asked.
+            aiokafka.errors.KafkaError, OSError, TimeoutError: the number of slots can't be read.
         """
         if not self._slot_of and self._count is not None:
             self._place(self._count)
@@ -113,7 +118,7 @@ class Slots:
         return self._slot_of[publisher.account]
 
     async def left(self, publisher: KafkaPublisher) -> None:
-        """Take a publisher out that is stopped; the last one of a slot ends the slot."""
+        """Remove a stopped publisher. The last publisher of a slot also ends the slot."""
         if publisher.account in self._slot_of:
             await self._slot_of[publisher.account].leave(publisher)
         self._publishers.pop(publisher.account, None)
@@ -122,7 +127,7 @@ class Slots:
             await asyncio.wait([self._asking])
 
     def _place(self, slots: int) -> None:
-        """Give every account its slot at once: a slot claims all its accounts together."""
+        """Assign all accounts to slots in one step, because a slot takes all its accounts over together."""
         by_number: dict[int, Slot] = {}
         for account, publisher in self._publishers.items():
             number = slot_of(account, slots)
@@ -134,10 +139,10 @@ class Slots:
 
 
 async def count_slots(settings: Kafka) -> int:
-    """Return the number of partitions of the position topic; wait a while for the topic to appear.
+    """Return the number of partitions of the position topic. Wait up to half of `request_timeout` for a missing topic.
 
     Raises:
-        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be asked, or there is no such topic.
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or the topic does not exist.
     """
     if settings.create_topics:
         await create_missing_topics(settings)

@@ -1,4 +1,4 @@
-"""How a publisher stands with Kafka, for /health/ready, `bridge check` and people."""
+"""The state of a publisher, for readiness, GET /sessions and the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PublisherState:
-    """Whether records can be published now, and if not, why: one short sentence without any payload."""
+    """Whether records can be published now. If not, `reason` is a short text without private data."""
 
     connected: bool
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""What one Kafka transaction of a slot holds: the calls of several accounts, together."""
+"""The contents of one Kafka transaction of a slot: calls of `publish` from several accounts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from bridge.delivery.slots.attempt import PublishAttempt
 
 MOST_RECORDS: Final = 6_000
-"""Records of one transaction of several accounts. One account has at most one call in it, of about 4,000 events."""
+"""Limit for the records of a transaction. A single call may exceed this limit, but then has its own transaction.
+
+A call has up to about 4,000 events, and each account has at most one call in a transaction."""
 MOST_BYTES: Final = 16 << 20
-"""Bytes of the values in one transaction of several accounts."""
+"""Limit for the values of a transaction, in bytes. A single call may exceed this limit too."""
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One account's call of `publish`, from the moment that it waits until its outcome is known."""
+    """One call of `publish` of one account. The future `done` ends when the outcome is known."""
 
     account: str
     attempt: PublishAttempt
@@ -34,40 +36,44 @@ class Call:
     size: int
     done: asyncio.Future[None]
     apart: bool = False
-    """Whether the call goes into a transaction of its own, because Kafka has refused a record that may be its."""
+    """Whether the call needs its own transaction, because Kafka has refused a batch with records of this call."""
     not_before: float = 0.0
-    """The time of the event loop before which the call is not tried again."""
+    """Earliest time of the next attempt, by the clock of the event loop."""
     backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, cap=30.0))
-    """How long the call is put off, where only people can put right what keeps it from Kafka."""
+    """The delays between attempts, if only a person can solve the problem that keeps the call from Kafka."""
 
 
 class Transaction:
-    """One attempt to commit `calls` together."""
+    """One attempt to commit `calls` in one transaction."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self.calls = calls
         self._sources: dict[Batch, list[tuple[Call, Batch]]] = {}
-        """By the batch that is sent: the calls whose records it holds, each with its own batch."""
+        """For each batch that is sent, the calls whose records it contains, each with the batch of that call."""
         self.timestamp = calls[0].attempt.timestamp
 
     @property
     def topics(self) -> set[str]:
-        """The topics to send to, without the prefix; the positions' is not among them."""
+        """The topics of the records, without the prefix. The topic of the positions is not included."""
         return {topic for call in self.calls for topic in call.attempt.topics}
 
     def batches(self, partitions: Mapping[str, int], limits: Mapping[str, int]) -> list[Batch]:
-        """The records to send, several accounts' records for one partition together; see `PublishAttempt.batches`."""
+        """Return the batches of records to send. A batch has the records of several accounts for one partition.
+
+        The arguments are those of `PublishAttempt.batches`.
+        """
         own = [(call, batch) for call in self.calls for batch in call.attempt.batches(partitions, limits)]
         return self._together(own, limits)
 
     def positions(self) -> list[Batch]:
-        """The positions to send."""
+        """Return the batches of positions to send."""
         return self._together([(call, call.attempt.position) for call in self.calls], {})
 
     def refused(self, reasons: Mapping[Batch, Refusal]) -> dict[Call, dict[Batch, Refusal]]:
-        """Tell which calls Kafka may have refused, and of which batches that is certain.
+        """Return the calls whose records Kafka may have refused, each with the batches that Kafka certainly refused.
 
-        Of a batch that holds several calls' records nobody knows whose record it was.
+        If a refused batch has records of several calls, the refused record may belong to any of these calls. Then the
+        batch is missing in the result.
         """
         blamed: dict[Call, dict[Batch, Refusal]] = defaultdict(dict)
         for sent, why in reasons.items():
@@ -76,7 +82,7 @@ class Transaction:
         return blamed
 
     def shares(self, sent: Batch) -> bool:
-        """Tell whether a batch that was sent holds records of several calls."""
+        """Return whether a batch contains records of several calls."""
         return len(self._sources[sent]) > 1
 
     def _together(self, own: Iterable[tuple[Call, Batch]], limits: Mapping[str, int]) -> list[Batch]:

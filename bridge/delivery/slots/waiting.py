@@ -1,4 +1,4 @@
-"""The calls of a slot's accounts that wait for a transaction."""
+"""The calls of `publish` that wait for a transaction of their slot."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class WaitingCalls:
-    """Gathers calls while a transaction is under way. Calls that Kafka has refused go apart, one in a transaction.
+    """A queue of calls. If Kafka has refused records of a call, the call gets its own transaction (`apart`).
 
-    `accounts` are those that the slot has: calls of others, which have left, are dropped.
+    `accounts` are the accounts that the slot has now. Calls of accounts that have left the slot are dropped.
     """
 
     def __init__(self, accounts: Container[str]) -> None:
@@ -28,27 +28,27 @@ class WaitingCalls:
         self._wake = asyncio.Event()
 
     def add(self, call: Call) -> None:
-        """Have a call committed by one of the next transactions."""
+        """Add a call for one of the next transactions."""
         self._together.append(call)
         self.wake()
 
     def wake(self) -> None:
-        """Let `until_due` look whether it shall end."""
+        """Make `until_due` check again whether it can end."""
         self._wake.set()
 
     def put_back(self, calls: Sequence[Call]) -> None:
-        """Have these calls tried again, before those that came later."""
+        """Put unfinished calls of a transaction back at the front of the queue."""
         for call in reversed(calls):
             if call.account in self._accounts and not call.done.done():
                 (self._apart if call.apart else self._together).appendleft(call)
-        self._last_was_apart = True  # the calls that go together are next
+        self._last_was_apart = True  # so the next transaction takes the calls that are not apart
 
     def put_off(self) -> set[str]:
-        """Return the accounts whose call waits until people have put right what keeps it from Kafka."""
+        """Return the accounts whose call is delayed, because only a person can solve its problem."""
         return {call.account for call in self._apart if call.not_before}
 
     async def until_due(self, ended: Callable[[], bool]) -> None:
-        """Wait until a call can be committed, or `ended` says after a `wake` that there is something else to do."""
+        """Wait until a call can be committed, or until `ended` returns True. Each `wake` causes a call of `ended`."""
         while not self._together and not ended():
             now = asyncio.get_running_loop().time()
             due = min((call.not_before for call in self._apart), default=None)
@@ -62,13 +62,16 @@ class WaitingCalls:
                 return
 
     def take(self) -> list[Call]:
-        """Take what the next transaction commits: all that waits, within bounds; or one call that goes apart."""
+        """Remove and return the calls for the next transaction.
+
+        These are all waiting calls, up to `MOST_RECORDS` and `MOST_BYTES`, or one call that needs its own transaction.
+        """
         now = asyncio.get_running_loop().time()
         for call in list(self._apart):
             if call.done.done() or call.account not in self._accounts:
                 self._apart.remove(call)
         due = next((call for call in self._apart if call.not_before <= now), None)
-        # In turn: calls that go apart neither hold the others up, nor wait for ever.
+        # Alternate between both kinds, so that neither kind of call has to wait for ever.
         if due is not None and (not self._together or not self._last_was_apart):
             self._last_was_apart = True
             self._apart.remove(due)

@@ -1,4 +1,4 @@
-"""Which replica relays which account."""
+"""GET /fleet: the replicas of the fleet, and the slots and accounts of each replica."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from bridge.http.problems.problems import documented
 
 
 class ReplicaView(BaseModel):
-    """One replica."""
+    """A replica of the bridge, with its slots and accounts."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: Annotated[str, Field(description="BRIDGE_FLEET__REPLICA, by default its host name.")]
-    slots: Annotated[list[int], Field(description="The slots that it owns.")]
-    accounts: Annotated[list[str], Field(description="The accounts that it relays: those of its slots.")]
+    name: Annotated[str, Field(description="Name of the replica: BRIDGE_FLEET__REPLICA, by default the host name.")]
+    slots: Annotated[list[int], Field(description="The slots that the replica owns.")]
+    accounts: Annotated[list[str], Field(description="The accounts of these slots. The replica relays them.")]
     since: Annotated[datetime, Field(description="When the replica started.")]
 
 
 class SlotView(BaseModel):
-    """One slot: a partition of the topic `bridge-state`."""
+    """A slot: a partition of the position topic `bridge-state`, with the accounts that hash to it."""
 
     model_config = ConfigDict(frozen=True)
 
     slot: int
-    replica: Annotated[str | None, Field(description="The replica that owns it; null where none does.")]
-    accounts: Annotated[list[str], Field(description="The accounts whose names hash to it.")]
+    replica: Annotated[
+        str | None, Field(description="The replica that owns the slot, or null if the slot has no owner.")
+    ]
+    accounts: Annotated[list[str], Field(description="The accounts whose names hash to the slot.")]
 
 
 class FleetView(BaseModel):
-    """The fleet, as the newest assignment of its group says; without a fleet, this bridge alone."""
+    """The fleet after the newest assignment of its consumer group. Without a fleet, the only replica is this bridge."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +47,7 @@ class FleetView(BaseModel):
 
 
 def fleet(view: Callable[[], FleetView], authentication: Authentication) -> APIRouter:
-    """Make the router; `view` tells the fleet, and must not wait."""
+    """Make the router. `view` returns the current fleet, and must not block."""
     guard = guarded(authentication, READ)
     router = APIRouter(tags=["Sessions"], dependencies=guard.dependencies, responses=documented(*guard.problems))
 

@@ -41,7 +41,7 @@ class Room:
             self._waiting.pop(connection, None)
 
     def make_place(self) -> bool:
-        """Close the connection that waits the longest. Return False if none waits."""
+        """Close the connection that has waited longest for data from its caller. Return False if none waits."""
         oldest = next(iter(self._waiting), None)
         if oldest is None:
             return False

@@ -120,7 +120,8 @@ class Login:
         """Return the headers that a POST needs besides the cookies. Log in first if necessary.
 
         Raises:
-            LoginRefused: the name or password is wrong, or was wrong a short time ago.
+            LoginRefused: Web Services has refused the account's name or password. Until the next allowed attempt this
+                is raised without asking Web Services again.
             LoginNotKept: Web Services forgets each login at once, and the next login is not due yet.
             UpstreamError: the login failed.
         """

@@ -84,7 +84,7 @@ def parse(data: msgspec.Raw) -> Message:
 
 
 def parse_tolerantly(data: msgspec.Raw) -> Message:
-    """Parse a message with fields of undocumented types, or data that is no message."""
+    """Parse data that the strict parser refused. The result is `Unknown` if the data is no JSON object."""
     content = bytes(data)
     if content.strip(_BLANKS) in {b"", b"null"}:
         return Unknown(_NULL, "no-data")
