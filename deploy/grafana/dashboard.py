@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
 PROMETHEUS: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 HERE: Final = 'account=~"$account", instance=~"$instance"'
-"""What belongs to an account, in the chosen processes."""
+"""Selects the series of the chosen accounts in the chosen processes."""
 ACCOUNT: Final = 'account=~"$account"'
-"""What the recording rules tell of an account, over all processes."""
+"""Selects the recorded series of the chosen accounts, which cover all processes."""
 PROCESS: Final = 'instance=~"$instance"'
 BRIDGE: Final = f"on (job, instance) group_left () bridge_build_info{{{PROCESS}}}"
-"""Joined by multiplication, it leaves of a process_* metric what the bridge's processes tell."""
+"""Multiplied with a process_* metric, it keeps only the series of the bridge's processes."""
 GREEN, ORANGE, RED, BLUE = "green", "orange", "red", "blue"
 Query = tuple[str, str]
 """An expression, and its series' name in the legend."""
 Steps = tuple[tuple[float, str], ...]
-"""From which value on which colour; green below the first."""
+"""Pairs of a lowest value and its colour. Values below the first pair are green."""
 
 
 # -- kinds of panels --------------------------------------------------------------------------------------------------
 
 
 def number(title: str, description: str, query: Query, unit: str, steps: Steps, *, width: int = 4) -> stat.Panel:
-    """One present value an account, coloured by its thresholds."""
+    """A panel with the present value of each account, coloured by thresholds."""
     return (
         stat.Panel()
         .title(title)
@@ -67,14 +67,14 @@ def number(title: str, description: str, query: Query, unit: str, steps: Steps, 
 
 
 def state(title: str, description: str, query: Query, meanings: dict[int, tuple[str, str]]) -> stat.Panel:
-    """One present state an account; `meanings` gives text and colour of each value."""
+    """A panel with the present state of each account. `meanings` gives text and colour of each value."""
     return number(title, description, query, "none", ()).mappings(_mappings(meanings))
 
 
 def lines(
     title: str, description: str, unit: str, *queries: Query, width: int = 8, steps: Steps = ()
 ) -> timeseries.Panel:
-    """Values over time; with `steps` their thresholds are drawn."""
+    """A panel with values over time. `steps` are drawn as thresholds."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -105,7 +105,7 @@ def lines(
 def bars(
     title: str, description: str, unit: str, *queries: Query, width: int = 8, steps: Steps = ()
 ) -> timeseries.Panel:
-    """Counts over time: what should not happen, or happens seldom."""
+    """A panel with counts over time, for events that are rare or should not happen."""
     return (
         lines(title, description, unit, *queries, width=width, steps=steps)
         .draw_style(look.GraphDrawStyle.BARS)
@@ -115,7 +115,7 @@ def bars(
 
 
 def buckets(title: str, description: str, histogram: str, *, width: int = 8) -> heatmap.Panel:
-    """How the observations of a histogram spread over its buckets."""
+    """A panel with the distribution of a histogram's observations over its buckets."""
     query = (f"sum by (le) (increase({histogram}_bucket{{{HERE}}}[$__rate_interval]))", "{{le}}")
     return (
         heatmap.Panel()
@@ -134,7 +134,7 @@ def buckets(title: str, description: str, histogram: str, *, width: int = 8) -> 
 
 
 def timeline(title: str, description: str, query: Query, meanings: dict[int, tuple[str, str]]) -> statetimeline.Panel:
-    """States over time, a row an account."""
+    """A panel with states over time, one row for each account."""
     return (
         statetimeline.Panel()
         .title(title)
@@ -151,7 +151,7 @@ def timeline(title: str, description: str, query: Query, meanings: dict[int, tup
 
 
 def rows(title: str, description: str, query: Query, *, without: tuple[str, ...]) -> table.Panel:
-    """The present series of an expression as a table, leaving out the columns `without`."""
+    """A table of an expression's present series, without the columns in `without`."""
     hidden = dict.fromkeys(("Time", "Value", "__name__", *without), True)
     return (
         table.Panel()
@@ -214,65 +214,65 @@ CALLS: Final = f'route!~"/metrics|/health/.*", {PROCESS}'
 FLOW: Final[list[Builder[model.Panel]]] = [
     state(
         "CometD session",
-        "Whether each account's session is connected. Good: connected, with one process an account.",
+        "Shows whether each account's session is connected. Good: connected, with one process for each account.",
         (CONNECTION, "{{account}}"),
         {0: ("down", RED), 1: ("connected", GREEN)},
     ),
     state(
         "Kafka",
-        "Whether Kafka takes each account's records. Good: writable.",
+        "Shows whether Kafka takes each account's records. Good: writable.",
         (f"max by (account) (bridge_kafka_connected{{{HERE}}})", "{{account}}"),
         {0: ("away", RED), 1: ("writable", GREEN)},
     ),
     number(
         "Last reply",
-        "How long ago the CometD server last answered in the session. Good: under 10 s, also while no event comes: the "
-        "bridge's signs of life are answered too.",
+        "Time since the CometD server's last answer in the session. Good: under 10 s, even without events, because the "
+        "server also answers the bridge's keep-alive messages.",
         (LAST_REPLY, "{{account}}"),
         "s",
         ((15, ORANGE), (60, RED)),
     ),
     number(
         "Held batch",
-        "How long a reply's events have been waiting for Kafka. Good: 0, or milliseconds.",
+        "Time that a reply's events have been waiting for Kafka. Good: 0, or milliseconds.",
         (HOLD, "{{account}}"),
         "s",
         ((3, ORANGE), (60, RED)),
     ),
     state(
         "Acknowledgement extension",
-        "Whether the CometD server keeps events until they are acknowledged: exactly once needs it. Good: on.",
+        "Shows whether the CometD server keeps events until they are acknowledged. Exactly once needs this. Good: on.",
         (f"max by (account) (bridge_cometd_ack_extension{{{HERE}}})", "{{account}}"),
         {0: ("off", ORANGE), 1: ("on", GREEN)},
     ),
     number(
         "Firing alerts",
-        "How many of the bridge's alerts fire now; which, is at the bottom. Good: 0.",
+        "Number of the bridge's alerts that fire now. The table at the bottom lists them. Good: 0.",
         ('count(ALERTS{alertname=~"Bridge.+", alertstate="firing"}) or vector(0)', "alerts"),
         "none",
         ((1, RED),),
     ),
     lines(
         "Events in",
-        "Events that came from CometD, by kind. Good: the site's usual pattern, and nothing unrecognized.",
+        "Events received over CometD, by kind. Good: the site's usual pattern, and no unrecognized events.",
         "ops",
         (rate("bridge_events_received_total", "kind"), "{{kind}}"),
     ),
     lines(
         "Records out",
-        "Records that Kafka has committed, by topic. Good: it follows what comes in, with nothing on dead-letters.",
+        "Records that Kafka has committed, by topic. Good: the same pattern as Events in, and no dead letters.",
         "ops",
         (rate("bridge_events_published_total", "topic"), "{{topic}}"),
     ),
     buckets(
         "From reply to commit",
-        "How long each reply took from its arrival to Kafka's commit. Good: nearly all under 50 ms. After an outage of "
-        "Kafka the reply that was held shows as one slow observation.",
+        "Time of each reply from its arrival to Kafka's commit. Good: nearly all under 50 ms. After an outage of Kafka "
+        "the reply that the bridge held appears as one slow observation.",
         DELIVERY,
     ),
     lines(
         "From reply to commit, quantiles",
-        "The same as figures. Good: the 99th percentile stays under the objective of 1 s.",
+        "Quantiles of the time from reply to commit. Good: the 99th percentile stays under the objective of 1 s.",
         "s",
         (quantile(0.5, DELIVERY), "p50"),
         (quantile(0.95, DELIVERY), "p95"),
@@ -281,15 +281,15 @@ FLOW: Final[list[Builder[model.Panel]]] = [
     ),
     lines(
         "Age of the last reply",
-        "How long ago the CometD server last answered. Good: a saw under 10 s; a ramp means that nothing is heard.",
+        "Time since the CometD server's last answer. Good: a sawtooth under 10 s. A steady rise means no answers.",
         "s",
         (LAST_REPLY, "{{account}}"),
         steps=((60, RED),),
     ),
     lines(
         "Share of slow replies against the objective",
-        "How fast the month's budget of replies over 1 s (1 %) burns: 1 spends it in a month, 14.4 in two days. "
-        "Good: under 1.",
+        "How fast the month's budget of slow replies (1 % over 1 s) is spent. At 1 it is spent in a month, at 14.4 in "
+        "two days. Good: under 1.",
         "none",
         (f"account:bridge_event_delivery_slow:ratio_rate5m{{{ACCOUNT}}} / 0.01", "{{account}} 5 min"),
         (f"account:bridge_event_delivery_slow:ratio_rate1h{{{ACCOUNT}}} / 0.01", "{{account}} 1 h"),
@@ -307,41 +307,43 @@ SESSIONS: Final[list[Builder[model.Panel]]] = [
     ),
     bars(
         "Handshakes",
-        "New CometD sessions by result. Good: one ok at the first start, none later; a restart resumes the session.",
+        "New CometD sessions by result. Good: one ok at the first start, none later. A restart resumes the session.",
         "short",
         (increase("bridge_cometd_handshakes_total", "account, result"), "{{account}} {{result}}"),
     ),
     bars(
         "Gaps in the last hour",
-        "Sessions that the server dropped with what it had queued: events are lost, and a gap event says so. Good: 0.",
+        "Sessions that the server dropped with its queued events. These events are lost, and a gap event reports this. "
+        "Good: 0.",
         "short",
         (f"account:bridge_cometd_gaps:increase1h{{{ACCOUNT}}}", "{{account}}"),
     ),
     lines(
         "Batches held for Kafka",
-        "How long the batch in hand has been waiting. Good: flat at 0; a ramp is an outage of Kafka.",
+        "Time that the bridge has been holding a batch for Kafka. Good: always 0. A steady rise is an outage of Kafka.",
         "s",
         (HOLD, "{{account}}"),
         steps=((60, RED),),
     ),
     lines(
         "Events waiting on the CometD server",
-        "An estimate while a batch is held: its age times the rate of the busiest five minutes in six hours. Good: 0.",
+        "An estimate while the bridge holds a batch: the batch's age times the event rate of the busiest five minutes "
+        "in six hours. Good: 0.",
         "short",
         (f"account:bridge_cometd_queue_estimate:events{{{ACCOUNT}}}", "{{account}}"),
         steps=((200_000, RED),),
     ),
     lines(
         "Time left until the queue holds 200,000 events",
-        "An estimate at the rate of the busiest five minutes in six hours. So many were seen to come through; the true "
-        "limit is the server's memory. Good: hours.",
+        "An estimate at the event rate of the busiest five minutes in six hours. In a test 200,000 queued events "
+        "arrived. The true limit is the server's memory. Good: hours.",
         "s",
         (f"account:bridge_cometd_queue_left:seconds{{{ACCOUNT}}}", "{{account}}"),
     ),
     bars(
         "Watchdog and unusable replies",
-        "What was done about silences that no error told of, and replies that the bridge could not take. Good: none; a "
-        "new-session costs what was queued.",
+        "Steps of the watchdog against sessions that look connected but deliver nothing, and replies that the bridge "
+        "could not take. Good: none. A new-session loses the queued events.",
         "short",
         (increase("bridge_cometd_watchdog_steps_total", "account, step"), "{{account}} {{step}}"),
         (increase("bridge_cometd_replies_unusable_total", "account, reason"), "{{account}} {{reason}}"),
@@ -366,18 +368,19 @@ SESSIONS: Final[list[Builder[model.Panel]]] = [
 OPERATIONS: Final[list[Builder[model.Panel]]] = [
     lines(
         "Operations by outcome",
-        "Good: accepted and acknowledged lie on each other; rejected, failed and timed-out are near 0.",
+        "Operations by outcome. Good: accepted and acknowledged are equal. Rejected, failed and timed-out are near 0.",
         "ops",
         (rate("bridge_operations_total", "outcome"), "{{outcome}}"),
     ),
     buckets(
         "From acceptance to acknowledgement",
-        "How long Web Services took to say that an operation is done. Good: under 1 s; over 30 s they timed out first.",
+        "Time until Web Services acknowledged an operation. Good: under 1 s. Operations over 30 s timed out first.",
         ACKNOWLEDGEMENT,
     ),
     lines(
         "From acceptance to acknowledgement, quantiles",
-        "The same as figures. Good: the 99th percentile stays under the objective of 5 s.",
+        "Quantiles of the time from acceptance to acknowledgement. Good: the 99th percentile stays under the objective "
+        "of 5 s.",
         "s",
         (quantile(0.5, ACKNOWLEDGEMENT), "p50"),
         (quantile(0.99, ACKNOWLEDGEMENT), "p99"),
@@ -385,20 +388,20 @@ OPERATIONS: Final[list[Builder[model.Panel]]] = [
     ),
     lines(
         "Operations pending",
-        "Operations that wait for their acknowledgement. Good: it falls back to 0; each one ends within the time-out.",
+        "Operations that wait for an acknowledgement. Good: falls back to 0. Each operation ends within the time-out.",
         "short",
         (f"max by (account) (bridge_operations_pending{{{HERE}}})", "{{account}}"),
     ),
     bars(
         "Requests tried again",
-        "Requests to Web Services that were repeated, because it was not reached or did not answer. Good: none.",
+        "Requests that the bridge repeated because Web Services was not reached or did not answer. Good: none.",
         "short",
         (increase("bridge_operation_retries_total", "account"), "{{account}}"),
     ),
     bars(
         "Operation events not in Kafka",
-        "Steps of operations that wait for Kafka, those that found no room and never come there, and those in Kafka "
-        "that find no room in the view. Good: 0.",
+        "Events of operations that wait for Kafka (waiting), that were lost because the bridge's memory was full "
+        "(lost), or that are in Kafka but have no room in the view (left out). Good: 0.",
         "short",
         (f"sum by (instance) (bridge_operation_events_waiting{{{PROCESS}}})", "waiting {{instance}}"),
         ("job:bridge_operation_events_lost:increase1h", "lost in the last hour"),
@@ -409,20 +412,22 @@ OPERATIONS: Final[list[Builder[model.Panel]]] = [
 KAFKA: Final[list[Builder[model.Panel]]] = [
     lines(
         "Transactions by result",
-        "Good: committed alone. After an unknown result the bridge reads what became of it: nothing comes twice.",
+        "Good: only committed. After an unknown result the bridge reads from Kafka whether the transaction was "
+        "committed, so nothing comes twice.",
         "ops",
         (rate("bridge_kafka_transactions_total", "result"), "{{result}}"),
     ),
     lines(
         "Records in a transaction",
-        "The mean. Good: it rises with the load, up to some 2,000: that is how the bridge keeps up.",
+        "Mean number of records in a transaction. Good: rises with the load, up to some 2,000, because larger "
+        "transactions let the bridge relay more events.",
         "short",
         (f"sum(rate({PUBLISHED}[$__rate_interval])) / sum(rate({COMMITTED}[$__rate_interval]))", "records"),
     ),
     bars(
         "Dead letters, and records without effect",
-        "Records that Kafka refused for themselves, by reason; and records that the bridge read and could not "
-        "understand or trust. Good: none. `bridge dead-letters list` shows the former.",
+        "Records that Kafka refused because of their size or content, by reason, and records that the bridge read and "
+        "could not understand or trust. Good: none. `bridge dead-letters list` shows the refused records.",
         "short",
         (increase("bridge_events_dead_lettered_total", "account, reason"), "{{account}} {{reason}}"),
         (increase("bridge_records_unreadable_total", "topic", scope=PROCESS), "unreadable {{topic}}"),
@@ -433,7 +438,7 @@ KAFKA: Final[list[Builder[model.Panel]]] = [
 INGRESS: Final[list[Builder[model.Panel]]] = [
     lines(
         "Requests by status",
-        "REST requests of callers. Good: 200 and 202; 4xx are the callers' own; 5xx and 429 need a look.",
+        "REST requests of callers. Good: 200 and 202. 5xx and 429 need a look. Other 4xx are callers' faults.",
         "reqps",
         (rate("bridge_http_request_seconds_count", "status", scope=CALLS), "{{status}}"),
     ),
@@ -445,7 +450,8 @@ INGRESS: Final[list[Builder[model.Panel]]] = [
     ),
     lines(
         "99th percentile by route",
-        "How long requests take; a caller that asks to wait for the acknowledgement is in it. Good: well under 1 s.",
+        "Time that requests take, including the wait for the acknowledgement if the caller asked for it. Good: well "
+        "under 1 s.",
         "s",
         (quantile(0.99, "bridge_http_request_seconds", "method, route", scope=CALLS), "{{method}} {{route}}"),
     ),
@@ -454,7 +460,7 @@ INGRESS: Final[list[Builder[model.Panel]]] = [
 PROCESSES: Final[list[Builder[model.Panel]]] = [
     lines(
         "CPU",
-        "Cores in use; the relay runs on one. Good: well under 1.",
+        "CPU cores in use. The relay can use one core. Good: well under 1.",
         "none",
         (f"rate(process_cpu_seconds_total[$__rate_interval]) * {BRIDGE}", "{{instance}}"),
         width=6,
@@ -462,14 +468,14 @@ PROCESSES: Final[list[Builder[model.Panel]]] = [
     ),
     lines(
         "Memory",
-        "Resident memory. Good: flat; a large reply after an outage makes a step, bounded by the size of that reply.",
+        "Resident memory. Good: flat. A large reply after an outage raises it. The reply's size limits this step.",
         "bytes",
         (f"process_resident_memory_bytes * {BRIDGE}", "{{instance}}"),
         width=6,
     ),
     lines(
         "Open files",
-        "As a share of what the process may open. Good: flat, and far from 1.",
+        "Open files as a share of the process's limit. Good: flat, and far from 1.",
         "percentunit",
         (f"process_open_fds / process_max_fds * {BRIDGE}", "{{instance}}"),
         width=6,
@@ -477,7 +483,7 @@ PROCESSES: Final[list[Builder[model.Panel]]] = [
     ),
     lines(
         "Running for",
-        "Good: it only falls back at a planned restart.",
+        "Time since the process started. Good: it falls back to 0 only at a planned restart.",
         "s",
         (f"(time() - process_start_time_seconds) * {BRIDGE}", "{{instance}}"),
         width=6,
@@ -487,13 +493,13 @@ PROCESSES: Final[list[Builder[model.Panel]]] = [
 ALERTS: Final[list[Builder[model.Panel]]] = [
     rows(
         "Alerts",
-        "The bridge's alerts that fire or are about to. Good: empty. The runbook has a section for each.",
+        "The bridge's alerts that fire or are pending. Good: empty. The runbook has a section for each alert.",
         ('ALERTS{alertname=~"Bridge.+"}', ""),
         without=("instance", "job"),
     ),
     rows(
         "Versions",
-        "Which process runs which version. Good: one version, but for the minutes of an update.",
+        "The version of each process. Good: one version, except during an update.",
         (f"bridge_build_info{{{PROCESS}}}", ""),
         without=(),
     ),
@@ -515,7 +521,7 @@ def build() -> model.Dashboard:
     board = (
         dashboard.Dashboard("CometD to Kafka bridge")
         .uid("cometd-kafka-bridge")
-        .description("Whether Web Services' events and acknowledgements flow into Kafka, and what is in their way.")
+        .description("Shows whether Web Services' events and acknowledgements reach Kafka, and what prevents it.")
         .tags(["bridge", "cometd", "kafka"])
         .time("now-1h", "now")
         .refresh("30s")

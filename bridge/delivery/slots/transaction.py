@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.delivery.slots.attempt import PublishAttempt
 
 MOST_RECORDS: Final = 6_000
-"""Records of one transaction of several accounts. One account has at most one call in it, of about 2,000 events."""
+"""Records of one transaction of several accounts. One account has at most one call in it, of about 4,000 events."""
 MOST_BYTES: Final = 16 << 20
 """Bytes of the values in one transaction of several accounts."""
 
