@@ -51,7 +51,7 @@ class TryAgain(BridgeError):
 
 
 class _Reply(msgspec.Struct, rename="camel"):
-    """The members that this client reads from the bridge's answers: of operations, readiness and problems."""
+    """The members that this client reads from the bridge's answers about operations, readiness and problems."""
 
     status: str | int = ""
     code: str = ""

@@ -24,7 +24,7 @@ _NAMES: Final = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 _OPEN: Final = "unexpected end of data"
 """The message of the csv module for a quote that is not closed."""
 MOST_LINES: Final = 20
-"""The most lines of one row, because a quoted cell may have line breaks, and a closing quote may be missing."""
+"""The most lines of one row. A quoted cell may have line breaks, but its closing quote may also be missing."""
 
 
 class Row(NamedTuple):

@@ -1,4 +1,4 @@
-"""Sends rows to the bridge, within a rate and a number of rows at a time. Gives up when the bridge stays away."""
+"""Sends rows to the bridge. Limits the rows a second and the rows at a time, and repeats failed requests."""
 
 from __future__ import annotations
 
