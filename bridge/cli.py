@@ -205,51 +205,58 @@ def tail(
 @app.command()
 def mark(
     file: Annotated[
-        str, typer.Argument(help="The list: a table, JSON lines, or one number a line; `-` is standard input.")
+        str,
+        typer.Argument(help="The list: a table, JSON lines, or one phone number on each line. `-` is standard input."),
     ],
     *,
-    url: Annotated[str, typer.Option(help="Where the bridge is.")] = "http://127.0.0.1:8080",
-    application: Annotated[str | None, typer.Option(help="Application id of rows without one.")] = None,
-    campaign: Annotated[str | None, typer.Option(help="Campaign of rows without one.")] = None,
-    calling_list: Annotated[str | None, typer.Option("--list", help="Calling list of rows without one.")] = None,
-    device: Annotated[str | None, typer.Option(help="Device (id or path) of rows without one.")] = None,
-    chain: Annotated[str | None, typer.Option(help="AllChain or RecordOnly, of rows that don't say.")] = None,
+    url: Annotated[str, typer.Option(help="Address of the bridge.")] = "http://127.0.0.1:8080",
+    application: Annotated[str | None, typer.Option(help="Application id for rows without one.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Campaign for rows without one.")] = None,
+    calling_list: Annotated[str | None, typer.Option("--list", help="Calling list for rows without one.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device (id or path) for rows without one.")] = None,
+    chain: Annotated[str | None, typer.Option(help="AllChain or RecordOnly, for rows without one.")] = None,
     account: Annotated[
-        str | None, typer.Option(help="The bridge's account for rows without one. Default: its first one.")
+        str | None, typer.Option(help="Account for rows without one. Default: the bridge's first account.")
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FIELD=NAME", help="The column of a field, by name or place: phone=Telephone. Repeatable."
+            metavar="FIELD=NAME", help="The column of a field, by name or place, such as phone=Telephone. Repeatable."
         ),
     ] = None,
     region: Annotated[
-        str | None, typer.Option(help="Country, such as US: checks numbers by its plan and sends them as E.164.")
+        str | None,
+        typer.Option(help="Country, such as US. Numbers are checked by its numbering plan, and sent as E.164."),
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of the list. Default: as it is found.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Between columns. Default: as it is found.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the list. Default: found from its content.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Character between columns. Default: found from the first row.")
+    ] = None,
     job: Annotated[
-        str | None, typer.Option(help="Name of this list; begins each referenceId. Default: the file's name.")
+        str | None, typer.Option(help="Name of this list. Each referenceId begins with it. Default: the file's name.")
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What became of each row. Default: FILE.results.csv.")
+        Path | None, typer.Option(metavar="FILE", help="File for the outcome of each row. Default: FILE.results.csv.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(min=0.01, help="Most rows a second. Default: no limit.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Most rows under way at a time.")] = 64,
+    rate: Annotated[float | None, typer.Option(min=0.01, help="The most rows a second. Default: no limit.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="The most rows at a time.")] = 64,
     patience: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a bridge that is away.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Give up after this time without a usable answer.")
     ] = 300.0,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Send rows again that were rejected or have timed out.")
+        bool, typer.Option("--retry-failed", help="Send rows again that were rejected or timed out.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be sent.")] = False,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds the bearer token; read again when it is refused.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File with the bearer token. It is read again when the bridge refuses the token."
+        ),
     ] = None,
 ) -> None:
-    """Mark every record of a list as DoNotCall, and go on where it was when it is run again.
+    """Mark every record of a list as DoNotCall. The same command, run again, continues where the last run ended.
 
-    Exit code 0: all are acknowledged; 1: some are not; 2: the list or an argument can't be used.
+    Exit code 0: all rows are acknowledged. 1: some are not. 2: the list, the results file or an argument can't be used.
     """
     options = commands.MarkOptions(
         file=file,

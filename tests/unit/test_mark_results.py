@@ -94,7 +94,7 @@ def test_any_file(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None
 def test_a_list_given_as_results(path: Path) -> None:
     """A list that was given as --results by mistake is refused, not appended to."""
     path.write_text("Name,Telefon\nx,4155552671\n")
-    with pytest.raises(UnusableInput, match="no results file"), results_of(path, JOB):
+    with pytest.raises(UnusableInput, match="not a results file"), results_of(path, JOB):
         pass
 
 

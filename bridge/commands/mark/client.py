@@ -1,4 +1,4 @@
-"""The bridge's REST side, as `bridge mark` uses it: hands an operation in and asks what became of it."""
+"""An HTTP client for the bridge's REST API: submits an operation, and asks for its outcome."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
     from bridge.commands.mark.entries import Entry
 
 WAIT: Final = 20
-"""Seconds that the bridge may keep a request open to tell the outcome with its answer."""
+"""Seconds. The bridge may hold its answer to a submission so long, to wait for the outcome (`Prefer: wait`)."""
 TIMEOUT: Final = WAIT + 20.0
 NO_ANSWER: Final = "no-answer"
 LONGEST_REPLY: Final = 1 << 20
 LONGEST_PAUSE: Final = 60.0
-"""Seconds. A longer Retry-After counts as this, so that an odd server can't hold a run for ever."""
+"""Seconds. A longer Retry-After is cut to this value. Otherwise a faulty server could stop a run for ever."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
-"""HTTP statuses that pass, those of a proxy in front of the bridge too."""
+"""HTTP statuses of temporary errors. They may come from the bridge, or from a proxy in front of the bridge."""
 _NOT_THE_ROW: Final = frozenset({8, 20})
-"""statusCodes by which Web Services refuses the bridge's login, not the operation: the bridge forwards it anew."""
+"""statusCodes by which Web Services refuses the bridge's login. The row can be submitted again."""
 
 
 class TryAgain(BridgeError):
-    """There is no answer now, or one that passes. `after` is in seconds, None where the bridge named no time.
+    """The bridge gave no answer, or reported a temporary error.
 
-    `judged` tells whether the bridge has tried to deliver this row, so that another row may fare better. `crowded`:
-    the bridge takes no more requests now (429).
+    `reason` is a stable word. `after` is the Retry-After in seconds, or None if the bridge sent none. `judged` is true
+    if the bridge tried to deliver this row and failed; other rows may still succeed. `crowded` is true if the bridge
+    accepts no more requests at the moment (429).
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class TryAgain(BridgeError):
 
 
 class _Reply(msgspec.Struct, rename="camel"):
-    """What is read of the bridge's answers: of a submission, of an operation, of its readiness, and of problems."""
+    """The members that this client reads from the bridge's answers about operations, readiness and problems."""
 
     status: str | int = ""
     code: str = ""
@@ -64,7 +65,7 @@ class _Reply(msgspec.Struct, rename="camel"):
 
 
 class BridgeClient:
-    """A connection to one bridge; an asynchronous context manager."""
+    """An HTTP client for one bridge. Use it as an asynchronous context manager."""
 
     def __init__(self, url: str, *, token_file: Path | None, concurrency: int) -> None:
         self._url = url
@@ -88,12 +89,12 @@ class BridgeClient:
         await self._http.close()
 
     async def ready(self) -> None:
-        """Return if the bridge is ready, or can't be asked because its health is on another port.
+        """Check that the bridge is ready, because a bridge without a CometD session receives no acknowledgements.
 
-        A bridge without a CometD session would forward operations whose acknowledgements nobody hears.
+        A bridge whose health is served on another port is taken as ready.
 
         Raises:
-            TryAgain: it is not ready, or does not answer.
+            TryAgain: the bridge is not ready, or does not answer.
         """
         status, reply, after = await self._ask("GET", "/health/ready")
         if status in _AGAIN:
@@ -101,13 +102,13 @@ class BridgeClient:
             raise TryAgain("not-ready", f"the bridge at {self._url} is not ready ({names})", after=after)
 
     async def submit(self, entry: Entry, reference_id: str) -> Outcome:
-        """Hand an operation in; return its outcome, or that it is pending where that is not known soon.
+        """Submit an operation. Return its outcome, which is pending if it is not known within `WAIT` seconds.
 
-        The same operation under the same referenceId is forwarded once, however often it is handed in.
+        A submission can be repeated: the bridge forwards the same operation with the same referenceId only once.
 
         Raises:
-            TryAgain: the bridge has not taken it, as far as its answer tells.
-            CommandFailed: the bridge would refuse each further row too.
+            TryAgain: the bridge did not answer, reported a temporary error, or could not deliver the operation.
+            CommandFailed: the bridge refused the request for a reason that concerns every row, such as its token.
         """
         headers = {"Prefer": f"respond-async, wait={WAIT}"}
         if entry.account is not None:
@@ -116,10 +117,10 @@ class BridgeClient:
         return _outcome(*await self._ask("POST", path, headers=headers, json=entry.body(reference_id)))
 
     async def outcome(self, reference_id: str) -> Outcome | None:
-        """Return what became of an operation; None where the bridge does not know it.
+        """Return the outcome of an operation, or None if the bridge does not know the operation.
 
         Raises:
-            TryAgain, CommandFailed: as `submit`.
+            TryAgain, CommandFailed: for the same reasons as `submit`.
         """
         status, reply, after = await self._ask("GET", f"/operations/{quote(reference_id, safe='')}")
         if reply.code == "unknown-operation":
@@ -127,7 +128,10 @@ class BridgeClient:
         return _outcome(status, reply, after)
 
     async def _ask(self, method: str, path: str, **arguments: Any) -> tuple[int, _Reply, float | None]:
-        """Send a request; return HTTP status, answer and Retry-After. A token that was replaced is read again."""
+        """Send a request. Return the HTTP status, the answer and Retry-After in seconds.
+
+        After a 401 the token file is read again. If the token has changed, the request is repeated.
+        """
         while True:
             sent = self._token
             try:
@@ -158,7 +162,7 @@ class BridgeClient:
 
 
 def _outcome(status: int, reply: _Reply, after: float | None) -> Outcome:
-    """Read an answer about an operation."""
+    """Return the outcome that an answer to a submission or a query reports."""
     if status in {200, 202} and isinstance(reply.status, str):
         return _told(reply)
     if reply.code in {"undelivered", "internal"} or reply.status_code in _NOT_THE_ROW:
@@ -174,24 +178,24 @@ def _outcome(status: int, reply: _Reply, after: float | None) -> Outcome:
     if reply.code == "invalid-request":
         faults = [f"{one.get('name')}: {one.get('detail')}" for one in reply.errors]
         return Outcome(INVALID, reply.code, "; ".join(faults) or reply.detail)
-    detail = printable(reply.detail, 300) or "that is no answer of a bridge; is --url right?"
+    detail = printable(reply.detail, 300) or "this is not the answer of a bridge; is --url right?"
     if reply.code == "insufficient-scope":
         detail += " (the token needs operations:write and operations:read)"
-    raise CommandFailed(f"the bridge refuses, HTTP {status} {printable(reply.code, 60)}: {detail}")
+    raise CommandFailed(f"the bridge refuses the request with HTTP {status} {printable(reply.code, 60)}: {detail}")
 
 
 def _told(reply: _Reply) -> Outcome:
-    """Read where an operation stands."""
+    """Return the outcome that a view of an operation reports."""
     status = str(reply.status)
     if status == ACKNOWLEDGED:
         return Outcome(status, acknowledgement_id=str((reply.acknowledgement or {}).get("id", "")))
     if status == TIMED_OUT:
-        return Outcome(status, status, "Web Services told no outcome in time; --retry-failed sends it again")
+        return Outcome(status, status, "Web Services reported no outcome in time; --retry-failed sends the row again")
     if status == REJECTED:
         upstream = reply.upstream or {}
         code = upstream.get("statusCode")
         if code is None or code in _NOT_THE_ROW:
-            raise TryAgain("undelivered", "Web Services never judged the operation", judged=True)
+            raise TryAgain("undelivered", "Web Services did not decide about the operation", judged=True)
         return Outcome(status, f"status-code-{code}", str(upstream.get("statusMessage") or ""))
     if status in PENDING:
         return Outcome(status, status, "the outcome was not known when the run ended")
@@ -206,7 +210,7 @@ def _read(body: bytes) -> _Reply:
 
 
 def _seconds(header: str | None) -> float | None:
-    """Read Retry-After in seconds; the bridge sends no dates."""
+    """Return Retry-After in seconds, at most `LONGEST_PAUSE`. A date is ignored, because the bridge sends none."""
     return min(float(header), LONGEST_PAUSE) if header is not None and header.isascii() and header.isdecimal() else None
 
 

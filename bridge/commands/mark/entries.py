@@ -1,4 +1,4 @@
-"""A row as the operation that it asks for."""
+"""Turns a row of the list into the operation that the bridge shall forward."""
 
 from __future__ import annotations
 
@@ -28,65 +28,65 @@ NAMES: Final = {
     "chain": "chainAttribute",
     "phone": "phoneNumber",
 }
-"""The request's members by field."""
+"""For each field of a row, the member of the request that holds it."""
 _IDENTITY: Final = ("account", "application", "campaign", "list", "handle", "phone")
-"""The fields that tell which record a row is about."""
+"""The fields that identify the record of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row's operation. `values` are its fields as they are sent."""
+    """The operation of one row. `values` maps each field to the text that is sent."""
 
     row: int
     values: Mapping[str, str]
 
     @property
     def account(self) -> str | None:
-        """The bridge's account that forwards it; None: its default one."""
+        """The account that forwards the operation, or None for the bridge's default account."""
         return self.values.get("account")
 
     @property
     def handle(self) -> int | None:
-        """The record's handle; None where the phone number names the record."""
+        """The record handle, or None if the phone number identifies the record."""
         handle = self.values.get("handle")
         return None if handle is None else int(handle)
 
     @property
     def identity(self) -> bytes:
-        """Stands for the record: equal for two rows about one record."""
+        """A digest of the record's identity. Two rows about the same record have equal digests."""
         return identity_of(self.values)
 
     def body(self, reference_id: str) -> dict[str, Any]:
-        """Return the request under that referenceId."""
+        """Return the body of the request, with this referenceId."""
         members: dict[str, Any] = {NAMES[field]: value for field, value in self.values.items() if field in NAMES}
         members["applicationId"] = int(members["applicationId"])
         return {"operationName": OPERATION, **members, "referenceId": reference_id}
 
 
 def reference_of(job: str, row: int, attempt: int) -> str:
-    """Return the referenceId of a row: the job's name and the row's line; with the attempt, if it is not the first.
+    """Return the referenceId of a row: JOB-ROW for the first attempt, JOB-ROW.ATTEMPT for a later one.
 
-    The same list under the same job has the same referenceIds, so that the bridge forwards nothing twice. They hold no
-    phone number, and no digest of any: they appear in logs.
+    The same list with the same job name has the same referenceIds in each run, so the bridge forwards no row twice.
+    ReferenceIds appear in logs, so they contain neither a phone number nor a digest of one.
     """
     return f"{job}-{row}" if attempt == 1 else f"{job}-{row}.{attempt}"
 
 
 def identity_of(values: Mapping[str, str]) -> bytes:
-    """Return a digest of the fields that tell which record is meant: with a handle, the phone number tells no more."""
+    """Return a digest of the fields that identify the record. With a handle, the phone number is not one of them."""
     named = [values.get(field) or "" for field in _IDENTITY[: -1 if values.get("handle") else None]]
     return hashlib.blake2b("\0".join(named).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 class EntryReader:
-    """Makes entries of rows; `defaults` (by field) stand in for cells that a row does not have."""
+    """Converts rows to entries. `defaults` maps fields to the values of cells that are empty or missing."""
 
     def __init__(self, defaults: Mapping[str, str], region: str | None, columns: Collection[str]) -> None:
-        """Check that every row can have what it needs.
+        """Check that each required field has a column (in `columns`) or a default.
 
         Raises:
-            CommandFailed: the numbering plans are not installed.
-            UnusableInput: a field has neither a column nor a default, or there is no such region.
+            CommandFailed: the library for numbering plans is not installed.
+            UnusableInput: a required field has neither, or the region does not exist.
         """
         self._defaults = {field: value for field, value in defaults.items() if value}
         self._number = number_reader(region)
@@ -98,10 +98,10 @@ class EntryReader:
             raise UnusableInput(f"each row needs {' and '.join(missing)}: give a column, or {options}")
 
     def entry(self, row: Row) -> Entry:
-        """Return a row's operation, checked by the rules of the bridge's REST side.
+        """Return the operation of a row, after the checks that the bridge's REST API makes too.
 
         Raises:
-            RowInvalid: it can't be sent.
+            RowInvalid: the row can't be sent.
         """
         values = self._defaults | dict(row.cells)
         for field, value in values.items():

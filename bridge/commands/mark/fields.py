@@ -1,4 +1,4 @@
-"""The fields that a row can have, and the names by which lists call them."""
+"""The fields that a row can have, and the column names by which each field is recognised."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "chain": frozenset({"chain", "chainattribute", "gswchainattr"}),
     "account": frozenset({"account"}),
 }
-"""By field the names of a column, without case, blanks and punctuation, that need no `--column`."""
+"""For each field, the column names that are recognised without `--column`: lower case, only letters and digits."""
 _NOT_NAMES: Final = re.compile(r"[^a-z0-9]")
 
 
 def field_of(name: str) -> str | None:
-    """Return the field that a column of that name holds; None where the name tells nothing."""
+    """Return the field that a column with this name contains, or None if the name is not a known one."""
     plain = _NOT_NAMES.sub("", name.lower())
     return next((field for field, names in FIELDS.items() if plain in names), None)
 
 
 class RowInvalid(Exception):
-    """A row can't be sent. `reason` is a stable word; `detail` is for a person, and never repeats the value."""
+    """A row can't be sent. `reason` is a stable word. `detail` is a sentence that never contains the row's value."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""What `bridge mark` was asked to do."""
+"""The options of `bridge mark`, and the values that are derived from them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 STANDARD_INPUT: Final = "-"
 LONGEST_JOB: Final = 100
 MOST_CONCURRENCY: Final = 256
-"""Rows at a time. A bridge gives a single caller at most 512 requests at a time (docs/http-api.md)."""
+"""The most rows at a time. The bridge accepts at most 512 requests at a time from one caller (docs/http-api.md)."""
 _JOB: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_JOB}}}")
 
 
 @dataclass(frozen=True)
 class MarkOptions:
-    """The options of the command. `columns` are texts such as `phone=Telephone`; `defaults` are by field."""
+    """The options of the command. `columns` has texts such as `phone=Telephone`. `defaults` maps fields to values."""
 
     file: str
     url: str = "http://127.0.0.1:8080"
@@ -37,7 +37,7 @@ class MarkOptions:
     rate: float | None = None
     concurrency: int = 64
     patience: float = 300.0
-    """Seconds without any usable answer of the bridge after which the run gives up."""
+    """Seconds. The run ends when the bridge has given no usable answer for this time."""
     retry_failed: bool = False
     token_file: Path | None = None
 
@@ -45,7 +45,7 @@ class MarkOptions:
         """Return the bridge's address without a slash at its end.
 
         Raises:
-            UnusableInput: it is no http or https URL.
+            UnusableInput: the address is not an http or https URL.
         """
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -53,10 +53,10 @@ class MarkOptions:
         return self.url.rstrip("/")
 
     def columns_by_field(self) -> dict[str, str]:
-        """Return the column of each field that was asked for.
+        """Return a map from each field that `--column` names to its column.
 
         Raises:
-            UnusableInput: a text is not FIELD=NAME, or there is no such field.
+            UnusableInput: a text is not FIELD=NAME, or the field does not exist.
         """
         found = {}
         for text in self.columns:
@@ -67,10 +67,10 @@ class MarkOptions:
         return found
 
     def separator(self) -> str | None:
-        """Return what stands between columns; None: as it is found.
+        """Return the character between columns, or None if it is to be found from the list.
 
         Raises:
-            UnusableInput: it is not one character.
+            UnusableInput: `--delimiter` is not one character.
         """
         named = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
         if named is not None and (len(named) != 1 or named in '"\r\n'):
@@ -78,7 +78,7 @@ class MarkOptions:
         return named
 
     def results_path(self) -> Path:
-        """Return where the results go: FILE.results.csv where nothing else was said.
+        """Return the path of the results file. The default is FILE.results.csv.
 
         Raises:
             UnusableInput: the list comes from standard input, and no results file was named.
@@ -86,14 +86,14 @@ class MarkOptions:
         if self.results is not None:
             return self.results
         if self.file == STANDARD_INPUT:
-            raise UnusableInput("a list from standard input needs --results FILE: that file is what a next run goes by")
+            raise UnusableInput("a list from standard input needs --results FILE: a next run continues from that file")
         return Path(f"{self.file}.results.csv")
 
     def job_name(self) -> str:
-        """Return the job's name: by default the list's file name without what follows its last dot.
+        """Return the job's name. The default is the list's file name without its last extension.
 
         Raises:
-            UnusableInput: it has characters that a name may not have, or is too long.
+            UnusableInput: the name has a character that is not allowed, or is too long.
         """
         named = self.job or Path(self.results_path().name if self.file == STANDARD_INPUT else self.file).stem
         job = named if self.job else re.sub(r"[^A-Za-z0-9._-]", "-", named)[:LONGEST_JOB]

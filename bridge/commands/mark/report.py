@@ -1,6 +1,6 @@
-"""What a run tells on the terminal: its progress, rows that were not sent or not done, and a summary.
+"""The terminal output of a run: its progress, the rows that are not acknowledged, and a summary.
 
-It names rows by their lines and never shows a phone number: standard error ends in logs.
+Rows are named by their line in the list. Standard error is often kept in logs, so no phone number is written to it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MOST_NOTES: Final = 20
-"""Rows that are named on the terminal; the results file has all of them."""
+"""The most rows that are named on the terminal. The results file contains all rows."""
 INTERVAL: Final = 10.0
-"""Seconds between two lines of progress where the output is no terminal."""
+"""Seconds between two lines of progress if the output is not a terminal."""
 
 
 class Report:
-    """Counts outcomes, and shows them; a context manager. `total` is the number of lines that may be rows."""
+    """Counts and shows outcomes. Use it as a context manager. `total` is the number of lines that may be rows."""
 
     def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -60,11 +60,11 @@ class Report:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line beside the progress."""
+        """Print a line above the progress bar."""
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def count(self, row: int, outcome: Outcome, *, new: bool) -> None:
-        """Count one row; name it where this run found that it is not marked."""
+        """Count a row. Print the row if its outcome is new in this run and is not acknowledged."""
         self.counts[outcome.status] += 1
         self._new += outcome.status == ACKNOWLEDGED and new
         if new and outcome.status != ACKNOWLEDGED:
@@ -76,16 +76,16 @@ class Report:
 
     @property
     def rows(self) -> int:
-        """How many rows are counted."""
+        """The number of rows counted so far."""
         return self.counts.total()
 
     @property
     def good(self) -> bool:
-        """Whether every row that was counted is marked, by itself or by an earlier row about the same record."""
+        """Whether every counted row is acknowledged, or is a duplicate of an earlier row."""
         return set(self.counts) <= GOOD
 
     def summary(self) -> str:
-        """Say what became of the list in one line."""
+        """Return one line that sums up the run: the rows, their outcomes, and the time."""
         seconds = self._clock() - self._began
         counts = counts_of(self.counts) or "no rows"
         return f"{self.rows:,} rows: {counts}; {self._new:,} acknowledged in this run, in {seconds:.1f} s"
@@ -95,7 +95,7 @@ class Report:
         if self._notes <= MOST_NOTES:
             self.say(f"row {row}: {line_of(outcome)}")
         elif self._notes == MOST_NOTES + 1:
-            self.say("further rows are named in the results only")
+            self.say("further rows are listed only in the results file")
 
     def _rate(self) -> str:
         seconds = self._clock() - self._began
@@ -107,11 +107,11 @@ class Report:
 
 
 def counts_of(counts: Counter[str]) -> str:
-    """Return the counts in words, in a fixed order."""
+    """Return the counts as text, in the order of `OUTCOMES`."""
     return ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES if counts[name])
 
 
 def line_of(outcome: Outcome) -> str:
-    """Return an outcome in a line. Web Services' own words may hold a number: they are in the results only."""
+    """Return an outcome as one line, without Web Services' message, because that may contain a phone number."""
     reason = f", {outcome.reason}" if outcome.reason != outcome.status else ""
     return f"{outcome.status}{reason}{f': {outcome.detail}' if outcome.status in NOT_SENT else ''}"

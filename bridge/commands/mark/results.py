@@ -1,8 +1,8 @@
-"""The results file: what became of each row, for people and for the next run, which goes on from it.
+"""The results file: the outcome of each row, for people, and for the next run, which continues from this file.
 
-The file is only appended to, a line for each row once its outcome is known; of several lines of a row the last one
-counts. The operating system has a line when `append` returns, so that kill -9 can tear only the last one, which the
-next run removes.
+A line is appended when the outcome of a row is known. If a row has several lines, the last line counts. Each line is
+given to the operating system before `append` returns. So `kill -9` can leave only the last line incomplete, and the
+next run removes an incomplete line.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ INVALID: Final = "invalid"
 DUPLICATE: Final = "duplicate"
 PENDING: Final = frozenset({"requested", "accepted"})
 OUTCOMES: Final = (ACKNOWLEDGED, "accepted", "requested", REJECTED, TIMED_OUT, UNDELIVERED, INVALID, DUPLICATE)
-"""In the order in which they are told."""
+"""All outcomes, in the order in which the summary names them."""
 PASSING: Final = PENDING | {UNDELIVERED}
-"""A next run goes on with these by itself."""
+"""Outcomes that are not final. A next run continues these rows without `--retry-failed`."""
 NOT_SENT: Final = frozenset({INVALID, DUPLICATE})
 GOOD: Final = frozenset({ACKNOWLEDGED, DUPLICATE})
-"""A duplicate's record is that of an earlier row."""
+"""Outcomes of a successful run. A duplicate is good because its record is counted with an earlier row."""
 FIELD_COLUMNS: Final = {
     "account": "account",
     "application": "applicationId",
@@ -60,16 +60,16 @@ COLUMNS: Final = (
     "acknowledgementId",
 )
 LONGEST_CUT: Final = 1000
-"""Characters of a server's words, and of each cell of a row that was not sent."""
+"""The most characters of a detail, and of each cell of a row that was not sent."""
 _HEADER: Final = (",".join(COLUMNS) + "\n").encode()
 _CHUNK: Final = 1 << 20
 
 
 class Outcome(NamedTuple):
-    """What became of a row; `status` is one of `OUTCOMES`.
+    """The outcome of a row. `status` is one of `OUTCOMES`.
 
-    `reason` is a stable word: the problem's code, or why the row is invalid. `detail` is for a person, with Web
-    Services' own words where it said no. Times are RFC 3339.
+    `reason` is a stable word: the code of the bridge's problem, Web Services' status code, or the fault of an invalid
+    row. `detail` is a sentence for people. For a rejected row it is Web Services' message. Times are in RFC 3339.
     """
 
     status: str
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
 
 
 class Earlier(NamedTuple):
-    """What the results tell of a row: the newest line."""
+    """The newest line of a row in the results file."""
 
     outcome: str
     reason: str
@@ -90,13 +90,13 @@ class Earlier(NamedTuple):
 
 
 class Results:
-    """An open results file of one job. Nothing else can open it meanwhile."""
+    """The results file of one job, open and locked against another `bridge mark`."""
 
     def __init__(self, path: Path, file: FileIO, job: str) -> None:
         self._path = path
         self._file = file
         self._job = job
-        # A private database, in a temporary file where it grows beyond its cache: memory stays bounded for any list.
+        # A private temporary database. What exceeds its cache is in a file, so a long list needs little memory.
         self._rows = sqlite3.connect("")
         self._rows.execute(
             "CREATE TABLE rows (row INTEGER PRIMARY KEY, outcome TEXT, reason TEXT, attempt INTEGER, identity BLOB)"
@@ -104,18 +104,18 @@ class Results:
         self._read()
 
     def close(self) -> None:
-        """Give up what is known of the rows."""
+        """Close the temporary database. `results_of` closes the file."""
         self._rows.close()
 
     def earlier(self, row: int) -> Earlier | None:
-        """Return what became of a row in an earlier run, or in this one."""
+        """Return the newest line of a row, from an earlier run or from this run, or None if the row has no line."""
         found = self._rows.execute(
             "SELECT outcome, reason, attempt, identity FROM rows WHERE row = ?", (row,)
         ).fetchone()
         return None if found is None else Earlier(*found)
 
     def append(self, row: int, attempt: int, values: Mapping[str, str], outcome: Outcome) -> None:
-        """Write what became of a row; `values` are its fields as they were sent.
+        """Append the outcome of a row. `values` maps the row's fields to the texts that were sent.
 
         Raises:
             CommandFailed: the file can't be written.
@@ -141,7 +141,7 @@ class Results:
         found = re.fullmatch(rf"{re.escape(self._job)}-(\d+)(?:\.(\d+))?", cells["referenceId"])
         if found is None or found[1] != cells["row"]:
             raise UnusableInput(
-                "the results file is of another job; give this list its own --results, or the same --job again"
+                "the results file belongs to another job; use another --results, or the same --job as before"
             )
         values = {field: cells[name] for field, name in FIELD_COLUMNS.items()}
         self._rows.execute(
@@ -168,15 +168,17 @@ class Results:
         except OSError as error:
             raise CommandFailed(f"the results can't be written: {error.strerror}") from None
         if written != len(line):
-            raise CommandFailed("the results can't be written: the disk took only a part of a line")
+            raise CommandFailed("the results can't be written: only a part of a line was written")
 
     def _cut_torn_line(self) -> None:
-        """Remove a last line that was not written to its end, of a file that is a results file."""
+        """Check that the file is a results file, and remove an incomplete last line."""
         self._file.seek(0)
         begin = self._file.read(len(_HEADER))
         if begin != _HEADER:
             if not _HEADER.startswith(begin):
-                raise UnusableInput("the file that --results names is no results file of this version; name another")
+                raise UnusableInput(
+                    "--results names a file that is not a results file of this version; name another file"
+                )
             self._file.truncate(0)
             return
         end = at = self._file.seek(0, os.SEEK_END)
@@ -191,11 +193,11 @@ class Results:
 
 @contextmanager
 def results_of(path: Path, job: str) -> Iterator[Results]:
-    """Open the results of a job, made where they are not there yet; only their owner can read them.
+    """Open the results file of a job. A new file is created so that only its owner can read it.
 
     Raises:
-        UnusableInput: the file is of another job, or no results file.
-        CommandFailed: it can't be written, or another `bridge mark` writes it.
+        UnusableInput: the file belongs to another job, or is not a results file.
+        CommandFailed: the file can't be written, or another `bridge mark` is writing it.
     """
     try:
         file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb+")
@@ -205,7 +207,7 @@ def results_of(path: Path, job: str) -> Iterator[Results]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CommandFailed(f"another bridge mark writes {path} at this moment") from None
+            raise CommandFailed(f"another bridge mark is writing {path}; wait until it has ended") from None
         results = Results(path, file, job)
         try:
             yield results

@@ -1,4 +1,4 @@
-"""The list as rows: which form it has, where its columns are, and each row's cells by field."""
+"""Reads the rows of the list: finds its form and its columns, and returns the cells of each row by field."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 DELIMITERS: Final = (",", ";", "\t", "|")
 _NAMES: Final = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 _OPEN: Final = "unexpected end of data"
-"""What the csv module says of a quote that is not closed."""
+"""The message of the csv module for a quote that is not closed."""
 MOST_LINES: Final = 20
-"""Of one row: a quoted cell may have line breaks. A quote that is never closed must not swallow the list."""
+"""The most lines of one row. A quoted cell may have line breaks, but its closing quote may also be missing."""
 
 
 class Row(NamedTuple):
-    """One row. `number` is that of its first line, as an editor shows it."""
+    """One row. `number` is the line number of its first line, as an editor shows it."""
 
     number: int
     cells: Mapping[str, str]
-    """By field, without those that are empty."""
+    """The cells by field, without empty cells."""
 
 
 class BadRow(NamedTuple):
-    """One row that can't be read."""
+    """A row that can't be read."""
 
     number: int
     fault: RowInvalid
@@ -44,18 +44,18 @@ class BadRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Form:
-    """How a list is written. `columns` has for each field its place in the row, or its name in JSON."""
+    """The form of a list. `columns` maps each field to its place in the row (from 0), or to its name in JSON."""
 
     columns: Mapping[str, int | str]
     delimiter: str | None
-    """None: JSON lines."""
+    """The character between columns, or None for JSON lines."""
     width: int
-    """Cells of the header; 1 without one."""
+    """The number of columns in the first row; 1 for JSON lines."""
     header: bool
     described: str
 
     def rows(self, lines: Iterable[Line]) -> Iterator[Row | BadRow]:
-        """Yield the rows of the list without its header and without rows that are empty."""
+        """Yield the rows of the list, without its header and without empty rows."""
         skip = self.header
         for number, cells in self._json(lines) if self.delimiter is None else _table(lines, self):
             if skip:
@@ -78,19 +78,23 @@ class Form:
 
 
 def form_of(source: Source, columns: Mapping[str, str], delimiter: str | None) -> Form:
-    """Find the form of a list from its first row; `columns` (name or place by field) and `delimiter` win.
+    """Find the form of a list from its first row.
+
+    `columns` (by field, a name or a place) and `delimiter` are the user's choices. They take precedence.
 
     Raises:
-        UnusableInput: no column can be found, or one that was asked for is not there.
+        UnusableInput: no column has phone numbers or handles, or a column in `columns` does not exist.
     """
     first = next((line for line in source.lines() if line.text is None or line.text.strip()), None)
     if first is None:
         return Form({"phone": 0}, ",", 1, header=False, described="empty")
     if first.text is None:
-        raise UnusableInput(f"line {first.number} is longer than {LONGEST_LINE} characters: that is no list")
+        raise UnusableInput(f"line {first.number} is longer than {LONGEST_LINE} characters; is this file a list?")
     start = first.text.lstrip()
     if start.startswith("["):
-        raise UnusableInput("the list is a JSON array; write one object a line, for example with: jq -c '.[]' FILE")
+        raise UnusableInput(
+            "the list is a JSON array; write one object on each line, for example with: jq -c '.[]' FILE"
+        )
     if start.startswith("{"):
         return _json_form(first, columns)
     return _table_form(first.text, columns, delimiter)
@@ -130,7 +134,7 @@ def _table_form(first: str, columns: Mapping[str, str], delimiter: str | None) -
 
 
 def _by_names(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, int | str]:
-    """Return the name of each field's column: the one that was asked for, else the one whose name says so."""
+    """Return the column name of each field: from `columns`, else the column whose name is known for the field."""
     missing = [name for name in columns.values() if name not in names]
     if missing:
         raise UnusableInput(f"--column: no column {_quoted(missing)}; there are {_quoted(names)}")
@@ -149,7 +153,7 @@ def _check_found(found: Mapping[str, object], names: Sequence[str]) -> None:
     if not {"phone", "handle"} & set(found):
         raise UnusableInput(
             f"no column with phone numbers or record handles among {_quoted(names)}; "
-            "say it with --column phone=NAME or --column handle=NAME (or its place, counted from 1)"
+            "name it with --column phone=NAME or --column handle=NAME (or give its place, counted from 1)"
         )
 
 
@@ -167,10 +171,11 @@ def _outside_quotes(text: str) -> str:
 
 
 def _table(lines: Iterable[Line], form: Form) -> Iterator[tuple[int, Mapping[str, str] | RowInvalid]]:
-    """Yield each row's cells by field, or why it can't be read.
+    """Yield the cells of each row by field, or the reason why the row can't be read.
 
-    A row whose quote is not closed, or whose line breaks give it another number of cells than the header, or that has
-    other whole rows inside a quoted cell, ends at its first line: the lines after it are rows of their own.
+    A row may have several lines, because a quoted cell may contain line breaks. Such a row can't be read if its quote
+    is not closed, if its number of cells is not that of the header, or if a quoted cell seems to contain other rows.
+    Then only its first line is reported, and each of the following lines is read as a new row.
     """
     assert form.delimiter is not None
     waiting: deque[Line] = deque()
@@ -200,12 +205,12 @@ def _whole_row(row: Sequence[Line], form: Form) -> list[str]:
     if len(cells) > form.width or (len(row) > 1 and len(cells) != form.width):
         raise RowInvalid("columns", f"the row has {len(cells)} columns, the header has {form.width}")
     if sum((line.text or "").count(form.delimiter) + 1 >= form.width for line in row) > 1:
-        raise RowInvalid("ambiguous-quote", "the quoted cell looks as if it had swallowed other rows; close its quote")
+        raise RowInvalid("ambiguous-quote", "a quoted cell seems to contain other rows; close its quote")
     return cells
 
 
 def _quote_is_open(row: Sequence[Line], delimiter: str) -> bool:
-    """Tell whether a quoted cell goes on in the next line."""
+    """Return whether a quoted cell continues on the next line."""
     if '"' not in (row[0].text or ""):
         return False
     try:
@@ -226,7 +231,7 @@ def _cells(row: Sequence[Line], delimiter: str) -> list[str]:
     """Return the cells of a row.
 
     Raises:
-        RowInvalid: a line is too long, or quotes stand where none may.
+        RowInvalid: the line is too long, or a quote is at a place where quotes are not allowed.
     """
     if row[0].text is None:
         raise RowInvalid("line-too-long", f"the line has more than {LONGEST_LINE} characters")
@@ -237,15 +242,15 @@ def _cells(row: Sequence[Line], delimiter: str) -> list[str]:
             cells = _read(row, delimiter)
         except csv.Error as error:
             reason = "open-quote" if _OPEN in str(error) else "quotes"
-            raise RowInvalid(reason, "a quote is not closed, or stands inside a cell; write it double") from None
+            raise RowInvalid(reason, "a quote is not closed, or is inside a cell; write it twice there") from None
     return [cell.strip().strip(MARK) for cell in cells]
 
 
 def json_object(line: Line) -> dict[str, Any]:
-    """Read a line that holds one JSON object.
+    """Return the JSON object of a line.
 
     Raises:
-        RowInvalid: it does not.
+        RowInvalid: the line is too long, or is not one JSON object.
     """
     if line.text is None:
         raise RowInvalid("line-too-long", f"the line has more than {LONGEST_LINE} characters")
@@ -259,7 +264,7 @@ def json_object(line: Line) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """Return a member as a cell's text; numbers may be written as JSON's."""
+    """Return the value of a JSON member as text. Text, whole numbers and null are allowed."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
         value = int(value)
     if isinstance(value, str):
@@ -268,4 +273,4 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise RowInvalid("not-text", "a member is neither text nor a whole number")
+    raise RowInvalid("not-text", "the value of a field is neither text nor a whole number")

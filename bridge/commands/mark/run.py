@@ -1,4 +1,4 @@
-"""`bridge mark`: from the arguments to the exit code."""
+"""The main path of `bridge mark`, from its options to its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DRY_RUN: Final = "dry run: nothing was sent"
 
 
 class MarkList(NamedTuple):
-    """An open list, with what makes operations of its rows."""
+    """An open list, its form, and the reader that turns its rows into operations."""
 
     source: Source
     form: Form
@@ -42,11 +42,11 @@ class MarkList(NamedTuple):
 
 
 def run_mark(options: MarkOptions, *, dry_run: bool) -> bool:
-    """Mark every record of the list; return whether all are acknowledged (in a dry run: whether all could be sent).
+    """Mark every record of the list. Return whether all are acknowledged (in a dry run: whether no row is invalid).
 
     Raises:
         UnusableInput: the list, the results file or an argument can't be used.
-        CommandFailed: the bridge refuses or does not answer; the results tell how far the run has come.
+        CommandFailed: the bridge refuses or does not answer, the results file can't be written, or a signal came.
     """
     configure("console", "error")
     url, job, results = options.base_url(), options.job_name(), options.results_path()
@@ -96,7 +96,7 @@ async def _mark(options: MarkOptions, given: MarkList, console: Console) -> bool
 
 
 def _show(given: MarkList, job: str) -> bool:
-    """Print what would be sent, a line for each row, and the counts."""
+    """Print one line for each row with the request that would be sent, and then the counts."""
     counts: Counter[str] = Counter()
     for item in plan(given.form.rows(given.source.lines()), given.reader, None, retry_failed=False):
         if isinstance(item, Known):

@@ -1,4 +1,4 @@
-"""Brings rows to the bridge: so many a second, so many at a time, for as long as the bridge answers at all."""
+"""Sends rows to the bridge. Limits the rows a second and the rows at a time, and repeats failed requests."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 MOST_DELIVERIES: Final = 5
-"""How often a run hands in a row that Web Services never judged, before it leaves it to the next run."""
+"""The most failed deliveries of one row in a run. Then the row is `undelivered`, and the next run sends it again."""
 KNOWN_AT_ONCE: Final = 100
-"""Rows without anything to send that are passed over before other rows' answers are looked at."""
+"""Rows with a known outcome that are counted in one go. Then other tasks may run."""
 
 
 class Pace:
-    """Spaces the requests of all rows: at most `rate` a second (None: no limit), none before a time that was named."""
+    """Limits the requests of all rows to `rate` a second (None: no limit), and can pause all of them."""
 
     def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._gap = 0.0 if rate is None else 1 / rate
@@ -41,19 +41,19 @@ class Pace:
         self._next = 0.0
 
     def delay(self) -> float:
-        """Take the next place; return the seconds until it comes."""
+        """Reserve the time of the next request, and return the seconds until then."""
         now = self._clock()
         at = max(self._next, now)
         self._next = at + self._gap
         return at - now
 
     def hold(self, seconds: float) -> None:
-        """Let no request go for so many seconds."""
+        """Let no new request start for `seconds`."""
         self._next = max(self._next, self._clock() + seconds)
 
 
 class Patience:
-    """Ends a run when the bridge has given no usable answer for `seconds`; says once in each outage that it waits."""
+    """Ends a run after `seconds` without a usable answer. Prints one message in each outage that the run waits."""
 
     def __init__(self, seconds: float, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -63,17 +63,17 @@ class Patience:
         self._waiting = False
 
     def answered(self) -> None:
-        """Note a usable answer."""
+        """Record that a request got a usable answer."""
         self._usable = self._clock()
         if self._waiting:
             self._waiting = False
             self._say("the bridge answers again")
 
     def failed(self, error: TryAgain) -> None:
-        """Note that there was none.
+        """Record that a request got no usable answer.
 
         Raises:
-            CommandFailed: for too long.
+            CommandFailed: there was no usable answer for `seconds`.
         """
         if self._clock() - self._usable > self._seconds:
             raise CommandFailed(
@@ -86,7 +86,7 @@ class Patience:
 
 
 class Sender:
-    """Works through what a plan yields. Each outcome goes to the results, and is counted by the report."""
+    """Processes the items of a plan. Each new outcome is written to the results file, and each row is counted."""
 
     def __init__(
         self,
@@ -108,13 +108,14 @@ class Sender:
         self._clock = clock
         self._ready = False
         self._asking = asyncio.Lock()
-        """Held while one row asks whether the bridge is ready: at the start, and again after each outage."""
+        """Held while one task asks whether the bridge is ready: at the start, and again after each outage."""
 
     async def run(self, work: Iterator[Send | Ask | Known], stop: asyncio.Event, *, concurrency: int) -> None:
-        """Work through all of it, `concurrency` rows at a time, until the end or `stop`.
+        """Process all items, `concurrency` at a time, until the end or until `stop` is set.
 
         Raises:
-            CommandFailed: the bridge does not answer or refuses, the list has changed, or the results can't be written.
+            CommandFailed: the bridge refuses or does not answer, or the results file can't be written.
+            UnusableInput: the list has changed since the earlier run.
         """
         workers = [asyncio.create_task(self._work_through(work)) for _ in range(concurrency)]
         stopping = asyncio.create_task(stop.wait())
@@ -142,7 +143,7 @@ class Sender:
                 await self._send(item)
 
     async def _ask_again(self, item: Ask) -> None:
-        """Ask whether the acknowledgement of an operation that had timed out has come since."""
+        """Ask whether an operation that timed out in an earlier run has been acknowledged since then."""
         reference = reference_of(self._job, item.entry.row, item.attempt)
         with suppress(TryAgain):
             outcome = await self._answer(partial(self._client.outcome, reference))
@@ -152,7 +153,7 @@ class Sender:
         return self._finish(item.entry.row, item.attempt, item.entry.values, item.earlier, new=False)
 
     async def _send(self, item: Send) -> None:
-        """Bring one row to its outcome. If the run ends before, the results tell how far the row has come."""
+        """Send one row, and record its outcome. If the run ends first, the last known outcome is recorded."""
         entry, submitted = item.entry, self._now()
         if item.attempt > 1 and not item.ask:
             begun = Outcome("requested", "requested", "sent again", submitted_at=submitted)
@@ -168,7 +169,7 @@ class Sender:
                 self._finish(entry.row, item.attempt, entry.values, timed, new=True)
 
     async def _outcomes(self, item: Send) -> AsyncGenerator[Outcome, None]:
-        """Yield where a row's operation stands, until that is final."""
+        """Yield the outcome of a row's operation each time it is known, until it is final."""
         reference = reference_of(self._job, item.entry.row, item.attempt)
         ask, deliveries, pauses = item.ask, 0, Backoff(first=1.0, cap=5.0)
         while True:
@@ -202,8 +203,8 @@ class Sender:
         """Repeat a request until the bridge answers it.
 
         Raises:
-            TryAgain: the bridge has tried to deliver this row, in vain.
-            CommandFailed: the bridge has given no usable answer for too long.
+            TryAgain: the bridge tried to deliver this row and failed.
+            CommandFailed: there was no usable answer for the time that `Patience` allows, or the bridge refuses.
         """
         backoff = Backoff(first=0.5, cap=5.0)
         while True:

@@ -1,8 +1,11 @@
-"""The list as lines of text: from a file, a pipe or standard input, in the encoding that it has.
+"""Reads the list as lines of text, from a file, a pipe or standard input.
 
-The encoding is found by an explicit rule, so that it can be told and understood: a byte order mark decides; text with a
-zero byte in most characters is UTF-16; text that is valid UTF-8 from its beginning to its end is UTF-8; everything else
-is Windows-1252, which has Latin-1's letters. `--encoding` overrides the rule.
+`--encoding` names the encoding. Without it, these rules are tried in order:
+
+1. A byte order mark decides.
+2. A text with a zero byte in most characters is UTF-16.
+3. A text that is valid UTF-8 from its beginning to its end is UTF-8.
+4. Every other text is Windows-1252, which has all letters of Latin-1.
 """
 
 from __future__ import annotations
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONGEST_LINE: Final = 65_536
-"""Characters. A longer line is reported, and not kept in memory."""
+"""Characters. A longer line is reported as invalid, and is never whole in memory."""
 _CHUNK: Final = 1 << 20
 _SAMPLE: Final = 4096
 _MARKS: Final = (
-    # UTF-32's little-endian mark begins with UTF-16's.
+    # UTF-32 comes first, because its little-endian mark begins with the mark of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -36,11 +39,11 @@ _MARKS: Final = (
 )
 MARK: Final = "\ufeff"
 UNDECODABLE: Final = "\ufffd"
-"""Stands for bytes that are not valid in the encoding."""
+"""The character that replaces bytes that are not valid in the encoding."""
 
 
 class Line(NamedTuple):
-    """One line of the list without its end; `text` is None where it is longer than `LONGEST_LINE`."""
+    """One line of the list without its line end. `text` is None if the line is longer than `LONGEST_LINE`."""
 
     number: int
     """The first line is 1."""
@@ -48,13 +51,13 @@ class Line(NamedTuple):
 
 
 class Source:
-    """An open list, which can be read several times."""
+    """An open list. Its lines can be read several times."""
 
     def __init__(self, file: IO[bytes], encoding: str | None = None) -> None:
-        """Open it in that encoding, by default in the one that it has.
+        """Decode the file with `encoding`, or with the encoding that the rules find.
 
         Raises:
-            UnusableInput: Python knows no text encoding of that name.
+            UnusableInput: Python has no text encoding with this name.
         """
         self._file = file
         self.encoding = encoding or _encoding_of(file)
@@ -64,7 +67,7 @@ class Source:
             raise UnusableInput(f"--encoding {encoding!r} is not known; try utf-8, utf-16 or cp1252") from None
 
     def lines(self) -> Iterator[Line]:
-        """Yield the lines from the beginning on. Only one reading at a time."""
+        """Yield the lines from the first one. End one iteration before the next begins: they share the file."""
         text = self._text()
         try:
             number = 0
@@ -79,7 +82,7 @@ class Source:
                 else:
                     yield Line(number, line.rstrip("\n"))
         except UnicodeError as error:  # UTF-16 and UTF-32 without their mark
-            raise UnusableInput(f"the list is not {self.encoding}: {error}; say its --encoding") from None
+            raise UnusableInput(f"the list is not {self.encoding}: {error}; name the right --encoding") from None
         finally:
             text.detach()
 
@@ -94,10 +97,10 @@ class Source:
 
 @contextmanager
 def opened(file: str) -> Iterator[IO[bytes]]:
-    """Open the list. What can be read only once is copied into an anonymous temporary file first.
+    """Open the list. Standard input and pipes are first copied to an unnamed temporary file.
 
     Raises:
-        UnusableInput: there is no such file, or it can't be read.
+        UnusableInput: the file does not exist, or can't be read.
     """
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""What is to be done about each row of a list, by what the results tell of it."""
+"""Decides what to do with each row of a list, from the results of earlier runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Send(NamedTuple):
-    """A row to send. `ask` : it may have been sent before, so ask first what became of it."""
+    """A row to send. `ask` is true if an earlier run may have sent it. Then ask the bridge for its outcome first."""
 
     entry: Entry
     attempt: int
@@ -27,7 +27,7 @@ class Send(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A row whose operation has timed out: its acknowledgement may have come since. It is not sent again."""
+    """A row whose operation timed out. Ask once whether it was acknowledged later, but do not send it again."""
 
     entry: Entry
     attempt: int
@@ -35,7 +35,7 @@ class Ask(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A row with nothing left to do. `new` tells whether this run has found its outcome."""
+    """A row with nothing left to do. `new` is true if the outcome is not yet in the results file."""
 
     row: int
     outcome: Outcome
@@ -46,10 +46,10 @@ class Known(NamedTuple):
 def plan(
     rows: Iterable[Row | BadRow], reader: EntryReader, results: Results | None, *, retry_failed: bool
 ) -> Iterator[Send | Ask | Known]:
-    """Yield what to do about each row, in the list's order; without `results` nothing was done before.
+    """Yield what to do with each row, in the order of the list. Without `results`, every row counts as new.
 
     Raises:
-        UnusableInput: a row is about another record than in the results: the list has changed.
+        UnusableInput: a row has another record than in the results, so the list has changed.
     """
     seen = SeenRecords()
     for row in rows:
@@ -67,7 +67,7 @@ def plan(
 
 
 def _verdict(row: Row | BadRow, reader: EntryReader, seen: SeenRecords) -> Entry | Known:
-    """Return what a row asks for, or why it is not sent."""
+    """Return the operation of a row, or the outcome of a row that is not sent (invalid or duplicate)."""
     if isinstance(row, BadRow):
         return Known(row.number, Outcome(INVALID, row.fault.reason, row.fault.detail), {}, new=True)
     try:
@@ -82,7 +82,7 @@ def _verdict(row: Row | BadRow, reader: EntryReader, seen: SeenRecords) -> Entry
 
 
 def _again(entry: Entry, earlier: Earlier, *, retry_failed: bool) -> Send | Ask | Known:
-    """Return what to do about a row that has a line in the results."""
+    """Return what to do with a row that has a line in the results."""
     failed = earlier.outcome not in PASSING | NOT_SENT | {ACKNOWLEDGED}
     if earlier.outcome in NOT_SENT:  # the list was corrected
         return Send(entry, earlier.attempt, ask=False)
@@ -101,19 +101,19 @@ def _again(entry: Entry, earlier: Earlier, *, retry_failed: bool) -> Send | Ask 
 def _changed(row: int) -> UnusableInput:
     return UnusableInput(
         f"row {row} is about another record than in the results: the list or the options have changed; "
-        "give another list another --job and --results"
+        "for another list, use another --job and another --results"
     )
 
 
 class SeenRecords:
-    """Remembers each record's first row, in a private temporary database: memory stays bounded for any list."""
+    """Stores the first row of each record in a private temporary database, so a long list needs little memory."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("")
         self._database.execute("CREATE TABLE seen (identity BLOB PRIMARY KEY, row INTEGER) WITHOUT ROWID")
 
     def first(self, identity: bytes, row: int) -> int:
-        """Return the first row that named the record: this one, or an earlier one."""
+        """Return the first row with this record: `row` itself, or an earlier row."""
         added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (identity, row))
         if added.rowcount:
             return row
