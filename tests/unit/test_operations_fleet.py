@@ -120,7 +120,8 @@ async def test_owner_leaves_what_a_living_replica_forwards(clock: Clock) -> None
     assert len(owner.requests) == 1
 
 
-async def test_new_owner_leaves_what_a_living_replica_forwards(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+async def test_new_owner_leaves_what_a_living_replica_forwards() -> None:
     """A takeover is no reason to forward, or to end, what another living replica forwards just then."""
     kafka, answer, owner = MemoryKafka(), asyncio.Event(), ScriptedUpstream()
     complete = CompleteRecord.model_validate(SAMPLE | {"referenceId": "once", "operationName": "CompleteRecord"})

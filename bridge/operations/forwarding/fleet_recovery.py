@@ -1,6 +1,6 @@
 """Recovers operations in a fleet, where any replica may forward an operation, and any replica may die.
 
-The replica that relays an account looks at the account's operations again and again. It must not touch an operation that
+The replica that relays an account looks at its operations again and again. It must not touch an operation that
 another living replica is forwarding. The ledger does not say who lives, but it says enough: a living replica writes a
 verdict within `forward_deadline`, or has none and has stopped trying.
 """

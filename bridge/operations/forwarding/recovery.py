@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """Recovers the operations of one account after a crash. Looks for them once, because it relays the account alone."""
+    """Recovers the operations of one account after a crash. Looks once, because no other replica can die later."""
 
     _patient: ClassVar[bool] = True
     """Whether to try again while Kafka does not take the `requested` event."""
