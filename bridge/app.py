@@ -94,6 +94,7 @@ class Bridge:
             ledger,
             OperationRecords(self._encoding, privacy, keys, unsigned),
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
+            in_fleet=settings.fleet.enabled,
         )
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))

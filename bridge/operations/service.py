@@ -16,6 +16,7 @@ from bridge.observability import metrics
 from bridge.operations.correlation import Correlator
 from bridge.operations.earlier_requests import EarlierRequests
 from bridge.operations.forwarding.account_forwarder import RETRY_AFTER, AccountForwarder, OperationClient
+from bridge.operations.forwarding.fleet_recovery import FleetRecovery
 from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
@@ -47,6 +48,7 @@ class OperationsService:
 
     `clients` has a client of Web Services for each account. It is never empty, and its first account is the default.
     `on_accepted` is called with the account when Web Services accepts an operation. `load_patience` is in seconds.
+    `in_fleet` tells that other replicas take calls for the same accounts.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class OperationsService:
         *,
         on_accepted: Callable[[str], None] = lambda _: None,
         load_patience: float = LOAD_PATIENCE,
+        in_fleet: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
@@ -86,17 +89,18 @@ class OperationsService:
         self._earlier = EarlierRequests(
             self._view, self._forwarder.running, forward_deadline=limits.forward_deadline, clock=clock
         )
-        self._recoveries = [
-            Recovery(
+        self._recoveries = {
+            account: (FleetRecovery if in_fleet else Recovery)(
                 account,
                 view=self._view,
                 forwarder=self._forwarder,
                 correlator=correlator,
+                ledger=ledger,
                 limits=limits,
                 clock=clock,
             )
             for account, correlator in self._correlators.items()
-        ]
+        }
         self._timeouts = Timeouts(
             self._view,
             self._correlators,
@@ -201,7 +205,7 @@ class OperationsService:
                     self._forwarder.run,
                     self._tail.run,
                     self._timeouts.run,
-                    *(part.run for part in self._recoveries),
+                    *(part.run for part in self._recoveries.values()),
                 ):
                     group.create_task(run())
         finally:
@@ -260,7 +264,8 @@ class OperationsService:
         reference = view.reference_id
         if reference in self._forwarder.running or reference in self._view.settling:
             return True
-        return any(one.in_progress(view) for one in self._recoveries)
+        recovery = self._recoveries.get(view.account)
+        return recovery is not None and recovery.in_progress(view)
 
     def _existing(self, reference_id: str) -> OperationView:
         view = self._view.get(reference_id)

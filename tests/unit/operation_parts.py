@@ -92,6 +92,7 @@ async def running(
     records: OperationRecords | None = None,
     load_patience: float = 5.0,
     ahead: float = 0.0,
+    in_fleet: bool = False,
     **limits: Any,
 ) -> AsyncIterator[OperationsService]:
     """A running service, its ledger loaded where Kafka is there; its clock goes `ahead` by so many seconds."""
@@ -102,6 +103,7 @@ async def running(
         ledger or MemoryLedger(kafka, LEDGER_TOPIC),
         records or OperationRecords(keys={ACCOUNT: KEYS}),
         load_patience=load_patience,
+        in_fleet=in_fleet,
         clock=partial(_time, ahead),
     )
     task = asyncio.create_task(service.run())

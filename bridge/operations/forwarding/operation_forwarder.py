@@ -121,11 +121,14 @@ class OperationForwarder:
             record = self.record(event, traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
 
-    async def keep_promise(self, event: Operation) -> OperationView | Exception:
+    async def keep_promise(self, event: Operation, *, patient: bool) -> OperationView | Exception:
         """Forward an operation that an earlier process had accepted with 202. Return the operation, or the error.
 
         A new `requested` event with a higher attempt number is in Kafka before the request is sent. The operation does
         not count against the account's limit.
+
+        Raises:
+            KafkaUnavailable: Kafka did not take the event, and this call is not `patient`. Nothing is forwarded.
         """
         with self._begun(event, None, persistent=True, take_place=False) as task:
             record = self.record(event)
@@ -134,6 +137,8 @@ class OperationForwarder:
                 try:
                     await self._journal.append(record, otherwise=lambda: record)
                 except KafkaUnavailable:
+                    if not patient:
+                        raise
                     await asyncio.sleep(backoff.next_delay())
                 else:
                     break
@@ -157,7 +162,7 @@ class OperationForwarder:
         try:
             yield task
             self._view.apply(event)
-            self._view.forwarded[event.reference_id] = Forwarded(self._clock(), traceparent)
+            self._view.forwarded[event.reference_id] = Forwarded(self._clock(), traceparent, event.attempt)
             self._group.create_task(self._carry(task))  # a task, because the caller may disconnect before the verdict
         except BaseException as error:
             self._leave(task)
@@ -258,6 +263,9 @@ class OperationForwarder:
                 event = event_of(view, "rejected", self.now(), upstream=None, attempt=attempt)
             elif attempt > view.attempt:
                 event = event_of(view, "requested", self.now(), attempt=attempt)
+                forwarded = self._view.forwarded.get(reference)
+                if forwarded is not None:
+                    self._view.forwarded[reference] = forwarded._replace(attempt=attempt)
         self._outcomes[account, outcome].inc()
         return view if event is None else self._write(view, event)
 

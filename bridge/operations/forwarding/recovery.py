@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import structlog
 
@@ -13,8 +13,9 @@ from bridge.operations.view.state import event_of, seconds
 from bridge.webservices import outbound_request, repeatable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from bridge.delivery import Ledger
     from bridge.operations.correlation import Correlator
     from bridge.operations.forwarding.operation_forwarder import OperationForwarder
     from bridge.operations.limits import Limits
@@ -25,7 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """Recovers the operations of one account after a crash."""
+    """Recovers the operations of one account after a crash. Looks once, because no other replica can die later."""
+
+    _patient: ClassVar[bool] = True
+    """Whether to try again while Kafka does not take the `requested` event."""
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Recovery:
         view: OperationsView,
         forwarder: OperationForwarder,
         correlator: Correlator,
+        ledger: Ledger,
         limits: Limits,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -41,6 +46,7 @@ class Recovery:
         self._view = view
         self._forwarder = forwarder
         self._correlator = correlator
+        self._ledger = ledger
         self._limits = limits
         self._clock = clock
         self._left: set[str] | None = None
@@ -49,7 +55,15 @@ class Recovery:
     async def run(self) -> None:
         """Wait for the first CometD reply, because it may acknowledge some of the operations. Then forward the rest."""
         await self._correlator.up_to_date()
-        views = [one for one in self._view.pending(self._account) if self._promised(one)]
+        await self._forward_all([one for one in self._view.pending(self._account) if self._promised(one)])
+
+    def in_progress(self, view: OperationView) -> bool:
+        """Return whether the operation of this account still has to be forwarded. If so, it must not time out."""
+        if self._left is None:
+            return self._promised(view) and not self._too_old(view)
+        return view.reference_id in self._left
+
+    async def _forward_all(self, views: Sequence[OperationView]) -> None:
         self._left = {view.reference_id for view in views}
         if not views:
             return
@@ -58,12 +72,6 @@ class Recovery:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._limits.concurrency, len(views))):
                 workers.create_task(self._work_through(queue))
-
-    def in_progress(self, view: OperationView) -> bool:
-        """Return whether the operation still has to be forwarded. If so, it must not time out."""
-        if self._left is None:
-            return view.account == self._account and self._promised(view) and not self._too_old(view)
-        return view.reference_id in self._left
 
     async def _work_through(self, queue: Iterator[OperationView]) -> None:
         assert self._left is not None
@@ -87,7 +95,7 @@ class Recovery:
             log.warning("operation-not-recovered", account=self._account, error="invalid-request")
             return
         event = event_of(view, "requested", self._forwarder.now(), attempt=view.attempt + 1)
-        outcome = await self._forwarder.keep_promise(event)
+        outcome = await self._forwarder.keep_promise(event, patient=self._patient)
         if isinstance(outcome, Exception):
             name = outcome.code if isinstance(outcome, BridgeError) else type(outcome).__name__
             log.info("operation-not-recovered", account=self._account, error=name)

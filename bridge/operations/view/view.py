@@ -35,6 +35,8 @@ class Forwarded(NamedTuple):
     """When the forwarding began, in epoch seconds."""
     traceparent: str | None
     """The W3C trace context that the caller sent."""
+    attempt: int
+    """The newest attempt that this process made."""
 
 
 class Page(NamedTuple):
