@@ -56,7 +56,10 @@ class _Early(NamedTuple):
 
 
 class Correlation:
-    """The `acknowledged` events of the operations that end with the acknowledgements of one transaction."""
+    """The operations that the acknowledgements of one transaction end.
+
+    `records` contains their `acknowledged` events, for the same transaction.
+    """
 
     def __init__(
         self, correlator: Correlator, matches: Sequence[tuple[Operation, Record]], early: Mapping[int, str]

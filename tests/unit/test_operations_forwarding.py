@@ -120,7 +120,7 @@ async def test_concurrency_is_bounded() -> None:
     """No more requests run at a time than the settings say; one that gets no turn in time was not sent."""
     go = asyncio.Event()
     upstream = ScriptedUpstream(go, go)
-    forwarder = forwarding(upstream, concurrency=2, forward_deadline=0.3)
+    forwarder = forwarding(upstream, concurrency=2, forward_deadline=1.0)
     results = [asyncio.ensure_future(forwarder.forward("DoNotCallRecord", 13, SAMPLE)) for _ in range(3)]
     third = await results[2]
     assert isinstance(third.error, UpstreamUnreachable)
