@@ -111,7 +111,7 @@ class HandshakeRules(OnAnUpstream):
         assert 1 < listener.handshakes <= 7
         await listener.listening(sessions=2)
         await upstream.publish(OUTBOUND, 1)
-        await listener.has_kept(0, 1)
+        await eventually(lambda: listener.sink.events[-1:] == [1])  # 0 may be lost with its session
 
     async def test_a_stop_between_handshakes(self, proxy: FaultProxy) -> None:
         """A stop does not wait until the next handshake is due."""

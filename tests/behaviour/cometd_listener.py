@@ -152,7 +152,7 @@ class Listener:
             )
         )
 
-    async def has_kept(self, *events: int, within: float = 10.0) -> None:
+    async def has_kept(self, *events: int, within: float = 30.0) -> None:
         """Wait until the sink has kept as many events; then they must be these."""
         await eventually(lambda: len(self.sink.events) >= len(events), within=within)
         assert self.sink.events == list(events)
