@@ -94,7 +94,6 @@ class AccountBridge:
         site = self._settings.web_services
         self._began_at = time.time()
         self._awaits_session = self._in_fleet
-        self._stopped = False
         self._publisher = publisher
         self._relay = Relay(
             Options(

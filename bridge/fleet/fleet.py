@@ -54,7 +54,7 @@ class Fleet:
             time.time(),
             owned=lambda: self._ownership.owned,
             able=lambda: self._reachability.reached,
-            busy=lambda count: {slot_of(account, count) for account in accounts.relays},
+            busy=lambda count: {slot for slot, names in self._by_slot(count).items() if names},
             on_table=self._assigned,
         )
         self._membership = FleetMembership(settings, plan)
@@ -94,7 +94,9 @@ class Fleet:
 
     def accounts(self) -> dict[int, list[str]]:
         """Return the names of the accounts of each slot, also of empty slots. Empty before the first assignment."""
-        count = 0 if self.table is None else self.table.slots
+        return self._by_slot(0 if self.table is None else self.table.slots)
+
+    def _by_slot(self, count: int) -> dict[int, list[str]]:
         accounts: dict[int, list[str]] = {slot: [] for slot in range(count)}
         for name in self._accounts.relays if count else ():
             accounts[slot_of(name, count)].append(name)
@@ -109,5 +111,5 @@ class Fleet:
         self._ownership.assign(slots, table.slots, table.orphaned)
 
     def _relays(self, slot: int, count: int) -> OwnedSlot:
-        names = [name for name in self._accounts.relays if slot_of(name, count) == slot]
+        names = self._by_slot(count)[slot]
         return OwnedSlot(self._accounts.slots(names, count), [self._accounts.relays[name] for name in names])
