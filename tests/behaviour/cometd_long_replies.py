@@ -173,6 +173,7 @@ class LongReplyRules(OnAnUpstream):
                 await upstream.publish(OUTBOUND, number)
                 number += 1
                 await asyncio.sleep(0.1)
+        await eventually(lambda: listener.sink.events[-1] == number - 1)
         assert listener.sink.events == listener.sink.arrivals
         assert listener.sink.events == sorted(set(listener.sink.events))
         assert {(batch.base, batch.acknowledgement) for batch in listener.sink.batches} == {(None, None)}
