@@ -1,8 +1,8 @@
 """What many accounts cost beside one: delay, throughput, start, memory, and the processor without events.
 
 `python -m benchmarks.accounts`: with the real Kafka and the real CometD server, in about 4 minutes. The rate is that of
-all accounts together: one session gets an event, the next session the next one. An unmeasured run of one account warms
-the servers up. Then the numbers of accounts take turns, so that all meet the machine in the same state.
+all accounts together: one session gets an event, the next session the next one. An unmeasured run of the most
+accounts warms the servers up. Then the numbers of accounts take turns, so that all meet the machine in the same state.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ async def run(rounds: int, accounts: Sequence[int], seconds: float) -> list[Row]
             await web_services.start(users=users(max(accounts)))
             async with web_services:
                 site = Site(kafka, web_services, Path(directory))
-                await measure(site, 1, "accounts-warm-up", seconds)
+                await measure(site, max(accounts), "accounts-warm-up", seconds)
                 for number in range(rounds):
                     for count in accounts:
                         row = await measure(site, count, f"accounts-{number}-{count}", seconds)

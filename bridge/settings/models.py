@@ -139,7 +139,7 @@ class Kafka(Section):
     """Whether the bridge creates missing topics. The cluster must permit it."""
     partitions: Annotated[int, Field(ge=1)] = 6
     """Number of partitions of the topics that the bridge creates."""
-    slots: Annotated[int, Field(ge=1, le=1000)] = 16
+    slots: Annotated[int, Field(ge=1, le=1000)] = 6
     """Number of partitions of the position topic, if the bridge creates it. The accounts of a partition (a slot) are
     published in common transactions."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1

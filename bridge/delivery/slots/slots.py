@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from bridge.events import Encoding
     from bridge.settings import Kafka
 
-OPEN_TRANSACTIONS: Final = 4
-"""Maximum number of simultaneous transactions of a process."""
+OPEN_TRANSACTIONS: Final = 2
+"""Maximum number of simultaneous transactions of a process. Decision 12 has the measurements."""
 LONG: Final = 1.0
 """Seconds after which a transaction no longer counts towards the limit, because a broker that hangs must not stop the
 other slots."""
