@@ -9,9 +9,10 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from bridge.delivery import KafkaLedger, Ledger, create_missing_topics
+from bridge.delivery.ledger import follower
 from bridge.errors import KafkaUnavailable
 from tests.behaviour.kafka_cluster import KafkaCluster
-from tests.behaviour.ledger import TOPIC, LedgerBehaviour, following, record
+from tests.behaviour.ledger import TOPIC, LedgerBehaviour, Reader, following, record
 from tests.real import RealKafka
 from tests.waiting import eventually
 
@@ -61,6 +62,19 @@ class TestLedgerOnRealKafka(LedgerBehaviour):
             await writer.append([record("a", topic="appears-late")])
             await eventually(lambda: reader.values == ["a"], within=20)
             await writer.stop()
+
+    async def test_a_start_waits_for_no_fetch(
+        self, ledgers: list[KafkaLedger], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Reading the topic to its end does not wait until the broker has enough bytes for a large fetch."""
+        wait = 8.0
+        monkeypatch.setattr(follower, "POLL_MS", round(wait * 1000))
+        await ledgers[0].append([record("a")])
+        reader = Reader()
+        task = asyncio.create_task(ledgers[1].follow(reader.take, reader.caught_up))
+        await eventually(lambda: reader.at_the_end == ["a"], within=wait - 1)
+        task.cancel()
+        await asyncio.wait([task])
 
     async def test_what_is_too_old_is_left_out(self, cluster: KafkaCluster) -> None:
         """With an age a start passes over what is older, except in a partition where all is: that is read whole."""

@@ -135,7 +135,14 @@ class OneRecord:
     async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[TopicPartition, None]:
         return dict.fromkeys(times)
 
-    async def seek_to_beginning(self, *places: TopicPartition) -> None: ...
+    async def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    def pause(self, *places: TopicPartition) -> None: ...
+
+    def resume(self, *places: TopicPartition) -> None: ...
+
+    def seek(self, place: TopicPartition, offset: int) -> None: ...
 
     async def position(self, _: TopicPartition) -> int:
         return 0

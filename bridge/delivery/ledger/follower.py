@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -18,7 +19,7 @@ from bridge.delivery.reader import consumed
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -73,7 +74,6 @@ class Follower:
             try:
                 await self._follow(take, caught_up)
             except FAILURES as error:
-                self._client = None
                 if reason(error) != failing:
                     failing = reason(error)
                     log.warning("topic-unreadable", topic=self._topic, reason=failing)
@@ -82,7 +82,6 @@ class Follower:
                     self._caught_up = True
                     caught_up()
             else:  # rewound
-                self._client = None
                 backoff = Backoff(cap=2.0)
             await asyncio.sleep(backoff.next_delay())
 
@@ -115,39 +114,66 @@ class Follower:
         if self._settings.create_topics and not self._next:
             # A broker may create a topic when a consumer asks for it, but then not with the bridge's topic settings.
             await create_missing_topics(self._settings)
-        ends = {} if self._caught_up else await last_offsets(self._settings, [self._topic])
-        async with consumer(
-            self._settings, [self._topic], "read_committed", wait_ms=POLL_MS, least_bytes=LEAST_BYTES
-        ) as client:
-            if not client.assignment():
-                raise UnknownTopicOrPartitionError(self._topic)  # aiokafka would search for it only every 5 minutes
-            await self._seek(client)
-            self._client = client
+        if not self._caught_up:
+            await self._read_to_end(take)
+        if not self._caught_up and not self._rewound:
+            self._caught_up = True
+            caught_up()
+        async with self._reading(LEAST_BYTES) as client:
+            while not self._rewound:
+                await self._pass_on(client, take)
+
+    async def _read_to_end(self, take: Take) -> None:
+        """Read all records that the topic contains now. Fetches don't wait for many bytes, because a start waits."""
+        ends = await last_offsets(self._settings, [self._topic])
+        async with self._reading(least_bytes=1) as client:
             loop = asyncio.get_running_loop()
             moved_at = loop.time()
-            while not self._rewound:
-                if not self._caught_up and (not await unread(client, ends) or loop.time() - moved_at > STANDSTILL):
-                    self._caught_up = True
-                    caught_up()
-                fetched = await client.getmany(timeout_ms=POLL_MS)
-                for place, records in fetched.items():
-                    told = [consumed(record) for record in records if record.value is not None]
-                    again = await take(told)
-                    if again is not None:
-                        self._again.setdefault(place, told[again].offset)
-                    self._next[place] = records[-1].offset + 1
+            while not self._rewound and await unread(client, ends) and loop.time() - moved_at <= STANDSTILL:
+                if await self._pass_on(client, take):
                     moved_at = loop.time()
-                self._handed_over.set()
+
+    @asynccontextmanager
+    async def _reading(self, least_bytes: int) -> AsyncGenerator[AIOKafkaConsumer, None]:
+        """Open a consumer of the topic at the offsets where reading continues."""
+        topics = [self._topic]
+        async with consumer(
+            self._settings, topics, "read_committed", wait_ms=POLL_MS, least_bytes=least_bytes
+        ) as client:
+            places = client.assignment()
+            if not places:
+                raise UnknownTopicOrPartitionError(self._topic)  # aiokafka would search for it only every 5 minutes
+            client.pause(*places)  # a fetch at a broker would delay the requests for offsets
+            await self._seek(client)
+            client.resume(*places)
+            self._client = client
+            try:
+                yield client
+            finally:
+                self._client = None
+
+    async def _pass_on(self, client: AIOKafkaConsumer, take: Take) -> bool:
+        """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether there were any."""
+        fetched = await client.getmany(timeout_ms=POLL_MS)
+        for place, records in fetched.items():
+            told = [consumed(record) for record in records if record.value is not None]
+            again = await take(told)
+            if again is not None:
+                self._again.setdefault(place, told[again].offset)
+            self._next[place] = records[-1].offset + 1
+        self._handed_over.set()
+        return bool(fetched)
 
     async def _seek(self, client: AIOKafkaConsumer) -> None:
         """Continue at the last offset, or begin with the first record that is not older than `age`."""
         oldest = int(max(0.0, time.time() - self._age) * 1000)
         fresh = [place for place in client.assignment() if place not in self._next]
         young = await client.offsets_for_times(dict.fromkeys(fresh, oldest)) if fresh else {}
+        # No record is young enough, or the broker doesn't know (librdkafka's mock cluster).
+        unknown = [place for place in fresh if young[place] is None]
+        first = await client.beginning_offsets(unknown) if unknown else {}
         for place in client.assignment():
             if place in self._next:
                 client.seek(place, self._next[place])
-            elif young[place] is not None:
-                client.seek(place, young[place].offset)
-            else:  # no record is young enough, or the broker doesn't know (librdkafka's mock cluster)
-                await client.seek_to_beginning(place)
+            else:
+                client.seek(place, first[place] if place in first else young[place].offset)
