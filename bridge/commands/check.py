@@ -42,7 +42,8 @@ def run_check(settings: Settings) -> bool:
 async def _check(settings: Settings) -> list[Finding]:
     """Check every account, Kafka, the schema registry and the state directory, all at the same time."""
     sides = [check_web_services(settings.web_services, account) for account in settings.accounts]
-    kafka = check_kafka(settings.kafka, [account.name for account in settings.accounts])
+    names = [account.name for account in settings.accounts]
+    kafka = check_kafka(settings.kafka, names, in_fleet=settings.fleet.enabled)
     shared = (kafka, check_registry(settings.kafka), check_state_dir(settings.state_dir))
     found = await asyncio.gather(*(_all(side) for side in (*sides, *shared)))
     several = len(settings.accounts) > 1

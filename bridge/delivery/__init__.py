@@ -10,6 +10,7 @@ from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import (
     ClusterView,
     creation_refusals,
+    may_join,
     may_use,
     needed_transactional_ids,
     view_cluster,
@@ -68,6 +69,7 @@ __all__ = [
     "group_member",
     "guarded",
     "kafka_reason",
+    "may_join",
     "may_use",
     "needed_transactional_ids",
     "position_topic",

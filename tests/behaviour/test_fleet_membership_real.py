@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer
 
-from bridge.delivery import position_topic
+from bridge.delivery import may_join, position_topic
 from bridge.delivery.client.aiokafka_internals import GroupAssignor
-from bridge.delivery.group import PROTOCOL
+from bridge.delivery.group import HEARTBEAT, PROTOCOL
 from bridge.fleet.membership import FleetMembership, group_of
 from bridge.settings import Kafka
 from tests.real import RealKafka
@@ -86,6 +86,23 @@ class TestMembership:
             async with member(settings, high):
                 await eventually(lambda: high.partitions == [0, 1, 2, 3], within=20)
             await eventually(lambda: low.partitions == [0, 1, 2, 3], within=4)
+
+    async def test_the_check_of_the_right_disturbs_no_member(self, settings: Kafka) -> None:
+        """`may_join` joins nothing: the group does not divide its partitions again, and a new group stays unknown."""
+        plan = Plan(b"a")
+        client = AIOKafkaClient(bootstrap_servers=settings.bootstrap_servers)
+        await client.bootstrap()
+        try:
+            async with member(settings, plan):
+                await eventually(lambda: plan.assignments, within=20)
+                before = plan.assignments
+                for _ in range(3):
+                    assert await may_join(client, group_of(settings))
+                await asyncio.sleep(3 * HEARTBEAT)  # a member learns of a rebalance from the reply to a heartbeat
+                assert plan.assignments == before
+            assert await may_join(client, f"{settings.topic_prefix}.unknown")
+        finally:
+            await client.close()
 
     async def test_a_changed_claim_is_heard(self, settings: Kafka) -> None:
         """A member that joins again has its new claim counted."""

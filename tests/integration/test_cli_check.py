@@ -72,6 +72,15 @@ async def test_all_is_well(site: Site) -> None:
     assert not site.upstream.sessions
 
 
+async def test_a_replica_of_a_fleet(site: Site) -> None:
+    """A replica of a fleet also checks the right on the group, by its name; without Kafka this is skipped."""
+    ended = await site.check(FLEET__ENABLED="true", KAFKA__TOPIC_PREFIX="site")
+    assert ended.findings() == dict.fromkeys(WEB_SERVICES | KAFKA | {"fleet"}, "ok")
+    assert "consumer group site.fleet" in line_of(ended, "fleet")
+    ended = await site.check(FLEET__ENABLED="true", KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert (ended.status, ended.findings()["fleet"]) == (1, "skipped")
+
+
 async def test_wrong_password(site: Site) -> None:
     """A refused password fails the login and is not shown; what needs the login is skipped, Kafka is looked at."""
     ended = await site.check(WEB_SERVICES__PASSWORD="wrong-pa55word")

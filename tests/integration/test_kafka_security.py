@@ -47,7 +47,7 @@ def documented_rights() -> list[Right]:
     rights = []
     for command in re.findall(r"^ *(kafka-acls .*--add .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
         words = shlex.split(command)
-        [kind] = [word for word in words if word in {"--topic", "--transactional-id"}]
+        [kind] = [word for word in words if word in {"--topic", "--transactional-id", "--group"}]
         resource = kind.removeprefix("--").replace("-", "_")
         name = words[words.index(kind) + 1]
         rights += [
@@ -56,7 +56,10 @@ def documented_rights() -> list[Right]:
     return rights
 
 
-RIGHTS = documented_rights()
+DOCUMENTED = documented_rights()
+FLEET_RIGHTS = [right for right in DOCUMENTED if right.resource == "group"]
+RIGHTS = [right for right in DOCUMENTED if right not in FLEET_RIGHTS]
+"""The rights of a bridge without a fleet."""
 TOPIC_RIGHTS = [right for right in RIGHTS if right.resource == "topic"]
 
 
@@ -103,9 +106,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         yield Site(kafka, authority, directory)
 
 
-async def findings(settings: Kafka) -> dict[str, tuple[Outcome, str]]:
+async def findings(settings: Kafka, *, in_fleet: bool = False) -> dict[str, tuple[Outcome, str]]:
     """What `bridge check` finds, by subject."""
-    return {one.subject: (one.outcome, one.text) async for one in check_kafka(settings, [ACCOUNT])}
+    found = check_kafka(settings, [ACCOUNT], in_fleet=in_fleet)
+    return {one.subject: (one.outcome, one.text) async for one in found}
 
 
 async def publish_everything(settings: Kafka) -> None:
@@ -185,8 +189,24 @@ async def test_each_missing_right_is_named(site: Site) -> None:
         assert await ready("") == 200
 
 
+async def test_a_missing_right_on_the_group_is_named(site: Site) -> None:
+    """A replica of a fleet names the missing right on the group, as `bridge check` does, until it has it."""
+    settings = site.sasl()
+    [right] = FLEET_RIGHTS
+    words = f"not authorised: read on group {right.name}"
+    async with running_bridge(settings, FLEET__ENABLED="true") as ready:
+        assert await ready(words) == 503
+        outcome, text = (await findings(settings, in_fleet=True))["fleet"]
+        assert (outcome, words in text.replace("Not", "not")) == (Outcome.FAILED, True), text
+        await site.kafka.allow("bridge", FLEET_RIGHTS)
+        assert await ready("") == 200
+        assert {outcome for outcome, _ in (await findings(settings, in_fleet=True)).values()} == {Outcome.OK}
+        await site.kafka.revoke("bridge", FLEET_RIGHTS)
+        assert await ready(words) == 503
+
+
 @asynccontextmanager
-async def running_bridge(settings: Kafka) -> AsyncIterator[Any]:
+async def running_bridge(settings: Kafka, **changes: str) -> AsyncIterator[Any]:
     """`bridge run` before a stand-in; yields what waits until /health/ready holds some words (none: until ready)."""
     given = settings.model_dump(exclude_defaults=True, exclude={"sasl_password"})
     environment = {f"BRIDGE_KAFKA__{name.upper()}": str(value) for name, value in given.items()}
@@ -197,6 +217,7 @@ async def running_bridge(settings: Kafka) -> AsyncIterator[Any]:
             "BRIDGE_WEB_SERVICES__USERNAME": ACCOUNT,
             "BRIDGE_WEB_SERVICES__PASSWORD": "secret",
             "BRIDGE_HTTP__PORT": "0",
+            **{f"BRIDGE_{name}": value for name, value in changes.items()},
         }
         async with Command("run", environment=environment) as command:
             url = await command.url()

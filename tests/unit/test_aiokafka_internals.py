@@ -201,6 +201,14 @@ async def test_no_transaction_is_ended() -> None:
     assert sent["transaction_result"] is False
 
 
+async def test_no_member_sends_a_heartbeat() -> None:
+    """The question about a group is a heartbeat of a member that can't be, so no member is disturbed."""
+    client: Any = OneAnswer(error_code=25)
+    assert await internals.no_heartbeat(client, "gws.fleet") == 25
+    sent = client.request.prepare({12: (0, 1)}).to_object()
+    assert (sent["group"], sent["generation_id"], sent["member_id"]) == ("gws.fleet", -1, "")
+
+
 async def test_a_transactional_id_is_taken() -> None:
     """The request for a new producer of a transactional id goes to that id's coordinator."""
     client: Any = OneAnswer(error_code=51)

@@ -16,12 +16,14 @@ from bridge.delivery import (
     creation_refusals,
     guarded,
     kafka_reason,
+    may_join,
     may_use,
     needed_transactional_ids,
     topic_name,
     view_cluster,
 )
 from bridge.events import acknowledgement, user_event
+from bridge.fleet import fleet_group
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
@@ -31,13 +33,16 @@ if TYPE_CHECKING:
     from bridge.delivery import ClusterView
     from bridge.settings import Kafka
 
-KAFKA, TOPICS, TRANSACTIONS = "kafka", "topics", "transactions"
+KAFKA, TOPICS, TRANSACTIONS, FLEET = "kafka", "topics", "transactions", "fleet"
 END: Final = 2.0
 _SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
 
-async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator[Finding]:
-    """Check the cluster, the topics, and the right to use transactions for the slots of the accounts."""
+async def check_kafka(settings: Kafka, accounts: Sequence[str], *, in_fleet: bool) -> AsyncIterator[Finding]:
+    """Check the cluster, the topics, and the right to use transactions for the slots of the accounts.
+
+    If this bridge is a replica of a fleet, also check the right to join the fleet's consumer group.
+    """
     client: AIOKafkaClient | None = None
     try:
         try:
@@ -49,12 +54,14 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str]) -> AsyncIterator
             cause = await connection_trouble(settings, settings.request_timeout) or _cause(error, settings)
             remedy = "check BRIDGE_KAFKA__BOOTSTRAP_SERVERS, the security settings and the network"
             yield failed(KAFKA, f"{settings.bootstrap_servers} can't be used ({cause}); {remedy}.")
-            for finding in skipped([TOPICS, TRANSACTIONS], KAFKA):
+            for finding in skipped([TOPICS, TRANSACTIONS, *([FLEET] if in_fleet else [])], KAFKA):
                 yield finding
             return
         yield ok(KAFKA, f"{settings.bootstrap_servers} answers; brokers: {seen.brokers}.")
         yield await _topics(client, seen, settings)
         yield await _transactions(client, settings, needed_transactional_ids(settings, accounts, seen))
+        if in_fleet:
+            yield await _group(client, settings)
     finally:
         if client is not None:
             with suppress(TimeoutError):
@@ -124,6 +131,21 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
             async with asyncio.timeout(END):
                 await producer.stop()
     return ok(TRANSACTIONS, "A test transaction worked.")
+
+
+async def _group(client: AIOKafkaClient, settings: Kafka) -> Finding:
+    """Check the right on the fleet's consumer group. The check does not join the group, so no slot moves."""
+    group = fleet_group(settings)
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            may = await may_join(client, group)
+    except KAFKA_FAILURES as error:
+        return failed(
+            FLEET, f"Kafka did not say if the bridge may join {group} ({_cause(error, settings)}); try again."
+        )
+    if not may:
+        return failed(FLEET, f"Not authorised: read on group {group}; grant it (docs/kafka-security.md).")
+    return ok(FLEET, f"The bridge may join the consumer group {group}.")
 
 
 def _reasons(refused: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ from aiokafka.coordinator.protocol import (
 from aiokafka.producer import sender
 from aiokafka.protocol.admin import CreateTopicsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest_v5
 from aiokafka.protocol.transaction import EndTxnRequest, InitProducerIdRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
@@ -184,6 +185,17 @@ async def end_no_transaction(client: AIOKafkaClient, transactional_id: str) -> i
     """
     request = EndTxnRequest(transactional_id, -1, -1, False)  # noqa: FBT003 -- aiokafka's signature
     code: int = (await client.send(client.get_random_node(), request)).error_code
+    return code
+
+
+async def no_heartbeat(client: AIOKafkaClient, group: str) -> int:
+    """Send the heartbeat of a member that never joined the consumer group. Return Kafka's error code.
+
+    Private part: `aiokafka.protocol.group.HeartbeatRequest`. A public consumer would join the group, which makes the
+    members of a fleet divide their slots again. If the class changes, `bridge check` can't find out in advance whether
+    the bridge may join the group.
+    """
+    code: int = (await client.send(client.get_random_node(), HeartbeatRequest(group, -1, ""))).error_code
     return code
 
 

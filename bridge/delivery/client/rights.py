@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     NoError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
@@ -17,7 +18,12 @@ from aiokafka.errors import (
     for_code,
 )
 
-from bridge.delivery.client.aiokafka_internals import end_no_transaction, topic_metadata, validate_creation
+from bridge.delivery.client.aiokafka_internals import (
+    end_no_transaction,
+    no_heartbeat,
+    topic_metadata,
+    validate_creation,
+)
 from bridge.delivery.client.connection import milliseconds
 from bridge.delivery.client.topics import (
     position_topic,
@@ -127,3 +133,15 @@ async def may_use(client: AIOKafkaClient, transactional_id: str) -> bool:
         aiokafka.errors.KafkaError: Kafka does not answer.
     """
     return for_code(await end_no_transaction(client, transactional_id)) is not TransactionalIdAuthorizationFailed
+
+
+async def may_join(client: AIOKafkaClient, group: str) -> bool:
+    """Return whether the bridge may join the consumer `group`. The group and its members are not disturbed.
+
+    The function sends the heartbeat of a member that never joined. The broker checks the right (Read on the group)
+    first, and then finds no such member.
+
+    Raises:
+        aiokafka.errors.KafkaError: Kafka does not answer.
+    """
+    return for_code(await no_heartbeat(client, group)) is not GroupAuthorizationFailedError
