@@ -23,7 +23,7 @@ from tests.deploy.promtool import run_tool
 from tests.deploy.troubled_run import troubled_run
 from tests.real import RealKafka
 
-COMMITTED = Path(dashboard.__file__).parent / "bridge.json"
+COMMITTED = Path(dashboard.__file__).parents[1] / "bridge.json"
 SECONDS = float(os.environ.get("BRIDGE_DASHBOARD_SECONDS", "0"))
 QUIET = 30.0
 """Seconds between two rounds of trouble: after each session that is soon lost the bridge waits longer for the next."""
