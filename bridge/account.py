@@ -72,6 +72,7 @@ class AccountBridge:
             password=password,
             request_timeout=site.request_timeout,
             retry_interval=site.login_retry_interval,
+            relayed=lambda: not self.stands_by,
         )
         self.client = WebServicesClient(
             self.http,
@@ -183,12 +184,14 @@ class AccountBridge:
         kafka = self._without_kafka()
         if kafka is not None:
             yield Missing(name="kafka", reason=kafka, account=self.name)
+        if self.stands_by:
+            return
         if self._login.status.state is LoginState.REFUSED:
             yield Missing(name="login", reason="Web Services refuses the account's name or password", account=self.name)
         elif self._login.not_kept:
             yield Missing(name="login", reason=f"{LoginNotKept.code}: {NOT_KEPT}", account=self.name)
         status = self._status
-        if self.stands_by or self._has_grace(status):
+        if self._has_grace(status):
             return
         if status is None or not status.connected:
             reason = (status and status.reason) or "not connected yet"

@@ -82,7 +82,7 @@ class Polling:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            self._reporter.disconnected(State.STOPPED, None)
+            self._reporter.stopped()
         for task in done:
             task.result()
 

@@ -81,6 +81,12 @@ class SessionReporter:
         self.status.state, self.status.reason = state, reason
         self._connected.set(0)
 
+    def stopped(self) -> None:
+        """Report that this process no longer polls the session. Another process may continue the session."""
+        self.disconnected(State.STOPPED, None)
+        self._ack_extension.set(0)
+        self._refused.set(0)
+
     def holding(self, batch: Batch) -> None:
         """Report that the sink is storing a batch."""
         self.status.state, self.status.held_events, self.status.held_since = (

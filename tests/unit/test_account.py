@@ -2,10 +2,12 @@
 
 from contextlib import suppress
 
+from prometheus_client import REGISTRY
+
 from bridge.account import AccountBridge
 from bridge.cometd import SessionStatus, State
 from bridge.delivery import AccountKeys, KafkaProbe, Slots
-from bridge.errors import UpstreamError
+from bridge.errors import LoginRefused, UpstreamError
 from bridge.events import JSON
 from bridge.settings import Account, Fleet, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator
@@ -77,6 +79,21 @@ async def test_a_replica_that_stands_by_is_ready() -> None:
     assert list(bridge.missing()) == []
     bridge._kafka.reason = "kafka unreachable"
     assert [one.name for one in bridge.missing()] == ["kafka"]
+
+
+async def test_a_refused_login_counts_only_where_the_account_is_relayed() -> None:
+    """A replica that stands by is ready, and its metric is 0, because nothing there would try the login again."""
+    async with Simulator(password="changed") as upstream:
+        bridge = replica_at(upstream.url, max_interval=10)
+        async with bridge.http:
+            bridge.take_over(bridge._publisher)
+            with suppress(LoginRefused):
+                await bridge.client.forward(PATH, {})
+            assert [one.name for one in bridge.missing()] == ["login"]
+            assert REGISTRY.get_sample_value("bridge_login_refused", {"account": "agent"}) == 1
+            bridge.let_go()
+            assert list(bridge.missing()) == []
+            assert REGISTRY.get_sample_value("bridge_login_refused", {"account": "agent"}) == 0
 
 
 async def test_a_takeover_has_a_grace_of_one_max_interval() -> None:

@@ -65,6 +65,9 @@ class Login:
     seconds later, because Web Services may lock the account. Until then callers get an error. Each login that ends
     within a minute makes the next login come later. `request_timeout` (s) limits each exchange and each caller's wait.
 
+    `relayed` returns whether this process relays the account. Only then does the relay try a refused login again. So
+    while this process does not relay the account, the metrics of its login are 0.
+
     Source: wire logs of Workspace Web Edition (Basic authentication only for GET /api/v2/me), and the page CSRF
     Protection.
     """
@@ -78,6 +81,7 @@ class Login:
         password: str,
         request_timeout: float,
         retry_interval: float,
+        relayed: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
@@ -92,8 +96,10 @@ class Login:
         self._usable_csrf = True
         self._csrf: Mapping[str, str] = NO_HEADERS
         self._profile = Profile()
-        self._refused = metrics.login_refused.labels(account)
-        metrics.login_not_kept.labels(account).set_function(lambda: float(self.not_kept))
+        metrics.login_refused.labels(account).set_function(
+            lambda: float(relayed() and self._status.state is LoginState.REFUSED)
+        )
+        metrics.login_not_kept.labels(account).set_function(lambda: float(relayed() and self.not_kept))
         self._status = LoginStatus(LoginState.UNKNOWN, time.time())
         self._not_before = 0.0
 
@@ -237,7 +243,6 @@ class Login:
         since = self._status.since if self._status.state is state else now
         next_attempt = now + self._retry_interval if state is LoginState.REFUSED else None
         self._status = LoginStatus(state, since, next_attempt)
-        self._refused.set(state is LoginState.REFUSED)
 
     def _take_token(self, reply: HttpReply) -> None:
         """Store the CSRF header from the reply to a GET. A header that can't be used is ignored."""
