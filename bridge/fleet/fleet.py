@@ -68,6 +68,7 @@ class Fleet:
         Raises:
             ExceptionGroup: a relay has ended with an error, which is a bug of the bridge. The group contains the error.
         """
+        metrics.fleet_members.set(0)
         keys = [asyncio.ensure_future(one.start("position")) for one in self._accounts.keys]
         async with asyncio.TaskGroup() as group:
             owning = group.create_task(self._ownership.run())
@@ -108,6 +109,7 @@ class Fleet:
         self._membership.joined()
         self.table = table
         metrics.fleet_members.set(len(table.members))
+        metrics.fleet_slots.set(table.slots)
         self._ownership.assign(slots, table.slots, table.orphaned)
 
     def _relays(self, slot: int, count: int) -> OwnedSlot:

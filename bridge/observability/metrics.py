@@ -84,7 +84,13 @@ http_request = Histogram(
     ("route", "method", "status"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-fleet_members = Gauge("bridge_fleet_members", "Replicas that share the accounts; 1 without a fleet")
+fleet_members = Gauge(
+    "bridge_fleet_members",
+    "Replicas in the fleet's group, by the newest assignment; 0 before the first assignment, 1 without a fleet",
+)
+fleet_slots = Gauge(
+    "bridge_fleet_slots", "Slots of the fleet, by the newest assignment; 0 before it or without a fleet"
+)
 fleet_slots_owned = Gauge("bridge_fleet_slots_owned", "Slots whose accounts this replica relays")
 fleet_handovers = Counter(
     "bridge_fleet_handovers",

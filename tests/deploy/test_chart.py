@@ -24,6 +24,11 @@ VALUES = sorted(path.name.removesuffix("-values.yaml") for path in CHART.glob("c
 VERSIONS = sorted({text for text in all_versions() if tuple(map(int, text.split("."))) >= (1, 29)})
 OF_THE_PROMETHEUS_OPERATOR = {"ServiceMonitor", "PrometheusRule"}
 MOUNTED = "/etc/bridge/"
+POD = "east-cometd-kafka-bridge-6d5f7c9b8-x2x4z"
+FLEETS = {"fleet", "full"}
+"""The sets of values that make a fleet."""
+SETTLED = 10
+"""Seconds after a takeover in which readiness ignores that a session is not connected (`web_services.max_interval`)."""
 STOP_LIMIT = 10
 """Seconds that a planned stop may take."""
 
@@ -91,13 +96,14 @@ def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
             for item in next(iter(source.values()))["items"]:
                 content = certificate if item["key"] == "ca.crt" else f"the content of {item['key']}"
                 (tmp_path / item["path"]).write_text(content)
-    environment = {one["name"]: one["value"] for one in container(values)["env"]}
+    environment = variables(values)
     environment = {name: value.replace(MOUNTED, f"{tmp_path}/") for name, value in environment.items()}
     loaded = settings.load(environment=environment)
     assert loaded.http.port == port(values, "http")
     assert loaded.http.management_port == port(values, "management")
     assert all(account.password.get_secret_value().startswith("the content of") for account in loaded.accounts)
-    if values == "accounts":
+    assert (loaded.fleet.enabled, loaded.fleet.replica) == ((True, POD) if values in FLEETS else (False, None))
+    if values in {"accounts", "fleet"}:
         assert [account.name for account in loaded.accounts] == ["east", "west"]
     if values == "at-least-once":
         assert loaded.kafka.delivery is settings.Delivery.AT_LEAST_ONCE
@@ -112,6 +118,19 @@ def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
         assert loaded.kafka.create_topics is False
 
 
+def variables(values: str) -> dict[str, str]:
+    """The container's variables; each comes once."""
+    env = container(values)["env"]
+    found = {one["name"]: one["value"] if "value" in one else from_pod(one["valueFrom"]) for one in env}
+    assert len(found) == len(env)
+    return found
+
+
+def from_pod(source: dict[str, Any]) -> str:
+    assert source == {"fieldRef": {"fieldPath": "metadata.name"}}
+    return POD
+
+
 def port(values: str, name: str) -> Any:
     """The container's port, to which service, probes and policy come by its name."""
     [number] = [one["containerPort"] for one in container(values)["ports"] if one["name"] == name]
@@ -120,11 +139,30 @@ def port(values: str, name: str) -> Any:
 
 @every_set_of_values
 def test_a_rolling_update_hands_over(values: str) -> None:
-    """One bridge, whose successor comes first; the predecessor stays until it is told, and has time for its stop."""
+    """Pods are replaced one by one; each successor comes first, and the predecessor has time for its stop."""
     spec = rendered(values)["Deployment"]["spec"]
-    assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert pod(values)["terminationGracePeriodSeconds"] > STOP_LIMIT
+
+
+@pytest.mark.parametrize("values", sorted(FLEETS))
+def test_a_fleet_is_updated_only_as_fast_as_its_replicas_prove_themselves(values: str) -> None:
+    """A new replica must be ready for longer than readiness is lenient, and a fenced replica need not linger."""
+    assert rendered(values)["Deployment"]["spec"]["minReadySeconds"] > SETTLED
+    assert container(values)["args"] == ["run"]
+
+
+def test_a_long_max_interval_slows_the_update() -> None:
+    """The time that a new replica must be ready follows `web_services.max_interval`."""
+    done = template(CHART, "fleet", "--set", "config.web_services.max_interval=29.5")
+    assert "minReadySeconds: 35\n" in done.stdout
+
+
+@pytest.mark.parametrize("values", sorted(set(VALUES) - FLEETS))
+def test_without_a_fleet_the_predecessor_stays_until_it_is_told(values: str) -> None:
+    """There is one bridge, and after its successor has taken over it lingers."""
+    spec = rendered(values)["Deployment"]["spec"]
+    assert (spec["replicas"], "minReadySeconds" in spec) == (1, False)
     command, option, seconds = container(values)["args"]
     assert (command, option) == ("run", "--linger")
     assert float(seconds) > 0
@@ -177,7 +215,12 @@ def test_selectors_find_the_pod(values: str) -> None:
         ("config.web_services.url=", "url"),
         ("config.http.authentication.method=none", "say how callers prove who they are"),
         ("terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds"),
-        ("replicas=2", "replicas"),
+        ("replicas=0", "replicas"),
+        ("replicas=2,config.fleet.enabled=false", "several replicas need a fleet"),
+        ("config.fleet.replica=same", "replica"),
+        ("autoscaling.minReplicas=9", "autoscaling.minReplicas is greater"),
+        ("autoscaling.targetCPU=70%", "targetCPU"),
+        ("linger=60", "linger"),
         ("files.kafka\\.ssl_cafile.secret=kafka", "key"),
     ],
 )
@@ -186,6 +229,48 @@ def test_wrong_values_are_refused(change: str, reason: str) -> None:
     done = template(CHART, "minimal", "--set", change)
     assert (done.returncode, done.stdout) == (1, "")
     assert reason in done.stderr
+
+
+def test_a_fleet_of_several_replicas() -> None:
+    """One of several replicas may be evicted, but none while all hold their sessions for Kafka; they run far apart."""
+    budget = rendered("fleet")["PodDisruptionBudget"]["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "IfHealthyBudget")
+    assert rendered("fleet")["Deployment"]["spec"]["replicas"] == 3
+    labels = rendered("fleet")["Deployment"]["spec"]["selector"]["matchLabels"]
+    spread = pod("fleet")["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert all(one["labelSelector"]["matchLabels"] == labels for one in spread)
+    assert all(one["whenUnsatisfiable"] == "ScheduleAnyway" for one in spread)
+
+
+@pytest.mark.parametrize("change", ["replicas=1", "config.fleet.enabled=true"])
+def test_the_only_replica_is_not_evicted(change: str) -> None:
+    """With one replica, also of a fleet, nobody continues the sessions of an evicted pod, so a drain waits."""
+    done = template(CHART, "minimal", "--set", change)
+    [budget] = [one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "PodDisruptionBudget"]
+    assert budget["spec"]["maxUnavailable"] == 0
+    assert ('"--linger"' in done.stdout) == (change == "replicas=1")
+
+
+def test_a_budget_of_the_site_counts() -> None:
+    """A number that the site sets replaces the chart's choice, also the number 0."""
+    for values, number in (("fleet", 0), ("minimal", 1)):
+        done = template(CHART, values, "--set", f"podDisruptionBudget.maxUnavailable={number}")
+        [budget] = [one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "PodDisruptionBudget"]
+        assert budget["spec"]["maxUnavailable"] == number
+
+
+def test_the_number_of_replicas_may_follow_their_cpu() -> None:
+    """With autoscaling the Deployment names no number, because each upgrade would undo the autoscaler's choice."""
+    assert "replicas" not in rendered("full")["Deployment"]["spec"]
+    scaler = rendered("full")["HorizontalPodAutoscaler"]["spec"]
+    assert scaler["scaleTargetRef"]["name"] == rendered("full")["Deployment"]["metadata"]["name"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 4)
+    [metric] = scaler["metrics"]
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "500m"}}
+    steps = [policy["value"] for way in ("scaleUp", "scaleDown") for policy in scaler["behavior"][way]["policies"]]
+    assert steps == [1, 1]
+    assert "HorizontalPodAutoscaler" not in rendered("fleet")
 
 
 def secrets(section: type[BaseModel], under: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A bridge between the simulator and the real Kafka in bad times: every kind of trouble that a metric tells of."""
+"""A replica between the simulator and the real Kafka in bad times: every kind of trouble that a metric tells of."""
 
 import asyncio
 import itertools
@@ -21,6 +21,7 @@ PASSWORD = "correct-horse-battery"
 RECORDS = "/api/v2/me/outbound-records"
 TOO_LARGE = 1_200_000
 """Bytes: more than Kafka takes."""
+SLOTS = 6
 DEADLINE = 60.0
 """Seconds that the bridge may take to show or to leave a trouble; between two handshakes it may wait for 30."""
 _TICK = 0.1
@@ -34,10 +35,12 @@ class TroubledRun:
     Account `sales` carries most of the traffic, `care` little, and the password of `locked` is wrong.
     """
 
-    def __init__(self, kafka: RealKafka, web: Simulator, bridge: BridgeProcess) -> None:
+    def __init__(self, kafka: RealKafka, web: Simulator, bridge: BridgeProcess, other: BridgeProcess) -> None:
         self.kafka = kafka
         self.web = web
         self.bridge = bridge
+        self.other = other
+        """Another replica of the fleet, which runs only for a moment."""
         self._references = itertools.count()
 
     @asynccontextmanager
@@ -52,7 +55,7 @@ class TroubledRun:
             await asyncio.wait(tasks)
 
     async def go(self, scraped: Callable[[], Awaitable[None]]) -> None:
-        """Everything once, for about 25 s. `scraped` returns once the state of now can be seen in Prometheus.
+        """Everything once, for about 35 s. `scraped` returns once the state of now can be seen in Prometheus.
 
         A counter keeps what has happened; a gauge shows a trouble only while it lasts.
         """
@@ -79,6 +82,13 @@ class TroubledRun:
         async with killed(self.kafka):
             await self._until("bridge_cometd_hold_seconds", 4, account="sales")
         await self._until("bridge_kafka_connected", 3)  # of no account a batch is held any more
+        await self._until("bridge_cometd_connected", 2)
+        async with self._grows("bridge_fleet_handovers_total", reason="orphaned"):
+            await self.other.start()
+            await self._until("bridge_fleet_members", 2)
+            await scraped()
+            await self.other.terminate()
+        await self._until("bridge_fleet_slots_owned", SLOTS)
         await self._until("bridge_cometd_connected", 2)
 
     async def call(self, *, account: str = "sales") -> None:
@@ -149,13 +159,18 @@ async def troubled_run(kafka: RealKafka, directory: Path) -> AsyncIterator[Troub
             "BRIDGE_HTTP__PORT": "0",
             "BRIDGE_OPERATIONS__ACKNOWLEDGEMENT_TIMEOUT": "2",
             "BRIDGE_OPERATIONS__FORWARD_DEADLINE": "2",
+            "BRIDGE_FLEET__ENABLED": "true",
         }
-        bridge = BridgeProcess(environment, directory / "bridge.log")
-        run = TroubledRun(kafka, web, bridge)
+        bridge, other = (
+            BridgeProcess(environment | {"BRIDGE_FLEET__REPLICA": name}, directory / f"{name}.log")
+            for name in ("watched", "other")
+        )
+        run = TroubledRun(kafka, web, bridge, other)
         await bridge.start()
         try:
             await run._until("bridge_cometd_connected", 2)
             yield run
         finally:
-            if not bridge.ended:
-                await bridge.kill()
+            for one in (bridge, other):
+                if not one.ended:
+                    await one.kill()

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from deploy.grafana.dashboard.expressions import HERE
 from deploy.grafana.dashboard.panels import PROMETHEUS, RED
 from deploy.grafana.dashboard.rows.alerts import ALERTS
+from deploy.grafana.dashboard.rows.fleet import FLEET
 from deploy.grafana.dashboard.rows.flow import FLOW
 from deploy.grafana.dashboard.rows.ingress import INGRESS
 from deploy.grafana.dashboard.rows.kafka import KAFKA
@@ -24,6 +25,7 @@ ROWS: Final = {
     "Sessions, holds and gaps": SESSIONS,
     "Operations": OPERATIONS,
     "Kafka": KAFKA,
+    "Fleet": FLEET,
     "REST ingress": INGRESS,
     "Process": PROCESSES,
     "Alerts and versions": ALERTS,

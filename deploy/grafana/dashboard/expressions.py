@@ -25,6 +25,11 @@ def increase(counter: str, by: str, *, scope: str = HERE) -> str:
     return f"sum by ({by}) (increase({counter}{{{scope}}}[$__rate_interval]))"
 
 
+def most(counter: str, by: str, *, scope: str = HERE) -> str:
+    """The expression for a counter's greatest increase at a process. All replicas of a fleet count the same events."""
+    return f"max by ({by}) (increase({counter}{{{scope}}}[$__rate_interval]))"
+
+
 def quantile(share: float, histogram: str, by: str = "", *, scope: str = HERE) -> str:
     """The expression for a histogram's quantile."""
     labels = f"le, {by}" if by else "le"

@@ -96,9 +96,9 @@ def bars(
     )
 
 
-def buckets(title: str, description: str, histogram: str, *, width: int = 8) -> heatmap.Panel:
+def buckets(title: str, description: str, histogram: str, *, width: int = 8, scope: str = HERE) -> heatmap.Panel:
     """A panel with the distribution of a histogram's observations over its buckets."""
-    query = (f"sum by (le) (increase({histogram}_bucket{{{HERE}}}[$__rate_interval]))", "{{le}}")
+    query = (f"sum by (le) (increase({histogram}_bucket{{{scope}}}[$__rate_interval]))", "{{le}}")
     return (
         heatmap.Panel()
         .title(title)

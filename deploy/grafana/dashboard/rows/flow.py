@@ -17,7 +17,7 @@ DELIVERY: Final = "bridge_event_delivery_seconds"
 FLOW: Final[list[Builder[model.Panel]]] = [
     state(
         "CometD session",
-        "Shows whether each account's session is connected. Good: connected, with one process for each account.",
+        "Shows whether each account's session is connected. Good: connected. In a fleet one replica has the session.",
         (CONNECTION, "{{account}}"),
         {0: ("down", RED), 1: ("connected", GREEN)},
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from deploy.grafana.dashboard.expressions import HERE, PROCESS, increase, rate
+from deploy.grafana.dashboard.expressions import HERE, PROCESS, increase, most, rate
 from deploy.grafana.dashboard.panels import bars, lines
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ KAFKA: Final[list[Builder[model.Panel]]] = [
         "could not understand or trust. Good: none. `bridge dead-letters list` shows the refused records.",
         "short",
         (increase("bridge_events_dead_lettered_total", "account, reason"), "{{account}} {{reason}}"),
-        (increase("bridge_records_unreadable_total", "topic", scope=PROCESS), "unreadable {{topic}}"),
-        (increase("bridge_records_untrusted_total", "topic", scope=PROCESS), "untrusted {{topic}}"),
+        (most("bridge_records_unreadable_total", "topic", scope=PROCESS), "unreadable {{topic}}"),
+        (most("bridge_records_untrusted_total", "topic", scope=PROCESS), "untrusted {{topic}}"),
     ),
 ]

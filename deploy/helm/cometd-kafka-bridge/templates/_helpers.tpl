@@ -45,6 +45,22 @@ BRIDGE_{{ . | replace "." "__" | upper }}
 {{- end }}
 {{- end }}
 
+{{/* Whether the release is a fleet: not empty if it is. */}}
+{{- define "bridge.inFleet" -}}
+{{- if or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled (.Values.config.fleet | default dict).enabled }}true{{ end }}
+{{- end }}
+
+{{/* Whether another replica can continue the sessions of an evicted one: not empty if it can. */}}
+{{- define "bridge.hasOthers" -}}
+{{- if gt (int (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled)) 1 }}true{{ end }}
+{{- end }}
+
+{{/* How many pods may be evicted at the same time. */}}
+{{- define "bridge.maxUnavailable" -}}
+{{- if hasKey .Values.podDisruptionBudget "maxUnavailable" }}{{ .Values.podDisruptionBudget.maxUnavailable }}
+{{- else if include "bridge.hasOthers" . }}1{{ else }}0{{ end }}
+{{- end }}
+
 {{/* The names by which the namespace's and the cluster's pods reach the Service. */}}
 {{- define "bridge.hosts" -}}
 {{- $name := include "bridge.name" . }}
@@ -61,6 +77,12 @@ BRIDGE_{{ . | replace "." "__" | upper }}
 {{- end }}
 {{- if not (or .Values.accounts (and $site.username $password)) }}
 {{- fail "say who the bridge is: config.web_services.username and files.\"web_services.password_file\", or accounts" }}
+{{- end }}
+{{- if and (include "bridge.inFleet" .) (hasKey (.Values.config.fleet | default dict) "enabled") (not .Values.config.fleet.enabled) }}
+{{- fail "config.fleet.enabled is false, but several replicas need a fleet: remove it, or set replicas to 1 and autoscaling.enabled to false" }}
+{{- end }}
+{{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}
+{{- fail "autoscaling.minReplicas is greater than autoscaling.maxReplicas" }}
 {{- end }}
 {{- $callers := (.Values.config.http.authentication | default dict).method | default "none" }}
 {{- if and (eq $callers "none") (not .Values.config.http.allow_unauthenticated) }}
