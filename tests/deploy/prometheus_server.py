@@ -1,4 +1,4 @@
-"""Prometheus as an operating system process, on loopback, with the bridge's rules and one target."""
+"""Prometheus as an operating system process, on loopback, with the bridge's rules and some targets."""
 
 import asyncio
 import json
@@ -23,23 +23,23 @@ _POLL = 0.05
 
 
 class PrometheusServer:
-    """Scrapes `target` (host:port) and evaluates the rules once a second. Its data lies in `directory`.
+    """Scrapes `targets` (host:port) and evaluates the rules once a second. Its data lies in `directory`.
 
     It cannot outlive the tests: the kernel kills it when they die (`setpriv --pdeathsig`, where util-linux has it).
     """
 
-    def __init__(self, directory: Path, target: str) -> None:
+    def __init__(self, directory: Path, *targets: str) -> None:
         self._directory = directory
         self._program = require_tool("prometheus")
         self._url = f"http://127.0.0.1:{free_port()}"
-        self._target = target
+        self._targets = targets
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],
-            "scrape_configs": [{"job_name": "bridge", "static_configs": [{"targets": [self._target]}]}],
+            "scrape_configs": [{"job_name": "bridge", "static_configs": [{"targets": self._targets}]}],
         }
         (self._directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
@@ -77,6 +77,10 @@ class PrometheusServer:
         # Steps count from the start: the last one before the end may miss what was evaluated last.
         query = {"query": expression, "start": str(start), "end": str(end + 1), "step": "1"}
         return list((await self._get("query_range", query))["result"])
+
+    async def now(self, expression: str) -> list[float]:
+        """The present values of the series of an expression."""
+        return [float(one["value"][1]) for one in (await self._get("query", {"query": expression}))["result"]]
 
     async def label_values(self, metric: str, label: str) -> list[str]:
         """The values that a label of a metric has."""
