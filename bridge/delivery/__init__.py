@@ -1,6 +1,6 @@
 """Kafka: publishing exactly once, with the position beside the events."""
 
-from bridge.delivery.client.aiokafka_internals import GroupPlan
+from bridge.delivery.client.aiokafka_internals.groups import GroupPlan
 from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES

@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
 
 from bridge.delivery import position_topic
-from bridge.delivery.client.aiokafka_internals import GroupAssignor
+from bridge.delivery.client.aiokafka_internals.groups import GroupAssignor
 from bridge.delivery.group import PROTOCOL
 from bridge.fleet.membership import FleetMembership, group_of
 from bridge.settings import Kafka

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bridge import tls
-from bridge.delivery.client.aiokafka_internals import bootstrap_addresses, try_connection
+from bridge.delivery.client.aiokafka_internals.connecting import bootstrap_addresses, try_connection
 from bridge.delivery.client.failures import FAILURES, client_faults, reason
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 from aiokafka import errors as kafka
 
 from bridge import tls
-from bridge.delivery.client.aiokafka_internals import add_error
+from bridge.delivery.client.aiokafka_internals.connecting import add_error
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:

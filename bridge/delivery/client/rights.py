@@ -17,7 +17,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from bridge.delivery.client.aiokafka_internals import end_no_transaction, topic_metadata, validate_creation
+from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata, validate_creation
+from bridge.delivery.client.aiokafka_internals.producing import end_no_transaction
 from bridge.delivery.client.connection import milliseconds
 from bridge.delivery.client.topics import (
     position_topic,

@@ -1,0 +1,75 @@
+"""How consumers read batches of records, and how they wait for topics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.record import _crecords, default_records, legacy_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from aiokafka import TopicPartition
+
+
+class _Batch:
+    """Wraps a batch of aiokafka. The iteration ends at the first record that can't be read."""
+
+    def __init__(self, batch: Any, passed_over: Callable[[Exception], None]) -> None:
+        self._batch = batch
+        self._passed_over = passed_over
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Any:
+        return next(self._batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._batch
+        except Exception as error:  # noqa: BLE001 -- the parser raises many kinds; the cause lies in the bytes
+            self._passed_over(error)
+
+
+class _Batches:
+    """Wraps aiokafka's reader of a fetch, so that its batches become `_Batch`es."""
+
+    def __init__(self, records: Any, passed_over: Callable[[Exception], None]) -> None:
+        self._records = records
+        self._passed_over = passed_over
+
+    def has_next(self) -> bool:
+        return bool(self._records.has_next())
+
+    def next_batch(self) -> _Batch:
+        return _Batch(self._records.next_batch(), self._passed_over)
+
+
+class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of a partition in a fetch. After a record that can't be read, the rest of the batch is skipped.
+
+    Private part: `aiokafka.consumer.fetcher.PartitionRecords`, and the batches that it reads. A public consumer raises
+    the parser's error at each fetch and never reads beyond the batch. If the class changes, a bad record stops every
+    reader of its topic.
+    """
+
+    def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
+        super().__init__(tp, _Batches(records, lambda error: self.passed_over(tp.topic, error)), *rest)
+
+    def passed_over(self, topic: str, error: Exception) -> None:
+        """Handle the error that made the reader skip the rest of a batch. Subclasses override this method."""
+
+
+def replace_reading(records: type[TolerantRecords], decoders: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Replace aiokafka's reader and decompressors in the whole process. `decoders` has aiokafka's names as keys.
+
+    Private part: the name `PartitionRecords` in `aiokafka.consumer.fetcher`, and names such as `gzip_decode` in the
+    modules of `aiokafka.record`. A consumer has no option to limit the decompressed size of a batch. If aiokafka uses
+    other names, a bad or huge record stops the reader or the process.
+    """
+    fetcher.PartitionRecords = records
+    for module in (default_records, legacy_records, _crecords.default_records, _crecords.legacy_records):
+        for name in decoders.keys() & vars(module).keys():
+            setattr(module, name, decoders[name])
