@@ -17,6 +17,7 @@ from bridge.delivery.client.rights import (
 from bridge.delivery.client.topics import (
     create_missing_topics,
     earlier_transactional_id,
+    existing_topics,
     position_topic,
     slot_of,
     topic_name,
@@ -65,6 +66,7 @@ __all__ = [
     "create_missing_topics",
     "creation_refusals",
     "earlier_transactional_id",
+    "existing_topics",
     "group_member",
     "guarded",
     "kafka_reason",

@@ -46,10 +46,10 @@ class ClientFault(kafka.KafkaError):  # type: ignore[misc]
 
 class _Guarded:
     def __init__(self, client: object) -> None:
-        self._client = client
+        self._wrapped = client
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._client, name)
+        attribute = getattr(self._wrapped, name)
         if inspect.iscoroutinefunction(attribute):
             return _guarded_coroutine(attribute)
         return _guarded_call(attribute) if inspect.ismethod(attribute) else attribute

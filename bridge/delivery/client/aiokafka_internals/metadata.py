@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.protocol.admin import CreateTopicsRequest
+import aiokafka.admin.client
+import aiokafka.client
+from aiokafka.protocol import metadata
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest_v5
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
@@ -13,7 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from aiokafka import AIOKafkaClient
-    from aiokafka.admin import NewTopic
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+_TOPIC = 2
+"""The number of topics in Kafka's `ConfigResource.Type`."""
+
+
+class _NonCreatingMetadataRequest(metadata.MetadataRequest):  # type: ignore[misc]
+    def __init__(self, topics: list[str] | None = None, _: bool | None = None) -> None:  # noqa: FBT001 -- aiokafka's
+        super().__init__(topics, False)  # noqa: FBT003 -- aiokafka's signature
+
+
+def create_no_topics() -> None:
+    """Make all clients of the process ask for the metadata of topics without creating missing topics.
+
+    By default a broker creates a topic when a client asks for it (`auto.create.topics.enable`), with the broker's own
+    options. Private part: the name `MetadataRequest` in `aiokafka.client` and `aiokafka.admin.client`. Clients have no
+    option `allow.auto.create.topics`. If aiokafka uses another name, reading a topic creates it again.
+    """
+    aiokafka.client.MetadataRequest = _NonCreatingMetadataRequest
+    aiokafka.admin.client.MetadataRequest = _NonCreatingMetadataRequest
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]
@@ -105,3 +127,26 @@ async def validate_creation(client: AIOKafkaClient, topics: Iterable[NewTopic], 
     node = client.get_random_node() if controller is None else controller.nodeId
     answer = await client.send(node, CreateTopicsRequest(wanted, timeout_ms, validate_only=True))
     return {name: code for name, code, *_ in answer.topic_errors}
+
+
+async def create_on_first_use(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Make a cluster without a controller create topics. Such a cluster has no other way to create topics.
+
+    Private part: `AIOKafkaAdminClient._client`. After `create_no_topics`, no public client asks in this way. If the
+    attribute changes, `bridge demo` fails.
+    """
+    await topic_metadata(admin._client, topics, create=True)  # noqa: SLF001
+
+
+async def topic_option(client: AIOKafkaClient, topic: str, name: str) -> str | None:
+    """Return an option of a topic, such as `cleanup.policy`, or None if the broker does not say it.
+
+    Reading an option needs the right DescribeConfigs. Private part: `aiokafka.protocol.admin.DescribeConfigsRequest`.
+    The public admin client would open new connections. If the class changes, the bridge does not notice a topic that
+    loses the positions.
+    """
+    answer = await client.send(client.get_random_node(), DescribeConfigsRequest([(_TOPIC, topic, [name])]))
+    [resource] = answer.to_object()["resources"]
+    if resource["error_code"]:
+        return None
+    return next((one["config_value"] for one in resource["config_entries"] if one["config_names"] == name), None)

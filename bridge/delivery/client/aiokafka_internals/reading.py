@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from aiokafka.record import _crecords, default_records, legacy_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from aiokafka import TopicPartition
+
+TOPIC_PATIENCE: Final = 1.0
+"""Seconds that a consumer waits for a missing topic. A broker may need a moment to show a topic that is new."""
+LOOK_AGAIN: Final = 0.1
+"""Seconds between two requests for metadata while a topic is missing."""
+
+
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """A consumer whose `start` fails soon if a topic does not exist.
+
+    Private part: `AIOKafkaConsumer._wait_topics`, `._subscription` and `._client`. The public `start` waits for a
+    missing topic as long as for a slow broker, and then does not name the topic. If aiokafka renames the method,
+    readers of a missing topic wait until `request_timeout` and report that Kafka does not answer.
+
+    Raises:
+        UnknownTopicOrPartitionError, TopicAuthorizationFailedError: the argument is the set of these topics.
+    """
+
+    async def _wait_topics(self) -> None:
+        subscription = self._subscription.subscription
+        if subscription is None:
+            return
+        missing = set(subscription.topics)
+        until = asyncio.get_running_loop().time() + TOPIC_PATIENCE
+        while missing:
+            if not await self._client.force_metadata_update():
+                raise KafkaConnectionError("no broker answers")
+            cluster = self._client.cluster
+            if denied := missing & cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(denied)
+            missing = {topic for topic in missing if not cluster.partitions_for_topic(topic)}
+            if missing:
+                if asyncio.get_running_loop().time() >= until:
+                    raise UnknownTopicOrPartitionError(missing)
+                await asyncio.sleep(LOOK_AGAIN)
 
 
 class _Batch:
