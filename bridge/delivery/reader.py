@@ -98,7 +98,7 @@ async def _existing(
 
     A record waits until each partition that is not at its end has a record to compare with.
     """
-    numbered = list(ends)
+    numbered = sorted(ends)
     waiting: list[deque[Any]] = [deque() for _ in numbered]
     oldest: list[tuple[int, int]] = []
     """The timestamp of the first waiting record of each partition, with the partition's number. This is a heap."""

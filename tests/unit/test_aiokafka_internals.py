@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer import group_coordinator
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.producer import sender
 from aiokafka.protocol.metadata import MetadataRequest_v5
 
 import bridge
+from bridge.delivery import create_missing_topics
 from bridge.delivery.client import unreadable
 from bridge.delivery.client.aiokafka_internals import connecting, groups, metadata, producing
 from bridge.delivery.client.consumer import consumer
@@ -163,6 +165,72 @@ def test_metadata_with_rights_is_decoded() -> None:
     assert answer.to_object()["topics"][0]["authorized_operations"] == 24
 
 
+async def test_no_client_creates_a_topic_by_asking_for_it(broker: EmbeddedBroker) -> None:
+    """A producer, a consumer and an admin client that ask for a topic do not make the broker create it."""
+    where: Any = {"bootstrap_servers": broker.bootstrap, "request_timeout_ms": 300}
+    producer, admin = AIOKafkaProducer(**where), AIOKafkaAdminClient(**where)
+    consumer = AIOKafkaConsumer("missing", **where)
+    try:
+        await producer.start()
+        await admin.start()
+        with pytest.raises(kafka.UnknownTopicOrPartitionError):
+            await producer.partitions_for("missing")
+        with pytest.raises(kafka.UnknownTopicOrPartitionError):
+            await consumer.start()
+        await admin.describe_topics(["missing"])
+        assert await admin.list_topics() == [], "aiokafka creates topics: a typo in `bridge tail` makes a topic"
+    finally:
+        await asyncio.gather(producer.stop(), consumer.stop(), admin.close())
+
+
+async def create_topic(broker: EmbeddedBroker, topic: str) -> list[str]:
+    """Create a topic, and return all topics of the broker."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        await metadata.create_on_first_use(admin, [topic])
+        topics: list[str] = await admin.list_topics()
+        return topics
+    finally:
+        await admin.close()
+
+
+async def test_a_cluster_without_controller_creates_topics_on_request(broker: EmbeddedBroker) -> None:
+    """The one request that may create a topic creates it where a cluster knows no other way."""
+    assert await create_topic(broker, "wanted") == ["wanted"], "`bridge demo` has no topics"
+
+
+async def test_a_consumer_of_a_missing_topic_fails_soon(broker: EmbeddedBroker) -> None:
+    """The error names the missing topics, and comes long before the deadline of requests."""
+    settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False, request_timeout=60)
+    await create_missing_topics(settings)
+    names = ["gws.sessions.v1", "gws.missing.v1"]
+    async with asyncio.timeout(30):
+        with pytest.raises(kafka.UnknownTopicOrPartitionError) as failure:
+            async with consumer(settings, names, "read_committed", wait_ms=50):
+                pass
+    assert failure.value.args == ({"gws.missing.v1"},), "aiokafka waits for missing topics until the deadline"
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        (
+            {"error_code": 0, "config_entries": [{"config_names": "cleanup.policy", "config_value": "compact"}]},
+            "compact",
+        ),
+        ({"error_code": 0, "config_entries": []}, None),
+        ({"error_code": 29, "config_entries": []}, None),
+    ],
+)
+async def test_an_option_of_a_topic_is_read(resource: dict[str, Any], expected: str | None) -> None:
+    """The request names the topic and the option. Without the right to read options the answer is None."""
+    client: Any = OneAnswer(to_object=lambda: {"resources": [resource]})
+    assert await metadata.topic_option(client, "t", "cleanup.policy") == expected
+    sent = client.request.prepare({32: (0, 2)}).to_object()
+    assert sent["resources"] == [{"resource_type": 2, "resource_name": "t", "config_names": ["cleanup.policy"]}]
+
+
 class OneAnswer:
     """A client that keeps the request and gives one answer."""
 
@@ -214,6 +282,7 @@ async def test_consumers_read_with_the_bridges_own_reader(
     broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Aiokafka's consumer hands records out by the reader that was put in place of its own, which bounds them."""
+    await create_topic(broker, "t")
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
     batch = producer.create_batch()
@@ -236,6 +305,7 @@ async def test_discard_ends_all_tasks_while_kafka_is_away(broker: EmbeddedBroker
     complaints: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
+    await create_topic(broker, "t")
     before = asyncio.all_tasks()
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id="id", request_timeout_ms=2000)
     await producer.start()
