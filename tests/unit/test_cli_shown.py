@@ -146,7 +146,7 @@ def test_a_late_acknowledgement_is_called_late() -> None:
 
 @pytest.mark.parametrize(
     ("topic", "name"),
-    [("gws.user-events.v1", "user-events"), ("a.b.operations.v1", "operations"), ("gws.bridge-state", "bridge-state")],
+    [("gws.user-events.v1", "user-events"), ("a.b.operations.v1", "operations"), ("a.v2.bridge-state", "bridge-state")],
 )
 def test_short_names(topic: str, name: str) -> None:
     """A row shows a topic without prefix and version."""

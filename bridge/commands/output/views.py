@@ -6,6 +6,7 @@ or markup for rich. So all output of a command must pass through `visible`, `in_
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from datetime import UTC, datetime
@@ -114,8 +115,7 @@ def key_of(record: ConsumedRecord) -> str:
 
 def short_name(topic: str) -> str:
     """Return a topic's name without prefix and version: `user-events` for `gws.user-events.v1`."""
-    name = topic.rpartition(".v")[0] or topic
-    return name.rpartition(".")[2]
+    return re.sub(r"\.v\d+$", "", topic).rpartition(".")[2]
 
 
 def time_of(timestamp: int) -> str:
