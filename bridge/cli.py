@@ -1,6 +1,6 @@
 """The `bridge` command: reads arguments and settings, then calls a function of `bridge.commands`.
 
-Exit codes: 0 for success, 1 for a failure, 2 for wrong settings, arguments or input.
+Exit codes: 0 for success, 1 for a failure, 2 for wrong settings, arguments or input, 130 after Ctrl-C.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bridge import __version__, commands, settings
+from bridge import __version__, commands, interrupt, settings
 from bridge.errors import BridgeError, SettingsError, UnusableInput
 from bridge.observability import printable
 
@@ -47,6 +47,9 @@ class Commands(TyperGroup):
             for fault in error.faults:
                 typer.echo(_lines(fault), err=True)
             raise typer.Exit(WRONG_SETTINGS) from None
+        except KeyboardInterrupt as error:
+            interrupt.say(*([_lines(str(error))] if error.args else []))
+            raise typer.Exit(interrupt.CODE) from None
         except BridgeError as error:
             typer.echo(_lines(str(error)), err=True)
             raise typer.Exit(WRONG_SETTINGS if isinstance(error, UnusableInput) else FAILED) from None
@@ -100,8 +103,13 @@ def bridge(
 
 
 def _settings(context: typer.Context, config: Path | None) -> settings.Settings:
-    """Read the settings. A --config after the command wins over a --config before the command."""
-    return settings.load(config or context.find_root().obj)
+    return settings.load(_file(context, config))
+
+
+def _file(context: typer.Context, config: Path | None) -> Path | None:
+    """Return the file with settings. A --config after the command wins over a --config before the command."""
+    file: Path | None = config or context.find_root().obj
+    return file
 
 
 @app.command()
@@ -130,7 +138,10 @@ def run(
         wanted = _settings(context, config)
     except SettingsError as error:
         raise SettingsError([*error.faults, "To see the bridge at work without any settings, run: make demo"]) from None
-    commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
+    try:
+        commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
+    except KeyboardInterrupt:  # the last lines of the log say so
+        raise typer.Exit(interrupt.CODE) from None
 
 
 @app.command()
@@ -141,7 +152,7 @@ def health(
     ready: Annotated[bool, typer.Option("--ready", help="Ask whether the bridge is ready instead.")] = False,
 ) -> None:
     """Ask the running bridge with these settings whether it is alive. Exit code 1 means no."""
-    typer.echo(commands.ask_health(_settings(context, config).http, ready=ready))
+    typer.echo(commands.ask_health(settings.load_http(_file(context, config)), ready=ready))
 
 
 @app.command()
@@ -191,15 +202,45 @@ def tail(
     *,
     config: Config = None,
     topic: Annotated[
-        list[str] | None, typer.Option(help="A topic such as user-events.v1. Repeatable. Default: all event topics.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A topic such as user-events. Repeatable. Default: all event topics."),
     ] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Begin with the oldest events.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Begin with events since then: 30m, 2h, 7d, or a time such as 2026-01-31T12:00Z."
+        ),
+    ] = None,
+    no_follow: Annotated[
+        bool,
+        typer.Option("--no-follow", help="Print only events that exist now: all, or those since --since. Then end."),
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only events with this key, such as 134/Campaign1/13.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="REFERENCE", help="Only events with this referenceId.")
+    ] = None,
     events: Events = None,
     json: Json = False,
 ) -> None:
-    """Print the published events as they arrive."""
-    wanted = _settings(context, config)
-    commands.run_tail(wanted, topic or [], from_beginning=from_beginning, events=events, as_json=json)
+    """Print the published events as they arrive. Needs only the settings of Kafka, and creates no topic."""
+    try:
+        begin = None if since is None else commands.read_since(since)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+    options = commands.TailOptions(
+        topics=topic or (),
+        from_beginning=from_beginning,
+        since=begin,
+        follow=not no_follow,
+        key=key,
+        reference=reference,
+        events=events,
+        as_json=json,
+    )
+    commands.run_tail(settings.load_kafka(_file(context, config)), options)
 
 
 @app.command()
@@ -315,9 +356,15 @@ def schemas_models(
 
 
 @dead_letters.command("list")
-def dead_letters_list(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
-    """List the records that Kafka refused, with the reason."""
-    commands.list_dead_letters(_settings(context, config), as_json=json)
+def dead_letters_list(
+    context: typer.Context,
+    *,
+    config: Config = None,
+    wide: Annotated[bool, typer.Option("--wide", help="All columns, uncut.")] = False,
+    json: Json = False,
+) -> None:
+    """List the records that Kafka refused, with the reason. Needs only the settings of Kafka."""
+    commands.list_dead_letters(settings.load_kafka(_file(context, config)), wide=wide, as_json=json)
 
 
 def main() -> None:

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from bridge.commands.run import run_bridge
     from bridge.commands.schemas import check_schemas, list_schemas, show_schema, write_models
     from bridge.commands.simulate import read_faults, run_simulator
-    from bridge.commands.tail import run_tail
+    from bridge.commands.tail import TailOptions, read_since, run_tail
 
 __all__ = [
     "MarkOptions",
+    "TailOptions",
     "ask_health",
     "check_schemas",
     "list_dead_letters",
     "list_schemas",
     "read_faults",
+    "read_since",
     "run_bridge",
     "run_check",
     "run_demo",
@@ -40,11 +42,13 @@ __all__ = [
 
 _MODULES = {
     "MarkOptions": "mark.options",
+    "TailOptions": "tail",
     "ask_health": "health",
     "check_schemas": "schemas",
     "list_dead_letters": "dead_letters",
     "list_schemas": "schemas",
     "read_faults": "simulate",
+    "read_since": "tail",
     "run_bridge": "run",
     "run_check": "check",
     "run_demo": "demo",

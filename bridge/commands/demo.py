@@ -14,6 +14,7 @@ from bridge.commands.demo_calls import curl, keep_calling
 from bridge.commands.output.reading import read_json
 from bridge.commands.output.views import Lines, LiveTable
 from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.delivery import create_missing_topics
 from bridge.errors import CommandFailed
 from bridge.observability import configure
 from bridge.settings import Http, Kafka, Settings, WebServices
@@ -108,8 +109,11 @@ async def _show(settings: Settings, listening: asyncio.Future[str], events: int 
     console = Console(stderr=as_json)
     console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False, markup=False)
     view: View = (
-        LiveTable(console, "read back from Kafka") if console.is_terminal and not as_json else Lines(as_json=as_json)
+        LiveTable(console, "read back from Kafka")
+        if console.is_terminal and not as_json
+        else Lines(as_json=as_json, console=console)
     )
+    await create_missing_topics(settings.kafka)
     shown = 0
     with view:
         async with aclosing(read_json(settings.kafka, from_beginning=True)) as records:

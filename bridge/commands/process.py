@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_received: list[signal.Signals] = []
+"""The signals for which `stop_on_signals` has stopped the command."""
 log = structlog.get_logger(__name__)
 
 
@@ -33,7 +35,10 @@ def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:
 
     Raises:
         CommandFailed: the system does not permit enough threads.
+        KeyboardInterrupt: Ctrl-C (SIGINT) has ended the command, also if the command ends in order by itself. If the
+            command has raised CommandFailed meanwhile, the interrupt has the text of that error.
     """
+    _received.clear()
     try:
         executor = started_threads()
     except CommandFailed:
@@ -41,7 +46,15 @@ def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:
         raise
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.get_loop().set_default_executor(executor)
-        return runner.run(main)
+        try:
+            result = runner.run(main)
+        except CommandFailed as error:
+            if signal.SIGINT in _received:
+                raise KeyboardInterrupt(str(error)) from None
+            raise
+    if signal.SIGINT in _received:
+        raise KeyboardInterrupt
+    return result
 
 
 def started_threads() -> ThreadPoolExecutor:
@@ -86,6 +99,7 @@ def stop_on_signals() -> asyncio.Event:
             loop.remove_signal_handler(one)
             # The system's own handler ends the process even if the event loop hangs.
             signal.signal(one, signal.SIG_DFL)
+        _received.append(number)
         log.info("stopping", signal=number.name)
         stop.set()
 

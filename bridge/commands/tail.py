@@ -3,59 +3,98 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import KafkaError
 
 from bridge.commands.output.reading import read_json
-from bridge.commands.output.views import Lines
+from bridge.commands.output.topics import find_topics, unreadable
+from bridge.commands.output.views import Lines, value_of
 from bridge.commands.process import run_to_end, stop_on_signals
-from bridge.delivery import topic_name
-from bridge.errors import CommandFailed
-from bridge.events import TOPICS
+from bridge.delivery import topic_names
 from bridge.observability import configure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.settings import Kafka, Settings
+    from bridge.delivery import ConsumedRecord
+    from bridge.settings import Kafka
+
+_PERIOD: Final = re.compile(r"(\d+)([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def run_tail(
-    settings: Settings, topics: Sequence[str], *, from_beginning: bool, events: int | None, as_json: bool
-) -> None:
-    """Print the committed events of `topics` until a signal. Without `topics`, print the events of all event topics.
+@dataclass(frozen=True)
+class TailOptions:
+    """The events that `bridge tail` prints, and how."""
 
-    A topic may be given without its prefix. The command joins no consumer group and does not disturb a running bridge.
+    topics: Sequence[str] = ()
+    """Topics, with or without prefix and version. Empty: all event topics."""
+    from_beginning: bool = False
+    since: datetime | None = None
+    follow: bool = True
+    """Whether to wait for further events. Otherwise the command prints the events that exist at its start."""
+    key: str | None = None
+    """Print only events with this key."""
+    reference: str | None = None
+    """Print only events with this referenceId."""
+    events: int | None = None
+    """Number of events after which the command ends."""
+    as_json: bool = False
+
+    def wants(self, record: ConsumedRecord) -> bool:
+        """Return whether the record has the wanted key and reference."""
+        if self.key is not None and record.key != self.key.encode():
+            return False
+        if self.reference is None:
+            return True
+        value = value_of(record)
+        return isinstance(value, dict) and value.get("referenceId") == self.reference
+
+
+def read_since(text: str) -> datetime:
+    """Parse the beginning of a period: its length up to now, such as 30m, 2h or 7d, or a time such as 2026-01-31T12:00.
+
+    A time without an offset is UTC.
 
     Raises:
+        ValueError: the text has another form, or is in the future.
+    """
+    now = datetime.now(UTC)
+    try:
+        if period := _PERIOD.fullmatch(text):
+            return now - timedelta(**{_UNITS[period[2]]: int(period[1])})
+        since = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ValueError("should be a period such as 30m, 2h or 7d, or a time such as 2026-01-31T12:00Z") from None
+    since = since.replace(tzinfo=UTC) if since.tzinfo is None else since
+    if since > now:
+        raise ValueError(f"is in the future; now it is {now:%Y-%m-%dT%H:%M:%SZ}")
+    return since
+
+
+def run_tail(settings: Kafka, options: TailOptions) -> None:
+    """Print committed events until a signal, or as the options say.
+
+    The command joins no consumer group, creates no topic and does not disturb a running bridge.
+
+    Raises:
+        UnusableInput: a topic does not exist.
         CommandFailed: Kafka can't be reached or read.
+        KeyboardInterrupt: Ctrl-C has ended the command.
     """
     configure("console", "warning")
-    names = [whole_name(settings.kafka, topic) for topic in topics]
-    run_to_end(_tail(settings.kafka, names, from_beginning=from_beginning, events=events, as_json=as_json))
+    run_to_end(_tail(settings, options))
 
 
-def whole_name(settings: Kafka, topic: str) -> str:
-    """Return a topic's name in Kafka: an event topic gets the prefix, another name does not change."""
-    return topic_name(settings, topic) if topic in TOPICS else topic
-
-
-def unreadable(settings: Kafka, error: BaseException) -> CommandFailed:
-    """Return the error for a failed read from Kafka."""
-    cause = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return CommandFailed(f"Kafka at {settings.bootstrap_servers} can't be read ({cause}); see `bridge check`")
-
-
-async def _tail(
-    settings: Kafka, topics: Sequence[str], *, from_beginning: bool, events: int | None, as_json: bool
-) -> None:
+async def _tail(settings: Kafka, options: TailOptions) -> None:
     stop = stop_on_signals()
-    tasks = [
-        asyncio.create_task(_print(settings, topics, from_beginning=from_beginning, events=events, as_json=as_json)),
-        asyncio.create_task(stop.wait()),
-    ]
+    tasks = [asyncio.create_task(_print(settings, options)), asyncio.create_task(stop.wait())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -67,19 +106,30 @@ async def _tail(
             task.result()
 
 
-async def _print(
-    settings: Kafka, topics: Sequence[str], *, from_beginning: bool, events: int | None, as_json: bool
-) -> None:
-    lines = Lines(as_json=as_json)
-    left = events
+async def _print(settings: Kafka, options: TailOptions) -> None:
+    topics = await find_topics(settings, options.topics)
+    if not options.topics and (missing := [topic for topic in topic_names(settings) if topic not in topics]):
+        sys.stderr.write(f"Not shown, because they don't exist or you may not read them: {', '.join(missing)}\n")
+    shown = 0
+    records = read_json(
+        settings,
+        topics,
+        from_beginning=options.from_beginning or not options.follow,
+        since=None if options.since is None else options.since.timestamp(),
+        until_end=not options.follow,
+    )
     try:
-        async with aclosing(read_json(settings, topics or None, from_beginning=from_beginning)) as records:
-            async for record in records:
-                lines.show(record)
-                if left is not None:
-                    left -= 1
-                    if left == 0:
+        with Lines(as_json=options.as_json) as lines:
+            async with aclosing(records):
+                async for record in records:
+                    if not options.wants(record):
+                        continue
+                    lines.show(record)
+                    shown += 1
+                    if shown == options.events:
                         return
+        if not shown:
+            sys.stderr.write("No events.\n")
     except BrokenPipeError:
         raise
     except (KafkaError, OSError) as error:  # TimeoutError is an OSError

@@ -1,6 +1,6 @@
 """Kafka: publishing exactly once, with the position beside the events."""
 
-from bridge.delivery.client.aiokafka_internals import GroupPlan
+from bridge.delivery.client.aiokafka_internals.groups import GroupPlan
 from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
@@ -18,6 +18,7 @@ from bridge.delivery.client.rights import (
 from bridge.delivery.client.topics import (
     create_missing_topics,
     earlier_transactional_id,
+    existing_topics,
     position_topic,
     slot_of,
     topic_name,
@@ -66,6 +67,7 @@ __all__ = [
     "create_missing_topics",
     "creation_refusals",
     "earlier_transactional_id",
+    "existing_topics",
     "group_member",
     "guarded",
     "kafka_reason",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
-from bridge.delivery.client.aiokafka_internals import GroupAssignor, tolerate_odd_members
+from bridge.delivery.client.aiokafka_internals.groups import GroupAssignor, tolerate_odd_members
 from bridge.delivery.client.connection import connection, milliseconds
 from bridge.delivery.client.consumer import close
 from bridge.delivery.client.failures import guarded
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from bridge.delivery.client.aiokafka_internals import GroupPlan
+    from bridge.delivery.client.aiokafka_internals.groups import GroupPlan
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)

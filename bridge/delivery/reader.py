@@ -1,19 +1,25 @@
-"""Reads the published events back, for `bridge tail`, the demo and tests."""
+"""Reads published events back, for commands and tests."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.delivery.client.consumer import Isolation, consumer, last_offsets, unread
+from bridge.delivery.client.consumer import Isolation, consumer, last_offsets, offsets_since, unread
 from bridge.delivery.client.topics import topic_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
     from bridge.settings import Kafka
 
 POLL_MS: Final = 200
+MOST_WAITING: Final = 5_000
+"""Limit for the records of a partition that wait for older records of other partitions. Then the partition pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class ConsumedRecord:
 
 
 def consumed(record: Any) -> ConsumedRecord:
-    """Make it of a record of aiokafka's."""
+    """Convert a record of aiokafka."""
     return ConsumedRecord(
         record.topic,
         record.partition,
@@ -48,31 +54,83 @@ async def read(
     *,
     isolation: Isolation = "read_committed",
     from_beginning: bool = False,
+    since: float | None = None,
     until_end: bool = False,
 ) -> AsyncGenerator[ConsumedRecord, None]:
-    """Yield the records of `topics` (whole names; None: all event topics), without a consumer group.
+    """Yield the records of `topics` (full names; None: all event topics), without a consumer group.
 
-    Starts at the first record or after the last one. With `until_end` it ends where the topics ended when it was
-    called, else never. Kafka confirms a commit a moment before consumers see it, so that end is the partition's last
-    offset, and a transaction that is open there is waited for. Records of one partition come in order. Close the
-    iterator (`contextlib.aclosing`).
+    Reading begins with the first record, or with `since` (in seconds since the epoch) with the first record that is not
+    older, or else after the last record. With `until_end` it ends where the topics ended when it was called. Kafka
+    confirms a commit a moment before consumers see it. So this end is the last offset of each partition, and the
+    function waits for a transaction that is open there. Without `until_end` it never ends.
+
+    Records of one partition come in their order. Records that exist at the start come in the order of their timestamps
+    across all partitions. Close the iterator (`contextlib.aclosing`).
 
     Raises:
-        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read.
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read, or a topic does not exist.
     """
     names = topics or topic_names(settings)
+    oldest = None if since is None else round(since * 1000)
     ends = await last_offsets(settings, names) if until_end else {}
     async with consumer(settings, names, isolation, wait_ms=POLL_MS) as client:
         places = client.assignment()
-        starts = await (client.beginning_offsets(places) if from_beginning else client.end_offsets(places))
+        if oldest is not None:
+            starts = await offsets_since(client, places, oldest)
+        else:
+            starts = await (client.beginning_offsets(places) if from_beginning else client.end_offsets(places))
         for place in places:
             client.seek(place, starts[place])
-        while not until_end or (left := await unread(client, ends)):
-            if until_end:
-                client.pause(*(ends.keys() - left))  # what has been read is no longer fetched
+        later: dict[TopicPartition, list[Any]] = {}
+        async for record in _existing(client, ends or await client.end_offsets(places), later):
+            if oldest is None or record.timestamp >= oldest:
+                yield consumed(record)
+        while not until_end:
+            for record in merge(*later.values(), key=_timestamp):
+                yield consumed(record)
+            later = await client.getmany(timeout_ms=POLL_MS)
+
+
+async def _existing(
+    client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], later: dict[TopicPartition, list[Any]]
+) -> AsyncGenerator[Any, None]:
+    """Yield the records before the offsets `ends`, the oldest of all partitions first. Put further ones in `later`.
+
+    A record waits until each partition that is not at its end has a record to compare with.
+    """
+    numbered = sorted(ends)
+    waiting: list[deque[Any]] = [deque() for _ in numbered]
+    oldest: list[tuple[int, int]] = []
+    """The timestamp of the first waiting record of each partition, with the partition's number. This is a heap."""
+    left = await unread(client, ends)
+    while left or oldest:
+        if any(not queue and place in left for place, queue in zip(numbered, waiting, strict=True)):
+            idle = {
+                place
+                for place, queue in zip(numbered, waiting, strict=True)
+                if place not in left or len(queue) >= MOST_WAITING
+            }
+            client.pause(*idle)
+            client.resume(*(ends.keys() - idle))
             fetched = await client.getmany(timeout_ms=POLL_MS)
-            for place, records in fetched.items():
-                for record in records:
-                    if until_end and record.offset >= ends.get(place, 0):
-                        break
-                    yield consumed(record)
+            for number, place in enumerate(numbered):
+                records = fetched.get(place, ())
+                before = [one for one in records if one.offset < ends[place]]
+                if before and not waiting[number]:
+                    heappush(oldest, (before[0].timestamp, number))
+                waiting[number].extend(before)
+                if len(before) < len(records):
+                    later.setdefault(place, []).extend(records[len(before) :])
+            left = await unread(client, ends)
+        else:
+            _, number = heappop(oldest)
+            queue = waiting[number]
+            yield queue.popleft()
+            if queue:
+                heappush(oldest, (queue[0].timestamp, number))
+    client.resume(*ends)
+
+
+def _timestamp(record: Any) -> int:
+    timestamp: int = record.timestamp
+    return timestamp

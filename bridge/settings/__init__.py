@@ -1,5 +1,6 @@
 """All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
+from bridge.settings.loading import load, load_http, load_kafka
 from bridge.settings.models import (
     Account,
     Authentication,
@@ -12,7 +13,6 @@ from bridge.settings.models import (
     Registry,
     Settings,
     WebServices,
-    load,
     masked,
 )
 
@@ -29,5 +29,7 @@ __all__ = [
     "Settings",
     "WebServices",
     "load",
+    "load_http",
+    "load_kafka",
     "masked",
 ]

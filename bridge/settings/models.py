@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,16 +12,11 @@ from pydantic import (
     Field,
     FilePath,
     SecretStr,
-    ValidationError,
     model_validator,
 )
 
-from bridge.errors import SettingsError
-from bridge.settings import rules, sources
+from bridge.settings import rules
 from bridge.settings.section import Section
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -304,36 +298,6 @@ class Settings(Section):
             account = Account(name=one.username, username=one.username, password=one.password)
             object.__setattr__(self, "accounts", (account,))
         return self
-
-
-def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from the environment and from the TOML file `config`. Environment variables win.
-
-    Raises:
-        SettingsError: settings are missing or wrong. Each line of the error names a variable, or the file and a key.
-    """
-    variables, faults = sources.read_environment(Settings, environment)
-    file: dict[str, Any] = {}
-    if config is not None:
-        try:
-            file = sources.read_file(config)
-        except ValueError as error:  # settings that the file may contain must not be reported as missing
-            raise SettingsError([*faults, f"{config}: {error}"]) from None
-    # With empty sections, pydantic reports each missing setting. Without them it would report only the section.
-    values = sources.merge({"web_services": {}, "kafka": {}}, sources.merge(file, variables))
-    settings = None
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        for line in error.errors(include_input=False):
-            location = line["loc"]
-            place = sources.outside_lists(location)
-            in_file = sources.at(file, place) is not None and isinstance(sources.at(variables, place), dict | None)
-            name = f"{config}: {sources.dotted(location)}" if in_file else sources.variable(location)
-            faults.append(f"{name}: {line['msg']}")
-    if settings is None or faults:
-        raise SettingsError(list(dict.fromkeys(faults)))
-    return settings
 
 
 def masked(settings: BaseModel) -> dict[str, Any]:

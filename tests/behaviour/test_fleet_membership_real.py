@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer
 
 from bridge.delivery import may_join, position_topic
-from bridge.delivery.client.aiokafka_internals import GroupAssignor
+from bridge.delivery.client.aiokafka_internals.groups import GroupAssignor
 from bridge.delivery.group import HEARTBEAT, PROTOCOL
 from bridge.fleet.membership import FleetMembership, group_of
 from bridge.settings import Kafka

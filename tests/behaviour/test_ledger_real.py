@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
 
 from bridge.delivery import KafkaLedger, Ledger, create_missing_topics
 from bridge.delivery.ledger import follower
 from bridge.errors import KafkaUnavailable
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.ledger import TOPIC, LedgerBehaviour, Reader, following, record
-from tests.real import RealKafka
+from tests.real import RealKafka, kafka_admin
 from tests.waiting import eventually
 
 PLACED = ("acknowledgements.v1",)
@@ -58,6 +59,8 @@ class TestLedgerOnRealKafka(LedgerBehaviour):
         settings = cluster.settings.model_copy(update={"create_topics": False})
         async with following(KafkaLedger(settings, "appears-late")) as reader:
             assert reader.values == []
+            async with kafka_admin(settings.bootstrap_servers) as admin:
+                await admin.create_topics([NewTopic(f"{settings.topic_prefix}.appears-late", 1, 1)])
             writer = KafkaLedger(cluster.settings, TOPIC)
             await writer.append([record("a", topic="appears-late")])
             await eventually(lambda: reader.values == ["a"], within=20)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from bridge import __version__
-from bridge.delivery import read
+from bridge.delivery import create_missing_topics, read
 from bridge.settings import Kafka
 from tests.deploy.image import ROOT, Config, Container, build
 from tests.real import RealKafka
@@ -82,6 +82,7 @@ async def test_the_image_relays_and_stops_in_time(container: Container, real_kaf
             }
         )
         await container.healthy(within=60)
+        await create_missing_topics(settings)
         topic = f"{prefix}.acknowledgements.v1"
         async with aclosing(read(settings, [topic], from_beginning=True)) as records:
             async for record in records:

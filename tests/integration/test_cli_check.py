@@ -208,7 +208,10 @@ async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real
     prefix = f"check-{uuid.uuid4().hex}"
     async with asyncio.timeout(30), kafka_admin(real_kafka.bootstrap) as admin:
         names = [f"{prefix}.{topic}" for topic in (*TOPICS, "bridge-state")]
-        await admin.create_topics([NewTopic(name, 3 if "user-events" in name else 2, 1) for name in names])
+        compact = {"cleanup.policy": "compact"}
+        await admin.create_topics(
+            [NewTopic(name, 3 if "user-events" in name else 2, 1, topic_configs=compact) for name in names]
+        )
     ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=real_kafka.bootstrap, KAFKA__TOPIC_PREFIX=prefix)
     assert (ended.status, ended.findings()["topics"]) == (0, "warning")
     assert "acknowledgements.v1 2, user-events.v1 3" in line_of(ended, "topics")

@@ -1,6 +1,7 @@
 """`bridge run`, `tail`, `dead-letters list` and `simulate` as processes."""
 
 import asyncio
+import hashlib
 import json
 import signal
 import socket
@@ -11,7 +12,9 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from bridge.delivery import create_missing_topics
 from bridge.events import Record, dead_letter
+from bridge.settings import Kafka
 from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
 from tests.page import REQUEST
@@ -53,16 +56,17 @@ def connected(upstream: Simulator) -> bool:
     return any(session.connected and len(session.subscriptions) == 2 for session in upstream.sessions)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 async def test_a_signal_ends_run_and_leaves_the_session(
-    environment: dict[str, str], upstream: Simulator, number: signal.Signals
+    environment: dict[str, str], upstream: Simulator, number: signal.Signals, status: int
 ) -> None:
-    """SIGTERM and SIGINT end the bridge within 10 s with code 0; its CometD session stays for the successor."""
+    """SIGTERM and SIGINT end the bridge in order within 10 s; its CometD session stays for the successor."""
     async with Command("run", environment=environment) as command:
         await eventually(lambda: connected(upstream), within=20)
         command.send(number)
         ended = await command.ended(within=10)
-    assert ended.status == 0
+    assert ended.status == status
+    assert '"stopped"' in ended.errors.splitlines()[-1]
     assert len(upstream.sessions) == 1
     assert PASSWORD not in ended.errors + ended.output
 
@@ -146,15 +150,15 @@ async def test_check_leaves_a_running_bridge_alone(environment: dict[str, str], 
 
 
 async def test_tail_ends_by_signal(environment: dict[str, str], upstream: Simulator) -> None:
-    """`bridge tail` without --events prints what comes, and ends with code 0 at a signal."""
+    """`bridge tail` without --events prints what comes, and ends with one line and code 130 at Ctrl-C."""
     async with Command("run", environment=environment):
         await eventually(lambda: connected(upstream), within=20)
         async with Command("tail", "--from-beginning", environment=environment) as tail:
-            await eventually(lambda: "gws.sessions.v1/" in tail.output, within=20)
+            await eventually(lambda: " sessions " in tail.output, within=20)
             assert "opened" in tail.output
             tail.send(signal.SIGINT)
             ended = await tail.ended(within=10)
-    assert (ended.status, ended.errors) == (0, "")
+    assert (ended.status, ended.errors) == (130, "Interrupted.\n")
 
 
 @pytest.mark.parametrize("command", [["tail"], ["dead-letters", "list"]])
@@ -168,6 +172,7 @@ async def test_reading_without_kafka(environment: dict[str, str], command: list[
 
 async def test_dead_letters(environment: dict[str, str], broker: EmbeddedBroker) -> None:
     """Every dead letter is listed with its reason; where there is none that is said."""
+    await create_missing_topics(Kafka(bootstrap_servers=broker.bootstrap))
     none = await bridge("dead-letters", "list", environment=environment)
     assert (none.status, none.output) == (0, "No dead letters on gws.dead-letters.v1.\n")
     refused = Record(
@@ -184,7 +189,12 @@ async def test_dead_letters(environment: dict[str, str], broker: EmbeddedBroker)
     values = [json.loads(line)["value"] for line in listed.output.splitlines()]
     assert [(value["reason"], value["eventId"], value["size"]) for value in values] == [("too-large", "abc-5", 203)] * 3
     table = await bridge("dead-letters", "list", environment={**environment, "COLUMNS": "200"})
-    assert table.output.count("too-large") == table.output.count("abc-5") == 3
+    header, *rows = table.output.splitlines()
+    assert header.split() == ["TIME", "(UTC)", "REASON", "TOPIC", "KEY", "SIZE", "SHA256"]
+    digest = hashlib.sha256(refused.value).hexdigest()
+    assert [row.split()[2:] for row in rows] == [["too-large", "user-events", "key", "203", digest[:8]]] * 3
+    wide = await bridge("dead-letters", "list", "--wide", environment=environment)
+    assert wide.output.count(digest) == wide.output.count("abc-5") == 3
 
 
 async def test_simulate() -> None:

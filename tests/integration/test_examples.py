@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from bridge.delivery import create_missing_topics
 from bridge.events import Record, session_record
 from bridge.registry import encoding_of
 from bridge.relay.translation import Translator
@@ -25,6 +26,7 @@ BUILD_DEADLINE = 300
 
 
 async def produce(kafka: RealKafka, prefix: str, records: list[Record]) -> None:
+    await create_missing_topics(Kafka(bootstrap_servers=kafka.bootstrap, topic_prefix=prefix))
     async with asyncio.timeout(30), AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all") as producer:
         for one in records:
             await producer.send_and_wait(f"{prefix}.{one.topic}", one.value, one.key, headers=one.headers)

@@ -159,11 +159,11 @@ async def test_no_acknowledgement(environment: dict[str, str], url: str, upstrea
 
 @pytest.mark.usefixtures("bridge")
 async def test_control_c(url: str, upstream: Simulator, tmp_path: Path) -> None:
-    """SIGINT ends a run with code 1, and the next one goes on."""
+    """Ctrl-C ends a run with code 130, and the next one goes on."""
     wanted = numbers(300)
     runs = MarkRuns(write(tmp_path / "list.txt", wanted), url, "--rate", "100")
     ended = await runs.interrupted(50, signal.SIGINT)
-    assert ended.status == 1
+    assert ended.status == 130
     assert "run the same command again" in ended.errors
     assert (await runs.run()).status == 0
     assert marked(upstream) == dict.fromkeys(wanted, 1)

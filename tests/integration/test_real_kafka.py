@@ -5,12 +5,16 @@ import uuid
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
 
-from tests.real import RealKafka, StartFailed, require_real_parts
+from tests.real import RealKafka, StartFailed, kafka_admin, require_real_parts
 
 
-def new_topic() -> str:
-    return f"real-parts-{uuid.uuid4().hex}"
+async def new_topic(kafka: RealKafka) -> str:
+    topic = f"real-parts-{uuid.uuid4().hex}"
+    async with kafka_admin(kafka.bootstrap) as admin:
+        await admin.create_topics([NewTopic(topic, 1, 1)])
+    return topic
 
 
 async def send(kafka: RealKafka, topic: str, value: bytes) -> None:
@@ -32,7 +36,7 @@ async def values(kafka: RealKafka, topic: str, count: int) -> list[bytes]:
 
 async def test_data_survives_kill_and_restart(real_kafka: RealKafka) -> None:
     """A record that was acknowledged is there again, at the same address, after kill -9 and a restart."""
-    topic, address = new_topic(), real_kafka.bootstrap
+    topic, address = await new_topic(real_kafka), real_kafka.bootstrap
     await send(real_kafka, topic, b"before")
     await real_kafka.kill()
     with pytest.raises(OSError, match="Connect call failed"):
@@ -45,7 +49,7 @@ async def test_data_survives_kill_and_restart(real_kafka: RealKafka) -> None:
 
 async def test_a_paused_broker_answers_nothing_until_it_is_resumed(real_kafka: RealKafka) -> None:
     """While the broker is paused a send stays unanswered; after resume the same send succeeds, once."""
-    topic = new_topic()
+    topic = await new_topic(real_kafka)
     await send(real_kafka, topic, b"first")
     async with AIOKafkaProducer(bootstrap_servers=real_kafka.bootstrap, enable_idempotence=True) as producer:
         await producer.send_and_wait(topic, b"second")

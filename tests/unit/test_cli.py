@@ -49,13 +49,39 @@ def test_run_without_settings_says_what_is_missing() -> None:
 @pytest.mark.parametrize("command", [["check"], ["health"], ["tail"], ["dead-letters", "list"]])
 def test_wrong_settings_end_with_2_and_show_no_secret(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong setting is named, and neither its value nor any secret beside it is shown."""
+    section = "HTTP" if command in (["check"], ["health"]) else "KAFKA"
     monkeypatch.setenv("BRIDGE_WEB_SERVICES__PASSWORD", "pa55word")
-    monkeypatch.setenv("BRIDGE_HTTP__PORT", "no-port")
+    monkeypatch.setenv("BRIDGE_HTTP__PORT", "no-number")
+    monkeypatch.setenv("BRIDGE_KAFKA__SLOTS", "no-number")
     result = RUNNER.invoke(app, command)
     assert result.exit_code == 2
-    assert "BRIDGE_HTTP__PORT: " in result.stderr
+    assert {"HTTP": "BRIDGE_HTTP__PORT: ", "KAFKA": "BRIDGE_KAFKA__SLOTS: "}[section] in result.stderr
     assert "pa55word" not in result.output
-    assert "no-port" not in result.output
+    assert "no-number" not in result.output
+
+
+@pytest.mark.parametrize("command", [["tail"], ["dead-letters", "list"]])
+def test_readers_of_topics_need_only_kafka(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any setting only Kafka's address is missing, and wrong settings of other sections don't matter."""
+    monkeypatch.setenv("BRIDGE_WEB_SERVICES__PASSWORD_FILE", "/does/not/exist")
+    monkeypatch.setenv("BRIDGE_HTTP__PORT", "no-number")
+    result = RUNNER.invoke(app, command)
+    assert (result.exit_code, result.stderr) == (2, "BRIDGE_KAFKA__BOOTSTRAP_SERVERS: is required\n")
+
+
+def test_health_needs_only_the_http_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bridge health` asks a bridge on the port of the settings, and needs no other setting."""
+    monkeypatch.setenv("BRIDGE_HTTP__PORT", "1")
+    result = RUNNER.invoke(app, ["health"])
+    assert (result.exit_code, result.stderr) == (1, "no answer on port 1: ConnectionRefusedError\n")
+
+
+@pytest.mark.parametrize("since", ["tomorrow", "5x", "2999-01-01", "999999999999d"])
+def test_a_wrong_since_is_an_argument(since: str) -> None:
+    """A period or time that can't be read, or lies in the future, ends with code 2 and names the option."""
+    result = RUNNER.invoke(app, ["tail", "--since", since])
+    assert result.exit_code == 2
+    assert "--since" in result.stderr
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -63,11 +89,11 @@ def test_wrong_settings_end_with_2_and_show_no_secret(command: list[str], monkey
 def test_config_before_or_after_the_command(command: list[str], tmp_path: Path, *, after: bool) -> None:
     """`--config` is taken in both places, and faults name the file and its key."""
     file = tmp_path / "bridge.toml"
-    file.write_text('[http]\nport = "x"\n')
+    file.write_text("[kafka]\nslots = 0\n")
     option = ["--config", str(file)]
     result = RUNNER.invoke(app, [*command, *option] if after else [*option, *command])
     assert result.exit_code == 2
-    assert f"{file}: http.port: " in result.stderr
+    assert f"{file}: kafka.slots: " in result.stderr
 
 
 def test_schemas_list_names_every_schema() -> None:

@@ -3,10 +3,13 @@
 import io
 import itertools
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -14,7 +17,8 @@ from bridge import cli
 from bridge.commands import check, dead_letters
 from bridge.commands.checks.finding import failed
 from bridge.commands.demo_calls import calls, curl
-from bridge.commands.output.views import ROWS, Lines, LiveTable, cells, json_line
+from bridge.commands.output.views import ROWS, Lines, LiveTable, json_line, short_name, style_of, summary
+from bridge.commands.tail import TailOptions, read_since
 from bridge.delivery import ConsumedRecord
 from bridge.errors import CommandFailed
 from tests.page import REQUEST
@@ -67,6 +71,118 @@ def test_live_table_shows_the_newest_records_in_80_columns() -> None:
     assert last.count("134/Campaign1/13 ") == last.count("DoNotCallAcknowledge ") == last.count("123456789") == ROWS
 
 
+def told(kind: str = "acknowledgements", /, key: str = "134/Campaign1/13", **value: object) -> ConsumedRecord:
+    """A record of the topic of this kind with this value."""
+    return replace(record(json.dumps(value).encode(), key=key.encode()), topic=f"gws.{kind}.v1")
+
+
+def terminal(width: int) -> Console:
+    return Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+
+
+def written(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("key", ["134/Campaign1/13", "134/" + "x" * 200 + "/13", "\u5185" * 40])
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_an_event_takes_one_line_of_the_terminal(width: int, key: str) -> None:
+    """Header and events fit into the terminal, with date and time, and the end of a long key stays visible."""
+    console = terminal(width)
+    with Lines(as_json=False, console=console) as lines:
+        lines.show(told(key=key, notificationType="DoNotCallAcknowledge", referenceId="r" * 40))
+    header, line = written(console)
+    assert cell_len(header) <= width
+    assert cell_len(line) <= width
+    assert line.startswith("2023-11-14 22:13:20  acknowledgements  DoNotCallAcknowledge  ")
+    assert key[-3:] in line
+    assert ("REFERENCE" in header) is (width >= 100)
+
+
+def test_a_letter_takes_one_line_of_the_terminal() -> None:
+    """At 80 columns, a dead letter shows time, reason, topic, key and a short digest."""
+    console = terminal(80)
+    digest = "9fae028b" + "0" * 56
+    letter = told("dead-letters", reason="too-large", topic="acknowledgements.v1", size=1, sha256=digest)
+    dead_letters.print_letters([letter], console, wide=False)
+    header, line = written(console)
+    assert header.split() == ["TIME", "(UTC)", "REASON", "TOPIC", "KEY", "SHA256"]
+    assert line.split() == ["2023-11-14", "22:13:20", "too-large", "acknowledgements", "134/Campaign1/13", "9fae028b"]
+    assert len(line) <= 80
+
+
+def test_nothing_is_cut_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other programs find the whole key and reference in a line."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    key, reference = "134/" + "x" * 100 + "/13", "r" * 100
+    with Lines(as_json=False, console=Console(force_terminal=False)) as lines:
+        lines.show(told(key=key, notificationType="DoNotCallAcknowledge", referenceId=reference))
+    assert capsys.readouterr().out.splitlines()[1].split()[-2:] == [key, reference]
+
+
+@pytest.mark.parametrize(
+    ("shown", "style"),
+    [
+        (told("sessions", change="gap"), "bold red"),
+        (told("sessions", change="opened"), ""),
+        (told("operations", status="timed-out"), "red"),
+        (told("operations", status="rejected"), "red"),
+        (told("operations", status="acknowledged", late=True), "yellow"),
+        (told("operations", status="acknowledged", late=False), ""),
+        (told("dead-letters", reason="too-large"), "red"),
+        (told("acknowledgements", notificationType="gap"), ""),
+    ],
+)
+def test_colours(shown: ConsumedRecord, style: str) -> None:
+    """Failures are red, gaps are bold red, and late acknowledgements are yellow."""
+    assert style_of(shown.topic, summary(shown)) == style
+
+
+def test_a_late_acknowledgement_is_called_late() -> None:
+    """The row says what the colour says, for terminals without colours and for grep."""
+    assert summary(told("operations", status="acknowledged", late=True)).event == "acknowledged, late"
+
+
+@pytest.mark.parametrize(
+    ("topic", "name"),
+    [("gws.user-events.v1", "user-events"), ("a.b.operations.v1", "operations"), ("a.v2.bridge-state", "bridge-state")],
+)
+def test_short_names(topic: str, name: str) -> None:
+    """A row shows a topic without prefix and version."""
+    assert short_name(topic) == name
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (TailOptions(), True),
+        (TailOptions(key="134/Campaign1/13"), True),
+        (TailOptions(key="134/Campaign1/1"), False),
+        (TailOptions(reference="r-1"), True),
+        (TailOptions(reference="r"), False),
+        (TailOptions(key="134/Campaign1/13", reference="r"), False),
+    ],
+)
+def test_filters(options: TailOptions, *, wanted: bool) -> None:
+    """`--key` and `--reference` compare the whole text, and both must fit."""
+    assert options.wants(told(referenceId="r-1")) is wanted
+
+
+def test_a_reference_is_no_part_of_an_odd_value() -> None:
+    """A value that is not a JSON object has no reference."""
+    assert not TailOptions(reference="r").wants(record(b'["r"]'))
+    assert not TailOptions(reference="r").wants(record(None))
+
+
+def test_since() -> None:
+    """A period counts back from now, and a time without offset is UTC."""
+    before = datetime.now(UTC)
+    assert before <= read_since("2h") + timedelta(hours=2) <= datetime.now(UTC)
+    assert read_since("2026-01-31T12:00") == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert read_since("2026-01-31T12:00+02:00") == datetime(2026, 1, 31, 10, tzinfo=UTC)
+
+
 HOSTILE = [
     "\x1b[2J\x1b]0;owned\x07",
     "\x9b31m",
@@ -97,7 +213,8 @@ def test_lines_show_no_control_characters(hostile: str, capsys: pytest.CaptureFi
     for as_json in (False, True):
         with Lines(as_json=as_json) as lines:
             lines.show(hostile_record(hostile))
-    plain, as_line, rest = capsys.readouterr().out.split("\n")
+    header, plain, as_line, rest = capsys.readouterr().out.split("\n")
+    assert header.startswith("TIME (UTC) ")
     assert is_harmless(plain + as_line)
     assert rest == ""
     assert len(plain) < 2000
@@ -109,7 +226,7 @@ def test_no_record_breaks_the_output(content: str | bytes, timestamp: int) -> No
     """No value, key or time of a record keeps it from being shown, and JSON output is JSON always."""
     raw = content.encode(errors="surrogatepass") if isinstance(content, str) else content
     shown = ConsumedRecord("t", 0, 0, timestamp, raw, {"h\x1b": raw}, raw)
-    assert all(map(str.isprintable, cells(shown)))
+    assert all(map(str.isprintable, summary(shown)[:5]))
     line = json_line(shown)
     assert line.isprintable()
     assert json.loads(line)["headers"]["h\x1b"] == raw.decode(errors="replace")
@@ -122,7 +239,7 @@ def test_no_record_breaks_the_output(content: str | bytes, timestamp: int) -> No
 def test_odd_values_are_shown(value: bytes) -> None:
     """A value that no parser takes, nested too deeply or with impossible numbers, is shown as text."""
     assert json.loads(json_line(record(value)))["offset"] == 7
-    assert all(map(str.isprintable, cells(record(value))))
+    assert all(map(str.isprintable, summary(record(value))[:5]))
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -133,7 +250,7 @@ def test_tables_show_no_control_characters_and_no_markup(
     """The tables of dead letters, findings and the demo show what was written, not what it would do to a terminal."""
     output = io.StringIO()
     console = Console(file=output, width=300, force_terminal=terminal, color_system=None)
-    console.print(dead_letters._table([hostile_record(hostile)]))
+    dead_letters.print_letters([hostile_record(hostile)], console, wide=True)
     check._print(console, [failed(hostile, hostile)])
     live = Console(file=output, width=300, color_system=None)
     with LiveTable(live, "read") as table:

@@ -17,6 +17,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "backoff": frozenset(),
     "errors": frozenset(),
     "futures": frozenset(),
+    "interrupt": frozenset(),
     "tls": frozenset(),
     "simulator": frozenset(),
     "observability": frozenset({"errors"}),
@@ -36,7 +37,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "app": EVERYTHING,
     "commands": EVERYTHING,
     "cli": EVERYTHING,
-    "__main__": frozenset({"cli"}),
+    "__main__": frozenset({"cli", "interrupt"}),
     "__init__": frozenset(),
 }
 

@@ -19,6 +19,7 @@ from bridge.delivery import (
     may_join,
     may_use,
     needed_transactional_ids,
+    position_topic,
     topic_name,
     view_cluster,
 )
@@ -72,6 +73,9 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str], *, in_fleet: boo
 async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -> Finding:
     if seen.lacking:
         return failed(TOPICS, f"Not authorised: {', '.join(seen.lacking)}; grant it (docs/kafka-security.md).")
+    if (fault := seen.position_fault(settings)) is not None:
+        topic = position_topic(settings)
+        return failed(TOPICS, f"{fault[:1].upper()}{fault[1:]}; set cleanup.policy=compact on {topic} (kafka-configs).")
     if seen.unknown:
         return await _missing(client, seen, settings)
     counts = {topic: seen.partitions.get(topic_name(settings, topic)) for topic in _SAME_PARTITIONS}
@@ -82,16 +86,40 @@ async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) ->
             "Give both topics the same number of partitions, so that the events of a calling record are in partitions "
             f"of the same number: {told} partitions.",
         )
-    return ok(TOPICS, f"All {len(seen.partitions)} topics exist, and the bridge has the necessary rights.")
+    return _position_topic(seen, settings)
+
+
+def _position_topic(seen: ClusterView, settings: Kafka) -> Finding:
+    """Compare the position topic with the topic that the bridge would create."""
+    topic, slots = position_topic(settings), seen.partitions[position_topic(settings)]
+    told = f"All {len(seen.partitions)} topics exist, and the bridge has the necessary rights."
+    if seen.creates_on_use:
+        return ok(TOPICS, told)
+    if "delete" in (seen.position_cleanup or "").split(","):
+        return warning(
+            TOPICS,
+            f"{topic} has cleanup.policy={seen.position_cleanup}; set it to compact, because Kafka will delete the "
+            "positions of accounts without events.",
+        )
+    if slots != settings.slots:
+        return warning(
+            TOPICS,
+            f"{topic} has another number of partitions ({slots}) than BRIDGE_KAFKA__SLOTS ({settings.slots}). Accounts "
+            "share these partitions, and a replica of a fleet needs at least one. If the number is intended, set "
+            f"BRIDGE_KAFKA__SLOTS={slots}.",
+        )
+    if seen.position_cleanup is None:
+        told += f" Whether {topic} is compacted is unknown, because the right DescribeConfigs on it is missing."
+    return ok(TOPICS, told)
 
 
 async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -> Finding:
     """Ask the cluster whether the bridge may create the missing topics. Nothing is created."""
     names = ", ".join(seen.unknown)
-    if seen.creates_on_use:
-        return ok(TOPICS, f"The cluster will create the missing topics on first use: {names}.")
     if not settings.create_topics:
         return failed(TOPICS, f"Missing topics: {names}; create them, or set BRIDGE_KAFKA__CREATE_TOPICS=true.")
+    if seen.creates_on_use:
+        return ok(TOPICS, f"The cluster will create the missing topics on first use: {names}.")
     try:
         async with asyncio.timeout(settings.request_timeout):
             refused = await creation_refusals(client, settings, seen.unknown)

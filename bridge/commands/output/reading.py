@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 async def read_json(
-    settings: Kafka, topics: Sequence[str] | None = None, *, from_beginning: bool = False, until_end: bool = False
+    settings: Kafka,
+    topics: Sequence[str] | None = None,
+    *,
+    from_beginning: bool = False,
+    since: float | None = None,
+    until_end: bool = False,
 ) -> AsyncGenerator[ConsumedRecord, None]:
     """Read records like `bridge.delivery.read`, with JSON values. A value of an unknown schema is not converted.
 
@@ -27,7 +32,8 @@ async def read_json(
         SettingsError: the settings name a registry, and the extra `registry` is not installed.
     """
     encoding = encoding_of(settings)
-    async with aclosing(read(settings, topics, from_beginning=from_beginning, until_end=until_end)) as records:
+    reading = read(settings, topics, from_beginning=from_beginning, since=since, until_end=until_end)
+    async with aclosing(reading) as records:
         async for record in records:
             value = record.value
             yield record if value is None else replace(record, value=await encoding.json_of(value))

@@ -1,4 +1,4 @@
-"""Prints records as JSON lines, as plain lines, or as a table.
+"""Prints records as JSON lines, as lines of columns, or as a table.
 
 Records contain texts from callers and from Web Services. These texts could contain control sequences for the terminal
 or markup for rich. So all output of a command must pass through `visible`, `in_cell` or `json_line`.
@@ -6,31 +6,39 @@ or markup for rich. So all output of a command must pass through `visible`, `in_
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bridge.commands.output.rows import Column, Rows
 from bridge.observability import printable, printable_json
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console
-
     from bridge.delivery import ConsumedRecord
 
+COLUMNS: Final = (
+    Column("time (UTC)", 19),
+    Column("topic", 16),
+    Column("event", 20),
+    Column("key", 19, grows=True),
+    Column("reference", 16, grows=True, optional=True),
+)
 ROWS: Final = 16
 """Rows of the live table, which shows the newest records."""
 LONGEST: Final = 256
 """Longest value in a line or a table, in characters. A longer value is cut."""
 _TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
-"""Members of an event's value that describe the event in a word. `cells` shows the first member that has a value."""
+"""Members of an event's value that describe the event in a word. `summary` takes the first member that has a value."""
 
 
 def visible(value: object, longest: int | None = LONGEST) -> str:
@@ -71,20 +79,49 @@ def value_of(record: ConsumedRecord) -> Any:
         return record.value.decode(errors="replace")
 
 
-def cells(record: ConsumedRecord) -> tuple[str, str, str, str, str]:
-    """Return the cells of a record's row: time, topic with partition and offset, key, what happened, reference."""
+class Summary(NamedTuple):
+    """What a row shows of a record. All texts are safe for a terminal."""
+
+    time: str
+    topic: str
+    """The name of the topic without prefix and version."""
+    event: str
+    """What happened, in a word."""
+    key: str
+    reference: str
+    late: bool
+
+
+def summary(record: ConsumedRecord) -> Summary:
+    """Return what a row shows of the record."""
     value = value_of(record)
     told = value if isinstance(value, dict) else {}
-    what = next((told[name] for name in _TELLING if told.get(name) is not None), "")
-    key = "" if record.key is None else record.key.decode(errors="replace")
-    place = f"{record.topic}/{record.partition}@{record.offset}"
-    reference = told.get("referenceId") or ""
-    return _time(record.timestamp), visible(place), visible(key), visible(what), visible(reference)
+    event = next((told[name] for name in _TELLING if told.get(name) is not None), "")
+    late = told.get("late") is True
+    return Summary(
+        time_of(record.timestamp),
+        visible(short_name(record.topic)),
+        visible(f"{event}, late" if late else event),
+        key_of(record),
+        visible(told.get("referenceId") or ""),
+        late,
+    )
 
 
-def _time(timestamp: int) -> str:
+def key_of(record: ConsumedRecord) -> str:
+    """Return the record's key as text that is safe for a terminal."""
+    return "" if record.key is None else visible(record.key.decode(errors="replace"))
+
+
+def short_name(topic: str) -> str:
+    """Return a topic's name without prefix and version: `user-events` for `gws.user-events.v1`."""
+    return re.sub(r"\.v\d+$", "", topic).rpartition(".")[2]
+
+
+def time_of(timestamp: int) -> str:
+    """Return a record's timestamp (ms since the epoch) as date and time of day, UTC."""
     try:
-        return datetime.fromtimestamp(timestamp / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+        return datetime.fromtimestamp(timestamp // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):  # a producer may write any number
         return str(timestamp)
 
@@ -102,13 +139,34 @@ class View(Protocol):
         """Show a record."""
 
 
-class Lines:
-    """A view that writes one line for each record: JSON, or columns of text."""
+FAILED: Final = frozenset({"rejected", "timed-out"})
+GAPS: Final = frozenset({"gap", "lost"})
 
-    def __init__(self, *, as_json: bool) -> None:
+
+def style_of(topic: str, told: Summary) -> str:
+    """Return the colour of a record's row: failures are red, gaps are bold red, and late or odd events are yellow."""
+    match short_name(topic):
+        case "sessions" if told.event in GAPS:
+            return "bold red"
+        case "operations" if told.event in FAILED:
+            return "red"
+        case "dead-letters":
+            return "red"
+        case "unrecognized":
+            return "yellow"
+    return "yellow" if told.late else ""
+
+
+class Lines:
+    """A view that writes one line for each record: JSON, or columns of text below a header."""
+
+    def __init__(self, *, as_json: bool, console: Console | None = None) -> None:
         self._as_json = as_json
+        self._rows = Rows(COLUMNS, console or Console())
 
     def __enter__(self) -> Self:
+        if not self._as_json:
+            self._rows.header()
         return self
 
     def __exit__(
@@ -118,8 +176,12 @@ class Lines:
 
     def show(self, record: ConsumedRecord) -> None:
         """Write the record's line and flush it."""
-        sys.stdout.write((json_line(record) if self._as_json else "  ".join(cells(record))) + "\n")
-        sys.stdout.flush()
+        if self._as_json:
+            sys.stdout.write(json_line(record) + "\n")
+            sys.stdout.flush()
+        else:
+            told = summary(record)
+            self._rows.show(told[:5], style_of(record.topic, told))
 
 
 class LiveTable:
@@ -142,9 +204,10 @@ class LiveTable:
 
     def show(self, record: ConsumedRecord) -> None:
         """Add a row for the record, and remove the oldest row if the table is full."""
-        _, place, *others = cells(record)
+        told = summary(record)
         # Without time and prefix the row fits into 80 columns.
-        self._newest.append((place.partition(".")[2], *others))
+        place = f"{visible(record.topic.partition('.')[2])}/{record.partition}@{record.offset}"
+        self._newest.append((place, told.key, told.event, told.reference))
         self._count += 1
 
     def _table(self) -> Table:

@@ -6,11 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bridge import tls
-from bridge.delivery.client.aiokafka_internals import bootstrap_addresses, try_connection
+from bridge.delivery.client.aiokafka_internals.connecting import bootstrap_addresses, try_connection
+from bridge.delivery.client.aiokafka_internals.metadata import create_no_topics
 from bridge.delivery.client.failures import FAILURES, client_faults, reason
 
 if TYPE_CHECKING:
     from bridge.settings import Kafka
+
+create_no_topics()  # every client of the bridge takes its arguments from `connection`
 
 
 def connection(settings: Kafka) -> dict[str, Any]:

@@ -7,15 +7,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bridge.delivery.client import unreadable
+from bridge.delivery.client.aiokafka_internals.reading import Consumer
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
 from bridge.futures import error_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+
+    from aiokafka import AIOKafkaConsumer, TopicPartition
 
     from bridge.settings import Kafka
 
@@ -41,7 +43,7 @@ async def consumer(
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or a topic doesn't exist.
     """
     client: AIOKafkaConsumer = guarded(
-        AIOKafkaConsumer(
+        Consumer(
             *topics,
             **connection(settings),
             group_id=None,
@@ -88,6 +90,24 @@ async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPart
     async with consumer(settings, topics, "read_uncommitted", wait_ms=0) as client:
         ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())
         return ends
+
+
+async def offsets_since(
+    client: AIOKafkaConsumer, places: Iterable[TopicPartition], at: int
+) -> dict[TopicPartition, int]:
+    """Return for each partition the offset of the first record that is not older than `at`, in ms since the epoch.
+
+    If all records are older, return the offset after the last record. A broker that can't search by time (librdkafka's
+    mock cluster) returns nothing for any time. Then return the offset of the first record.
+    """
+    found = await client.offsets_for_times(dict.fromkeys(places, at))
+    offsets = {place: one.offset for place, one in found.items() if one is not None}
+    rest = [place for place, one in found.items() if one is None]
+    if rest:
+        first, ends = await client.beginning_offsets(rest), await client.end_offsets(rest)
+        since_ever = await client.offsets_for_times(dict.fromkeys(rest, 0))
+        offsets |= {place: first[place] if since_ever[place] is None else ends[place] for place in rest}
+    return offsets
 
 
 async def unread(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> set[TopicPartition]:

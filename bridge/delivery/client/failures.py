@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 from aiokafka import errors as kafka
 
 from bridge import tls
-from bridge.delivery.client.aiokafka_internals import add_error
+from bridge.delivery.client.aiokafka_internals.connecting import add_error
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class ClientFault(kafka.KafkaError):  # type: ignore[misc]
 
 class _Guarded:
     def __init__(self, client: object) -> None:
-        self._client = client
+        self._wrapped = client
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._client, name)
+        attribute = getattr(self._wrapped, name)
         if inspect.iscoroutinefunction(attribute):
             return _guarded_coroutine(attribute)
         return _guarded_call(attribute) if inspect.ismethod(attribute) else attribute

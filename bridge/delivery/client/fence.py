@@ -19,7 +19,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from bridge.delivery.client.aiokafka_internals import take_transactional_id
+from bridge.delivery.client.aiokafka_internals.producing import take_transactional_id
 from bridge.delivery.client.connection import connection, milliseconds
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.producer import transaction_timeout

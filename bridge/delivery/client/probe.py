@@ -69,18 +69,19 @@ class KafkaProbe:
             await client.close()
 
     async def _look(self, client: AIOKafkaClient) -> str | None:
-        # Where the bridge creates no topics the cluster may, on first use, which a bridge that is not ready never sees.
-        seen = await view_cluster(client, self._settings, create=not self._settings.create_topics)
+        seen = await view_cluster(client, self._settings)
         needed = needed_transactional_ids(self._settings, self._accounts, seen)
         ids = [name for name in needed if not await may_use(client, name)]
         lacking = seen.lacking + [f"write on transactional id {name}" for name in ids]
         if lacking:
             return f"not authorised: {', '.join(lacking)}"
-        if not seen.unknown or seen.creates_on_use:
+        if (fault := seen.position_fault(self._settings)) is not None:
+            return fault
+        if not seen.unknown:
             return None
         if not self._settings.create_topics:
             return f"unknown topic {', '.join(seen.unknown)}"
-        refused = await creation_refusals(client, self._settings, seen.unknown)
+        refused = {} if seen.creates_on_use else await creation_refusals(client, self._settings, seen.unknown)
         if not refused:
             return None  # the publisher is about to create them
         return (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from bridge.delivery.client.aiokafka_internals import discard, shorten_marker_wait
+from bridge.delivery.client.aiokafka_internals.producing import discard, shorten_marker_wait
 from bridge.delivery.client.connection import connection, milliseconds
 from bridge.delivery.client.failures import client_faults, guarded, refusal
 from bridge.futures import error_of

@@ -18,12 +18,9 @@ from aiokafka.errors import (
     for_code,
 )
 
-from bridge.delivery.client.aiokafka_internals import (
-    end_no_transaction,
-    no_heartbeat,
-    topic_metadata,
-    validate_creation,
-)
+from bridge.delivery.client.aiokafka_internals.groups import no_heartbeat
+from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata, topic_option, validate_creation
+from bridge.delivery.client.aiokafka_internals.producing import end_no_transaction
 from bridge.delivery.client.connection import milliseconds
 from bridge.delivery.client.topics import (
     position_topic,
@@ -62,18 +59,28 @@ class ClusterView(NamedTuple):
     """The missing rights, such as "write on topic gws.sessions.v1"."""
     creates_on_use: bool
     """Whether the cluster has no controller and creates topics on first use, like librdkafka's mock cluster."""
+    position_cleanup: str | None
+    """The `cleanup.policy` of the position topic. None if the topic or the right DescribeConfigs is missing."""
+
+    def position_fault(self, settings: Kafka) -> str | None:
+        """Return why the position topic does not keep the positions, or None if nothing is known against it."""
+        if self.position_cleanup is None or "compact" in self.position_cleanup.split(","):
+            return None
+        topic = position_topic(settings)
+        return (
+            f"topic {topic} (partitions: {self.partitions[topic]}) has cleanup.policy={self.position_cleanup} instead "
+            "of compact, so Kafka will delete the bridge's positions"
+        )
 
 
-async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool = False) -> ClusterView:
-    """Ask a broker about the bridge's topics.
-
-    With `create`, a cluster that creates topics on first use creates missing topics. Otherwise nothing is created.
+async def view_cluster(client: AIOKafkaClient, settings: Kafka) -> ClusterView:
+    """Ask a broker about the bridge's topics. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer.
     """
     names = [*topic_names(settings), position_topic(settings)]
-    answer = await topic_metadata(client, names, create=create)
+    answer = await topic_metadata(client, names, create=False)
     topics = {topic["topic"]: topic for topic in answer["topics"]}
     reads = {topic_name(settings, operation.TOPIC), position_topic(settings)}
     partitions: dict[str, int] = {}
@@ -93,7 +100,11 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka, *, create: bool 
             needed = (WRITE, READ) if name in reads else (WRITE,)
             lacking += [f"{right} on topic {name}" for right in needed if not given & _BITS[right]]
     brokers = {broker["node_id"] for broker in answer["brokers"]}
-    return ClusterView(len(brokers), partitions, unknown, lacking, answer["controller_id"] not in brokers)
+    creates_on_use = answer["controller_id"] not in brokers
+    cleanup = None
+    if position_topic(settings) in partitions and not creates_on_use:
+        cleanup = await topic_option(client, position_topic(settings), "cleanup.policy")
+    return ClusterView(len(brokers), partitions, unknown, lacking, creates_on_use, cleanup)
 
 
 async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Collection[str]) -> dict[str, str]:

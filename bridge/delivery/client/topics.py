@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,12 +16,15 @@ from aiokafka.errors import (
     for_code,
 )
 
+from bridge.delivery.client.aiokafka_internals.metadata import create_on_first_use
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.partition import partition_of
 from bridge.events import TOPICS, operation
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -79,23 +82,41 @@ async def create_missing_topics(settings: Kafka) -> None:
     """Create the missing topics.
 
     The function does not fail if the cluster denies the right to create topics. The missing topic then causes an error
-    when it is used. A cluster without a controller (librdkafka's mock cluster) creates topics on first use, so the
-    function does nothing there.
+    when it is used. A cluster without a controller (librdkafka's mock cluster) creates the topics with its own options.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
     """
+    async with _admin(settings) as admin:
+        cluster = await admin.describe_cluster()
+        present = set(await admin.list_topics())
+        missing = [topic for topic in wanted_topics(settings) if topic.name not in present]
+        if not missing:
+            return
+        if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
+            await create_on_first_use(admin, [topic.name for topic in missing])
+        else:
+            await _create(admin, missing)
+
+
+async def existing_topics(settings: Kafka) -> set[str]:
+    """Return the full names of all topics that this client may see, also those of other programs.
+
+    Raises:
+        aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
+    """
+    async with _admin(settings) as admin:
+        return set(await admin.list_topics())
+
+
+@asynccontextmanager
+async def _admin(settings: Kafka) -> AsyncGenerator[AIOKafkaAdminClient, None]:
+    """Yield a connected admin client. The block, with the connection, has the deadline `request_timeout`."""
     admin = guarded(AIOKafkaAdminClient(**connection(settings)))
     try:
         async with asyncio.timeout(settings.request_timeout):
             await admin.start()
-            cluster = await admin.describe_cluster()
-            if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
-                return
-            present = set(await admin.list_topics())
-            missing = [topic for topic in wanted_topics(settings) if topic.name not in present]
-            if missing:
-                await _create(admin, missing)
+            yield admin
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cramjam
 import structlog
 
-from bridge.delivery.client.aiokafka_internals import TolerantRecords, replace_reading
+from bridge.delivery.client.aiokafka_internals.reading import TolerantRecords, replace_reading
 from bridge.delivery.client.batches import MAX_VALUE
 from bridge.observability import metrics
 

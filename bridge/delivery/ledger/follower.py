@@ -112,7 +112,7 @@ class Follower:
             self._next |= self._again
             self._again.clear()
         if self._settings.create_topics and not self._next:
-            # A broker may create a topic when a consumer asks for it, but then not with the bridge's topic settings.
+            # No consumer makes a broker create the topic, so it must exist before the first request.
             await create_missing_topics(self._settings)
         if not self._caught_up:
             await self._read_to_end(take)

@@ -154,7 +154,7 @@ async def count_slots(settings: Kafka) -> int:
             await client.bootstrap()
             async with patience:
                 while True:
-                    view = await view_cluster(client, settings, create=True)
+                    view = await view_cluster(client, settings)
                     if topic in view.partitions:
                         return view.partitions[topic]
                     if any(right.endswith(f" {topic}") for right in view.lacking):

@@ -1,0 +1,83 @@
+"""Loads all settings, or only one section for a command that needs no more."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError, create_model
+
+from bridge.errors import SettingsError
+from bridge.settings import sources
+from bridge.settings.models import Http, Kafka, Settings
+from bridge.settings.section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from the environment and from the TOML file `config`. Environment variables win.
+
+    Raises:
+        SettingsError: settings are missing or wrong. Each line of the error names a variable, or the file and a key.
+    """
+    return _load(Settings, ("web_services", "kafka"), config, environment)
+
+
+def load_kafka(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Kafka:
+    """Read only the section `kafka`, for commands that read topics and need no account at Web Services.
+
+    The other sections may be incomplete or wrong. Unknown names of variables and sections are faults as in `load`.
+
+    Raises:
+        SettingsError: see `load`.
+    """
+    kafka: Kafka = _load(_only("kafka"), ("kafka",), config, environment).kafka  # type: ignore[attr-defined]
+    return kafka
+
+
+def load_http(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Http:
+    """Read only the section `http`, for commands that call a running bridge. See `load_kafka`.
+
+    Raises:
+        SettingsError: see `load`.
+    """
+    http: Http = _load(_only("http"), ("http",), config, environment).http  # type: ignore[attr-defined]
+    return http
+
+
+def _only(name: str) -> type[Section]:
+    """Return a model with the same sections as `Settings` that accepts any values in all sections except `name`."""
+    fields: dict[str, Any] = dict.fromkeys(Settings.model_fields, (Any, None))
+    kept = Settings.model_fields[name]
+    return create_model("Settings", __base__=Section, **(fields | {name: (kept.annotation, kept)}))
+
+
+def _load(model: type[Model], sections: tuple[str, ...], config: Path | None, environment: Mapping[str, str]) -> Model:
+    variables, faults = sources.read_environment(Settings, environment)
+    file: dict[str, Any] = {}
+    if config is not None:
+        try:
+            file = sources.read_file(config)
+        except ValueError as error:  # settings that the file may contain must not be reported as missing
+            raise SettingsError([*faults, f"{config}: {error}"]) from None
+    # With empty sections, pydantic reports each missing setting. Without them it would report only the section.
+    empty: dict[str, Any] = {name: {} for name in sections}
+    values = sources.merge(empty, sources.merge(file, variables))
+    settings = None
+    try:
+        settings = model.model_validate(values)
+    except ValidationError as error:
+        for line in error.errors(include_input=False):
+            location = line["loc"]
+            place = sources.outside_lists(location)
+            in_file = sources.at(file, place) is not None and isinstance(sources.at(variables, place), dict | None)
+            name = f"{config}: {sources.dotted(location)}" if in_file else sources.variable(location)
+            faults.append(f"{name}: {line['msg']}")
+    if settings is None or faults:
+        raise SettingsError(list(dict.fromkeys(faults)))
+    return settings
