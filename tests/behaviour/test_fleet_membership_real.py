@@ -46,7 +46,7 @@ class Plan:
 
 @asynccontextmanager
 async def member(settings: Kafka, plan: Plan) -> AsyncIterator[FleetMembership]:
-    one = FleetMembership(settings, plan)
+    one = FleetMembership(settings, plan, session_timeout=6)
     running = asyncio.ensure_future(one.run())
     try:
         yield one

@@ -46,7 +46,7 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
             with suppress(UpstreamError):
                 await bridge.client.forward(PATH, {})
             assert "login" not in [one.name for one in bridge.missing()]
-            assert bridge.view().reason is None
+            assert bridge.view("replica").reason is None
             upstream.faults.add(Fault("other-node"))
             for _ in range(4):
                 with suppress(UpstreamError):
@@ -60,7 +60,7 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                     reason
                     == "login-not-kept: Web Services forgets each login at the next request; is the balancer sticky?"
                 )
-                assert bridge.view().reason == "login-not-kept"
+                assert bridge.view("replica").reason == "login-not-kept"
 
 
 def replica_at(url: str, *, max_interval: float) -> AccountBridge:
