@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from bridge import cli
 from bridge.commands import check, dead_letters
 from bridge.commands.checks.finding import failed
-from bridge.commands.demo_calls import calls, curl
+from bridge.commands.demo.calls import calls, curl
 from bridge.commands.output.views import ROWS, Lines, LiveTable, cells, json_line
 from bridge.delivery import ConsumedRecord
 from bridge.errors import CommandFailed
