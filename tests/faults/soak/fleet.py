@@ -44,8 +44,8 @@ class FleetSoak(Surroundings):
         self._replicas: list[BridgeProcess] = []
         self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
         """For each fault, how long it took each time from its end until all was well, in seconds."""
-        self.shares: list[tuple[str, int, int]] = []
-        """Name, slots and accounts of each replica, when all was last well."""
+        self.shares: list[tuple[str, int, int, int]] = []
+        """Name, slots, slots with accounts, and accounts of each replica, when all was last well."""
 
     @property
     def _faults(self) -> Sequence[Callable[[], Awaitable[None]]]:
@@ -154,7 +154,10 @@ class FleetSoak(Surroundings):
         ):
             if max(shares) - min(shares) > 1:
                 return f"uneven shares: {shares}"
-        self.shares = [(one["name"], len(one["slots"]), len(one["accounts"])) for one in tables[0]["replicas"]]
+        self.shares = [
+            (one["name"], len(one["slots"]), len(busy & set(one["slots"])), len(one["accounts"]))
+            for one in tables[0]["replicas"]
+        ]
         return None
 
     async def _json(self, replica: BridgeProcess, path: str) -> Any:
@@ -206,9 +209,9 @@ class FleetSoak(Surroundings):
         ):
             results.add_row(name, str(number))
         console.print(results)
-        shares = Table("replica", "slots", "accounts")
-        for name, slots, accounts in self.shares:
-            shares.add_row(name, str(slots), str(accounts))
+        shares = Table("replica", "slots", "with accounts", "accounts")
+        for name, *numbers in self.shares:
+            shares.add_row(name, *map(str, numbers))
         console.print(shares)
 
 
