@@ -118,7 +118,7 @@ class Replica:
             level = line.get("level")
             if self.alive and level in LEVELS and LEVELS.index(level) >= self._level:
                 sys.stderr.write(f"{self.name}: {last}\n")
-        if not self._listening.done():
+        if self.alive and not self._listening.done():
             self._listening.set_exception(CommandFailed(f"{self.name} did not start: {last}"))
 
     def _started(self) -> asyncio.subprocess.Process:
