@@ -226,9 +226,13 @@ async def soak_fleet(minutes: float, seed: int, directory: Path, replicas: int, 
         wrong = []
         try:
             await soaked.start(replicas)
+            at_first = await site.client_ids()
             async with soaked.load():
                 await soaked.run(minutes)
+            new = await site.client_ids() - at_first
             account = await site.settled(within=READ_ALL)
+            if len(new) > len(account.gaps):
+                wrong.append(f"the server has {len(new)} new sessions, but {len(account.gaps)} gaps were told")
         except AssertionError as failed:
             wrong.append(str(failed))
             account = await site.ledger.account()
