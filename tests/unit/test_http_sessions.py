@@ -34,6 +34,13 @@ async def test_an_unknown_scope_is_refused() -> None:
     assert [(one["location"], one["name"]) for one in answer.body["errors"]] == [("query", "scope")]
 
 
+async def test_another_parameter_is_refused() -> None:
+    """A parameter that does not exist, or comes twice, is a 422."""
+    async with rest_side() as api:
+        answers = [await api.get(f"/sessions?{query}") for query in ("skope=fleet", "scope=fleet&scope=replica")]
+    assert [(answer.status, answer.body["code"]) for answer in answers] == [(422, "invalid-request")] * 2
+
+
 async def test_the_fleets_sessions_need_kafka() -> None:
     """If the other replicas' sessions can't be read, the answer is 503 with `Retry-After`, and not a part of them."""
 

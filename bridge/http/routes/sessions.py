@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence  # noqa: TC003 -- Fast
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bridge.http.auth.authentication import READ, Authentication
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented
+from bridge.http.routes.operations import check_query
 
 Guarantee: TypeAlias = Literal["exactly-once", "at-least-once", "at-most-once"]
 Scope: TypeAlias = Literal["replica", "fleet"]
@@ -91,6 +92,7 @@ def sessions(
 
     @router.get("/sessions", operation_id="getSessions", summary="List the CometD sessions")
     async def get(
+        http: Request,
         scope: Annotated[
             Scope,
             Query(
@@ -100,6 +102,7 @@ def sessions(
             ),
         ] = "replica",
     ) -> list[SessionView]:
+        check_query(http, ["scope"])
         return list(views() if scope == "replica" else await fleet_views())
 
     return router
