@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.cometd import SessionStatus
-    from bridge.delivery import KafkaProbe, Publisher
+    from bridge.delivery import KafkaProbe, Position, Publisher
     from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
@@ -225,12 +225,14 @@ class AccountBridge:
         held = 0.0 if held_since is None else time.time() - held_since
         return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"
 
-    def view(self) -> SessionView:
-        """Return the account's entry in the reply to GET /sessions."""
+    def view(self, replica: str) -> SessionView:
+        """Return the account's entry in the reply to GET /sessions. `replica` is the name of this replica."""
         status = self._status
         if status is None:
             return SessionView(
                 account=self.name,
+                replica=replica,
+                as_of=datetime.now(UTC),
                 session=None,
                 state=State.STARTING,
                 reason=self._publisher.state.reason,
@@ -239,11 +241,13 @@ class AccountBridge:
             )
         return SessionView(
             account=self.name,
+            replica=replica,
+            as_of=datetime.now(UTC),
             session=session_hash(self.name, status.client_id) if status.client_id else None,
             state=status.state,
             reason=LoginNotKept.code if self._login.not_kept else self._relay.weakness or status.reason,
             ack_extension=status.ack_extension if status.client_id else None,
-            guarantee=self._guarantee(status) if status.client_id else None,
+            guarantee=self._guarantee(ack_extension=status.ack_extension) if status.client_id else None,
             last_reply_at=_moment(status.last_reply_at),
             subscriptions_refused=sorted(status.refused),
             watchdog=self.watchdog.step,
@@ -251,12 +255,42 @@ class AccountBridge:
             held_since=_moment(status.held_since),
         )
 
+    def view_elsewhere(self, replica: str | None, position: Position | None) -> SessionView:
+        """Return the account's entry if this replica does not relay it. `position` is its last position in Kafka.
+
+        A position is written only after a reply in the session, so at the position's time the session was connected.
+        """
+        if position is None or not position.client_id:
+            return SessionView(
+                account=self.name,
+                replica=replica,
+                session=None,
+                state="unknown",
+                reason="no session in Kafka",
+                ack_extension=None,
+                guarantee=None,
+                held_events=None,
+            )
+        acks = position.acknowledgement is not None
+        moment = _moment(position.last_reply_at)
+        return SessionView(
+            account=self.name,
+            replica=replica,
+            as_of=moment,
+            session=session_hash(self.name, position.client_id),
+            state=State.CONNECTED,
+            ack_extension=acks,
+            guarantee=self._guarantee(ack_extension=acks),
+            last_reply_at=moment,
+            held_events=None,
+        )
+
     @property
     def _status(self) -> SessionStatus | None:
         return self._relay.session.status if self._relay.session is not None else None
 
-    def _guarantee(self, status: SessionStatus) -> Guarantee:
-        if not status.ack_extension:
+    def _guarantee(self, *, ack_extension: bool) -> Guarantee:
+        if not ack_extension:
             return "at-most-once"
         return "exactly-once" if self._settings.kafka.delivery is Delivery.EXACTLY_ONCE else "at-least-once"
 

@@ -21,6 +21,7 @@ from bridge.delivery import (
     Gate,
     KafkaLedger,
     KafkaProbe,
+    OthersPositions,
     Slots,
     UnsignedEvents,
     position_topic,
@@ -101,6 +102,7 @@ class Bridge:
         self._replica = settings.fleet.replica or host_name()
         self._since = time.time()
         site = settings.web_services
+        self._others = OthersPositions(settings.kafka, keys)
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
         self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
@@ -126,7 +128,7 @@ class Bridge:
             return Slots(settings, own, self._encoding, unsigned, gate=gate, count=count)
 
         parts = Accounts(accounts, keys.values(), self._reached_at, self._reach, slots_of)
-        return Fleet(self._settings.kafka, self._replica, parts)
+        return Fleet(self._settings.kafka, self._replica, parts, session_timeout=self._settings.fleet.session_timeout)
 
     async def run(
         self,
@@ -215,7 +217,30 @@ class Bridge:
 
     def sessions(self) -> list[SessionView]:
         """Return the state of the CometD session of each account that this replica relays."""
-        return [account.view() for account in self._accounts if not account.stands_by]
+        return [account.view(self._replica) for account in self._accounts if not account.stands_by]
+
+    async def fleet_sessions(self) -> list[SessionView]:
+        """Return the state of the CometD session of each account. Other replicas' sessions are read from Kafka.
+
+        Raises:
+            KafkaUnavailable: the positions of the other replicas' sessions can't be read.
+        """
+        views = {one.account: one for one in self.sessions()}
+        if self._fleet is not None and self._fleet.table is not None:
+            owners = {slot: one.name for one in self._fleet.table.members for slot in one.slots}
+            elsewhere = {
+                name: owners.get(slot)
+                for slot, names in self._fleet.accounts().items()
+                for name in names
+                if name not in views
+            }
+            positions = await self._others.read(elsewhere, self._fleet.table.slots)
+            views |= {
+                one.name: one.view_elsewhere(elsewhere[one.name], positions.get(one.name))
+                for one in self._accounts
+                if one.name in elsewhere
+            }
+        return [views[account.name] for account in self._accounts if account.name in views]
 
     def fleet(self) -> FleetView:
         """Return which replica relays which account. Without a fleet this bridge relays all accounts."""
@@ -259,6 +284,7 @@ class Bridge:
             self._operations,
             readiness=self.readiness,
             session_views=self.sessions,
+            fleet_session_views=self.fleet_sessions,
             fleet_view=self.fleet,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,

@@ -160,10 +160,21 @@ def demo(
     *,
     events: Events = None,
     json: Json = False,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=4,
+            metavar="N",
+            help="Show a fleet of N replicas (2 to 4), each a process. One of them is killed, and another takes over.",
+        ),
+    ] = 1,
     log_level: Annotated[LogLevel, typer.Option(help="Level of the log on standard error.")] = LogLevel.WARNING,
 ) -> None:
     """Show the bridge with an embedded Kafka and a simulated Web Services: real calls, and their events from Kafka."""
-    commands.run_demo(events=events, as_json=json, log=settings.Log(format="console", level=log_level.value))
+    commands.run_demo(
+        limit=events, replicas=replicas, as_json=json, log=settings.Log(format="console", level=log_level.value)
+    )
 
 
 @app.command()

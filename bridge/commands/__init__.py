@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bridge.commands.check import run_check
     from bridge.commands.dead_letters import list_dead_letters
-    from bridge.commands.demo import run_demo
+    from bridge.commands.demo.run import run_demo
     from bridge.commands.health import ask_health
     from bridge.commands.mark.options import MarkOptions
     from bridge.commands.mark.run import run_mark
@@ -51,7 +51,7 @@ _MODULES = {
     "read_since": "tail",
     "run_bridge": "run",
     "run_check": "check",
-    "run_demo": "demo",
+    "run_demo": "demo.run",
     "run_mark": "mark.run",
     "run_simulator": "simulate",
     "run_tail": "tail",

@@ -30,6 +30,7 @@ from bridge.delivery.group import GroupMember, group_member
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys
+from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.reader import ConsumedRecord, read
@@ -53,6 +54,7 @@ __all__ = [
     "KafkaProbe",
     "KafkaPublisher",
     "Ledger",
+    "OthersPositions",
     "Place",
     "Position",
     "Publisher",

@@ -44,7 +44,7 @@ class Fleet:
     A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
     """
 
-    def __init__(self, settings: Kafka, replica: str, accounts: Accounts) -> None:
+    def __init__(self, settings: Kafka, replica: str, accounts: Accounts, *, session_timeout: float) -> None:
         self._settings = settings
         self._accounts = accounts
         self.table: Table | None = None
@@ -57,7 +57,7 @@ class Fleet:
             busy=lambda count: {slot for slot, names in self._by_slot(count).items() if names},
             on_table=self._assigned,
         )
-        self._membership = FleetMembership(settings, plan)
+        self._membership = FleetMembership(settings, plan, session_timeout=session_timeout)
         self._ownership = Ownership(self._relays, on_taken=self._membership.rejoin)
         self._reachability = Reachability(accounts.reached_at, accounts.reach, on_change=self._membership.rejoin)
         self._leaving = asyncio.Event()

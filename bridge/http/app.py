@@ -33,7 +33,7 @@ from bridge.observability import tracing
 from bridge.operations import OUTBOUND_OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from bridge.http.auth.authentication import Authentication
     from bridge.http.routes.operations import Operations
@@ -48,6 +48,7 @@ def create_app(
     *,
     readiness: Callable[[], Sequence[Missing]],
     session_views: Callable[[], Sequence[SessionView]],
+    fleet_session_views: Callable[[], Awaitable[Sequence[SessionView]]] | None = None,
     fleet_view: Callable[[], FleetView] = FleetView,
     authentication: Authentication | None = None,
     enabled: Collection[str] = DEFAULT_OPERATIONS,
@@ -60,7 +61,8 @@ def create_app(
     Args:
         service: submits operations, and returns their states.
         readiness: returns what the bridge lacks to be ready. Must not block.
-        session_views: returns the state of each CometD session. Must not block.
+        session_views: returns the state of each CometD session of this replica. Must not block.
+        fleet_session_views: returns the state of each CometD session of the fleet. By default, those of this replica.
         fleet_view: returns which replica relays which account. Must not block.
         authentication: checks the callers' tokens, None for no authentication.
         enabled: the `operationName`s that callers may submit.
@@ -82,7 +84,7 @@ def create_app(
     app.state.shares = RequestShares(MOST_CONNECTIONS)
     app.include_router(outbound_records(service, authentication, enabled))
     app.include_router(operations(service, authentication))
-    app.include_router(sessions(session_views, authentication))
+    app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
     app.include_router(fleet(fleet_view, authentication))
     app.include_router(events(topic_prefix))
     if management:
@@ -90,6 +92,13 @@ def create_app(
         app.include_router(metrics_page())
     complete(app, enabled)
     return app
+
+
+def _awaitable(views: Callable[[], Sequence[SessionView]]) -> Callable[[], Awaitable[Sequence[SessionView]]]:
+    async def call() -> Sequence[SessionView]:
+        return views()
+
+    return call
 
 
 def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI:

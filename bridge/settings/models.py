@@ -250,6 +250,10 @@ class Fleet(Section):
     group `<prefix>.fleet` says which replica relays which account. Set it on every replica, with the same accounts."""
     replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = None
     """What this replica is called in GET /fleet and in the log. Default: the host name."""
+    session_timeout: Annotated[float, Field(ge=2, le=60)] = 6
+    """After this many seconds without a sign of life from a replica, Kafka gives its slots to the other replicas. Use
+    the same value on every replica. Brokers refuse less than their `group.min.session.timeout.ms`, by default 6 s. With
+    more than `web_services.max_interval` minus 3 s, the death of a replica can cost its CometD sessions."""
 
 
 class Log(Section):

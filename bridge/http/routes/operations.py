@@ -15,6 +15,8 @@ from bridge.http.problems.problems import documented, documented_header
 from bridge.http.routes.replies import OperationReport, OperationsPage, OperationStatus, json_response, report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.http.auth.authentication import Authentication
     from bridge.operations import OperationView, Page, Submission
 
@@ -85,7 +87,7 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
     )
     async def several(http: Request, status: Status = None, limit: Limit = 100, after: After = None) -> Response:
         """Return one page of the recent operations of all replicas. The bridge's settings limit their number."""
-        _check_query(http)
+        check_query(http, PARAMETERS)
         page = service.list(status, limit, after)
         told = OperationsPage(operations=[report(one) for one in page.operations], next=page.next)
         headers = {}
@@ -108,16 +110,16 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
     return router
 
 
-def _check_query(http: Request) -> None:
+def check_query(http: Request, known: Sequence[str]) -> None:
     """Refuse unknown and repeated query parameters, which FastAPI would ignore silently."""
     names = [name for name, _ in http.query_params.multi_items()]
     faults = [
         {"type": "repeated", "loc": ("query", name), "msg": "Must not be repeated"}
-        for name in PARAMETERS
+        for name in known
         if names.count(name) > 1
     ]
-    if not set(names) <= set(PARAMETERS):
-        faults.append({"type": "unknown", "loc": ("query",), "msg": f"Known parameters are {', '.join(PARAMETERS)}"})
+    if not set(names) <= set(known):
+        faults.append({"type": "unknown", "loc": ("query",), "msg": f"Known parameters are {', '.join(known)}"})
     if faults:
         raise RequestValidationError(faults)
 

@@ -13,7 +13,7 @@ from bridge.errors import CommandFailed
 from bridge.webservices import EXAMPLE_REQUEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 RECORDS: Final = "/api/v2/me/outbound-records"
 INTERVAL: Final = 0.2
@@ -45,20 +45,30 @@ def curl(url: str) -> str:
     )
 
 
-async def keep_calling(url: str) -> None:
+async def keep_calling(urls: Callable[[], Sequence[str]], accounts: Sequence[str] = ()) -> None:
     """Send one call after the other, for ever.
 
+    `urls` returns the base URLs of the bridges that run now. The calls go to each of them in turn, and are for each of
+    `accounts` in turn (without accounts: for the default account). If a bridge ends during a call, the call goes to
+    another bridge.
+
     Raises:
-        CommandFailed: the bridge did not answer a call, or did not answer with HTTP status 200.
+        CommandFailed: a running bridge did not answer a call, or did not answer with HTTP status 200.
     """
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout) as client:
-        for path, body in calls():
-            try:
-                async with client.post(url + path, json=body) as reply:
-                    answer = await reply.text()
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise CommandFailed(f"the bridge did not answer the demo's call: {type(error).__name__}") from None
+        for number, (path, body) in enumerate(calls()):
+            headers = {"X-Account": accounts[number % len(accounts)]} if accounts else {}
+            while True:
+                url = urls()[number % len(urls())]
+                try:
+                    async with client.post(url + path, json=body, headers=headers) as reply:
+                        answer = await reply.text()
+                    break
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    if url in urls():
+                        name = type(error).__name__
+                        raise CommandFailed(f"the bridge did not answer the demo's call: {name}") from None
             if reply.status != 200:
                 raise CommandFailed(f"the bridge answered the demo's call with HTTP {reply.status}: {answer}")
             await asyncio.sleep(INTERVAL)
