@@ -179,9 +179,9 @@ def simulate(
 
 
 @app.command()
-def check(context: typer.Context, *, config: Config = None) -> None:
+def check(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
     """Check everything that the bridge depends on. Exit code 1 means that a check failed."""
-    if not commands.run_check(_settings(context, config)):
+    if not commands.run_check(_settings(context, config), as_json=json):
         raise typer.Exit(FAILED)
 
 
