@@ -76,6 +76,11 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="TOML file with settings. Variables BRIDGE_* win over the file."),
 ]
+RootConfig = Annotated[
+    Path | None,
+    # Only here: on a command, the variable would win over a --config before the command.
+    typer.Option("--config", metavar="FILE", envvar="BRIDGE_CONFIG", help="The same, for every command."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON objects to standard output, one in each line.")]
 Events = Annotated[int | None, typer.Option("--events", min=1, metavar="N", help="End after N events.")]
 
@@ -90,7 +95,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's signature
 def bridge(
     context: typer.Context,
     *,
-    config: Config = None,
+    config: RootConfig = None,
     version: Annotated[  # noqa: ARG001 -- the callback handles it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,

@@ -124,9 +124,9 @@ async def _on_refused(_: Request, error: Exception) -> Response:
     return problem(error.status, error.code, str(error), headers=error.headers, **error.members)
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return validation_problem(error.errors(), _reference_of(error.body))
+    return validation_problem(error.errors(), _reference_of(error.body), submission=request.method == "POST")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:

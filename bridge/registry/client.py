@@ -144,22 +144,24 @@ def _schema(subject: Subject) -> Any:
 def _reason(error: Exception, subject: str, settings: Registry) -> str:
     """Describe an error in one sentence, without the registry's message, which is long and quotes the schema."""
     if isinstance(error, SchemaRegistryError):
-        status = error.http_status_code
-        if status in {401, 403}:
-            return (
-                f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
-            )
-        if status == 409:
-            return (
-                f"the schema registry finds the bridge's schema incompatible with that of {subject} (409); another "
-                "application uses the subject, or a newer bridge has registered its schema"
-            )
-        if status == 404:
-            return f"{settings.url} answers 404: no schema registry is there; check BRIDGE_KAFKA__REGISTRY__URL"
-        return f"the schema registry answers {status} (error {error.error_code}) for {subject}"
+        return _refusal(error, subject, settings)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return "the schema registry does not answer in time"
     fault = tls.fault(error, settings.ssl_certfile)
     if fault is not None:
         return f"no TLS with the schema registry: {tls.TEXTS[fault]}"
     return f"the schema registry at {settings.url} can't be used ({type(error).__name__})"
+
+
+def _refusal(error: SchemaRegistryError, subject: str, settings: Registry) -> str:
+    status = error.http_status_code
+    if status in {401, 403}:
+        return f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
+    if status == 409:
+        return (
+            f"the schema registry finds the bridge's schema incompatible with that of {subject} (409); another "
+            "application uses the subject, or a newer bridge has registered its schema"
+        )
+    if status == 404:
+        return f"{settings.url} answers 404: no schema registry is there; check BRIDGE_KAFKA__REGISTRY__URL"
+    return f"the schema registry answers {status} (error {error.error_code}) for {subject}"

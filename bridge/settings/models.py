@@ -19,6 +19,7 @@ from pydantic import (
 
 from bridge.errors import SettingsError
 from bridge.settings import rules, sources
+from bridge.settings.files import read_toml
 from bridge.settings.section import Section
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     file: dict[str, Any] = {}
     if config is not None:
         try:
-            file = sources.read_file(config)
+            file = sources.beside(Settings, read_toml(config), config.parent)
         except ValueError as error:  # settings that the file may contain must not be reported as missing
             raise SettingsError([*faults, f"{config}: {error}"]) from None
     # With empty sections, pydantic reports each missing setting. Without them it would report only the section.

@@ -113,8 +113,7 @@ async def test_kafka_away(site: Site) -> None:
 
 
 async def test_silent_servers_are_not_waited_for_without_end(site: Site) -> None:
-    """Servers that take connections and say nothing fail within the deadlines; meanwhile the check says what it waits
-    for."""
+    """Servers that take connections and say nothing fail within the deadlines."""
     held: list[asyncio.StreamWriter] = []
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -99,3 +99,14 @@ def test_simulate_refuses_an_unknown_fault() -> None:
     result = RUNNER.invoke(app, ["simulate", "--fault", "earthquake"])
     assert result.exit_code == 2
     assert "html-503" in result.output
+
+
+def test_the_file_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BRIDGE_CONFIG names the TOML file of every command; --config wins over it."""
+    for name in ("variable", "option"):
+        (tmp_path / f"{name}.toml").write_text('[http]\nport = "x"\n')
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "variable.toml"))
+    assert f"{tmp_path / 'variable.toml'}: http.port: " in RUNNER.invoke(app, ["check"]).stderr
+    option = ["--config", str(tmp_path / "option.toml")]
+    for arguments in ([*option, "check"], ["check", *option]):
+        assert f"{tmp_path / 'option.toml'}: http.port: " in RUNNER.invoke(app, arguments).stderr

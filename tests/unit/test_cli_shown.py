@@ -134,7 +134,7 @@ def test_tables_show_no_control_characters_and_no_markup(
     output = io.StringIO()
     console = Console(file=output, width=300, force_terminal=terminal, color_system=None)
     console.print(dead_letters._table([hostile_record(hostile)]))
-    check._print(console, [failed(hostile, hostile)])
+    check._print(console, [failed(hostile, hostile)], several=False)
     live = Console(file=output, width=300, color_system=None)
     with LiveTable(live, "read") as table:
         table.show(hostile_record(hostile))

@@ -40,9 +40,7 @@ def _faults(settings: Settings) -> Iterator[str]:
     """Yield what stops the start. Tracing is tried by itself, so that its fault does not hide another one."""
     try:
         if settings.tracing.enabled:
-            tracing.start(
-                settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__
-            )
+            tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)
     except SettingsError as error:
         yield from error.faults
     try:

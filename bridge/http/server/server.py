@@ -31,9 +31,7 @@ BACKLOG: Final = 512
 """Maximum number of connections that the operating system queues before the server accepts them."""
 
 
-async def serve(
-    app: FastAPI, host: str, port: int, *, ready: Callable[[int], None], setting: str = PORT
-) -> None:
+async def serve(app: FastAPI, host: str, port: int, *, ready: Callable[[int], None], setting: str = PORT) -> None:
     """Serve until cancelled. Port 0 means any free port.
 
     `ready` is called with the port once the server accepts requests. `setting` is the name of the port's setting, for
@@ -86,7 +84,7 @@ async def listen(host: str, port: int, setting: str) -> list[socket.socket]:
     If uvicorn itself opened the sockets, a failure would end the process. The caller must close the sockets.
 
     Raises:
-        AddressUnusable: no address of the host can be used, or the port is in use. The text names `setting` or the host.
+        AddressUnusable: the host or the port can't be used. The text names its setting; `setting` is the port's.
     """
     sockets: list[socket.socket] = []
     absent: OSError | None = None
