@@ -12,16 +12,20 @@ from bridge.delivery.client.rights import (
     creation_refusals,
     may_use,
     needed_transactional_ids,
+    topic_rights,
     view_cluster,
 )
 from bridge.delivery.client.topics import (
+    check_transactional_id,
     create_missing_topics,
     earlier_transactional_id,
     position_topic,
+    slot_ids_prefix,
     slot_of,
     topic_name,
     topic_names,
     transactional_ids_of,
+    wanted_topics,
 )
 from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.group import GroupMember, group_member
@@ -59,6 +63,7 @@ __all__ = [
     "Slots",
     "Unsealable",
     "UnsignedEvents",
+    "check_transactional_id",
     "connection",
     "connection_trouble",
     "count_slots",
@@ -74,10 +79,13 @@ __all__ = [
     "read",
     "revise_nothing",
     "size_of",
+    "slot_ids_prefix",
     "slot_of",
     "topic_name",
     "topic_names",
+    "topic_rights",
     "transactional_ids_of",
     "unreadable_records",
     "view_cluster",
+    "wanted_topics",
 ]

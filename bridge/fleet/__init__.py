@@ -4,5 +4,6 @@ The unit of division is the slot: a partition of the position topic `bridge-stat
 """
 
 from bridge.fleet.fleet import Accounts, Fleet
+from bridge.fleet.membership import group_of as fleet_group
 
-__all__ = ["Accounts", "Fleet"]
+__all__ = ["Accounts", "Fleet", "fleet_group"]

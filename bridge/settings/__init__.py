@@ -16,6 +16,14 @@ from bridge.settings.models import (
     masked,
 )
 
+
+def template() -> str:
+    """Return the content of a new file of settings, with every setting and its meaning."""
+    from bridge.settings.new_file import template  # noqa: PLC0415 -- it reads the models' source, for one command
+
+    return template()
+
+
 __all__ = [
     "Account",
     "Authentication",
@@ -30,4 +38,5 @@ __all__ = [
     "WebServices",
     "load",
     "masked",
+    "template",
 ]

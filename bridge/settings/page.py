@@ -125,7 +125,7 @@ def _rows(location: Location, section: type[BaseModel], *, is_list: bool) -> Ite
         names = [name, f"{name}{FILE_SUFFIX}"] if is_secret(field.annotation) else [name]
         variables = [] if is_list else [f"`{variable((*location, one))}`" for one in names]
         setting = "<br>".join([*variables, " or ".join(f"`{one}`" for one in names)])
-        meaning = " ".join(part for part in (meanings[name], _value(field)) if part)
+        meaning = " ".join(part for part in (meanings[name], values_of(field)) if part)
         yield f"| {setting} | {_default(field)} | {meaning} |"
 
 
@@ -140,7 +140,7 @@ def _default(field: FieldInfo) -> str:
     return f"`{default.value if isinstance(default, Enum) else default}`"
 
 
-def _value(field: FieldInfo) -> str:
+def values_of(field: FieldInfo) -> str:
     """Return a sentence about the values that the field accepts, or "" if its type accepts any."""
     text = _values(field.annotation, field.metadata)
     return f"{text}." if text else ""

@@ -1,21 +1,16 @@
-"""The `bridge` command: reads arguments and settings, then calls a function of `bridge.commands`.
-
-Exit codes: 0 for success, 1 for a failure, 2 for wrong settings, arguments or input.
-"""
+"""The commands of the bridge."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from bridge import __version__, commands, settings
-from bridge.errors import BridgeError, SettingsError, UnusableInput
-from bridge.observability import printable
-
-FAILED = 1
-WRONG_SETTINGS = 2
+from bridge.cli import preparing, running
+from bridge.cli.application import FAILED, Application
+from bridge.cli.options import LOCAL, Config, Events, Json, RootConfig, TokenFile, Url, read_settings
+from bridge.errors import SettingsError
 
 
 class LogLevel(StrEnum):
@@ -36,53 +31,11 @@ class Language(StrEnum):
     PYTHON = "python"
 
 
-class Commands(TyperGroup):
-    """A group of commands that prints the text of a `BridgeError` to standard error and exits with the right code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command and handle its errors."""
-        try:
-            return super().invoke(ctx)
-        except SettingsError as error:
-            for fault in error.faults:
-                typer.echo(_lines(fault), err=True)
-            raise typer.Exit(WRONG_SETTINGS) from None
-        except BridgeError as error:
-            typer.echo(_lines(str(error)), err=True)
-            raise typer.Exit(WRONG_SETTINGS if isinstance(error, UnusableInput) else FAILED) from None
-
-
-def _lines(text: str) -> str:
-    """Escape control characters in each line of an error's text, because the text may quote a server."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
-# Pretty exceptions are off, because they would print local variables, which may contain secrets.
-app = typer.Typer(
-    cls=Commands,
-    name="bridge",
-    help="CometD to Kafka bridge for Genesys Web Services.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-schemas = typer.Typer(name="schemas", help="The schemas of the published values.", no_args_is_help=True)
-dead_letters = typer.Typer(name="dead-letters", help="The records that Kafka refused.", no_args_is_help=True)
+app = Application("bridge", "CometD to Kafka bridge for Genesys Web Services.")
+schemas = Application("schemas", "The schemas of the published values.")
+dead_letters = Application("dead-letters", "The records that Kafka refused.")
 app.add_typer(schemas)
 app.add_typer(dead_letters)
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file with settings. Variables BRIDGE_* win over the file."),
-]
-RootConfig = Annotated[
-    Path | None,
-    # Only here: on a command, the variable would win over a --config before the command.
-    typer.Option("--config", metavar="FILE", envvar="BRIDGE_CONFIG", help="The same, for every command."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON objects to standard output, one in each line.")]
-Events = Annotated[int | None, typer.Option("--events", min=1, metavar="N", help="End after N events.")]
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's signature
@@ -102,11 +55,6 @@ def bridge(
 ) -> None:
     """CometD to Kafka bridge for Genesys Web Services."""
     context.obj = config
-
-
-def _settings(context: typer.Context, config: Path | None) -> settings.Settings:
-    """Read the settings. A --config after the command wins over a --config before the command."""
-    return settings.load(config or context.find_root().obj)
 
 
 @app.command()
@@ -132,7 +80,7 @@ def run(
 ) -> None:
     """Run the bridge."""
     try:
-        wanted = _settings(context, config)
+        wanted = read_settings(context, config)
     except SettingsError as error:
         raise SettingsError([*error.faults, "To see the bridge at work without any settings, run: make demo"]) from None
     commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
@@ -146,7 +94,7 @@ def health(
     ready: Annotated[bool, typer.Option("--ready", help="Ask whether the bridge is ready instead.")] = False,
 ) -> None:
     """Ask the running bridge with these settings whether it is alive. Exit code 1 means no."""
-    typer.echo(commands.ask_health(_settings(context, config).http, ready=ready))
+    typer.echo(commands.ask_health(read_settings(context, config).http, ready=ready))
 
 
 @app.command()
@@ -186,7 +134,7 @@ def simulate(
 @app.command()
 def check(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
     """Check everything that the bridge depends on. Exit code 1 means that a check failed."""
-    if not commands.run_check(_settings(context, config), as_json=json):
+    if not commands.run_check(read_settings(context, config), as_json=json):
         raise typer.Exit(FAILED)
 
 
@@ -203,7 +151,7 @@ def tail(
     json: Json = False,
 ) -> None:
     """Print the published events as they arrive."""
-    wanted = _settings(context, config)
+    wanted = read_settings(context, config)
     commands.run_tail(wanted, topic or [], from_beginning=from_beginning, events=events, as_json=json)
 
 
@@ -214,7 +162,7 @@ def mark(
         typer.Argument(help="The list: a table, JSON lines, or one phone number on each line. `-` is standard input."),
     ],
     *,
-    url: Annotated[str, typer.Option(help="Address of the bridge.")] = "http://127.0.0.1:8080",
+    url: Url = LOCAL,
     application: Annotated[str | None, typer.Option(help="Application id for rows without one.")] = None,
     campaign: Annotated[str | None, typer.Option(help="Campaign for rows without one.")] = None,
     calling_list: Annotated[str | None, typer.Option("--list", help="Calling list for rows without one.")] = None,
@@ -252,12 +200,7 @@ def mark(
         bool, typer.Option("--retry-failed", help="Send rows again that were rejected or timed out.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be sent.")] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="File with the bearer token. It is read again when the bridge refuses the token."
-        ),
-    ] = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Mark every record of a list as DoNotCall. The same command, run again, continues where the last run ended.
 
@@ -322,7 +265,11 @@ def schemas_models(
 @dead_letters.command("list")
 def dead_letters_list(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
     """List the records that Kafka refused, with the reason."""
-    commands.list_dead_letters(_settings(context, config), as_json=json)
+    commands.list_dead_letters(read_settings(context, config), as_json=json)
+
+
+running.add_to(app)
+preparing.add_to(app)
 
 
 def main() -> None:

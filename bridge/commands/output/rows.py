@@ -1,0 +1,102 @@
+"""Prints rows of columns as plain lines, which fit into the terminal.
+
+In a pipe or a file, nothing is cut, so that other programs find all of it. If the variable COLUMNS is set, it is the
+width everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+GAP: Final = "  "
+MOST: Final = 40
+"""Greatest width to which a column grows. A UUID has 36 characters."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column. `width` is its least width in characters."""
+
+    title: str
+    width: int
+    grows: bool = False
+    """Whether the column may take the rest of the line."""
+    optional: bool = False
+    """Whether a terminal that is too narrow shows the rows without this column."""
+
+
+class Rows:
+    """Writes rows to the console. Each row is one line. The texts must be safe for a terminal.
+
+    Without `cut`, the rows may be wider than the terminal.
+    """
+
+    def __init__(self, columns: Sequence[Column], console: Console, *, cut: bool = True) -> None:
+        self._console = console
+        self._cut = cut and (console.is_terminal or "COLUMNS" in os.environ)
+        self._columns = dict(enumerate(columns))
+        """The shown columns, by their place among all columns."""
+        if self._cut:
+            _fit(self._columns, console.width)
+
+    def header(self) -> None:
+        """Write the titles of the columns."""
+        self._write({place: column.title.upper() for place, column in self._columns.items()}, "bold")
+
+    def show(self, cells: Sequence[str], style: str = "") -> None:
+        """Write a row. `cells` has a text for each column, also for columns that are left out."""
+        self._write(dict(enumerate(cells)), style)
+
+    def _write(self, cells: Mapping[int, str], style: str) -> None:
+        shown = [
+            _padded(shorten(cells[place], column.width) if self._cut else cells[place], column.width)
+            for place, column in self._columns.items()
+        ]
+        line = GAP.join(shown).rstrip()
+        if self._console.is_terminal:
+            self._console.print(Text(line, style=style), no_wrap=True, overflow="ignore", crop=False)
+        else:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def _fit(columns: dict[int, Column], width: int) -> None:
+    """Leave out optional columns, the last one first, until the rest fits. Give free width to columns that grow."""
+    for place in [place for place, column in columns.items() if column.optional][::-1]:
+        if _free(columns, width) < 0:
+            del columns[place]
+    for place, column in reversed(columns.items()):
+        if column.grows:
+            more = max(0, min(_free(columns, width), MOST - column.width))
+            columns[place] = replace(column, width=column.width + more)
+
+
+def _free(columns: Mapping[int, Column], width: int) -> int:
+    return width - sum(column.width for column in columns.values()) - len(GAP) * (len(columns) - 1)
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut a text in its middle, because keys often differ only at the end. `width` is in cells of a terminal."""
+    if cell_len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    head = set_cell_size(text, width - 1 - tail).rstrip()
+    end = text[-tail:] if tail else ""
+    while cell_len(end) > tail:
+        end = end[1:]
+    return f"{head}…{end}"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
