@@ -230,3 +230,8 @@ class InFlightUnwritable(DeliveryError):
     """The in-flight file under `state_dir` can't be written (disk full, read-only)."""
 
     code = "in-flight-unwritable"
+
+
+def installation_of(extra: str) -> str:
+    """Return how to install an extra, for the error of a feature that needs it. The package is in no registry yet."""
+    return f"in a clone of the repository, run: pip install '.[{extra}]'"

@@ -14,7 +14,7 @@ from bridge.commands.demo_calls import curl, keep_calling
 from bridge.commands.output.reading import read_json
 from bridge.commands.output.views import Lines, LiveTable
 from bridge.commands.process import run_to_end, stop_on_signals
-from bridge.errors import CommandFailed
+from bridge.errors import CommandFailed, installation_of
 from bridge.observability import configure
 from bridge.settings import Http, Kafka, Settings, WebServices
 from bridge.simulator import EmbeddedBroker, Simulator
@@ -49,7 +49,7 @@ async def _demo(events: int | None, *, as_json: bool, log: Log) -> None:
         await asyncio.to_thread(broker.start)
     except ModuleNotFoundError:
         raise CommandFailed(
-            "bridge demo needs an embedded broker; install it with: pip install 'cometd-kafka-bridge[demo]'"
+            f"bridge demo needs an embedded broker, the extra `demo`; {installation_of('demo')}"
         ) from None
     try:
         async with Simulator(username=USERNAME, password=PASSWORD) as upstream:

@@ -1,5 +1,6 @@
 """All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
+from bridge.settings.changed import changed
 from bridge.settings.models import (
     Account,
     Authentication,
@@ -13,7 +14,6 @@ from bridge.settings.models import (
     Settings,
     WebServices,
     load,
-    masked,
 )
 
 
@@ -36,7 +36,7 @@ __all__ = [
     "Registry",
     "Settings",
     "WebServices",
+    "changed",
     "load",
-    "masked",
     "template",
 ]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from enum import Enum, StrEnum
-from pathlib import Path
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 -- pydantic reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     FilePath,
     SecretStr,
@@ -335,23 +334,3 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     if settings is None or faults:
         raise SettingsError(list(dict.fromkeys(faults)))
     return settings
-
-
-def masked(settings: BaseModel) -> dict[str, Any]:
-    """Return the settings as plain values for the log, each secret as `***`."""
-    return {name: _masked(value) for name, value in settings}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return masked(value)
-    if isinstance(value, SecretStr):
-        return "***"
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple | frozenset):
-        items = [_masked(item) for item in value]
-        return items if isinstance(value, tuple) else sorted(items)
-    return value

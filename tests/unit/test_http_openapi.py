@@ -119,7 +119,36 @@ def test_body_is_told_apart_by_its_operation() -> None:
         assert {one["$ref"] for one in body["oneOf"]} == set(mapping.values())
         for name, reference in mapping.items():
             [example] = schemas[reference.rpartition("/")[2]]["examples"]
-            assert (example["operationName"], example["referenceId"]) == (name, "123456789")
+            assert example["operationName"] == name
+
+
+def example_references(whole: dict[str, Any]) -> list[str]:
+    """The referenceIds of the example requests."""
+    examples = [one for schema in whole["components"]["schemas"].values() for one in schema.get("examples", ())]
+    return [one["referenceId"] for one in examples if "operationName" in one]
+
+
+def test_every_example_can_be_tried() -> None:
+    """No two example requests share a referenceId, and a document that is asked for again has others."""
+    app = create_app(InMemoryOperations(), readiness=list, session_views=list, enabled=["DoNotCallRecord", "AddRecord"])
+    first, second = example_references(app.openapi()), example_references(app.openapi())
+    assert len(first) == 3
+    assert len({*first, *second}) == 6
+    committed = example_references(document())
+    assert len(set(committed)) == len(committed)
+
+
+async def test_the_first_page_has_links_that_lead_somewhere() -> None:
+    """/ is a page with links to what this bridge serves, and /docs/ is the page that /docs is."""
+    async with rest_side() as api:
+        page = (await api.get("/")).body.decode()
+        links = re.findall(r'href="([^"]+)"', page)
+        assert {"/docs", "/operations", "/sessions", "/health/ready", "/metrics"} <= set(links)
+        for path in links:
+            assert (await api.get(path)).status == 200, path
+        assert (await api.get("/docs/")).body == (await api.get("/docs")).body
+    async with rest_side(management=False) as api:
+        assert "/metrics" not in (await api.get("/")).body.decode()
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.settings import Delivery, Kafka, Settings, WebServices, load
+from bridge.settings import Delivery, Kafka, Settings, WebServices, changed, load
 from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faults
 
 
@@ -221,3 +221,19 @@ def test_a_byte_order_mark_is_ignored(config: Path, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"\ufeff{SECRET}\r\n")
     config.write_text('\ufeff[web_services]\nusername = "a"\npassword_file = "password"\n')
     assert load(config, WITHOUT_ACCOUNT).accounts[0].password.get_secret_value() == SECRET
+
+
+def test_changed_settings() -> None:
+    """What differs from the defaults is listed by its dotted name, and only what is secret is masked."""
+    settings = load(
+        environment=ENVIRONMENT | {"BRIDGE_PRIVACY__PHONE_NUMBERS": "omit", "BRIDGE_KAFKA__PARTITIONS": "6"}
+    )
+    assert changed(settings) == {
+        "web_services.url": "http://gws.example:8080",
+        "web_services.username": "bridge@example",
+        "web_services.password": "***",
+        "kafka.bootstrap_servers": "kafka-1:9092,kafka-2:9092",
+        "privacy.phone_numbers": "omit",
+    }
+    several = '[{"name": "a", "username": "u", "password": "p"}, {"name": "b", "username": "v", "password": "q"}]'
+    assert changed(load(environment=WITHOUT_ACCOUNT | {"BRIDGE_ACCOUNTS": several}))["accounts"] == ["a", "b"]
