@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from bridge.http.problems.problems import Problem
 from bridge.http.routes.health import NotReady
 from bridge.operations import OUTBOUND_OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from fastapi import FastAPI
     from pydantic import BaseModel
@@ -19,11 +18,7 @@ _TEMPLATE = "#/components/schemas/{model}"
 
 
 def complete(app: FastAPI, enabled: Collection[str]) -> None:
-    """Add the schemas of problems and request bodies, which routes refer to by name. Remove FastAPI's error schemas.
-
-    Each time that the document is asked for, its example requests have new referenceIds. Otherwise the second example
-    that somebody tries would be refused, because its referenceId belongs to the first one.
-    """
+    """Add the schemas of problems and request bodies, which routes refer to by name. Remove FastAPI's error schemas."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -38,23 +33,9 @@ def complete(app: FastAPI, enabled: Collection[str]) -> None:
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             document["components"]["schemas"] = dict(sorted(schemas.items()))
-        return with_references(generate(), lambda _: str(uuid4()))
+        return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def with_references(document: dict[str, Any], reference: Callable[[str], str]) -> dict[str, Any]:
-    """Return the document with other referenceIds in its example requests.
-
-    `reference` returns the referenceId for the example of a schema, by the schema's name.
-    """
-    schemas = dict(document["components"]["schemas"])
-    for name, schema in schemas.items():
-        examples = schema.get("examples", ())
-        if any("operationName" in example for example in examples):
-            fresh = [example | {"referenceId": reference(name)} for example in examples]
-            schemas[name] = schema | {"examples": fresh}
-    return document | {"components": document["components"] | {"schemas": schemas}}
 
 
 def _forms(enabled: Collection[str]) -> Iterator[type[BaseModel]]:

@@ -122,20 +122,12 @@ def test_body_is_told_apart_by_its_operation() -> None:
             assert example["operationName"] == name
 
 
-def example_references(whole: dict[str, Any]) -> list[str]:
-    """The referenceIds of the example requests."""
-    examples = [one for schema in whole["components"]["schemas"].values() for one in schema.get("examples", ())]
-    return [one["referenceId"] for one in examples if "operationName" in one]
-
-
-def test_every_example_can_be_tried() -> None:
-    """No two example requests share a referenceId, and a document that is asked for again has others."""
-    app = create_app(InMemoryOperations(), readiness=list, session_views=list, enabled=["DoNotCallRecord", "AddRecord"])
-    first, second = example_references(app.openapi()), example_references(app.openapi())
-    assert len(first) == 3
-    assert len({*first, *second}) == 6
-    committed = example_references(document())
-    assert len(set(committed)) == len(committed)
+def test_every_example_can_be_tried_again() -> None:
+    """No example request has a referenceId: the bridge makes one, and would refuse one that belongs to another."""
+    schemas = document()["components"]["schemas"].values()
+    examples = [one for schema in schemas for one in schema.get("examples", ()) if "operationName" in one]
+    assert len(examples) == 7
+    assert not [one for one in examples if "referenceId" in one]
 
 
 async def test_the_first_page_has_links_that_lead_somewhere() -> None:
