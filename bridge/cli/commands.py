@@ -122,13 +122,18 @@ def simulate(
         typer.Option(metavar="NAME:ON:TIMES", help="Switch a fault on, such as html-503:connect:3. Repeatable."),
     ] = None,
     rate: Annotated[float, typer.Option(min=0, help="Events to send each second besides those for calls.")] = 0.0,
+    with_kafka: Annotated[
+        bool, typer.Option("--with-kafka", help="Also run an embedded broker, which keeps its records in memory.")
+    ] = False,
 ) -> None:
     """Run a simulated Web Services."""
     try:
         faults = commands.read_faults(fault or [])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fault") from None
-    commands.run_simulator(host=host, port=port, username=username, password=password, faults=faults, rate=rate)
+    commands.run_simulator(
+        host=host, port=port, username=username, password=password, faults=faults, rate=rate, with_kafka=with_kafka
+    )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -230,6 +231,19 @@ async def test_simulate() -> None:
             assert statuses == [503, 200]
         command.send(signal.SIGTERM)
         ended = await command.ended(within=10)
+    assert (ended.status, ended.errors) == (0, "")
+
+
+async def test_simulate_with_kafka() -> None:
+    """`--with-kafka` is all that a rehearsal needs: with the printed variables `bridge check` finds nothing wrong."""
+    async with Command("simulate", "--with-kafka", environment={}) as command:
+        await eventually(lambda: "CHECK_CRCS=false" in command.output)
+        exports = [line.removeprefix("  export ") for line in command.output.splitlines() if "  export " in line]
+        given = dict(word.split("=", 1) for line in exports for word in shlex.split(line))
+        checked = await bridge("check", environment=given | {"BRIDGE_HTTP__PORT": "0"})
+        command.send(signal.SIGTERM)
+        ended = await command.ended(within=10)
+    assert (checked.status, set(checked.findings().values())) == (0, {"ok"})
     assert (ended.status, ended.errors) == (0, "")
 
 
