@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
+from rich.text import Text
 
 from bridge.observability import printable
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SECOND: Final = 1.0
+MOST: Final = 3
+"""Number of names in the line. Others are counted."""
 PATIENCE: Final = 5
 """Seconds between two lines if standard error is not a terminal. A command that ends earlier writes no line."""
 
@@ -59,9 +62,12 @@ class Progress:
     async def _show(self) -> None:
         while True:
             seconds = round(time.monotonic() - self._began)
-            text = printable(f"{self._doing} {', '.join(self._waiting)} ({seconds} s)")
+            shown = self._waiting[:MOST]
+            if len(self._waiting) > MOST:
+                shown.append(f"{len(self._waiting) - MOST} more")
+            text = printable(f"{self._doing} {', '.join(shown)} ({seconds} s)")
             if self._status is not None:
-                self._status.update(text)
+                self._status.update(Text(text))
                 self._status.start()
             elif seconds >= PATIENCE and seconds % PATIENCE == 0:
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
