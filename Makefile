@@ -7,7 +7,7 @@ REPLICAS ?= 1
 ACCOUNTS ?= 12
 FUZZ_FACTOR ?= 50
 
-.PHONY: setup demo check test test-deploy fuzz lint bench soak openapi schemas configuration dashboard docs
+.PHONY: setup demo check test test-deploy fuzz lint bench soak openapi schemas configuration dashboard docs dist
 
 setup: .venv/.complete
 
@@ -52,3 +52,6 @@ dashboard: setup
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+dist: setup
+	@scripts/dist

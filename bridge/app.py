@@ -30,6 +30,7 @@ from bridge.delivery import (
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.fleet import Accounts, Fleet
 from bridge.http import (
+    MANAGEMENT_PORT,
     FleetView,
     Missing,
     ReplicaView,
@@ -50,6 +51,8 @@ from bridge.webservices import answers, route_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fastapi import FastAPI
+
     from bridge.http import SessionView
     from bridge.settings import Settings
 
@@ -61,7 +64,11 @@ log = structlog.get_logger(__name__)
 
 
 class Bridge:
-    """The whole bridge process, with all accounts of `settings`."""
+    """The whole bridge process, with all accounts of `settings`.
+
+    Raises:
+        SettingsError: a part can't be made from the settings, such as the authentication from its file of tokens.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -106,6 +113,7 @@ class Bridge:
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
         self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
+        self._app = self._make_app()
         metrics.start(
             __version__,
             [account.name for account in self._accounts],
@@ -270,17 +278,9 @@ class Bridge:
             ],
         )
 
-    async def _serve(self, listening: Callable[[str], None] | None) -> None:
-        host = self._settings.http.host
-
-        def ready(port: int) -> None:
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            log.info("listening", url=url)
-            if listening is not None:
-                listening(url)
-
+    def _make_app(self) -> FastAPI:
         http = self._settings.http
-        app = create_app(
+        return create_app(
             self._operations,
             readiness=self.readiness,
             session_views=self.sessions,
@@ -292,7 +292,17 @@ class Bridge:
             topic_prefix=self._settings.kafka.topic_prefix,
             hosts=allowed_hosts(http),
         )
-        await serve(app, host, http.port, ready=ready)
+
+    async def _serve(self, listening: Callable[[str], None] | None) -> None:
+        host = self._settings.http.host
+
+        def ready(port: int) -> None:
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            log.info("listening", url=url)
+            if listening is not None:
+                listening(url)
+
+        await serve(self._app, host, self._settings.http.port, ready=ready)
 
     def _management(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         http = self._settings.http
@@ -304,7 +314,7 @@ class Bridge:
             http.host,
             http.management_port,
             ready=lambda port: log.info("management-listening", port=port),
-            setting="BRIDGE_HTTP__MANAGEMENT_PORT",
+            setting=MANAGEMENT_PORT,
         )
         return [group.create_task(served)]
 

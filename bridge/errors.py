@@ -4,6 +4,7 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
 
     BridgeError
     ├── SettingsError               a setting is missing or wrong; the bridge does not start
+    │   └── AddressUnusable         the HTTP server can't listen on its address
     ├── CommandFailed               a command of the command line failed
     │   └── UnusableInput           the input or an argument of a command can't be used
     ├── UpstreamError               Web Services, over HTTP
@@ -48,6 +49,16 @@ class SettingsError(BridgeError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class AddressUnusable(SettingsError):
+    """The HTTP server can't listen on the address in the settings. `errno` is the system's number, if there is one."""
+
+    code = "address-unusable"
+
+    def __init__(self, fault: str, *, errno: int | None) -> None:
+        super().__init__([fault])
+        self.errno = errno
 
 
 class CommandFailed(BridgeError):
@@ -219,3 +230,8 @@ class InFlightUnwritable(DeliveryError):
     """The in-flight file under `state_dir` can't be written (disk full, read-only)."""
 
     code = "in-flight-unwritable"
+
+
+def installation_of(extra: str) -> str:
+    """Return how to install an extra, for the error of a feature that needs it. The package is in no registry yet."""
+    return f"in a clone of the repository, run: pip install '.[{extra}]'"

@@ -75,8 +75,12 @@ class SessionReporter:
         self._last_reply.set(self.status.last_reply_at)
 
     def disconnected(self, state: State, reason: str | None) -> None:
-        """Report that polls don't work now. `reason` is a stable word."""
-        if (state, reason) != (self.status.state, self.status.reason):
+        """Report that polls don't work now. `reason` is a stable word.
+
+        The first handshake and a stop are no disconnection, so they log no line.
+        """
+        planned = state is State.STOPPED or (state is State.OPENING and self.status.state is State.STARTING)
+        if not planned and (state, reason) != (self.status.state, self.status.reason):
             self._log.info("cometd-disconnected", state=state.value, reason=reason)
         self.status.state, self.status.reason = state, reason
         self._connected.set(0)

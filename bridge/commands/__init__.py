@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from bridge.commands.health import ask_health
     from bridge.commands.mark.options import MarkOptions
     from bridge.commands.mark.run import run_mark
+    from bridge.commands.preparing.plan import plan_of
+    from bridge.commands.preparing.settings_file import write_settings_file
+    from bridge.commands.remote.client import RunningBridge
+    from bridge.commands.remote.operations import list_operations, show_operation
+    from bridge.commands.remote.sessions import list_sessions
     from bridge.commands.run import run_bridge
     from bridge.commands.schemas import check_schemas, list_schemas, show_schema, write_models
     from bridge.commands.simulate import read_faults, run_simulator
@@ -23,11 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MarkOptions",
+    "RunningBridge",
     "TailOptions",
     "ask_health",
     "check_schemas",
     "list_dead_letters",
+    "list_operations",
     "list_schemas",
+    "list_sessions",
+    "plan_of",
     "read_faults",
     "read_since",
     "run_bridge",
@@ -36,17 +45,23 @@ __all__ = [
     "run_mark",
     "run_simulator",
     "run_tail",
+    "show_operation",
     "show_schema",
     "write_models",
+    "write_settings_file",
 ]
 
 _MODULES = {
     "MarkOptions": "mark.options",
+    "RunningBridge": "remote.client",
     "TailOptions": "tail",
     "ask_health": "health",
     "check_schemas": "schemas",
     "list_dead_letters": "dead_letters",
+    "list_operations": "remote.operations",
     "list_schemas": "schemas",
+    "list_sessions": "remote.sessions",
+    "plan_of": "preparing.plan",
     "read_faults": "simulate",
     "read_since": "tail",
     "run_bridge": "run",
@@ -55,8 +70,10 @@ _MODULES = {
     "run_mark": "mark.run",
     "run_simulator": "simulate",
     "run_tail": "tail",
+    "show_operation": "remote.operations",
     "show_schema": "schemas",
     "write_models": "schemas",
+    "write_settings_file": "preparing.settings_file",
 }
 
 

@@ -13,17 +13,21 @@ from bridge.delivery.client.rights import (
     may_join,
     may_use,
     needed_transactional_ids,
+    topic_rights,
     view_cluster,
 )
 from bridge.delivery.client.topics import (
+    check_transactional_id,
     create_missing_topics,
     earlier_transactional_id,
     existing_topics,
     position_topic,
+    slot_ids_prefix,
     slot_of,
     topic_name,
     topic_names,
     transactional_ids_of,
+    wanted_topics,
 )
 from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.group import GroupMember, group_member
@@ -63,6 +67,7 @@ __all__ = [
     "Slots",
     "Unsealable",
     "UnsignedEvents",
+    "check_transactional_id",
     "connection",
     "connection_trouble",
     "count_slots",
@@ -80,10 +85,13 @@ __all__ = [
     "read",
     "revise_nothing",
     "size_of",
+    "slot_ids_prefix",
     "slot_of",
     "topic_name",
     "topic_names",
+    "topic_rights",
     "transactional_ids_of",
     "unreadable_records",
     "view_cluster",
+    "wanted_topics",
 ]

@@ -7,9 +7,11 @@ from bridge.http.auth.from_settings import authentication_of
 from bridge.http.routes.fleet import FleetView, ReplicaView, SlotView
 from bridge.http.routes.health import Missing
 from bridge.http.routes.sessions import Guarantee, SessionView
-from bridge.http.server.server import serve
+from bridge.http.server.server import MANAGEMENT_PORT, PORT, listen, serve
 
 __all__ = [
+    "MANAGEMENT_PORT",
+    "PORT",
     "FleetView",
     "Guarantee",
     "Missing",
@@ -21,5 +23,6 @@ __all__ = [
     "authentication_of",
     "create_app",
     "create_management_app",
+    "listen",
     "serve",
 ]

@@ -26,6 +26,7 @@ from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
 from bridge.http.routes.operations import operations
 from bridge.http.routes.outbound_records import outbound_records
+from bridge.http.routes.pages import pages
 from bridge.http.routes.sessions import SessionView, sessions
 from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
@@ -80,13 +81,14 @@ def create_app(
     summary = "One dependable call that marks an outbound record as DoNotCall."
     guard = Middleware(BrowserGuard, hosts=hosts)
     # FastAPIOffline serves the scripts of /docs itself, because the user's browser may have no internet.
-    app = _bare_app(FastAPIOffline, summary=summary, redoc_url=None, middleware=[guard])
+    app = _bare_app(FastAPIOffline, summary=summary, docs_url=None, redoc_url=None, middleware=[guard])
     app.state.shares = RequestShares(MOST_CONNECTIONS)
     app.include_router(outbound_records(service, authentication, enabled))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
     app.include_router(fleet(fleet_view, authentication))
     app.include_router(events(topic_prefix))
+    app.include_router(pages(_TITLE, management=management))
     if management:
         app.include_router(health(readiness))
         app.include_router(metrics_page())
@@ -133,9 +135,9 @@ async def _on_refused(_: Request, error: Exception) -> Response:
     return problem(error.status, error.code, str(error), headers=error.headers, **error.members)
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return validation_problem(error.errors(), _reference_of(error.body))
+    return validation_problem(error.errors(), _reference_of(error.body), submission=request.method == "POST")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:

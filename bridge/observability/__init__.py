@@ -4,7 +4,7 @@ The module `tracing` is not imported here, because it loads OpenTelemetry's API 
 """
 
 from bridge.observability import metrics
-from bridge.observability.logs import configure
+from bridge.observability.logs import Masked, configure
 from bridge.observability.printable import printable, printable_json
 
-__all__ = ["configure", "metrics", "printable", "printable_json", "tracing"]
+__all__ = ["Masked", "configure", "metrics", "printable", "printable_json", "tracing"]

@@ -1,5 +1,6 @@
 """All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
+from bridge.settings.changed import changed
 from bridge.settings.loading import load, load_http, load_kafka
 from bridge.settings.models import (
     Account,
@@ -13,8 +14,15 @@ from bridge.settings.models import (
     Registry,
     Settings,
     WebServices,
-    masked,
 )
+
+
+def template() -> str:
+    """Return the content of a new file of settings, with every setting and its meaning."""
+    from bridge.settings.new_file import template  # noqa: PLC0415 -- it reads the models' source, for one command
+
+    return template()
+
 
 __all__ = [
     "Account",
@@ -28,8 +36,9 @@ __all__ = [
     "Registry",
     "Settings",
     "WebServices",
+    "changed",
     "load",
     "load_http",
     "load_kafka",
-    "masked",
+    "template",
 ]

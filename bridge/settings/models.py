@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 -- pydantic reads the annotations
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     FilePath,
     SecretStr,
@@ -302,23 +301,3 @@ class Settings(Section):
             account = Account(name=one.username, username=one.username, password=one.password)
             object.__setattr__(self, "accounts", (account,))
         return self
-
-
-def masked(settings: BaseModel) -> dict[str, Any]:
-    """Return the settings as plain values for the log, each secret as `***`."""
-    return {name: _masked(value) for name, value in settings}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return masked(value)
-    if isinstance(value, SecretStr):
-        return "***"
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple | frozenset):
-        items = [_masked(item) for item in value]
-        return items if isinstance(value, tuple) else sorted(items)
-    return value

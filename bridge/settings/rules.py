@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import HttpUrl, SecretStr, TypeAdapter
 
 from bridge import tls
+from bridge.settings import files as files_of
 from bridge.settings import sources
 
 Finding = tuple[sources.Location, str]
@@ -174,7 +175,8 @@ def _tls_faults(section: Values, names: tuple[str, str, str, str]) -> Iterable[F
     try:
         tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
     except tls.UnusableFiles as error:
-        yield (names[0] if error.authorities else names[1],), str(error)
+        name, file = (names[0], ca) if error.authorities else (names[1], certificate)
+        yield (name,), f"{error}{'' if file is None else files_of.where(file)}"
 
 
 def _sasl_faults(kafka: Values) -> Iterable[Finding]:

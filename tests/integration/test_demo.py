@@ -188,4 +188,4 @@ async def test_without_the_embedded_broker() -> None:
         ended = await demo.ended()
     assert ended.status == 1
     [line] = ended.errors.splitlines()
-    assert "pip install 'cometd-kafka-bridge[demo]'" in line
+    assert "pip install '.[demo]'" in line

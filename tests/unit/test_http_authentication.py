@@ -222,13 +222,13 @@ async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch
     ],
 )
 def test_wrong_file_stops_the_start(tmp_path: Path, content: bytes | None, fault: str) -> None:
-    """A file that is wrong at the start stops it, under the setting's name and without what stands there."""
+    """A file that is wrong at the start stops it, under the setting's name and the path, without what stands there."""
     path = tmp_path / "tokens"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SettingsError) as failed:
         StaticTokens(path)
-    assert failed.value.faults == [f"BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE: {fault}"]
+    assert failed.value.faults == [f"BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE: {fault} ({path})"]
 
 
 async def test_submission_is_the_callers_own_body(api: Api) -> None:

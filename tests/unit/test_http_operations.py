@@ -91,3 +91,4 @@ async def test_unknown_parameter_is_not_without_effect(api: Api) -> None:
     answer = await api.get("/operations?stauts=rejected")
     assert (answer.status, answer.body["errors"][0]["location"]) == (422, "query")
     assert "stauts" not in str(answer.body)
+    assert answer.body["detail"] == "The request is invalid. Invalid: query."  # a GET forwards nothing anyway

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaClient, AIOKafkaProducer
 from bridge.commands.checks.finding import failed, ok, skipped, warning
 from bridge.delivery import (
     KAFKA_FAILURES,
+    check_transactional_id,
     connection,
     connection_trouble,
     creation_refusals,
@@ -117,7 +118,10 @@ async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -
     """Ask the cluster whether the bridge may create the missing topics. Nothing is created."""
     names = ", ".join(seen.unknown)
     if not settings.create_topics:
-        return failed(TOPICS, f"Missing topics: {names}; create them, or set BRIDGE_KAFKA__CREATE_TOPICS=true.")
+        return failed(
+            TOPICS,
+            f"Missing topics: {names}; create them (`bridge topics plan`), or set BRIDGE_KAFKA__CREATE_TOPICS=true.",
+        )
     if seen.creates_on_use:
         return ok(TOPICS, f"The cluster will create the missing topics on first use: {names}.")
     try:
@@ -134,7 +138,7 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
     """Check all rights, then test a transaction. It has a separate id, because it would fence a slot with its id."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
-    own = f"{settings.topic_prefix}.check"
+    own = check_transactional_id(settings)
     remedy = f"permit transactional ids that begin with {settings.topic_prefix}., or set at-least-once"
     try:
         async with asyncio.timeout(settings.request_timeout):

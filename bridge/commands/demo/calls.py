@@ -39,10 +39,13 @@ def calls() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def curl(url: str) -> str:
-    """Return a shell command that sends the example to the bridge at `url`."""
-    return (
-        f"curl {url}{RECORDS}/{EXAMPLE_HANDLE} -H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE_REQUEST)}'"
-    )
+    """Return a shell command that sends the example to the bridge at `url`.
+
+    The request has no referenceId, so the bridge makes a new one each time. With the one of the first call, the bridge
+    would forward nothing.
+    """
+    body = {name: value for name, value in EXAMPLE_REQUEST.items() if name != "referenceId"}
+    return f"curl {url}{RECORDS}/{EXAMPLE_HANDLE} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"
 
 
 async def keep_calling(urls: Callable[[], Sequence[str]], accounts: Sequence[str] = ()) -> None:

@@ -16,7 +16,7 @@ from bridge.commands.demo.fleet import ACCOUNTS, PASSWORD, play_fleet
 from bridge.commands.output.views import Lines, LiveTable
 from bridge.commands.process import run_to_end, stop_on_signals
 from bridge.delivery import create_missing_topics
-from bridge.errors import CommandFailed
+from bridge.errors import CommandFailed, installation_of
 from bridge.observability import configure
 from bridge.settings import Http, Kafka, Settings, WebServices
 from bridge.simulator import EmbeddedBroker, Simulator
@@ -50,7 +50,7 @@ async def _demo(limit: int | None, replicas: int, *, as_json: bool, log: Log) ->
         await asyncio.to_thread(broker.start)
     except ModuleNotFoundError:
         raise CommandFailed(
-            "bridge demo needs an embedded broker; install it with: pip install 'cometd-kafka-bridge[demo]'"
+            f"bridge demo needs an embedded broker, the extra `demo`; {installation_of('demo')}"
         ) from None
     try:
         async with Simulator(users=dict.fromkeys(ACCOUNTS, PASSWORD)) as upstream:

@@ -58,6 +58,16 @@ def position_topic(settings: Kafka) -> str:
     return topic_name(settings, POSITION_TOPIC)
 
 
+def slot_ids_prefix(settings: Kafka) -> str:
+    """Return the beginning of the transactional ids of all slots."""
+    return f"{settings.topic_prefix}.slot."
+
+
+def check_transactional_id(settings: Kafka) -> str:
+    """Return the transactional id of the test transaction of `bridge check`."""
+    return f"{settings.topic_prefix}.check"
+
+
 def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str, ...]:
     """Return the pair of transactional ids that a slot uses alternately: `.0` and `.1`, or `.2` and `.3` for pair 1.
 
@@ -65,7 +75,7 @@ def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str
     have different accounts of the same slot use different pairs.
     """
     first = pair * IDS_OF_A_SLOT
-    return tuple(f"{settings.topic_prefix}.slot.{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
+    return tuple(f"{slot_ids_prefix(settings)}{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
 
 
 def slot_of(account: str, slots: int) -> int:
@@ -147,6 +157,8 @@ def wanted_topics(settings: Kafka) -> list[NewTopic]:
 
 
 def _topic(settings: Kafka, topic: str, partitions: int, configs: dict[str, str]) -> NewTopic:
-    # aiokafka takes the cluster's own replication factor (-1) only with an explicit, if empty, assignment.
-    name = topic_name(settings, topic)
-    return NewTopic(name, partitions, settings.replication_factor, replica_assignments={}, topic_configs=configs)
+    # aiokafka takes the cluster's own replication factor (-1) only with an explicit, if empty, assignment. It takes any
+    # other factor only without an assignment.
+    name, factor = topic_name(settings, topic), settings.replication_factor
+    assignments: dict[int, list[int]] | None = {} if factor == -1 else None
+    return NewTopic(name, partitions, factor, replica_assignments=assignments, topic_configs=configs)

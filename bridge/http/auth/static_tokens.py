@@ -71,9 +71,9 @@ class StaticTokens:
             self._version: _Version | None = _Version.of(path)
             self._callers = _read(path)
         except OSError as error:
-            raise SettingsError([f"{SETTING}: can't be read: {os.strerror(error.errno or 0)}"]) from None
+            raise SettingsError([f"{SETTING}: can't be read: {os.strerror(error.errno or 0)} ({path})"]) from None
         except ValueError as error:
-            raise SettingsError([f"{SETTING}: {error}"]) from None
+            raise SettingsError([f"{SETTING}: {error} ({path})"]) from None
 
     async def caller(self, token: str) -> Caller:
         """Return the caller. The token's hash is compared with every hash of the file, each in constant time."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = "application/problem+json"
 MISSING: Final = 1
 INVALID: Final = 10
+NOT_FORWARDED: Final = "Nothing was forwarded. "
 RETRY_UNREACHABLE: Final = 5
 RETRY_LOGIN: Final = 60
 """Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next one."""
@@ -162,15 +163,19 @@ def _retry_after(error: BridgeError) -> int:
     return RETRY_LOGIN if isinstance(error, LoginRefused) else RETRY_UNREACHABLE
 
 
-def validation_problem(errors: Sequence[Any], reference_id: str | None) -> Response:
-    """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10."""
+def validation_problem(errors: Sequence[Any], reference_id: str | None, *, submission: bool = True) -> Response:
+    """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10.
+
+    `submission` is false for a request that only reads. Then the text says nothing about forwarding.
+    """
     faults = [_fault(error) for error in errors]
     missing = any(fault.status_code == MISSING for fault in faults)
     names = ", ".join(dict.fromkeys(fault.name for fault in faults))
     return problem(
         422,
         "invalid-request",
-        f"The request is invalid. Nothing was forwarded. {'Missing or invalid' if missing else 'Invalid'}: {names}.",
+        f"The request is invalid. {NOT_FORWARDED if submission else ''}"
+        f"{'Missing or invalid' if missing else 'Invalid'}: {names}.",
         status_code=MISSING if missing else INVALID,
         reference_id=reference_id,
         errors=faults,
