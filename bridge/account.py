@@ -93,7 +93,7 @@ class AccountBridge:
     def _relay_through(self, publisher: Publisher) -> None:
         """Make a new relay for the next `run`, which publishes through `publisher`."""
         site = self._settings.web_services
-        self._began_at = time.time()
+        self._began_at = time.monotonic()
         self._awaits_session = self._in_fleet
         self._publisher = publisher
         self._relay = Relay(
@@ -129,8 +129,8 @@ class AccountBridge:
 
     @property
     def reached_at(self) -> float:
-        """When the account's CometD session last received a reply, in seconds since the epoch. 0 if it never did."""
-        return (self._status and self._status.last_reply_at) or 0.0
+        """When the account's CometD session last received a reply, on the monotonic clock. 0 if it never did."""
+        return (self._status and self._status.heard_at) or 0.0
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
         """Relay events until `stop` is called or another bridge takes the account over.
@@ -165,7 +165,7 @@ class AccountBridge:
         self.watchdog.opened()
         if self._awaits_session:
             self._awaits_session = False
-            metrics.fleet_takeover.observe(time.time() - self._began_at)
+            metrics.fleet_takeover.observe(time.monotonic() - self._began_at)
         if self._settings.web_services.start_voice_session:
             self._voice.due()
 
@@ -211,8 +211,8 @@ class AccountBridge:
         """
         since = self._began_at
         if status is not None and not status.connected:
-            since = max(since, status.last_reply_at or 0.0)
-        return self._in_fleet and time.time() - since < self._settings.web_services.max_interval
+            since = max(since, status.heard_at or 0.0)
+        return self._in_fleet and time.monotonic() - since < self._settings.web_services.max_interval
 
     def _without_kafka(self) -> str | None:
         """Return why the account can't write to Kafka now, None if the account can."""
@@ -221,8 +221,7 @@ class AccountBridge:
             return self._kafka.reason
         if not state.connected:
             return self._kafka.finding or state.reason or "not connected"
-        held_since = self._status.held_since if self._status is not None else None
-        held = 0.0 if held_since is None else time.time() - held_since
+        held = 0.0 if self._status is None else self._status.held
         return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"
 
     def view(self, replica: str) -> SessionView:

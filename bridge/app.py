@@ -197,7 +197,7 @@ class Bridge:
         return await answers(self._way)
 
     def _reached_at(self) -> float:
-        """Return when a CometD session of this replica last received a reply, in seconds since the epoch, or 0."""
+        """Return when a CometD session of this replica last received a reply, on the monotonic clock, or 0."""
         return max(account.reached_at for account in self._accounts)
 
     def _start_relays(self, group: asyncio.TaskGroup, *, disconnect_on_exit: bool) -> list[asyncio.Task[Any]]:

@@ -31,7 +31,7 @@ class Accounts(NamedTuple):
     keys: Collection[AccountKeys]
     """The keys of all accounts. `Fleet.run` derives them in advance, because each takes about 0.01 s of CPU time."""
     reached_at: Callable[[], float]
-    """Returns when a CometD session of this replica last received a reply, in seconds since the epoch."""
+    """Returns when a CometD session of this replica last received a reply, on the monotonic clock."""
     reach: Callable[[], Awaitable[bool]]
     """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
     slots: Callable[[Sequence[str], int], Slots]

@@ -12,6 +12,9 @@ takeover fences the producers with these ids twice:
 2. After the claim is committed. A fenced process takes its accounts back if it sees no claim within two seconds, so
    that process may have published again meanwhile. The takeover then reads the partition once more. If it finds
    records that another process wrote between the reading and the claim, the slot takes the account over again.
+
+A process may also hang in its takeover, and find out afterwards that another process has taken the account over in the
+meantime (`Predecessors`). Then it gives way.
 """
 
 from __future__ import annotations
@@ -44,6 +47,37 @@ if TYPE_CHECKING:
 
 _NOTHING: Final = StoredPosition(owner="", turn=0)
 log = structlog.get_logger(__name__)
+
+
+class Predecessors:
+    """The bridges that relayed the accounts of a slot before `owner` began to take the accounts over."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
+
+    def first_pair(self, reading: Reading) -> int | None:
+        """Return the first pair of transactional ids in the accounts' last records. None after the first call."""
+        if self._owners:
+            return None
+        owners = [owner_of(self._note(account, found)) for account, found in reading.accounts.items()]
+        return min((owner.pair for owner in owners if owner is not None), default=0)
+
+    def overtakers(self, reading: Reading, owner: Owner) -> list[str]:
+        """Return the accounts that another bridge has taken over since the first reading of the account.
+
+        Only a bridge with the same pair of transactional ids counts. The start of its producers has fenced `owner`
+        before it claimed the account, so `owner` can't have claimed the account after it.
+        """
+        overtaken = []
+        for account, found in reading.accounts.items():
+            before = owner_of(self._note(account, found))
+            now = "" if found.stored is None else found.stored.owner
+            if owner.collides(now) and (before is None or not before.wrote(now)):
+                overtaken.append(account)
+        return overtaken
+
+    def _note(self, account: str, found: Found) -> str:
+        return self._owners.setdefault(account, "" if found.stored is None else found.stored.owner)
 
 
 class Takeover:

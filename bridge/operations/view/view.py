@@ -70,6 +70,8 @@ class OperationsView:
         """The referenceIds of untrusted pending operations."""
         self._bytes = 0
         self._pending_bytes = 0
+        self._known_since: dict[str, float] = {}
+        """When each pending operation got its present status and attempt in this view, by `time.monotonic`."""
         self._pending: dict[str, dict[str, None]] = {}
         """The referenceIds of each account's pending operations."""
         self._timed_out: dict[str, set[str]] = {}
@@ -144,6 +146,13 @@ class OperationsView:
     def pending_count(self, account: str) -> int:
         """Return how many of the account's operations are pending."""
         return len(self._pending.get(account, _NONE))
+
+    def known_for(self, reference_id: str) -> float:
+        """Return for how many seconds this process has known a pending operation at its present status and attempt.
+
+        Other processes wrote the operation's times, perhaps by a clock that differs from the clock of this process.
+        """
+        return time.monotonic() - self._known_since[reference_id]
 
     def awaits(self, account: str) -> bool:
         """Return whether the account has an operation that an acknowledgement could end."""
@@ -231,6 +240,8 @@ class OperationsView:
         if before is not None:
             self._unindex(before)
         self._operations[after.reference_id] = after
+        if before is None or (before.status, before.attempt) != (after.status, after.attempt):
+            self._known_since[after.reference_id] = time.monotonic()
         self._index(after)
         self._tell(after.reference_id)
 
@@ -271,6 +282,7 @@ class OperationsView:
 
     def _no_longer_pending(self, view: OperationView) -> None:
         self.forwarded.pop(view.reference_id, None)
+        self._known_since.pop(view.reference_id, None)
         self._for_show.pop(view.reference_id, None)
         references = self._pending.get(view.account)
         if references is not None:
