@@ -6,6 +6,7 @@ from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
+from bridge.delivery.client.partition import partition_of
 from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import (
     ClusterView,
@@ -33,6 +34,7 @@ from bridge.delivery.position.keys import AccountKeys
 from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
+from bridge.delivery.ranges import PartitionRange, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
@@ -55,10 +57,12 @@ __all__ = [
     "KafkaPublisher",
     "Ledger",
     "OthersPositions",
+    "PartitionRange",
     "Place",
     "Position",
     "Publisher",
     "PublisherState",
+    "RangeReader",
     "Revise",
     "Slots",
     "Unsealable",
@@ -76,8 +80,12 @@ __all__ = [
     "may_join",
     "may_use",
     "needed_transactional_ids",
+    "partition_counts",
+    "partition_of",
     "position_topic",
+    "ranges_of",
     "read",
+    "records_at",
     "revise_nothing",
     "size_of",
     "slot_of",
