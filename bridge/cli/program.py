@@ -11,11 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from bridge import __version__, commands, interrupt, settings
+from bridge.cli.evidence import evidence
+from bridge.cli.shared import FAILED, WRONG_SETTINGS, Config, file_of, settings_of
 from bridge.errors import BridgeError, SettingsError, UnusableInput
 from bridge.observability import printable
-
-FAILED = 1
-WRONG_SETTINGS = 2
 
 
 class LogLevel(StrEnum):
@@ -72,17 +71,10 @@ app = typer.Typer(
 
 schemas = typer.Typer(name="schemas", help="The schemas of the published values.", no_args_is_help=True)
 dead_letters = typer.Typer(name="dead-letters", help="The records that Kafka refused.", no_args_is_help=True)
-evidence = typer.Typer(
-    name="evidence", help="Signed files that show what became of a request, and archives.", no_args_is_help=True
-)
 app.add_typer(schemas)
 app.add_typer(dead_letters)
 app.add_typer(evidence)
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file with settings. Variables BRIDGE_* win over the file."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON objects to standard output, one in each line.")]
 Events = Annotated[int | None, typer.Option("--events", min=1, metavar="N", help="End after N events.")]
 
@@ -104,16 +96,6 @@ def bridge(
 ) -> None:
     """CometD to Kafka bridge for Genesys Web Services."""
     context.obj = config
-
-
-def _settings(context: typer.Context, config: Path | None) -> settings.Settings:
-    return settings.load(_file(context, config))
-
-
-def _file(context: typer.Context, config: Path | None) -> Path | None:
-    """Return the file with settings. A --config after the command wins over a --config before the command."""
-    file: Path | None = config or context.find_root().obj
-    return file
 
 
 @app.command()
@@ -139,7 +121,7 @@ def run(
 ) -> None:
     """Run the bridge."""
     try:
-        wanted = _settings(context, config)
+        wanted = settings_of(context, config)
     except SettingsError as error:
         raise SettingsError([*error.faults, "To see the bridge at work without any settings, run: make demo"]) from None
     try:
@@ -156,7 +138,7 @@ def health(
     ready: Annotated[bool, typer.Option("--ready", help="Ask whether the bridge is ready instead.")] = False,
 ) -> None:
     """Ask the running bridge with these settings whether it is alive. Exit code 1 means no."""
-    typer.echo(commands.ask_health(settings.load_http(_file(context, config)), ready=ready))
+    typer.echo(commands.ask_health(settings.load_http(file_of(context, config)), ready=ready))
 
 
 @app.command()
@@ -207,7 +189,7 @@ def simulate(
 @app.command()
 def check(context: typer.Context, *, config: Config = None) -> None:
     """Check everything that the bridge depends on. Exit code 1 means that a check failed."""
-    if not commands.run_check(_settings(context, config)):
+    if not commands.run_check(settings_of(context, config)):
         raise typer.Exit(FAILED)
 
 
@@ -255,7 +237,7 @@ def tail(
         events=events,
         as_json=json,
     )
-    commands.run_tail(settings.load_kafka(_file(context, config)), options)
+    commands.run_tail(settings.load_kafka(file_of(context, config)), options)
 
 
 @app.command()
@@ -379,94 +361,7 @@ def dead_letters_list(
     json: Json = False,
 ) -> None:
     """List the records that Kafka refused, with the reason. Needs only the settings of Kafka."""
-    commands.list_dead_letters(settings.load_kafka(_file(context, config)), wide=wide, as_json=json)
-
-
-@evidence.command("export")
-def evidence_export(
-    context: typer.Context,
-    *,
-    output: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
-    config: Config = None,
-    reference: Annotated[str | None, typer.Option(metavar="REF", help="referenceId of an operation.")] = None,
-    phone: Annotated[str | None, typer.Option(metavar="NUMBER", help="Phone number. Reads all partitions.")] = None,
-    record: Annotated[
-        str | None, typer.Option(metavar="APP/CAMPAIGN/HANDLE", help="Outbound record. Reads all operations.")
-    ] = None,
-    job: Annotated[str | None, typer.Option(metavar="NAME", help="Job of `bridge mark`. Reads all operations.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Search from this day or time (UTC). Default: the oldest record.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Search until this day or time (UTC). Default: now.")
-    ] = None,
-    html: Annotated[
-        bool, typer.Option("--html", help="Also write a page to read and print, with the suffix .html.")
-    ] = False,
-    archive: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also search the archive in this directory.")
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Search only the archive, not Kafka.")] = False,
-    all_partitions: Annotated[
-        bool, typer.Option("--all-partitions", help="Don't rely on the partitions of keys. Reads everything.")
-    ] = False,
-) -> None:
-    """Write what Kafka knows about an operation, a phone number, a record or a job to a signed file."""
-    options = commands.ExportOptions(
-        reference=reference,
-        phone=phone,
-        record=record,
-        job=job,
-        since=since,
-        until=until,
-        output=output,
-        html=html,
-        archive=archive,
-        offline=offline,
-        all_partitions=all_partitions,
-    )
-    commands.export_evidence(_settings(context, config), options)
-
-
-@evidence.command("verify")
-def evidence_verify(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="File of `export`, or directory of an archive.")],
-    *,
-    config: Config = None,
-    key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Public key (PEM) that must have signed. Default: any key.")
-    ] = None,
-    timestamp_ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates (PEM) of time-stamping authorities to trust.")
-    ] = None,
-    kafka: Annotated[bool, typer.Option("--kafka", help="Also check that Kafka still has the records.")] = False,
-) -> None:
-    """Check that nothing in a file or an archive was changed. Needs no settings and no network, except with --kafka.
-
-    Exit code 0: nothing was changed. 1: something was changed, or is not signed.
-    """
-    wanted = _settings(context, config) if kafka else None
-    if not commands.verify_evidence(path, key=key, timestamp_ca=timestamp_ca, settings=wanted):
-        raise typer.Exit(FAILED)
-
-
-@evidence.command("archive")
-def evidence_archive(
-    context: typer.Context,
-    *,
-    since: Annotated[str, typer.Option(metavar="DAY", help="First day (UTC) of a new archive, such as 2026-11-01.")],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the archive.")],
-    config: Config = None,
-) -> None:
-    """Append each day that is over to an archive. Run it every day. It goes on after the last day of the archive."""
-    commands.archive_evidence(_settings(context, config), output, since)
-
-
-@evidence.command("key")
-def evidence_key(context: typer.Context, *, config: Config = None) -> None:
-    """Print the thumbprint of the signing key and its public key. Publish them, so that others can verify."""
-    typer.echo(commands.show_key(_settings(context, config)))
+    commands.list_dead_letters(settings.load_kafka(file_of(context, config)), wide=wide, as_json=json)
 
 
 def main() -> None:
