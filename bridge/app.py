@@ -28,6 +28,7 @@ from bridge.delivery import (
     topic_names,
 )
 from bridge.errors import InFlightUnwritable, SettingsError
+from bridge.evidence import EvidenceMaker
 from bridge.fleet import Accounts, Fleet
 from bridge.http import (
     FleetView,
@@ -41,7 +42,14 @@ from bridge.http import (
     serve,
 )
 from bridge.observability import metrics
-from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
+from bridge.operations import (
+    LEDGER_TOPIC,
+    PLACED_TOPICS,
+    Limits,
+    OperationRecords,
+    OperationsService,
+    signature_check,
+)
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
@@ -97,6 +105,7 @@ class Bridge:
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
             in_fleet=settings.fleet.enabled,
         )
+        self._evidence = EvidenceMaker(settings, self._encoding, signature_check(keys))
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
         self._replica = settings.fleet.replica or host_name()
@@ -286,6 +295,7 @@ class Bridge:
             session_views=self.sessions,
             fleet_session_views=self.fleet_sessions,
             fleet_view=self.fleet,
+            evidence=self._evidence.file,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,

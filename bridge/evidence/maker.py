@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
 from bridge.delivery import KAFKA_FAILURES, kafka_reason
-from bridge.errors import Busy, KafkaUnavailable
+from bridge.errors import Busy, KafkaUnavailable, UnusableInput
 from bridge.evidence.collect import Collector
 from bridge.evidence.document import document, encode
 from bridge.evidence.sign import signer_of
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from bridge.evidence.bundle import Bundle, Signature
     from bridge.evidence.sources import Source
     from bridge.settings import Evidence, Settings
+
+log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
 """How many bundles a bridge collects at the same time. Each one reads partitions of Kafka."""
@@ -84,9 +87,15 @@ class EvidenceMaker:
 
         Raises:
             TimestampRefused: the time-stamping authority can't be reached, or refuses.
+            UnusableInput: the signing key can't be read any more.
             NoSuchEvidence, Busy, KafkaUnavailable, RegistryUnavailable: see `collect`.
         """
-        return await sealed(await self.collect(reference), self._settings.evidence)
+        bundle = await self.collect(reference)
+        try:
+            return await sealed(bundle, self._settings.evidence)
+        except UnusableInput as error:
+            log.warning("evidence-not-signed", reason=str(error))
+            raise
 
 
 async def sealed(bundle: Bundle, settings: Evidence) -> bytes:
