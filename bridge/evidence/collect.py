@@ -28,7 +28,7 @@ from bridge.evidence.sources import Wanted
 from bridge.privacy import normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
     from bridge.delivery import ConsumedRecord
     from bridge.events import Encoding
@@ -97,16 +97,13 @@ class Collector:
         search = _Search(self._sources, criteria, self._prefix, self._encoding, progress)
         await search.run(_first(kind, criteria, since, until))
         follow_all = kind in {"phone", "record"}
-        asked: set[tuple[str, frozenset[str] | None]] = set()
+        asked: set[tuple[str, Collection[str] | None]] = set()
         for _ in range(ROUNDS):
-            wanted = [
-                one
-                for one in search.following(follow_all=follow_all, since=since, until=until)
-                if (key := (one.topic, None if one.keys is None else frozenset(one.keys))) not in asked
-                and not asked.add(key)  # type: ignore[func-returns-value]
-            ]
+            following = search.following(follow_all=follow_all, since=since, until=until)
+            wanted = [one for one in following if (one.topic, one.keys) not in asked]
             if not wanted:
                 break
+            asked |= {(one.topic, one.keys) for one in wanted}
             await search.run(wanted)
         if not search.found:
             raise NoSuchEvidence(f"No record about this {kind} was found. {_read(self._sources)}")

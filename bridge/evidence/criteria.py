@@ -89,7 +89,8 @@ class Criteria:
         return reference in self.references or (self.job is not None and reference.startswith(self.job))
 
     def _is_number(self, named: Named) -> bool:
-        return bool(self.phones) and named.phone_number is not None and normalised(named.phone_number) in self.phones
+        number = named.phone_number
+        return number is not None and (number in self.phones or normalised(number) in self.phones)
 
     def _is_record(self, content: Content, named: Named) -> bool:
         return self.record is not None and (

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LISTS: Final = ("operations", "records", "gaps", "contradictions", "searched", "missing", "schemas")
-_SECTION: Final = re.compile(rb'^"([a-z]+)":')
+_SECTION: Final = re.compile(rb'^"([a-zA-Z]+)":')
+_BROAD: Final = frozenset({"", "bundle"})
+_AFTER_DIGESTS: Final = frozenset({"signature", "timeStamp"})
 
 
 class TimeStamp(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -93,9 +95,10 @@ def decode(content: bytes) -> Document:
         one = msgspec.json.decode(content, type=Document)
     except msgspec.ValidationError as error:
         path = re.search(r"at `\$\.?(?:bundle\.)?([^`]*)`", str(error))
-        raise Malformed(path[1] if path else "the file", str(error)) from None
+        part = path[1] if path else ""
+        raise Malformed(part if part not in _BROAD else _damaged_heading(content), str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        place = re.search(r"byte (\d+)", str(error))
+        place = None if isinstance(error, UnicodeDecodeError) else re.search(r"byte (\d+)", str(error))
         at = int(place[1]) if place else _undecodable(content)
         raise Malformed(part_at(content, at), f"the file is no valid JSON here ({error})") from None
     if one.format != FORMAT:
@@ -120,11 +123,18 @@ def part_at(content: bytes, at: int) -> str:
     section, since = "the file's frame", 0
     for number, text in enumerate(content.split(b"\n")[: line + 1]):
         found = _SECTION.match(text)
-        if found is not None:
+        # The lines of the digests begin with the names of other sections.
+        if found is not None and (section != "digests" or found[1].decode() in _AFTER_DIGESTS):
             section, since = found[1].decode(), number
     if section in _LISTS:
         return f"{section}[{line - since - 1}]" if line > since else section
     return section
+
+
+def _damaged_heading(content: bytes) -> str:
+    """Return the section whose heading is not as the bridge writes it."""
+    headings = ("format", "bundle", "head", *_LISTS, "digests", "signature", "timeStamp")
+    return next((name for name in headings if f'\n"{name}":'.encode() not in content), "the file's frame")
 
 
 def _undecodable(content: bytes) -> int:

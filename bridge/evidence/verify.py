@@ -105,7 +105,7 @@ def _signature(one: Document, trusted: Ed25519PublicKey | None) -> Iterator[Chec
         yield Check("signature", Outcome.FAILED, f"{str(error).capitalize()}.")
         return
     if content != signed_content(one.digests, one.bundle.head.made_at):
-        yield Check("signature", Outcome.FAILED, "The signature is over other digests than those in the file.")
+        yield Check("digests", Outcome.FAILED, "The digests, or the time, are not those that were signed.")
     elif trusted is None:
         text = f"Signed by the key {thumbprint(key)}. Compare it with the thumbprint that the key's owner publishes."
         yield Check("signature", Outcome.UNCHECKED, text)
