@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from bridge.settings import Evidence
 from tests.evidence_parts import START, Topics, acknowledged, collector, gap, heard, key_file, operation
 
 CHANGES = 1_000
-_files: dict[str, tuple[bytes, Path]] = {}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +40,9 @@ async def bundle() -> Bundle:
     return await collector(topics).collect("reference", "r1")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def content(key: Path) -> bytes:
-    if "file" not in _files:
-        _files["file"] = (await sealed(await bundle(), Evidence(key_file=key)), key)
-    return _files["file"][0]
+    return await sealed(await bundle(), Evidence(key_file=key))
 
 
 def failures(content: bytes, **options: object) -> list[str]:
@@ -100,18 +98,16 @@ async def test_a_thousand_changed_bytes_are_found_and_named(content: bytes) -> N
 
 
 @given(data=st.data())
-async def test_any_changed_byte_is_found(data: st.DataObject) -> None:
+async def test_any_changed_byte_is_found(content: bytes, data: st.DataObject) -> None:
     """Whichever byte of a signed file becomes whichever other one, verify fails."""
-    content, _ = _files["file"]
     at = data.draw(st.integers(0, len(content) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda one: one != content[at]))
     assert failures(content[:at] + bytes([byte]) + content[at + 1 :])
 
 
 @given(data=st.data())
-async def test_any_cut_or_added_bytes_are_found(data: st.DataObject) -> None:
+async def test_any_cut_or_added_bytes_are_found(content: bytes, data: st.DataObject) -> None:
     """A file of which a piece is missing, or that has another piece in it, fails."""
-    content, _ = _files["file"]
     start = data.draw(st.integers(0, len(content) - 1))
     end = data.draw(st.integers(start, len(content)))
     piece = data.draw(st.binary(max_size=20))
