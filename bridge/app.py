@@ -22,6 +22,7 @@ from bridge.delivery import (
     KafkaLedger,
     KafkaProbe,
     OthersPositions,
+    RetentionWatch,
     Slots,
     UnsignedEvents,
     position_topic,
@@ -74,6 +75,7 @@ class Bridge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kafka = KafkaProbe(settings.kafka, [account.name for account in settings.accounts])
+        self._retention = RetentionWatch(settings.kafka)
         self._encoding = encoding_of(settings.kafka)
         privacy = concealment_of(settings.privacy)
         keys = {
@@ -177,7 +179,7 @@ class Bridge:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            parts = (self._kafka.run, self._encoding.run, self._operations.run)
+            parts = (self._kafka.run, self._encoding.run, self._operations.run, self._retention.run)
             beside = [group.create_task(run()) for run in parts]
             relays = self._start_relays(group, disconnect_on_exit=disconnect_on_exit)
             await _first(stop, relays)

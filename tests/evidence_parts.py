@@ -76,7 +76,7 @@ def acknowledged(reference: str | None, at: float, *, handle: int = 7, number: i
     }
     value = Acknowledgement(**(fields | changes))
     key = record_key(value.application_id, value.campaign_name, value.record_handle, value.phone_number) or ACCOUNT
-    return _record(acknowledgement.TOPIC, acknowledgement.TYPE, acknowledgement.SCHEMA, value, key, number)
+    return _record(acknowledgement.TOPIC, acknowledgement.TYPE, acknowledgement.SCHEMA, value, key=key, number=number)
 
 
 def heard(at: float, *, handle: int = 7, number: int = 0, event: str = "DoNotCallAcknowledge") -> Record:
@@ -98,7 +98,9 @@ def heard(at: float, *, handle: int = 7, number: int = 0, event: str = "DoNotCal
         received_at=rfc3339(at),
         original=msgspec.Raw(b"{}"),
     )
-    return _record(user_event.TOPIC, user_event.TYPE, user_event.SCHEMA, value, f"134/Spring/{handle}", number)
+    return _record(
+        user_event.TOPIC, user_event.TYPE, user_event.SCHEMA, value, key=f"134/Spring/{handle}", number=number
+    )
 
 
 def gap(since: float, until: float, account: str = ACCOUNT) -> Record:
@@ -108,7 +110,7 @@ def gap(since: float, until: float, account: str = ACCOUNT) -> Record:
     )
 
 
-def _record(topic: str, kind: str, schema: str, value: Any, key: str, number: int) -> Record:
+def _record(topic: str, kind: str, schema: str, value: Any, *, key: str, number: int) -> Record:
     template = HeaderTemplate(kind, schema, ACCOUNT, value.received_at)
     headers = template.headers(f"session-{number}".encode(), key.encode(), sequence=str(number).encode())
     return Record(topic, key.encode(), msgspec.json.encode(value), headers)

@@ -36,6 +36,7 @@ from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Gate, Slots, count_slots
@@ -43,6 +44,7 @@ from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
     "EMPTY_POSITION",
+    "FIVE_YEARS",
     "KAFKA_FAILURES",
     "LOST",
     "SALT_BYTES",
@@ -63,6 +65,7 @@ __all__ = [
     "Publisher",
     "PublisherState",
     "RangeReader",
+    "RetentionWatch",
     "Revise",
     "Slots",
     "Unsealable",
@@ -80,12 +83,14 @@ __all__ = [
     "may_join",
     "may_use",
     "needed_transactional_ids",
+    "note_archived",
     "partition_counts",
     "partition_of",
     "position_topic",
     "ranges_of",
     "read",
     "records_at",
+    "retention_of",
     "revise_nothing",
     "size_of",
     "slot_of",

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
+from aiokafka import TopicPartition
 
 from bridge import __version__
-from bridge.delivery import RangeReader, partition_counts, ranges_of, topic_names
+from bridge.delivery import RangeReader, note_archived, partition_counts, ranges_of, topic_names
 from bridge.errors import CommandFailed, UnusableInput
 from bridge.events import rfc3339
 from bridge.evidence.archive.day import (
@@ -79,6 +80,10 @@ class Archiver:
             day = self._since if last is None else last.manifest.day + DAY
             while start_of(day + DAY) / 1000 + CLOSED_AFTER <= self._clock():
                 last = await self._archive(day, last, progress)
+                parts = last.manifest.partitions
+                await note_archived(
+                    self._settings, {TopicPartition(one.topic, one.partition): one.until for one in parts}
+                )
                 yield last.manifest
                 day += DAY
 
