@@ -101,7 +101,7 @@ async def test_a_gap_is_told_only_where_an_operation_waited() -> None:
 
 
 @pytest.mark.parametrize(("phone", "known"), [("555-0107", True), ("+1 5550107", False)])
-async def test_search_by_phone_number(phone: str, known: bool) -> None:
+async def test_search_by_phone_number(phone: str, *, known: bool) -> None:
     """A number is found in any spelling of its separators, with operations, acknowledgements and user events."""
     topics = Topics()
     await whole_life(topics)
