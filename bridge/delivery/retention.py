@@ -37,6 +37,8 @@ FIVE_YEARS: Final = 1826
 """Days in five years. 16 CFR 310.5 asks for records of that time."""
 INTERVAL: Final = 600.0
 """Seconds between two looks at the topics' settings."""
+SOON: Final = 60.0
+"""The same, while Kafka is away or the topics do not exist yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +136,12 @@ class RetentionWatch:
 
     async def run(self) -> None:
         """Look at the topics again and again, for ever."""
-        told = False
         while True:
+            found = None
             with suppress(*FAILURES):
                 found = await retention_of(self._settings)
                 if found is not None:
                     for topic, days in found.days.items():
                         metrics.topic_retention.labels(topic).set(days * MS_PER_DAY / 1000)
                     metrics.evidence_at_risk.set(found.at_risk)
-                    if found.at_risk and not told:
-                        log.warning(
-                            "evidence-at-risk",
-                            topics=sorted(found.short),
-                            effect="Kafka deletes these records before five years have passed, and no archive has them",
-                        )
-                    told = found.at_risk
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(SOON if found is None else INTERVAL)
