@@ -34,7 +34,7 @@ from bridge.delivery.position.keys import AccountKeys
 from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
-from bridge.delivery.ranges import PartitionRange, RangeReader, partition_counts, ranges_of, records_at
+from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
@@ -60,6 +60,7 @@ __all__ = [
     "Ledger",
     "OthersPositions",
     "PartitionRange",
+    "Period",
     "Place",
     "Position",
     "Publisher",

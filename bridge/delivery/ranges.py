@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import NoError, UnknownTopicOrPartitionError, for_code
@@ -29,6 +29,16 @@ POLL_MS: Final = 200
 STANDSTILL: Final = 5.0
 """Seconds without a record after which a reader asks why. An open transaction may hide the end of a partition."""
 _ANY_TIME: Final = 0
+
+
+class Period(NamedTuple):
+    """A period, in ms since the epoch. None: without a begin, or without an end."""
+
+    since: int | None
+    until: int | None
+
+
+ALWAYS: Final = Period(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +88,29 @@ async def partition_counts(settings: Kafka, topics: Sequence[str]) -> dict[str, 
 
 
 async def ranges_of(
-    settings: Kafka,
-    counts: Mapping[str, int],
-    *,
-    since: int | None = None,
-    until: int | None = None,
-    only: Mapping[str, Collection[int]] | None = None,
+    settings: Kafka, counts: Mapping[str, int], periods: Mapping[str, Period] | None = None
 ) -> list[PartitionRange]:
-    """Return the ranges of the topics in `counts` with the records from `since` to `until`, in ms since the epoch.
+    """Return the ranges of all partitions of the topics in `counts`.
 
-    A range begins with the first record that is not older than `since`, and ends before the first one that is newer
-    than `until`. Without `until` it ends at the present end, with transactions that are still open. `only` names the
-    partitions of a topic; of other topics all are returned.
+    A range begins with the first record in the topic's period, and ends before the first record after it. Without an
+    end it reaches to the present end, with transactions that are still open.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read.
     """
-    chosen = only or {}
-    places = [
-        TopicPartition(topic, partition)
-        for topic, count in counts.items()
-        for partition in sorted(chosen.get(topic, range(count)))
-    ]
+    places = [TopicPartition(topic, partition) for topic, count in counts.items() for partition in range(count)]
     if not places:
         return []
+    period = (periods or {}).get
+    since = {place: at for place in places if (at := period(place.topic, ALWAYS).since) is not None}
+    until = {place: at + 1 for place in places if (at := period(place.topic, ALWAYS).until) is not None}
     async with consumer(settings, [], "read_uncommitted", wait_ms=0) as client:
         client.assign(places)
         client.pause(*places)
         first = await client.beginning_offsets(places)
         ends = await client.end_offsets(places)
-        starts = first if since is None else await _offsets_at(client, since, first, ends)
-        stops = ends if until is None else await _offsets_at(client, until + 1, ends, ends)
+        starts = first | await _offsets_at(client, since, unknown=first, ends=ends)
+        stops = ends | await _offsets_at(client, until, unknown=ends, ends=ends)
         return [
             PartitionRange(place.topic, place.partition, counts[place.topic], first[place], starts[place], stops[place])
             for place in places
@@ -116,14 +118,20 @@ async def ranges_of(
 
 
 async def _offsets_at(
-    client: Any, time: int, unknown: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    client: Any,
+    times: Mapping[TopicPartition, int],
+    *,
+    unknown: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
 ) -> dict[TopicPartition, int]:
-    """Return the offset of each partition's first record at or after `time`, or its end if there is none.
+    """Return the offset of each partition's first record at or after its time, or its end if there is none.
 
     librdkafka's mock cluster can't look a time up. It answers as if there were no record, at any time. Then the offset
     in `unknown` is returned.
     """
-    found = await client.offsets_for_times(dict.fromkeys(ends, max(0, time)))
+    if not times:
+        return {}
+    found = await client.offsets_for_times({place: max(0, time) for place, time in times.items()})
     missing = [place for place, at in found.items() if at is None]
     any_time = await client.offsets_for_times(dict.fromkeys(missing, _ANY_TIME)) if missing else {}
     return {

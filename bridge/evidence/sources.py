@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from bridge.delivery import RangeReader, partition_counts, partition_of, ranges_of, topic_name
+from bridge.delivery import Period, RangeReader, partition_counts, partition_of, ranges_of, topic_name
 from bridge.evidence.bundle import Missing, Searched, SearchedPartition
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class Wanted(NamedTuple):
     reason: str
     since: int | None = None
     until: int | None = None
+
+    def covers(self, timestamp: int) -> bool:
+        """Return whether a record with this timestamp is in the period."""
+        return (self.since is None or timestamp >= self.since) and (self.until is None or timestamp <= self.until)
 
 
 class Source(Protocol):
@@ -80,13 +84,17 @@ class KafkaSource:
         counts = await partition_counts(self._settings, list(names))
         for name in names.keys() - counts.keys():
             self._note("topic-missing", f"Kafka has no topic {name}.")
+        periods = {
+            name: Period(one.since, None if one.until is None else one.until + SLACK_MS) for name, one in names.items()
+        }
+        every = await ranges_of(self._settings, counts, periods)
+        if not self._all:
+            await self._look_for_moved_keys([one for one in every if names[one.topic].keys is not None])
         ranges: list[PartitionRange] = []
         reasons: dict[str, str] = {}
         for name, count in counts.items():
-            one = names[name]
-            only, reasons[name] = await self._partitions(name, count, one)
-            limit = None if one.until is None else one.until + SLACK_MS
-            ranges += await ranges_of(self._settings, {name: count}, since=one.since, until=limit, only={name: only})
+            partitions, reasons[name] = self._partitions(name, count, names[name])
+            ranges += [one for one in every if one.topic == name and one.partition in partitions]
         reader = RangeReader(self._settings, ranges)
         prefix = len(self._settings.topic_prefix) + 1
 
@@ -96,17 +104,16 @@ class KafkaSource:
         records = reader.records(wants, lambda: progress(reader.done, reader.total))
         async with aclosing(records):
             async for record in records:
-                until = names[record.topic].until
-                if until is None or record.timestamp <= until:
+                if names[record.topic].covers(record.timestamp):
                     yield record
         self._tell(reader, ranges, reasons)
 
-    async def _partitions(self, topic: str, count: int, wanted: Wanted) -> tuple[set[int], str]:
+    def _partitions(self, topic: str, count: int, wanted: Wanted) -> tuple[Collection[int], str]:
         """Return the partitions to search, and the reason."""
-        every = set(range(count))
+        every = range(count)
         if wanted.keys is None or self._all:
             return every, f"{wanted.reason}, in all partitions"
-        if await self._has_grown(topic, count, wanted.since):
+        if self._moved[topic]:
             return every, (
                 f"{wanted.reason}, in all partitions, because some keys are in other partitions than the present "
                 "number of partitions says"
@@ -117,21 +124,19 @@ class KafkaSource:
             "partitions of their keys"
         )
 
-    async def _has_grown(self, topic: str, count: int, since: int | None) -> bool:
-        """Return whether one of the oldest records is in another partition than its key says.
+    async def _look_for_moved_keys(self, ranges: Sequence[PartitionRange]) -> None:
+        """Store for each topic whether one of the oldest records is in another partition than its key says.
 
         Kafka can add partitions to a topic. Earlier records then stay where they are. They are the oldest ones of their
         partitions, so a sample of the oldest records shows them.
         """
-        if count > 1 and topic not in self._moved:
-            ranges = await ranges_of(self._settings, {topic: count}, since=since)
-            sample = [one.shortened(SAMPLE) for one in ranges]
-            reader = RangeReader(self._settings, sample)
-            records = reader.records(lambda _, key, __: key is not None)
-            async with aclosing(records):
-                keys = [(record.key, record.partition) async for record in records]
-            self._moved[topic] = any(key is not None and partition_of(key, count) != place for key, place in keys)
-        return self._moved.get(topic, False)
+        counts = {one.topic: one.partitions for one in ranges if one.topic not in self._moved}
+        reader = RangeReader(self._settings, [one.shortened(SAMPLE) for one in ranges if one.topic in counts])
+        self._moved |= dict.fromkeys(counts, False)
+        async with aclosing(reader.records(lambda _topic, key, _value: key is not None)) as records:
+            async for record in records:
+                if record.key is not None and partition_of(record.key, counts[record.topic]) != record.partition:
+                    self._moved[record.topic] = True
 
     def _tell(self, reader: RangeReader, ranges: Sequence[PartitionRange], reasons: dict[str, str]) -> None:
         for topic, reason in reasons.items():

@@ -71,10 +71,10 @@ def export_evidence(settings: Settings, options: ExportOptions) -> None:
     if options.offline and options.archive is None:
         raise UnusableInput("--offline needs --archive")
     sources: list[Source] = []
-    if options.archive is not None:
-        sources.append(ArchiveSource(options.archive, settings.kafka.topic_prefix))
     if not options.offline:
         sources.append(KafkaSource(settings.kafka, all_partitions=options.all_partitions))
+    if options.archive is not None:
+        sources.append(ArchiveSource(options.archive, settings.kafka.topic_prefix))
     signer = signer_of(settings.evidence.key_file, "")
     keys = {
         account.name: AccountKeys(account.name, account.password, settings.kafka.topic_prefix)

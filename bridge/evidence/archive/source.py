@@ -74,11 +74,7 @@ class ArchiveSource:
                     if one is None:
                         continue
                     record = consumed(stored)
-                    if (
-                        keep(one.topic, record.key, record.value)
-                        and (one.since is None or record.timestamp >= one.since)
-                        and (one.until is None or record.timestamp <= one.until)
-                    ):
+                    if one.covers(record.timestamp) and keep(one.topic, record.key, record.value):
                         yield record
             except (OSError, EOFError, ValueError) as error:
                 raise UnusableInput(f"{path} can't be read ({type(error).__name__})") from None

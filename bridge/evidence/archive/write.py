@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from bridge import __version__
-from bridge.delivery import RangeReader, note_archived, partition_counts, ranges_of, topic_names
+from bridge.delivery import Period, RangeReader, note_archived, partition_counts, ranges_of, topic_names
 from bridge.errors import CommandFailed, UnusableInput
 from bridge.events import rfc3339
 from bridge.evidence.archive.day import (
@@ -138,7 +138,8 @@ class Archiver:
     async def _ranges(self, day: date, last: SignedManifest | None) -> Sequence[PartitionRange]:
         """Return the day's part of each partition. It begins where the day before ended."""
         counts = await partition_counts(self._settings, topic_names(self._settings))
-        found = await ranges_of(self._settings, counts, since=start_of(day), until=start_of(day + DAY) - 1)
+        period = Period(start_of(day), start_of(day + DAY) - 1)
+        found = await ranges_of(self._settings, counts, dict.fromkeys(counts, period))
         ends = {} if last is None else {(one.topic, one.partition): one.until for one in last.manifest.partitions}
         ranges = []
         for one in found:
@@ -173,6 +174,8 @@ class _DayFile:
         """Return the size of the file once it is on the disk."""
         with writing(self._path):
             self._lines.close()
+            if self._file.tell() == 0:  # without a line, not even an empty frame is written
+                self._file.write(zstd().compress(b""))
             self._file.flush()
             os.fsync(self._file.fileno())
             return self._file.tell()
