@@ -106,7 +106,10 @@ class Collector:
             asked |= {(one.topic, one.keys) for one in wanted}
             await search.run(wanted)
         if not search.found:
-            raise NoSuchEvidence(f"No record about this {kind} was found. {_read(self._sources)}")
+            hint = (
+                " A number is found only as the topics have it, with or without its country." if kind == "phone" else ""
+            )
+            raise NoSuchEvidence(f"No record about this {kind} was found. {_read(self._sources)}{hint}")
         return await self._bundle(subject, search, since, until)
 
     def _subject(self, kind: SubjectKind, value: str) -> tuple[Subject, Criteria]:
