@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from bridge.delivery.client.connection import connection
@@ -39,6 +38,16 @@ INTERVAL: Final = 600.0
 """Seconds between two looks at the topics' settings."""
 SOON: Final = 60.0
 """The same, while Kafka is away or the topics do not exist yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicResource:
+    """All settings of a topic, as `describe_configs` asks for them. aiokafka does not export its own class for this."""
+
+    name: str
+    resource_type: int = 2
+    """Kafka's number for topics (org.apache.kafka.common.config.ConfigResource.Type)."""
+    configs: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ async def retention_of(settings: Kafka) -> Retention | None:
             await admin.start()
             names = [topic_name(settings, topic) for topic in LASTING]
             try:
-                resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+                resources = [TopicResource(name) for name in names]
                 days = dict(_days(await admin.describe_configs(resources)))
             except KafkaError:  # librdkafka's mock cluster has no such request
                 return None
