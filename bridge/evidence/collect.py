@@ -171,7 +171,7 @@ class Collector:
             gaps=gaps,
             contradictions=contradictions_in(told, others),
             searched=tuple(one for found, _ in reports for one in found),
-            missing=(*missing, *_without_operation(told, others), *missing_in(told)),
+            missing=(*missing, *_without_operation(subject, told, others), *missing_in(told)),
             schemas=_schemas(search.found.values()),
         )
 
@@ -283,17 +283,21 @@ def _earliest(operations: Iterable[Found]) -> int | None:
     return max(0, min(times) - SLACK_MS) if times else None
 
 
-def _without_operation(told: Sequence[Told], others: Sequence[Found]) -> Iterable[Missing]:
-    """Yield the acknowledged references without an operation: other clients of Web Services have references too."""
+def _without_operation(subject: Subject, told: Sequence[Told], others: Sequence[Found]) -> Iterable[Missing]:
+    """Yield the acknowledged references without an operation: other clients of Web Services have references too.
+
+    A bundle of a reference or a job does not search for other operations on the same record.
+    """
     known = {one.life.reference_id for one in told}
     answered = (one.content.reference_id for one in others if one.topic == acknowledgement.TOPIC)
     for reference in dict.fromkeys(answered):
-        if reference is not None and reference not in known:
+        if reference is None or reference in known or (subject.kind == "reference" and reference != subject.value):
+            continue
+        if subject.kind != "job" or reference.startswith(f"{subject.value}-"):
             yield Missing(
                 what="operation",
-                text=f"An acknowledgement names the reference {reference}, of which this bundle has no operation. "
-                "The operation is not about this subject, another client of Web Services made the request, or Kafka "
-                "has deleted the operation's events.",
+                text=f"An acknowledgement names the reference {reference}, of which no operation was found. Another client "
+                "of Web Services made the request, or Kafka has deleted the operation's events.",
             )
 
 
