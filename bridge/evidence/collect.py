@@ -296,8 +296,8 @@ def _without_operation(subject: Subject, told: Sequence[Told], others: Sequence[
         if subject.kind != "job" or reference.startswith(f"{subject.value}-"):
             yield Missing(
                 what="operation",
-                text=f"An acknowledgement names the reference {reference}, of which no operation was found. Another client "
-                "of Web Services made the request, or Kafka has deleted the operation's events.",
+                text=f"An acknowledgement names the reference {reference}, of which no operation was found. Another "
+                "client of Web Services made the request, or Kafka has deleted the operation's events.",
             )
 
 

@@ -15,6 +15,7 @@ from aiokafka.admin import NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from bridge.delivery import connection, create_missing_topics, retention_of
+from bridge.delivery.retention import Retention
 from bridge.errors import NoSuchEvidence, UnusableInput
 from bridge.events import Operation, Record
 from bridge.evidence import Archiver, ArchiveSource, Bundle, KafkaSource, Outcome, still_in_kafka, verify_archive
@@ -194,17 +195,22 @@ async def test_deleted_records_are_told(writer: Writer) -> None:
     assert f"{step.topic}/{step.partition}@{step.offset} is not in Kafka any more" in checks[0].text
 
 
+async def told_of_all(settings: Kafka) -> Retention:
+    """What Kafka tells, once it knows all topics: it answers to their creation a moment earlier."""
+    async with asyncio.timeout(20):
+        while (found := await retention_of(settings)) is None or len(found.days) < 4:
+            await asyncio.sleep(0.1)
+    return found
+
+
 async def test_topics_are_created_with_the_retention_of_the_settings(writer: Writer) -> None:
     """`retention_days` is the retention of the topics that the bridge creates; compaction keeps no event from it."""
-    found = await retention_of(writer.settings)
-    assert found is not None
-    assert len(found.days) == 4
+    found = await told_of_all(writer.settings)
     assert set(found.days.values()) == {36_500.0}
     assert not found.at_risk
     short = KafkaCluster(writer.settings.bootstrap_servers, retention_days=30).settings
     await create_missing_topics(short)
-    weak = await retention_of(short)
-    assert weak is not None
+    weak = await told_of_all(short)
     assert (len(weak.short), weak.at_risk) == (4, True)
 
 
@@ -254,9 +260,7 @@ async def test_an_archive_goes_on_where_it_stopped(writer: Writer, archive: Arch
         assert [life.verdict for life in found.operations] == ["in-time"]
         assert {one.place for one in found.records} == {one.place for one in alone.records}
         assert {one.value for one in found.records} == {one.value for one in alone.records}
-    retention = await retention_of(writer.settings)
-    assert retention is not None
-    assert retention.archived
+    assert (await told_of_all(writer.settings)).archived
 
 
 async def test_an_interrupted_day_is_written_anew(writer: Writer, archive: Archive) -> None:
