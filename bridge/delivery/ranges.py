@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import NoError, UnknownTopicOrPartitionError, for_code
 
-from bridge.delivery.client.aiokafka_internals import topic_metadata
+from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.consumer import consumer
 from bridge.delivery.client.failures import guarded

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge.commands.evidence.export import milliseconds
 from bridge.commands.evidence.progress import Bar
+from bridge.commands.output.topics import unreadable
 from bridge.commands.process import run_to_end, until_signal
-from bridge.commands.tail import unreadable
 from bridge.errors import UnusableInput
 from bridge.evidence import ARCHIVE_KIND, Archiver, public_key, signer_of, thumbprint
 from bridge.observability import configure

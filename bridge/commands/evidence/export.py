@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 
 from bridge.commands.evidence.progress import Bar
+from bridge.commands.output.topics import unreadable
 from bridge.commands.output.views import visible
 from bridge.commands.process import run_to_end, until_signal
-from bridge.commands.tail import unreadable
 from bridge.delivery import AccountKeys
 from bridge.errors import CommandFailed, UnusableInput
 from bridge.evidence import ArchiveSource, EvidenceMaker, KafkaSource, decode, page, sealed, signer_of

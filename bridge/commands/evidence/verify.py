@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.evidence.progress import Bar
+from bridge.commands.output.topics import unreadable
 from bridge.commands.output.views import in_cell, visible
 from bridge.commands.process import run_to_end, until_signal
-from bridge.commands.tail import unreadable
 from bridge.errors import UnusableInput
 from bridge.evidence import Outcome, certificates, decode, public_key, still_in_kafka, verify, verify_archive
 from bridge.observability import configure
