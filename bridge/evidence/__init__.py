@@ -9,14 +9,14 @@ from bridge.evidence.archive.source import ArchiveSource
 from bridge.evidence.archive.write import Archiver
 from bridge.evidence.bundle import Bundle, Life, Place, StoredRecord, Subject
 from bridge.evidence.collect import Collector
-from bridge.evidence.document import Document, Malformed, decode
+from bridge.evidence.file.document import Document, Malformed, decode
+from bridge.evidence.file.sign import private_key, public_key, signer_of, thumbprint
+from bridge.evidence.file.timestamps import certificates
+from bridge.evidence.file.verify import Check, Outcome, verify
 from bridge.evidence.maker import EvidenceMaker, sealed
 from bridge.evidence.page import page
-from bridge.evidence.sign import private_key, public_key, signer_of, thumbprint
 from bridge.evidence.sources import KafkaSource, Source
 from bridge.evidence.standing import still_in_kafka
-from bridge.evidence.timestamps import certificates
-from bridge.evidence.verify import Check, Outcome, verify
 
 __all__ = [
     "ARCHIVE_KIND",

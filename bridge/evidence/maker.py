@@ -12,11 +12,11 @@ import structlog
 from bridge.delivery import KAFKA_FAILURES, kafka_reason
 from bridge.errors import Busy, KafkaUnavailable, UnusableInput
 from bridge.evidence.collect import Collector
-from bridge.evidence.document import document, encode
-from bridge.evidence.sign import signer_of
+from bridge.evidence.file.document import document, encode
+from bridge.evidence.file.sign import signer_of
+from bridge.evidence.file.timestamps import stamp
+from bridge.evidence.file.verify import KIND, signed_content
 from bridge.evidence.sources import KafkaSource
-from bridge.evidence.timestamps import stamp
-from bridge.evidence.verify import KIND, signed_content
 from bridge.privacy import concealment_of
 
 if TYPE_CHECKING:

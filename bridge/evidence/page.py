@@ -12,14 +12,14 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from bridge.evidence.document import root_of
+from bridge.evidence.file.document import root_of
 from bridge.observability import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bridge.evidence.bundle import Bundle, Life, Place, StoredRecord
-    from bridge.evidence.document import Document
+    from bridge.evidence.file.document import Document
 
 STYLE: Final = """
 body{font:15px/1.5 Georgia,'Times New Roman',serif;color:#111;background:#fff;max-width:60rem;margin:2rem auto;

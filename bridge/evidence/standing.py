@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from bridge.delivery import records_at
 from bridge.evidence.bundle import stored
-from bridge.evidence.verify import Check, Outcome
+from bridge.evidence.file.verify import Check, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

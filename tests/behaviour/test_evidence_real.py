@@ -21,7 +21,7 @@ from bridge.events import Operation, Record
 from bridge.evidence import Archiver, ArchiveSource, Bundle, KafkaSource, Outcome, still_in_kafka, verify_archive
 from bridge.evidence.archive.day import KIND, Manifest
 from bridge.evidence.collect import Collector
-from bridge.evidence.sign import Signer, private_key, public_key
+from bridge.evidence.file.sign import Signer, private_key, public_key
 from bridge.settings import Kafka
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.evidence_parts import (

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from bridge.errors import TimestampRefused, UnusableInput
 from bridge.evidence import Outcome, certificates, decode, sealed, verify
-from bridge.evidence.document import encode
+from bridge.evidence.file.document import encode
 from bridge.settings import Evidence
 from tests.evidence_parts import START, Topics, collector, key_file, operation
 from tests.time_stamping_authority import TimeStampingAuthority, time_stamping_authority

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from bridge.errors import UnusableInput
 from bridge.evidence import Bundle, Outcome, decode, private_key, public_key, sealed, verify
-from bridge.evidence.document import Document, digests_of, encode, part_at
-from bridge.evidence.sign import Signer
-from bridge.evidence.verify import KIND, signed_content
+from bridge.evidence.file.document import Document, digests_of, encode, part_at
+from bridge.evidence.file.sign import Signer
+from bridge.evidence.file.verify import KIND, signed_content
 from bridge.settings import Evidence
 from tests.evidence_parts import START, Topics, acknowledged, collector, gap, heard, key_file, operation
 

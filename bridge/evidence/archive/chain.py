@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from bridge.evidence.archive.day import DAY, KIND, MANIFEST, RECORDS, days_in, decode, digest_of, signed_content
-from bridge.evidence.sign import NotSigned, opened, thumbprint
-from bridge.evidence.verify import Check, Outcome
+from bridge.evidence.file.sign import NotSigned, opened, thumbprint
+from bridge.evidence.file.verify import Check, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

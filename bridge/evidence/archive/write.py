@@ -34,7 +34,7 @@ from bridge.evidence.archive.day import (
     zstd,
 )
 from bridge.evidence.bundle import stored
-from bridge.evidence.sign import NotSigned, Signer, opened
+from bridge.evidence.file.sign import NotSigned, Signer, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence

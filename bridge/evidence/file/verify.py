@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bridge.evidence.document import Malformed, decode, difference, digests_of, part_at, root_of
-from bridge.evidence.sign import NotSigned, opened, thumbprint
-from bridge.evidence.timestamps import NotStamped, stamped_at
+from bridge.evidence.file.document import Malformed, decode, difference, digests_of, part_at, root_of
+from bridge.evidence.file.sign import NotSigned, opened, thumbprint
+from bridge.evidence.file.timestamps import NotStamped, stamped_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.x509 import Certificate
 
-    from bridge.evidence.document import Document
+    from bridge.evidence.file.document import Document
 
 KIND: Final = "bridge-evidence"
 

@@ -8,7 +8,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import SettingsError, TimestampRefused, UnusableInput
-from bridge.evidence.document import TimeStamp
+from bridge.evidence.file.document import TimeStamp
 
 if TYPE_CHECKING:
     from datetime import datetime
