@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaClient, AIOKafkaProducer
 
-from bridge.delivery import connection
+from bridge.delivery import connection, view_cluster
 from bridge.events import Operation
 from bridge.settings import Kafka
 from bridge.simulator import EmbeddedBroker
@@ -36,12 +36,24 @@ class Site:
         return self.place / "evidence.json"
 
 
+async def create_on_use(settings: Kafka) -> None:
+    """Make the mock cluster create the topics, which it does when a client asks for them."""
+    client = AIOKafkaClient(**connection(settings))
+    await client.bootstrap()
+    try:
+        await view_cluster(client, settings, create=True)
+    finally:
+        await client.close()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     broker = EmbeddedBroker()
     broker.start()
     place = tmp_path_factory.mktemp("evidence")
-    producer = AIOKafkaProducer(**connection(Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)))
+    settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)
+    await create_on_use(settings)
+    producer = AIOKafkaProducer(**connection(settings))
     await producer.start()
     await KEYS["alice"].start("ledger")
     writer = Topics().writer
