@@ -1,5 +1,6 @@
 """`bridge evidence`, as a process, in front of the embedded broker."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaClient, AIOKafkaProducer
 
-from bridge.delivery import connection, view_cluster
-from bridge.events import Operation
+from bridge.delivery import connection
+from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata
+from bridge.events import TOPICS, Operation
 from bridge.settings import Kafka
 from bridge.simulator import EmbeddedBroker
 from tests.evidence_parts import KEYS, REFUSED, START, Topics, acknowledged, key_file, operation
@@ -38,10 +40,13 @@ class Site:
 
 async def create_on_use(settings: Kafka) -> None:
     """Make the mock cluster create the topics, which it does when a client asks for them."""
+    names = [f"gws.{topic}" for topic in TOPICS]
     client = AIOKafkaClient(**connection(settings))
     await client.bootstrap()
     try:
-        await view_cluster(client, settings, create=True)
+        async with asyncio.timeout(20):
+            while any(one["error_code"] for one in (await topic_metadata(client, names, create=True))["topics"]):
+                await asyncio.sleep(0.1)
     finally:
         await client.close()
 
