@@ -22,12 +22,14 @@ from bridge.delivery import (
     KafkaLedger,
     KafkaProbe,
     OthersPositions,
+    RetentionWatch,
     Slots,
     UnsignedEvents,
     position_topic,
     topic_names,
 )
 from bridge.errors import InFlightUnwritable, SettingsError
+from bridge.evidence import EvidenceMaker
 from bridge.fleet import Accounts, Fleet
 from bridge.http import (
     MANAGEMENT_PORT,
@@ -42,7 +44,14 @@ from bridge.http import (
     serve,
 )
 from bridge.observability import metrics
-from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
+from bridge.operations import (
+    LEDGER_TOPIC,
+    PLACED_TOPICS,
+    Limits,
+    OperationRecords,
+    OperationsService,
+    signature_check,
+)
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
@@ -73,6 +82,7 @@ class Bridge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kafka = KafkaProbe(settings.kafka, [account.name for account in settings.accounts])
+        self._retention = RetentionWatch(settings.kafka)
         self._encoding = encoding_of(settings.kafka)
         privacy = concealment_of(settings.privacy)
         keys = {
@@ -104,6 +114,7 @@ class Bridge:
             on_accepted=lambda name: accounts[name].watchdog.accepted(),
             in_fleet=settings.fleet.enabled,
         )
+        self._evidence = EvidenceMaker(settings, self._encoding, signature_check(keys))
         for name, account in accounts.items():
             account.correlate(self._operations.correlator(name))
         self._replica = settings.fleet.replica or host_name()
@@ -176,7 +187,7 @@ class Bridge:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            parts = (self._kafka.run, self._encoding.run, self._operations.run)
+            parts = (self._kafka.run, self._encoding.run, self._operations.run, self._retention.run)
             beside = [group.create_task(run()) for run in parts]
             relays = self._start_relays(group, disconnect_on_exit=disconnect_on_exit)
             await _first(stop, relays)
@@ -286,6 +297,7 @@ class Bridge:
             session_views=self.sessions,
             fleet_session_views=self.fleet_sessions,
             fleet_view=self.fleet,
+            evidence=self._evidence.file,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,

@@ -21,6 +21,10 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
     │   ├── Conflict                the referenceId belongs to another request
     │   ├── UnknownOperation        no operation has that referenceId
     │   └── LedgerUnread            the operations in Kafka have not been read since the start
+    ├── EvidenceError               evidence about a subject
+    │   ├── NoSuchEvidence          no record is about the subject
+    │   ├── TooMuchEvidence         the subject has more records than a bundle can hold
+    │   └── TimestampRefused        the time-stamping authority can't be reached, or refuses
     ├── CometdError                 the CometD session
     │   └── ExchangeFailed          one HTTP exchange with the CometD server failed (network, status, body)
     └── DeliveryError               Kafka
@@ -180,6 +184,30 @@ class LedgerUnread(OperationError):
     """The bridge has not yet read the ledger (the operations in Kafka) since its start."""
 
     code = "ledger-unread"
+
+
+class EvidenceError(BridgeError):
+    """Evidence can't be made."""
+
+    code = "evidence"
+
+
+class NoSuchEvidence(EvidenceError):
+    """No record is about the subject."""
+
+    code = "no-evidence"
+
+
+class TooMuchEvidence(EvidenceError):
+    """The subject has more records than a bundle can hold."""
+
+    code = "too-much-evidence"
+
+
+class TimestampRefused(EvidenceError):
+    """The time-stamping authority can't be reached, or gives no time stamp that fits the request."""
+
+    code = "timestamp-refused"
 
 
 class CometdError(BridgeError):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__, commands, interrupt, settings
-from bridge.cli import preparing, running
+from bridge.cli import evidence, preparing, running
 from bridge.cli.application import FAILED, Application
 from bridge.cli.options import LOCAL, Config, Events, Json, RootConfig, TokenFile, Url, read_settings, settings_file
 from bridge.errors import SettingsError
@@ -324,6 +324,7 @@ def dead_letters_list(
 
 
 running.add_to(app)
+evidence.add_to(app)
 preparing.add_to(app)
 
 

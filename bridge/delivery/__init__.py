@@ -6,6 +6,7 @@ from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
+from bridge.delivery.client.partition import partition_of
 from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import (
     ClusterView,
@@ -37,7 +38,9 @@ from bridge.delivery.position.keys import AccountKeys
 from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
+from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Gate, Slots, count_slots
@@ -45,6 +48,7 @@ from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
     "EMPTY_POSITION",
+    "FIVE_YEARS",
     "KAFKA_FAILURES",
     "LOST",
     "SALT_BYTES",
@@ -59,10 +63,14 @@ __all__ = [
     "KafkaPublisher",
     "Ledger",
     "OthersPositions",
+    "PartitionRange",
+    "Period",
     "Place",
     "Position",
     "Publisher",
     "PublisherState",
+    "RangeReader",
+    "RetentionWatch",
     "Revise",
     "Slots",
     "Unsealable",
@@ -81,8 +89,14 @@ __all__ = [
     "may_join",
     "may_use",
     "needed_transactional_ids",
+    "note_archived",
+    "partition_counts",
+    "partition_of",
     "position_topic",
+    "ranges_of",
     "read",
+    "records_at",
+    "retention_of",
     "revise_nothing",
     "size_of",
     "slot_ids_prefix",

@@ -21,6 +21,8 @@ from bridge.http.openapi import complete
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.problems.types import INTERNAL, OTHER
 from bridge.http.routes.events import events
+from bridge.http.routes.evidence import evidence as evidence_route
+from bridge.http.routes.evidence import no_evidence
 from bridge.http.routes.fleet import FleetView, fleet
 from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from bridge.http.auth.authentication import Authentication
+    from bridge.http.routes.evidence import MakeEvidence
     from bridge.http.routes.operations import Operations
 
 DEFAULT_OPERATIONS: Final = ("DoNotCallRecord",)
@@ -51,6 +54,7 @@ def create_app(
     session_views: Callable[[], Sequence[SessionView]],
     fleet_session_views: Callable[[], Awaitable[Sequence[SessionView]]] | None = None,
     fleet_view: Callable[[], FleetView] = FleetView,
+    evidence: MakeEvidence = no_evidence,
     authentication: Authentication | None = None,
     enabled: Collection[str] = DEFAULT_OPERATIONS,
     management: bool = True,
@@ -65,6 +69,7 @@ def create_app(
         session_views: returns the state of each CometD session of this replica. Must not block.
         fleet_session_views: returns the state of each CometD session of the fleet. By default, those of this replica.
         fleet_view: returns which replica relays which account. Must not block.
+        evidence: returns the file with the evidence of an operation.
         authentication: checks the callers' tokens, None for no authentication.
         enabled: the `operationName`s that callers may submit.
         management: whether this application also serves health and metrics.
@@ -84,6 +89,7 @@ def create_app(
     app = _bare_app(FastAPIOffline, summary=summary, docs_url=None, redoc_url=None, middleware=[guard])
     app.state.shares = RequestShares(MOST_CONNECTIONS)
     app.include_router(outbound_records(service, authentication, enabled))
+    app.include_router(evidence_route(evidence, authentication))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
     app.include_router(fleet(fleet_view, authentication))

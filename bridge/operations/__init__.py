@@ -2,6 +2,7 @@
 
 from bridge.operations.correlation import Correlator
 from bridge.operations.ledger.records import OperationRecords
+from bridge.operations.ledger.signatures import signature_check
 from bridge.operations.limits import Limits
 from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
@@ -35,5 +36,6 @@ __all__ = [
     "nested_too_deep",
     "refusal",
     "request_forms",
+    "signature_check",
     "status_code",
 ]

@@ -1,5 +1,6 @@
 """Replaces phone numbers in published events by a hash, or removes them (setting `privacy.phone_numbers`)."""
 
 from bridge.privacy.concealment import OMITTED, PREFIX, Concealed, Concealment, concealment_of
+from bridge.privacy.numbers import normalised
 
-__all__ = ["OMITTED", "PREFIX", "Concealed", "Concealment", "concealment_of"]
+__all__ = ["OMITTED", "PREFIX", "Concealed", "Concealment", "concealment_of", "normalised"]

@@ -137,6 +137,10 @@ class Kafka(Section):
     published in common transactions."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     """Replication factor of topics that the bridge creates. -1 means the cluster's default."""
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days for which Kafka keeps acknowledgements, user events, operations and session events, if the bridge creates
+    their topics. The bridge then creates the operations topic without compaction, so that every event of an operation
+    stays. Default: the cluster's retention. Topics that exist are not changed."""
     request_timeout: Seconds = 10
     """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge replaces its producer."""
     check_crcs: bool = True
@@ -241,6 +245,22 @@ class Privacy(Section):
     across = staticmethod(rules.privacy_faults)
 
 
+class Evidence(Section):
+    """Evidence: signed files that show what became of a request."""
+
+    key_file: FilePath | None = None
+    """PEM file of the Ed25519 private key that signs evidence and archives. Default: evidence is not signed, and so
+    anybody could have made it."""
+    timestamp_url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
+    """URL of a time-stamping authority (RFC 3161), which confirms when evidence was signed. Needs the extra `evidence`.
+    Default: only the bridge's own clock says when."""
+    deadline_days: Annotated[int, Field(ge=1, le=3650)] = 10
+    """Calendar days within which a request must be acknowledged. Evidence compares each operation with it. 10 calendar
+    days are never longer than 10 business days."""
+
+    across = staticmethod(rules.evidence_faults)
+
+
 class Fleet(Section):
     """Several replicas that share the accounts."""
 
@@ -285,6 +305,7 @@ class Settings(Section):
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
     privacy: Privacy = Field(default_factory=Privacy)
+    evidence: Evidence = Field(default_factory=Evidence)
     fleet: Fleet = Field(default_factory=Fleet)
     log: Log = Log()
     tracing: Tracing = Field(default_factory=Tracing)

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import HttpUrl, SecretStr, TypeAdapter
 
 from bridge import tls
@@ -44,7 +47,7 @@ def base_url(text: str) -> str:
 
 
 def registry_url(text: str) -> str:
-    """Check the URL of the schema registry. Return the URL without a slash at its end."""
+    """Check the URL of the schema registry, or of another service. Return the URL without a slash at its end."""
     url = _HTTP_URL.validate_python(text)
     _refuse_login(url)
     return str(url).rstrip("/")
@@ -200,6 +203,19 @@ def privacy_faults(privacy: Values) -> Iterable[Finding]:
     """Yield the faults between settings of privacy."""
     if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
         yield ("secret",), "is required with hmac"
+
+
+def evidence_faults(evidence: Values) -> Iterable[Finding]:
+    """Yield the fault of the signing key. A wrong key should stop the start, and not only the first signature."""
+    file = evidence.get("key_file")
+    if not isinstance(file, str | Path) or not Path(file).is_file():
+        return  # validation reports this fault
+    try:
+        key: Any = load_pem_private_key(Path(file).read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        yield ("key_file",), "should be a readable Ed25519 private key (PEM, without a passphrase)"
 
 
 def authentication_faults(callers: Values) -> Iterable[Finding]:

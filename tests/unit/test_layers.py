@@ -32,6 +32,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "fleet": SHARED | {"delivery", "settings"},
     "relay": SHARED | {"cometd", "webservices", "events", "delivery", "privacy"},
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
+    "evidence": SHARED | {"events", "delivery", "privacy", "settings"},
     "http": SHARED | {"operations", "settings", "contract"},
     "account": EVERYTHING,
     "app": EVERYTHING,

@@ -20,7 +20,7 @@ from bridge.delivery.client.aiokafka_internals.metadata import create_on_first_u
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.partition import partition_of
-from bridge.events import TOPICS, operation
+from bridge.events import TOPICS, acknowledgement, operation, session, user_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -41,6 +41,9 @@ POSITION_CONFIGS: Final = {
     "delete.retention.ms": "3600000",
 }
 OPERATIONS_CONFIGS: Final = {"cleanup.policy": "compact,delete"}
+LASTING: Final = (acknowledgement.TOPIC, user_event.TOPIC, operation.TOPIC, session.TOPIC)
+"""The topics that prove what became of a request, without the prefix. `kafka.retention_days` is about these."""
+MS_PER_DAY: Final = 86_400_000
 
 
 def topic_name(settings: Kafka, topic: str) -> str:
@@ -149,11 +152,15 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 
 def wanted_topics(settings: Kafka) -> list[NewTopic]:
     """Return all topics of the bridge, each with the options for its creation."""
-    topics = [
-        _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == operation.TOPIC else {})
-        for topic in TOPICS
-    ]
+    topics = [_topic(settings, topic, settings.partitions, _configs(settings, topic)) for topic in TOPICS]
     return [*topics, _topic(settings, POSITION_TOPIC, settings.slots, POSITION_CONFIGS)]
+
+
+def _configs(settings: Kafka, topic: str) -> dict[str, str]:
+    if settings.retention_days is not None and topic in LASTING:
+        # Without compaction, which would keep only the newest event of each operation.
+        return {"cleanup.policy": "delete", "retention.ms": str(settings.retention_days * MS_PER_DAY)}
+    return OPERATIONS_CONFIGS if topic == operation.TOPIC else {}
 
 
 def _topic(settings: Kafka, topic: str, partitions: int, configs: dict[str, str]) -> NewTopic:

@@ -17,6 +17,9 @@ from bridge.errors import (
     LedgerUnread,
     LoginNotKept,
     LoginRefused,
+    NoSuchEvidence,
+    TimestampRefused,
+    TooMuchEvidence,
     UnknownAccount,
     UnknownOperation,
     UpstreamError,
@@ -49,6 +52,9 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (Conflict, 422),
     (Busy, 429),
     (LedgerUnread, 503),
+    (NoSuchEvidence, 404),
+    (TooMuchEvidence, 422),
+    (TimestampRefused, 502),
     (DeliveryError, 503),
 )
 
@@ -235,7 +241,7 @@ DESCRIPTIONS: Final = {
     422: "The bridge or Web Services found the request invalid (statusCode 1 missing, 10 invalid), or its referenceId "
     "belongs to another request. The operation was not done.",
     429: "Too many operations, or too many requests of this caller, are under way. Nothing was forwarded.",
-    502: "Web Services sent an invalid reply.",
+    502: "Web Services, or the time-stamping authority for evidence, sent no valid reply.",
     503: "Web Services or Kafka is unreachable, or Web Services does not accept the bridge's login.",
     504: "Web Services did not answer in time. The operation may have been done.",
 }

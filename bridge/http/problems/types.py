@@ -45,6 +45,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         {"statusCode": 10} | _REFERENCE | _fault("header", "X-Account", "The bridge has no account of that name."),
     ),
     (404, "unknown-operation", "No operation with that referenceId is known. Old operations are forgotten.", {}),
+    (404, "no-evidence", "No record about this reference was found. 3 records were read on gws.operations.v1.", {}),
     (404, "not-found", "Not Found", {}),
     (405, "method-not-allowed", "Method Not Allowed", {}),
     (408, "body-too-slow", "The body did not arrive within 10 s.", {}),
@@ -75,6 +76,12 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         "Too many requests of this caller are under way. Nothing was forwarded. Wait for some to end first.",
         {},
     ),
+    (
+        422,
+        "too-much-evidence",
+        "The subject has more than 50,000 records, which are too many for one bundle.",
+        {},
+    ),
     (429, "busy", "Too many operations are under way. Nothing was forwarded.", _REFERENCE),
     (500, "internal", INTERNAL, _REFERENCE),
     (
@@ -82,6 +89,12 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         "upstream-invalid-reply",
         "Web Services, or something in front of it, answered HTTP 503 without a statusCode",
         _REFERENCE,
+    ),
+    (
+        502,
+        "timestamp-refused",
+        "The time-stamping authority https://tsa.example.com can't be reached (TimeoutError).",
+        {},
     ),
     (503, "upstream-unreachable", "Web Services can't be reached: no connection (Connection refused)", _REFERENCE),
     (503, "login-refused", "Web Services refuses the account's name or password", _REFERENCE),
