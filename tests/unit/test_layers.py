@@ -32,7 +32,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "fleet": SHARED | {"delivery", "settings"},
     "relay": SHARED | {"cometd", "webservices", "events", "delivery", "privacy"},
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
-    "http": SHARED | {"operations", "settings", "contract"},
+    "http": SHARED | {"operations", "settings", "contract", "privacy"},
     "account": EVERYTHING,
     "app": EVERYTHING,
     "commands": EVERYTHING,
