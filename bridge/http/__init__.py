@@ -4,15 +4,20 @@ from bridge.http.app import create_app, create_management_app
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.from_settings import authentication_of
+from bridge.http.console.sources import ConsoleSources, Gap, IncidentsView, RefusedRecord
 from bridge.http.routes.fleet import FleetView, ReplicaView, SlotView
 from bridge.http.routes.health import Missing
 from bridge.http.routes.sessions import Guarantee, SessionView
 from bridge.http.server.server import serve
 
 __all__ = [
+    "ConsoleSources",
     "FleetView",
+    "Gap",
     "Guarantee",
+    "IncidentsView",
     "Missing",
+    "RefusedRecord",
     "ReplicaView",
     "SessionView",
     "SlotView",
