@@ -51,7 +51,7 @@ def charts(intervals: Sequence[Interval]) -> list[Chart]:
         _chart(
             intervals,
             "Failures",
-            "operations rejected, undelivered or timed out",
+            "rejected, undelivered or timed out",
             lambda one: one.counts.failed,
             bad=True,
         ),

@@ -39,8 +39,8 @@ def console(sources: Sources) -> APIRouter:
     async def nothing(_: Visit) -> Response:
         raise not_found()
 
-    pages.add("GET", "/", overview, None)
-    pages.add("GET", "/{path:path}", nothing, None)
+    pages.add("GET", "/", overview)
+    pages.add("GET", "/{path:path}", nothing)
     return pages.router
 
 

@@ -20,7 +20,7 @@ from bridge.http.problems.problems import Refused, bridge_problem, problem, vali
 from bridge.http.routes.strict_json import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bridge.http.auth.authentication import Caller, Scope
     from bridge.http.console.sources import Sources
@@ -85,13 +85,13 @@ class Pages:
         self.router = APIRouter(prefix=PATH, include_in_schema=False)
         self._rendering = Rendering()
 
-    def add(self, method: str, path: str, page: Callable[[Visit], Awaitable[Response]], scope: Scope | None) -> None:
-        """Serve `page` for visitors with the scope. None admits everybody."""
+    def add(self, method: str, path: str, page: Callable[[Visit], Awaitable[Response]], *scopes: Scope) -> None:
+        """Serve `page` for visitors with all of the scopes. Without scopes, serve it for everybody."""
 
         async def endpoint(request: Request) -> Response:
             opened = self.visits.visitor(request)
             try:
-                response = await self._answer(request, opened.visitor, page, scope)
+                response = await self._answer(request, opened.visitor, page, scopes)
             except _SignInNeeded:
                 response = _to_sign_in(request)
             if not opened.known and "set-cookie" not in response.headers:
@@ -143,13 +143,13 @@ class Pages:
             return None
 
     async def _answer(
-        self, request: Request, visitor: Visitor, page: Callable[[Visit], Awaitable[Response]], scope: Scope | None
+        self, request: Request, visitor: Visitor, page: Callable[[Visit], Awaitable[Response]], scopes: Sequence[Scope]
     ) -> Response:
         caller = NOBODY
         try:
-            if scope is not None:
+            if scopes:
                 caller = await self._signed_in(visitor)
-                _check_scope(caller, scope)
+                _check_scopes(caller, scopes)
             peer = "" if request.client is None else request.client.host
             with request.app.state.shares.place(peer if caller.name is None else caller.name):
                 form = await self._form(request, visitor) if request.method == "POST" else {}
@@ -186,9 +186,10 @@ NOBODY: Final = type(ANYBODY)(None, frozenset())
 """A visitor who has not signed in."""
 
 
-def _check_scope(caller: Caller, scope: Scope) -> None:
-    if scope not in caller.scopes:
-        raise Refused(403, "insufficient-scope", f"Your token lacks the scope {scope}, needed to {SCOPES[scope]}.")
+def _check_scopes(caller: Caller, scopes: Sequence[Scope]) -> None:
+    for scope in scopes:
+        if scope not in caller.scopes:
+            raise Refused(403, "insufficient-scope", f"Your token lacks the scope {scope}, needed to {SCOPES[scope]}.")
 
 
 def told_problem(error: BridgeError | Refused | RequestValidationError) -> dict[str, Any]:

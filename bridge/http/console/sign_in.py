@@ -48,9 +48,9 @@ def add_sign_in(pages: Pages) -> None:
         pages.visits.forget(response, visit.request)
         return response
 
-    pages.add("GET", "/sign-in", ask, None)
-    pages.add("POST", "/sign-in", sign_in, None)
-    pages.add("POST", "/sign-out", sign_out, None)
+    pages.add("GET", "/sign-in", ask)
+    pages.add("POST", "/sign-in", sign_in)
+    pages.add("POST", "/sign-out", sign_out)
 
 
 def _own(path: str) -> str:

@@ -39,8 +39,8 @@ def add_submit(pages: Pages) -> None:
     subject = _SubmitPages(pages)
     pages.add("GET", "/submit", subject.ask, WRITE)
     pages.add("POST", "/submit", subject.submit, WRITE)
-    pages.add("GET", "/again/{reference:path}", subject.ask_again, WRITE)
-    pages.add("POST", "/again", subject.again, WRITE)
+    pages.add("GET", "/again/{reference:path}", subject.ask_again, READ, WRITE)
+    pages.add("POST", "/again", subject.again, READ, WRITE)
 
 
 class _SubmitPages:
