@@ -109,7 +109,8 @@ async def console_side(
     *, incidents: IncidentsView | None = None, sources: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[Browser]:
     """Serve REST API and console; `sources` go to `ConsoleSources`, `options` to `create_app`."""
-    own = ConsoleSources(accounts=lambda: ACCOUNTS, incidents=lambda: incidents or IncidentsView(), **(sources or {}))
+    usual = {"accounts": lambda: ACCOUNTS, "incidents": lambda: incidents or IncidentsView()}
+    own = ConsoleSources(**(usual | dict(sources or {})))
     async with (
         rest_side(**({"console_sources": own} | options)) as api,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,
