@@ -5,13 +5,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 import structlog.testing
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
+from bridge.http import ConsoleSources, create_app
 from bridge.http.auth.authentication import Caller, InvalidToken
-from tests.unit.api import BODY, RECORD
+from tests.unit.api import BODY, RECORD, Api
 from tests.unit.console_side import Browser, Page, console_side, tokens
+from tests.unit.operations_in_memory import InMemoryOperations
+from tests.unit.served import served
 
 PHONE = "+15550102345"
 FORM = {
@@ -242,6 +249,39 @@ async def test_submission_names_its_visitor(browser: Browser) -> None:
     assert (await browser.send("/console/submit", "/console/submit", **FORM)).status == 303
     [(submission, _)] = browser.api.operations.submissions
     assert submission.requested_by == "desk"
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+
+async def test_evidence_is_downloaded_with_the_visitors_own_token(tmp_path: Path) -> None:
+    """The download is the answer of the REST API to the visitor's token, and each download is logged."""
+    known = tokens(tmp_path, desk="operations:read")
+    asked: list[tuple[str, list[str]]] = []
+
+    async def evidence(request: Request) -> Response:
+        asked.append((request.path_params["referenceId"], request.headers.getlist("authorization")))
+        return JSONResponse({"subject": "r/1"}, headers={"Set-Cookie": "a=b"})
+
+    app = create_app(
+        InMemoryOperations(),
+        readiness=list,
+        session_views=list,
+        authentication=known,
+        console_sources=ConsoleSources(accounts=lambda: ["first"]),
+    )
+    app.router.routes.insert(0, APIRoute("/operations/{referenceId:path}/evidence", evidence))
+    async with served(app) as url, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        browser = Browser(Api(url, client, InMemoryOperations()), client)
+        assert (await browser.get("/console/evidence/r%2F1")).status == 303
+        await sign_in(browser, "desk")
+        with structlog.testing.capture_logs() as logs:
+            page = await browser.get("/console/evidence/r%2F1")
+    assert (page.status, page.html) == (200, '{"subject":"r/1"}')
+    assert page.headers["Content-Disposition"] == 'attachment; filename="evidence.json"'
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert asked == [("r/1", ["Bearer desk"])]
+    assert [(one["event"], one["caller"]) for one in logs] == [("console-evidence-downloaded", "desk")]
 
 
 # -- forms of other sites ---------------------------------------------------------------------------------------------

@@ -137,7 +137,9 @@ class _OperationPages:
     async def evidence(self, visit: Visit) -> Response:
         if not has_evidence(visit.request):
             raise not_found()
-        return EvidenceDownload(visit.request.path_params["reference"], visit.visitor.token)
+        reference = visit.request.path_params["reference"]
+        log.info("console-evidence-downloaded", caller=visit.caller.name, reference_id=reference)
+        return EvidenceDownload(reference, visit.visitor.token)
 
 
 class Step(NamedTuple):

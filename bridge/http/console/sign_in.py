@@ -33,7 +33,6 @@ def add_sign_in(pages: Pages) -> None:
         token = visit.form.get("token", "").strip()
         caller = await pages.caller(token)
         if caller is None:
-            log.warning("console-sign-in-refused")
             return asked(visit, "The token is invalid or has expired.", 401)
         response = see_other(_own(visit.form.get("next", PATH)))
         try:
