@@ -38,9 +38,13 @@ _LABELS: Final = {
 _HELP: Final = {
     "applicationId": "The number of the OCS application, for example 134.",
     "devicePath": "The agent's device, as /devices/{id}.",
+    "referenceId": "Identifies the operation. Sending the same form twice forwards it once.",
+}
+
+
+_CONDITIONS: Final = {
     "phoneNumber": "Required if there is no record handle.",
     "callingList": "Required if there is a record handle.",
-    "referenceId": "Identifies the operation. Sending the same form twice forwards it once.",
 }
 
 
@@ -75,8 +79,8 @@ def operation_form(operation: str) -> OperationForm:
         for name, field in model.model_fields.items():
             alias = field.alias or name
             if name != "operation_name" and alias not in fields:
-                required = all(one.model_fields[name].is_required() for one in models)
-                fields[alias] = _field(alias, field, required=required)
+                required = [one.model_fields[name].is_required() for one in models]
+                fields[alias] = _field(alias, field, required=all(required), conditional=len({*required}) > 1)
     ordered = [fields.pop(name) for name in _FIRST if name in fields]
     last = [fields.pop(name) for name in _LAST if name in fields]
     return OperationForm(
@@ -129,9 +133,12 @@ def _value(field: FormField, text: str) -> Any:
     return text
 
 
-def _field(name: str, field: FieldInfo, *, required: bool) -> FormField:
+def _field(name: str, field: FieldInfo, *, required: bool, conditional: bool) -> FormField:
+    """Return a field. `conditional` says that only requests with, or only those without, a record handle need it."""
     kind, choices = _kind(field.annotation)
-    help_ = _HELP.get(name) or field.description or ""
+    help_ = (_CONDITIONS.get(name) if conditional else _HELP.get(name)) or field.description or ""
+    if kind == "json":
+        help_ = f"{help_} A JSON object."
     return FormField(name, _LABELS.get(name, _words(name)), kind, choices, required, help_)
 
 
