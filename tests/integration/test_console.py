@@ -124,6 +124,11 @@ async def test_operator_uses_each_page_and_form(bridge: BridgeProcess, chromium:
         await page.get_by_role("button", name="Filter").click()
         await expect(page.get_by_role("link", name="console-2")).to_be_visible()
         assert NUMBER not in page.url
+
+        await page.goto("about:blank")
+        await page.set_content(f'<a href="{bridge.url}/console/operations/console-1">a link in a ticket</a>')
+        await page.get_by_role("link").click()
+        await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Token")).to_be_visible()
 

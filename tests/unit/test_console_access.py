@@ -142,6 +142,21 @@ async def test_revoked_token_ends_the_session() -> None:
         assert refresh.headers["HX-Redirect"].startswith("/console/sign-in?next=%2Fconsole%2Foperations")
 
 
+@pytest.mark.parametrize("path", ["/console", "/console/operations?status=accepted&x=%22%3E%3Cb%3E"])
+async def test_link_on_another_site_signs_nobody_out(browser: Browser, path: str) -> None:
+    """Browsers send no strict cookie from another site's link, so the page asks once more, without a new cookie."""
+    for site in ("cross-site", "same-site"):
+        page = await browser.get(path, **{"Sec-Fetch-Site": site})
+        assert (page.status, page.headers.get("Set-Cookie")) == (200, None)
+        [refresh] = [one["content"] for one in page.parsed.all("meta") if one.get("http-equiv") == "refresh"]
+        assert refresh == f"0;url={path}"
+        assert page.parsed.links() == [path]
+        assert [tag for tag, _ in page.parsed.elements if tag in {"b", "script"}] == []
+    assert (await browser.get(path, **{"Sec-Fetch-Site": "same-origin"})).status == 303
+    await sign_in(browser, "desk")
+    assert (await browser.get("/console", **{"Sec-Fetch-Site": "cross-site"})).status == 200
+
+
 async def test_token_that_no_cookie_can_hold_is_told() -> None:
     """Browsers drop cookies beyond 4 KiB without a word, so a longer token is refused with a reason."""
     async with console_side(authentication=Revocable()) as browser:

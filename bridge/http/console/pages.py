@@ -90,6 +90,8 @@ class Pages:
 
         async def endpoint(request: Request) -> Response:
             opened = self.visits.visitor(request)
+            if not opened.known and _comes_from_elsewhere(request):
+                return self._again_from_here(request)
             try:
                 response = await self._answer(request, opened.visitor, page, scopes)
             except _SignInNeeded:
@@ -159,6 +161,11 @@ class Pages:
             visit = Visit(request, caller, visitor, {})
             return self.render(visit, "error.html", told["status"], problem=told)
 
+    def _again_from_here(self, request: Request) -> Response:
+        """Let the browser ask once more, because it sends no strict cookie when a page of another site has the link."""
+        page = self._rendering.page("again_from_here.html", live=False, interval=None, address=_address(request))
+        return HTMLResponse(page, headers=HEADERS)
+
     async def _signed_in(self, visitor: Visitor) -> Caller:
         caller = await self.caller(visitor.token)
         if caller is None:
@@ -217,6 +224,10 @@ def see_other(path: str) -> Response:
 def operation_path(reference: str) -> str:
     """Return the path of an operation's page."""
     return f"{PATH}/operations/{quote(reference, safe='')}"
+
+
+def _comes_from_elsewhere(request: Request) -> bool:
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
 
 
 def _address(request: Request) -> str:
