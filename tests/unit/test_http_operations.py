@@ -139,6 +139,9 @@ async def test_search_for_an_omitted_number_is_refused(api: Api) -> None:
         f"phone={'5' * 301}",
         "since=2026-01-01T12:00:00",
         "until=now",
+        "since=1767268800",
+        "since=2026-01-01",
+        "until=2026-13-01T12:00:00Z",
     ],
 )
 async def test_wrong_query_is_a_problem(api: Api, query: str) -> None:

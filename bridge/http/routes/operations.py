@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import AwareDatetime, WithJsonSchema
+from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from bridge.http.auth.authentication import READ
 from bridge.http.auth.route_guard import guarded
@@ -71,6 +73,16 @@ Status = Annotated[
 
 _TEXT: Final = WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_FILTER})
 _TIME: Final = WithJsonSchema({"type": "string", "format": "date-time"})
+_RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _time(text: Any) -> Any:
+    """Accept RFC 3339 only. Pydantic would also accept other forms of ISO 8601, and seconds since 1970."""
+    if not isinstance(text, str) or _RFC_3339.fullmatch(text) is None:
+        raise PydanticCustomError("time", "Input should be a time in RFC 3339, such as 2026-01-01T12:00:00Z")
+    return text
+
+
 AccountName = Annotated[
     str | None,
     _TEXT,
@@ -115,12 +127,12 @@ RecordKey = Annotated[
     ),
 ]
 Since = Annotated[
-    AwareDatetime | None,
+    Annotated[AwareDatetime, BeforeValidator(_time)] | None,
     _TIME,
     Query(description="Return only operations that the bridge received at this time or later, in RFC 3339."),
 ]
 Until = Annotated[
-    AwareDatetime | None,
+    Annotated[AwareDatetime, BeforeValidator(_time)] | None,
     _TIME,
     Query(description="Return only operations that the bridge received before this time, in RFC 3339."),
 ]
