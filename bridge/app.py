@@ -33,6 +33,7 @@ from bridge.evidence import EvidenceMaker
 from bridge.fleet import Accounts, Fleet
 from bridge.http import (
     MANAGEMENT_PORT,
+    ConsoleSources,
     FleetView,
     Missing,
     ReplicaView,
@@ -43,7 +44,8 @@ from bridge.http import (
     create_management_app,
     serve,
 )
-from bridge.observability import metrics
+from bridge.incidents import Incidents
+from bridge.observability import Rates, metrics
 from bridge.operations import (
     LEDGER_TOPIC,
     PLACED_TOPICS,
@@ -123,6 +125,8 @@ class Bridge:
         self._others = OthersPositions(settings.kafka, keys)
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
+        self._incidents = Incidents(settings.kafka, self._encoding)
+        self._rates = Rates()
         self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
         self._app = self._make_app()
         metrics.start(
@@ -187,7 +191,9 @@ class Bridge:
             for account in self._accounts:
                 await connections.enter_async_context(account.http)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            parts = (self._kafka.run, self._encoding.run, self._operations.run, self._retention.run)
+            parts = [self._kafka.run, self._encoding.run, self._operations.run, self._retention.run]
+            if self._settings.http.console:
+                parts += [self._incidents.run, self._rates.run]
             beside = [group.create_task(run()) for run in parts]
             relays = self._start_relays(group, disconnect_on_exit=disconnect_on_exit)
             await _first(stop, relays)
@@ -303,6 +309,7 @@ class Bridge:
             management=http.management_port is None,
             topic_prefix=self._settings.kafka.topic_prefix,
             hosts=allowed_hosts(http),
+            console_sources=self._console_sources() if http.console else None,
         )
 
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
@@ -315,6 +322,23 @@ class Bridge:
                 listening(url)
 
         await serve(self._app, host, self._settings.http.port, ready=ready)
+
+    def _console_sources(self) -> ConsoleSources:
+        secret = self._settings.http.console_secret
+        if secret is None and self._fleet is not None and self._settings.http.authentication.method != "none":
+            log.warning(
+                "console-secret-missing",
+                effect="people must sign in to each replica's console; set http.console_secret on all replicas",
+            )
+        return ConsoleSources(
+            accounts=lambda: [account.name for account in self._accounts],
+            incidents=self._incidents.view,
+            rates=lambda: self._rates.intervals,
+            replica=self._replica,
+            in_fleet=self._fleet is not None,
+            acknowledgement_timeout=self._settings.operations.acknowledgement_timeout,
+            secret=None if secret is None else secret.get_secret_value(),
+        )
 
     def _management(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         http = self._settings.http

@@ -20,6 +20,7 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
     │   ├── Busy                    too many operations are under way; try again later
     │   ├── Conflict                the referenceId belongs to another request
     │   ├── UnknownOperation        no operation has that referenceId
+    │   ├── NumberSearchImpossible  the settings omit phone numbers, so nobody can search for one
     │   └── LedgerUnread            the operations in Kafka have not been read since the start
     ├── EvidenceError               evidence about a subject
     │   ├── NoSuchEvidence          no record is about the subject
@@ -178,6 +179,12 @@ class UnknownOperation(OperationError):
     """No operation has that referenceId, or the operation is so old that the bridge has dropped it."""
 
     code = "unknown-operation"
+
+
+class NumberSearchImpossible(OperationError):
+    """A caller searches for a phone number, but the settings omit phone numbers."""
+
+    code = "number-search-impossible"
 
 
 class LedgerUnread(OperationError):

@@ -32,6 +32,7 @@ from bridge.delivery.client.topics import (
 )
 from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.group import GroupMember, group_member
+from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys
@@ -55,6 +56,7 @@ __all__ = [
     "AccountKeys",
     "ClusterView",
     "ConsumedRecord",
+    "Follower",
     "Gate",
     "GroupMember",
     "GroupPlan",

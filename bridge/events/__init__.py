@@ -10,6 +10,7 @@ from bridge.events.kinds.catalogue import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
 from bridge.events.kinds.dead_letter import DeadLetter, dead_letter
 from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
+from bridge.events.kinds.session import TOPIC as SESSIONS
 from bridge.events.kinds.session import Change, Session, session_record
 from bridge.events.kinds.unrecognized import Unrecognized
 from bridge.events.kinds.user_event import Processing, UserEvent
@@ -29,6 +30,7 @@ __all__ = [
     "KINDS",
     "RECORD_KEY",
     "SCHEMA_PREFIX",
+    "SESSIONS",
     "TOPICS",
     "Acknowledgement",
     "Change",

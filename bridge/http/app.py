@@ -17,7 +17,10 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import BrowserGuard
 from bridge.http.auth.request_shares import RequestShares
+from bridge.http.console.console import console
+from bridge.http.console.sources import Sources
 from bridge.http.openapi import complete
+from bridge.http.pages import pages
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.problems.types import INTERNAL, OTHER
 from bridge.http.routes.events import events
@@ -28,7 +31,6 @@ from bridge.http.routes.health import Missing, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
 from bridge.http.routes.operations import operations
 from bridge.http.routes.outbound_records import outbound_records
-from bridge.http.routes.pages import pages
 from bridge.http.routes.sessions import SessionView, sessions
 from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from bridge.http.auth.authentication import Authentication
+    from bridge.http.console.sources import ConsoleSources
     from bridge.http.routes.evidence import MakeEvidence
     from bridge.http.routes.operations import Operations
 
@@ -60,6 +63,7 @@ def create_app(
     management: bool = True,
     topic_prefix: str = DEFAULT_PREFIX,
     hosts: Collection[str] | None = None,
+    console_sources: ConsoleSources | None = None,
 ) -> FastAPI:
     """Make the application of the REST API. The application needs no start or stop.
 
@@ -75,6 +79,7 @@ def create_app(
         management: whether this application also serves health and metrics.
         topic_prefix: the prefix of the topics in /asyncapi.json.
         hosts: the host names that requests may be sent to, besides IP addresses (`allowed_hosts`). None allows all.
+        console_sources: what the console needs beyond the above, None for no console.
 
     Raises:
         SettingsError: `enabled` is empty or has an unknown operation.
@@ -94,10 +99,21 @@ def create_app(
     app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
     app.include_router(fleet(fleet_view, authentication))
     app.include_router(events(topic_prefix))
-    app.include_router(pages(_TITLE, management=management))
+    app.include_router(pages(_TITLE, management=management, console=console_sources is not None))
     if management:
         app.include_router(health(readiness))
         app.include_router(metrics_page())
+    if console_sources is not None:
+        sources = Sources(
+            own=console_sources,
+            service=service,
+            authentication=authentication,
+            readiness=readiness,
+            session_views=session_views,
+            fleet_view=fleet_view,
+            enabled=enabled,
+        )
+        app.include_router(console(sources))
     complete(app, enabled)
     return app
 

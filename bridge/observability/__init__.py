@@ -6,5 +6,17 @@ The module `tracing` is not imported here, because it loads OpenTelemetry's API 
 from bridge.observability import metrics
 from bridge.observability.logs import Masked, configure
 from bridge.observability.printable import printable, printable_json
+from bridge.observability.rates import INTERVAL, INTERVALS, Interval, Rates
 
-__all__ = ["Masked", "configure", "metrics", "printable", "printable_json", "tracing"]
+__all__ = [
+    "INTERVAL",
+    "INTERVALS",
+    "Interval",
+    "Masked",
+    "Rates",
+    "configure",
+    "metrics",
+    "printable",
+    "printable_json",
+    "tracing",
+]

@@ -7,8 +7,10 @@ from bridge.operations.limits import Limits
 from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.submission import Submission
+from bridge.operations.view.filters import EVERY_OPERATION, OperationFilter
+from bridge.operations.view.published import PublishedRequest
 from bridge.operations.view.state import Evidence, OperationView, Times
-from bridge.operations.view.view import Page
+from bridge.operations.view.view import Counts, Page
 from bridge.webservices import (
     LARGEST_ID,
     OUTBOUND_OPERATIONS,
@@ -19,18 +21,22 @@ from bridge.webservices import (
 )
 
 __all__ = [
+    "EVERY_OPERATION",
     "LARGEST_ID",
     "LEDGER_TOPIC",
     "OUTBOUND_OPERATIONS",
     "PLACED_TOPICS",
     "Correlator",
+    "Counts",
     "Evidence",
     "Limits",
+    "OperationFilter",
     "OperationRecords",
     "OperationView",
     "OperationsService",
     "OutboundRecordRequest",
     "Page",
+    "PublishedRequest",
     "Submission",
     "Times",
     "nested_too_deep",

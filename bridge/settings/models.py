@@ -203,6 +203,11 @@ class Http(Section):
     authentication: Authentication = Field(default_factory=Authentication)
     allow_unauthenticated: bool = False
     """Whether callers from other machines may call without authentication."""
+    console: bool = True
+    """Whether to serve the console, pages for people, under /console."""
+    console_secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
+    """Key of the console's cookies, at least 16 characters. Replicas behind one address need the same secret. Without
+    it each process makes a random key at its start, so people must sign in again after a restart."""
 
     across = staticmethod(rules.http_faults)
 

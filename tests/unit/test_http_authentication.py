@@ -215,7 +215,7 @@ async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch
         (b"\nhunter2:123\n", "line 2 is not name:sha256-hex[:scopes]"),
         (
             f"crm:{digest('x')}:hunter2".encode(),
-            "line 1 has an unknown scope (known: operations:write, operations:read)",
+            "line 1 has an unknown scope (known: operations:write, operations:read, operations:read-personal)",
         ),
         (b"\xff", "the file is not UTF-8"),
         (None, "can't be read: No such file or directory"),

@@ -25,6 +25,7 @@ from tests.unit.operation_parts import (
     acknowledgement,
     event,
     fresh,
+    lists,
     running,
     signed,
     statuses,
@@ -97,7 +98,7 @@ async def left_by_a_dead_replica(kafka: MemoryKafka, reference: str = "1", **cha
 
 
 def knows(service: OperationsService, reference: str) -> Callable[[], object]:
-    return lambda: any(one.reference_id == reference for one in service.list().operations)
+    return lambda: lists(service, reference)
 
 
 async def test_owner_leaves_what_a_living_replica_forwards(clock: Clock) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from bridge.settings import Delivery, Kafka, Settings, WebServices, changed, load
 from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faults
@@ -47,6 +48,8 @@ def config(tmp_path: Path) -> Path:
         ("BRIDGE_HTTP__PORT", 8080, "9090", 9090),
         ("BRIDGE_HTTP__MANAGEMENT_PORT", None, "9091", 9091),
         ("BRIDGE_HTTP__ALLOW_UNAUTHENTICATED", False, "true", True),
+        ("BRIDGE_HTTP__CONSOLE", True, "false", False),
+        ("BRIDGE_HTTP__CONSOLE_SECRET", None, "a secret of 20 chars", SecretStr("a secret of 20 chars")),
         ("BRIDGE_HTTP__AUTHENTICATION__METHOD", "none", "none", "none"),
         ("BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE", None, __file__, Path(__file__)),
         ("BRIDGE_HTTP__AUTHENTICATION__JWKS_URL", None, "https://id.example/jwks", "https://id.example/jwks"),

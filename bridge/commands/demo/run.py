@@ -131,7 +131,8 @@ async def _show(settings: Settings, listening: asyncio.Future[str], limit: int |
 
 def _invitation(url: str, settings: Settings) -> str:
     upstream, kafka = settings.web_services.url, settings.kafka.bootstrap_servers
-    return f"""Simulated Web Services {upstream}, embedded Kafka {kafka}, bridge {url}
+    return f"""Console: {url}/console
+Simulated Web Services {upstream}, embedded Kafka {kafka}, bridge {url}
 While the demo runs, try: {url}/docs  {url}/metrics  {url}/sessions  {url}/health/ready
 {curl(url)}
 """

@@ -14,6 +14,10 @@ FOREIGN_HOST: Final = (
 FOREIGN_ORIGIN: Final = "The bridge does not accept requests from web pages of another origin."
 INTERNAL: Final = "The bridge failed because of a bug. Its log has the details."
 KEY_MISMATCH: Final = "The Idempotency-Key differs from the body's referenceId. Send only one of the two."
+NO_NUMBERS: Final = (
+    "The bridge can't search for a phone number, because the setting privacy.phone_numbers is `omit`. Search by "
+    "referenceId or by record."
+)
 NO_SIGNING_KEYS: Final = "The bridge can't fetch the keys that verify tokens. Try again later."
 UNDELIVERED: Final = (
     "The request did not get through to Web Services. Send the request again. It may have the same referenceId."
@@ -69,6 +73,12 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         "reference-conflict",
         "The referenceId belongs to another request. Nothing was forwarded. Remedy: use a new referenceId.",
         _REFERENCE,
+    ),
+    (
+        422,
+        "number-search-impossible",
+        NO_NUMBERS,
+        {"statusCode": 10},
     ),
     (
         429,

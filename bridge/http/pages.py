@@ -14,9 +14,11 @@ from bridge import __version__
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+CONSOLE: Final = "/console"
 STATIC: Final = "/static-offline-docs"
 """Where FastAPIOffline serves the scripts of Swagger UI."""
 LINKS: Final = {
+    CONSOLE: "pages for people: sessions, operations, gaps and dead letters",
     "/docs": "the REST API, to read and to try",
     "/operations": "the newest operations",
     "/sessions": "the CometD session of each account",
@@ -47,9 +49,13 @@ _DARK: Final = """\
 """
 
 
-def pages(title: str, *, management: bool) -> APIRouter:
-    """Make the router. `title` is the name of the API. `management`: whether it has health and metrics."""
-    served = [path for path in LINKS if management or path not in MANAGEMENT]
+def pages(title: str, *, management: bool, console: bool) -> APIRouter:
+    """Make the router. `title` is the name of the API.
+
+    `management` tells whether the API has health and metrics, `console` whether it has the console.
+    """
+    absent = (set() if management else MANAGEMENT) | (set() if console else {CONSOLE})
+    served = [path for path in LINKS if path not in absent]
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
