@@ -12,6 +12,8 @@ from bridge.cli.application import FAILED, Application
 from bridge.cli.options import LOCAL, Config, Events, Json, RootConfig, TokenFile, Url, read_settings, settings_file
 from bridge.errors import SettingsError
 
+_NO_SETTINGS_NEEDED = "To see the bridge at work without any settings, run: make demo"
+
 
 class LogLevel(StrEnum):
     """Lowest level of lines in the log."""
@@ -82,7 +84,9 @@ def run(
     try:
         wanted = read_settings(context, config)
     except SettingsError as error:
-        raise SettingsError([*error.faults, "To see the bridge at work without any settings, run: make demo"]) from None
+        if any(fault.endswith(": is required") for fault in error.faults):
+            raise SettingsError([*error.faults, _NO_SETTINGS_NEEDED]) from None
+        raise
     try:
         commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
     except KeyboardInterrupt:  # the last lines of the log say so
@@ -126,7 +130,10 @@ def demo(
 def simulate(
     *,
     host: Annotated[
-        str, typer.Option(help="Listening on another address than loopback lets others use and control the simulator.")
+        str,
+        typer.Option(
+            help="Address to listen on. On another address than loopback, others can use and control the simulator."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 means any free port.")] = 0,
     username: Annotated[str, typer.Option(help="User name of the simulated account.")] = "agent",

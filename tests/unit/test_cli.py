@@ -62,6 +62,20 @@ def test_run_without_settings_says_what_is_missing() -> None:
     assert len(lines) == len(required) + 1
 
 
+def test_run_with_a_wrong_setting_does_not_name_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint at the demo is for people without settings. With a wrong setting there is only the line about it."""
+    monkeypatch.setenv("BRIDGE_WEB_SERVICES__URL", "http://localhost:8088")
+    monkeypatch.setenv("BRIDGE_WEB_SERVICES__USERNAME", "agent")
+    monkeypatch.setenv("BRIDGE_WEB_SERVICES__PASSWORD", "secret")
+    monkeypatch.setenv("BRIDGE_KAFKA__BOOTSTRAP_SERVERS", "localhost:9092")
+    monkeypatch.setenv("BRIDGE_KAFKA__PARTITION", "3")
+    result = RUNNER.invoke(app, ["run"])
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "BRIDGE_KAFKA__PARTITION: unknown setting; did you mean BRIDGE_KAFKA__PARTITIONS?"
+    ]
+
+
 @pytest.mark.parametrize("command", [["check"], ["health"], ["tail"], ["dead-letters", "list"]])
 def test_wrong_settings_end_with_2_and_show_no_secret(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong setting is named, and neither its value nor any secret beside it is shown."""

@@ -32,6 +32,25 @@ async def test_operations_are_listed_newest_last() -> None:
     assert (none.status, none.output) == (0, "The bridge knows no operations that are rejected.\n")
 
 
+async def test_columns_are_aligned_in_a_pipe() -> None:
+    """In a pipe nothing is cut, and the status of each operation is below its title, also beside a long reference."""
+    async with rest_side() as api:
+        for reference in ("short", "4bb5fc2c-5f5c-4b0e-9a86-3b6a0f7d9f4e"):
+            await api.post(BODY | {"referenceId": reference})
+        ended = await bridge("operations", "list", "--url", api.url, environment={})
+    header, *rows = ended.output.splitlines()
+    assert [row.index("accepted") for row in rows] == [header.index("STATUS")] * 2
+
+
+async def test_a_line_of_100_columns_shows_the_whole_reference() -> None:
+    """A short account leaves the rest of the line to the reference, which people copy."""
+    reference = "4bb5fc2c-5f5c-4b0e-9a86-3b6a0f7d9f4e"
+    async with rest_side() as api:
+        await api.post(BODY | {"referenceId": reference})
+        ended = await bridge("operations", "list", "--url", api.url, environment={"COLUMNS": "100"})
+    assert reference in ended.output
+
+
 async def test_one_operation_is_shown() -> None:
     """Each member has its line; an unknown referenceId is code 1 with the bridge's own words."""
     async with rest_side() as api:

@@ -108,3 +108,12 @@ def test_the_file_stays_open_between_readings() -> None:
         assert line.number == 1
         break
     assert len(list(found.lines())) == 2
+
+
+def test_a_reading_may_end_after_the_file() -> None:
+    """Ctrl-C closes the list in the middle of a reading. The end of the reading is then no further error."""
+    file = io.BytesIO(b"1\n2\n")
+    reading = Source(file).lines()
+    next(reading)
+    file.close()
+    reading.close()

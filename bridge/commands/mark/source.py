@@ -23,7 +23,7 @@ from bridge.commands.mark.options import STANDARD_INPUT
 from bridge.errors import UnusableInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 LONGEST_LINE: Final = 65_536
 """Characters. A longer line is reported as invalid, and is never whole in memory."""
@@ -66,7 +66,7 @@ class Source:
         except LookupError:
             raise UnusableInput(f"--encoding {encoding!r} is not known; try utf-8, utf-16 or cp1252") from None
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Generator[Line, None, None]:
         """Yield the lines from the first one. End one iteration before the next begins: they share the file."""
         text = self._text()
         try:
@@ -84,7 +84,8 @@ class Source:
         except UnicodeError as error:  # UTF-16 and UTF-32 without their mark
             raise UnusableInput(f"the list is not {self.encoding}: {error}; name the right --encoding") from None
         finally:
-            text.detach()
+            if not self._file.closed:  # Ctrl-C may close the file before this iteration ends
+                text.detach()
 
     def count(self) -> int:
         """Count the lines that are not empty."""

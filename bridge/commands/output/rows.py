@@ -34,19 +34,31 @@ class Column:
     """Whether the column may take the rest of the line."""
     optional: bool = False
     """Whether a terminal that is too narrow shows the rows without this column."""
+    most: int = MOST
+    """Greatest width to which the column grows."""
 
 
 class Rows:
     """Writes rows to the console. Each row is one line. The texts must be safe for a terminal.
 
-    Without `cut`, the rows may be wider than the terminal.
+    Without `cut`, the rows may be wider than the terminal. With `known`, all rows that follow, no column takes width
+    that another one needs, and the columns are aligned even if nothing is cut.
     """
 
-    def __init__(self, columns: Sequence[Column], console: Console, *, cut: bool = True) -> None:
+    def __init__(
+        self, columns: Sequence[Column], console: Console, *, cut: bool = True, known: Sequence[Sequence[str]] = ()
+    ) -> None:
         self._console = console
         self._cut = cut and (console.is_terminal or "COLUMNS" in os.environ)
         self._columns = dict(enumerate(columns))
         """The shown columns, by their place among all columns."""
+        for place, column in self._columns.items() if known else ():
+            longest = max(cell_len(row[place]) for row in known)
+            self._columns[place] = (
+                replace(column, most=min(MOST, longest))
+                if self._cut
+                else replace(column, width=max(column.width, longest))
+            )
         if self._cut:
             _fit(self._columns, console.width)
 
@@ -78,7 +90,7 @@ def _fit(columns: dict[int, Column], width: int) -> None:
             del columns[place]
     for place, column in reversed(columns.items()):
         if column.grows:
-            more = max(0, min(_free(columns, width), MOST - column.width))
+            more = max(0, min(_free(columns, width), column.most - column.width))
             columns[place] = replace(column, width=column.width + more)
 
 

@@ -32,10 +32,11 @@ def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[object]], *, n
     if not found:
         console.print(nothing, markup=False, highlight=False)
         return
-    output = Rows(columns, console)
+    texts = [[visible("" if one is None else one) for one in row] for row in found]
+    output = Rows(columns, console, known=texts)
     output.header()
-    for row in found:
-        output.show([visible("" if one is None else one) for one in row], STYLES.get(str(row[2]), ""))
+    for row, cells in zip(found, texts, strict=True):
+        output.show(cells, STYLES.get(str(row[2]), ""))
 
 
 def print_members(document: Mapping[str, Any]) -> None:
