@@ -1,7 +1,7 @@
-"""The model of a bundle: everything that is known about the operations of one subject.
+"""The model of a bundle: all records about the operations of one subject, and conclusions from them.
 
-A bundle is JSON with names in camelCase. Times are RFC 3339, UTC. `FORMAT` has the version. A reader must refuse a
-version that it does not know, because it could overlook what a later version says.
+A bundle is JSON with names in camelCase. Times are RFC 3339, UTC. `FORMAT` is the version. A reader must refuse an
+unknown version, because a later version may have parts that the reader would overlook.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class StoredRecord(_Part, frozen=True):
 
 
 class Step(_Part, frozen=True):
-    """One event of an operation's life."""
+    """One event in the history of an operation."""
 
     status: str
     at: str
@@ -82,7 +82,7 @@ class Step(_Part, frozen=True):
 
 
 class Answer(_Part, frozen=True):
-    """What Web Services answered to the REST call."""
+    """The answer of Web Services to the REST call."""
 
     http_status: int | None
     status_code: int | None
@@ -101,7 +101,7 @@ class Notification(_Part, frozen=True):
 
 
 class Life(_Part, frozen=True):
-    """The life of one operation."""
+    """The history of one operation."""
 
     reference_id: str
     operation: str
@@ -155,7 +155,7 @@ class Gap(_Part, frozen=True):
 
 
 class Contradiction(_Part, frozen=True):
-    """Records that do not fit together. `what` is a stable word, `text` says it to people."""
+    """Records that contradict each other. `what` is a stable word, and `text` is a sentence for people."""
 
     what: str
     text: str
@@ -187,14 +187,14 @@ class Searched(_Part, frozen=True):
 
 
 class Missing(_Part, frozen=True):
-    """Something that was searched for and not found. `what` is a stable word, `text` says it to people."""
+    """A record that was expected and not found. `what` is a stable word, and `text` is a sentence for people."""
 
     what: str
     text: str
 
 
 class Subject(_Part, frozen=True):
-    """What the bundle is about."""
+    """The subject of a bundle: what the records were searched by."""
 
     kind: SubjectKind
     value: str
@@ -203,7 +203,7 @@ class Subject(_Part, frozen=True):
 
 
 class Head(_Part, frozen=True):
-    """What, when and by which bridge."""
+    """The subject of the bundle, the time of its making, and the version of the bridge that made it."""
 
     subject: Subject
     made_at: str
@@ -238,7 +238,7 @@ class Bundle(_Part, frozen=True):
 
 
 def stored(record: ConsumedRecord, source: Literal["kafka", "archive"] = "kafka") -> StoredRecord:
-    """Make the part of a bundle from a record."""
+    """Return the form that a record has in a bundle."""
     value = record.value
     ce_id = record.headers.get("ce_id")
     return StoredRecord(
@@ -260,7 +260,10 @@ def _base64(content: bytes) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    """Format Kafka's timestamp. A producer may write any number, so one outside of all calendars stays a number."""
+    """Format Kafka's timestamp.
+
+    A producer may write any number. A number outside of the calendar is returned as text.
+    """
     try:
         return rfc3339_milliseconds(milliseconds)
     except ValueError:

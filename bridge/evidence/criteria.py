@@ -56,7 +56,10 @@ class Criteria:
         self._needles = tuple(form.encode() for form in forms)
 
     def may_meet(self, topic: str, key: bytes | None, value: bytes | None) -> bool:
-        """Return whether the record has to be decoded. Without `value` it never has."""
+        """Return whether the record may meet a criterion, so that it must be decoded.
+
+        A record without `value` never does.
+        """
         if value is None:
             return False
         if topic == session.TOPIC or self.phones or len(self.references) > FEW:
@@ -109,5 +112,5 @@ def keys_of(found: Found) -> set[str]:
 
 
 def _names_a_record(key: str) -> bool:
-    """Return whether a key is that of one outbound record. Other keys are those of a campaign, a device, an account."""
+    """Return whether a key identifies one outbound record. Other keys identify a campaign, a device or an account."""
     return key.count("/") >= 2 and not key.endswith(("/", f"/{OMITTED}"))
