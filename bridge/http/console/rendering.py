@@ -77,7 +77,10 @@ class Rendering:
         }
 
     def page(self, template: str, *, live: bool, interval: int | None, **context: Any) -> str:
-        """Render a page, or with `live` only its changing part. `interval` is the time between refreshes in seconds."""
+        """Render a page, or with `live` only the part of it that changes.
+
+        `interval` is the time between refreshes in seconds.
+        """
         layout = "fragment.html" if live else "page.html"
         now = datetime.now(UTC)
         return self._environment.get_template(template).render(

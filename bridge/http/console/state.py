@@ -39,7 +39,7 @@ def add_state(pages: Pages) -> None:
             return None
 
     async def latest(visit: Visit) -> list[tuple[OperationView, ShownRequest]] | None:
-        """Return the newest operations, None while they are being read from Kafka."""
+        """Return the newest operations, or None while the bridge still reads them from Kafka."""
         try:
             page = await sources.service.list(limit=LATEST)
         except LedgerUnread:

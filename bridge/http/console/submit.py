@@ -1,4 +1,4 @@
-"""The pages that submit operations: the form, and an earlier request under a new reference."""
+"""The pages that submit operations: from the form, or an earlier request again under a new reference."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _SubmitPages:
         return self._again_page(visit, visit.request.path_params["reference"], new_reference())
 
     async def again(self, visit: Visit) -> Response:
-        """Submit an earlier request once more. Its phone number stays in the bridge."""
+        """Submit an earlier request once more. Its phone number is not sent to the browser."""
         reference, new = visit.form.get("reference", ""), visit.form.get("referenceId", "").strip()
         try:
             response = await self._forward_again(visit, reference, new)
@@ -133,7 +133,10 @@ class _SubmitPages:
 
 
 def new_reference() -> str:
-    """Return a new referenceId. A form has it from the start, so that sending the form twice forwards it once."""
+    """Return a new referenceId.
+
+    A form contains it from the start. So if a visitor sends the form twice, the bridge forwards the operation once.
+    """
     return uuid.uuid4().hex
 
 
