@@ -95,7 +95,7 @@ class Notification(_Part, frozen=True):
     what: str | None
     """The notificationType, or the user event."""
     received_at: str
-    """When the bridge received it."""
+    """The time at which the bridge received the acknowledgement or the event."""
     ce_id: str | None
     record: Place
 
@@ -110,14 +110,14 @@ class Life(_Part, frozen=True):
     """The status of the newest event: requested, accepted, rejected, acknowledged or timed-out."""
     account: str
     requested_by: str | None
-    """Name of the caller, by the bridge's authentication. None: the caller was not authenticated."""
+    """Name of the caller's token. None: the caller was not authenticated."""
     received_at: str
     """When the bridge received the request."""
     record_handle: int | None
     record_key: str | None
     """Key of the outbound record, as in the topics."""
     request: msgspec.Raw
-    """The request that was forwarded, as the newest complete event has it."""
+    """The forwarded request, from the newest event that contains all of it."""
     attempts: int
     """How many times the bridge sent the request, or may have sent it."""
     answer: Answer | None
@@ -127,13 +127,13 @@ class Life(_Part, frozen=True):
     late: bool
     """Whether the acknowledgement came after the operation had timed out."""
     user_events: tuple[Notification, ...]
-    """User events about the same outbound record, from the request on."""
+    """User events about the same outbound record since the request."""
     deadline: str
-    """Until when the request must have been honoured: `receivedAt` and `deadlineDays` calendar days."""
+    """The time by which the request must be acknowledged: `deadlineDays` calendar days after `receivedAt`."""
     seconds: float | None
     """Seconds from the request to the acknowledgement."""
     days: float | None
-    """The same in days, rounded up to four digits."""
+    """Days from the request to the acknowledgement, rounded up to four digits."""
     verdict: Verdict
     """in-time: acknowledged before the deadline; late: acknowledged after it; waiting: not acknowledged, and the
     deadline is still to come; overdue: not acknowledged, and the deadline has passed; rejected: Web Services refused,
@@ -180,7 +180,7 @@ class Searched(_Part, frozen=True):
     topic: str
     source: Literal["kafka", "archive"]
     reason: str
-    """What was searched for, and why these partitions."""
+    """What was searched for, and the reason for the choice of partitions."""
     partitions: int
     """How many partitions the topic has."""
     ranges: tuple[SearchedPartition, ...]

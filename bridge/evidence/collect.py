@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from bridge.privacy import Concealment
 
 MOST_RECORDS: Final = 50_000
-"""Limit for the records of a bundle. They are in memory."""
+"""Limit for the records of a bundle, which are all in memory."""
 SLACK_MS: Final = 600_000
-"""How much earlier than an operation its other records are searched. The clocks of replicas are not quite the same."""
+"""A search for the other records of an operation begins this much earlier, because the clocks of replicas differ."""
 ROUNDS: Final = 3
-"""How often a search may lead to another one: from a number to its operations, their records, and back."""
+"""Limit for the searches that follow from others: from a number to its operations, their records, and back."""
 _EVERYTHING: Final = (operation.TOPIC, acknowledgement.TOPIC, user_event.TOPIC)
 
 

@@ -66,7 +66,7 @@ class Found:
     topic: str
     content: Content
     named: Named
-    """Application, campaign and phone number, of an operation's request or else of the value itself."""
+    """Application, campaign and phone number. An operation has them in its request, other events in the value."""
     source: str = "kafka"
 
     @property

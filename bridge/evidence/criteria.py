@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bridge.evidence.content import Content, Found, Named
 
 FEW: Final = 64
-"""Up to this many references are looked for in the undecoded bytes of a value, which is faster than to decode it."""
+"""Up to this number of references, a value's bytes are searched for them. This is faster than decoding each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Criteria:
     """A phone number without separators, and its HMAC."""
     record: OutboundRecord | None = None
     job: str | None = None
-    """The start of the references of a job of `bridge mark`."""
+    """The beginning that all referenceIds of a `bridge mark` job have in common."""
     accounts: set[str] = field(default_factory=set)
     """Accounts whose gaps are wanted."""
     _encoded: set[bytes] = field(default_factory=set)

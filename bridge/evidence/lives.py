@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RANK: Final = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 """The order of the statuses in one attempt (docs/operations.md)."""
 TRUSTED: Final[frozenset[Signature]] = frozenset({"valid", "unknown"})
-"""Events with other signatures say nothing about an operation that also has trusted events."""
+"""If an operation has events with these signatures, its other events are ignored."""
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
-"""How many bundles a bridge collects at the same time. Each one reads partitions of Kafka."""
+"""How many bundles a bridge collects at the same time. Each collection reads whole partitions."""
 RETRY_AFTER: Final = 5
 
 

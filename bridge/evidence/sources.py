@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
     Keep: TypeAlias = Callable[[str, bytes | None, bytes | None], bool]
-    """Says by topic (without the prefix), key and value whether a record may belong to the search."""
+    """Returns whether a record with this topic (without the prefix), key and value may belong to the search."""
     Progress: TypeAlias = Callable[[int, int], None]
-    """Called with the number of records that are behind the search, and of all that it reads."""
+    """Called with the number of records that the search has read, and the number that it will read."""
 
 SAMPLE: Final = 200
-"""How many of each partition's oldest records show whether the topic's number of partitions has changed."""
+"""Number of oldest records of each partition that are compared with the partitions of their keys."""
 SLACK_MS: Final = 3_600_000
-"""How much later than `until` the search goes on. Records of different writers are not quite in the order of time."""
+"""The search continues this much after `until`, because records of several writers are not exactly in order of time."""
 
 
 class Wanted(NamedTuple):

@@ -40,7 +40,7 @@ TAKEOVER: Final = 60.0
 EVENTS: Final = 200
 """A replica is killed after half of this number of events, if there is no limit for the events."""
 AFTER: Final = 10.0
-"""Seconds for which the demo goes on after the takeover, if there is no limit for the events."""
+"""Seconds for which the demo continues after the takeover, if there is no limit for the events."""
 LAST: Final = 10.0
 """Seconds that the events of the last calls may take to arrive."""
 TICK: Final = 0.1

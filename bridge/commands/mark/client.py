@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.commands.mark.entries import Entry
 
 WAIT: Final = 20
-"""Seconds. The bridge may hold its answer to a submission so long, to wait for the outcome (`Prefer: wait`)."""
+"""Seconds. The bridge may wait this long for the outcome before it answers a submission (`Prefer: wait`)."""
 TIMEOUT: Final = WAIT + 20.0
 NO_ANSWER: Final = "no-answer"
 LONGEST_REPLY: Final = 1 << 20

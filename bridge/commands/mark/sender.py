@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 MOST_DELIVERIES: Final = 5
 """The most failed deliveries of one row in a run. Then the row is `undelivered`, and the next run sends it again."""
 KNOWN_AT_ONCE: Final = 100
-"""Rows with a known outcome that are counted in one go. Then other tasks may run."""
+"""Number of rows with a known outcome that are counted before other tasks may run."""
 
 
 class Pace:

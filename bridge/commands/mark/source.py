@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONGEST_LINE: Final = 65_536
-"""Characters. A longer line is reported as invalid, and is never whole in memory."""
+"""Characters. A longer line is reported as invalid, and is never completely in memory."""
 _CHUNK: Final = 1 << 20
 _SAMPLE: Final = 4096
 _MARKS: Final = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.evidence.sources import Keep, Progress, Wanted
 
 EVERY: Final = 5_000
-"""After how many records the progress is told."""
+"""Number of records between two reports of the progress."""
 
 
 class ArchiveSource:

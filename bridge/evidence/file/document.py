@@ -40,7 +40,7 @@ class Document(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fiel
     format: str
     bundle: Bundle
     digests: dict[str, str]
-    """SHA-256 of each part as the file has it, in hexadecimal, by the part's name such as `records[3]`."""
+    """SHA-256 of each part's bytes in the file, in hexadecimal, by the part's name such as `records[3]`."""
     signature: str | None
     """A JSON Web Signature (RFC 7515, compact) over the digest of `digests`. None: not signed."""
     time_stamp: TimeStamp | None

@@ -29,7 +29,7 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNCHECKED = "unchecked"
-    """Nothing speaks against it, but something is missing that would prove it."""
+    """The check found no fault, but could not prove the point."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ STATUSES: Final = get_args(OperationStatus)
 SEALED: Final = "sealed"
 """The query parameter with the encrypted filters."""
 _HIDDEN: Final[tuple[str, ...]] = ("phone", "record")
-"""The filters that may have a phone number. The last part of a record key is one if the record has no handle."""
+"""The filters that may contain a phone number. A record key ends with the number if the record has no handle."""
 _LIST: Final = f"{PATH}/operations"
 _TEXTS: Final = ("account", "reference", "phone", "record")
 _TIMES: Final = ("since", "until")

@@ -28,7 +28,7 @@ _WORDS: Final = {
     "timed-out": "bad",
     "connected": "good",
 }
-"""The colour of each state. Its name always stands beside it."""
+"""The colour of each state. Pages always show the state's name beside the colour."""
 
 
 class StaticFile(NamedTuple):

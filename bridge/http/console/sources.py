@@ -51,7 +51,7 @@ class IncidentsView(NamedTuple):
     """The gaps and dead letters of the last day, the newest first."""
 
     since: str = ""
-    """From when on gaps and dead letters are known, in RFC 3339."""
+    """The beginning of the period whose gaps and dead letters are known, in RFC 3339."""
     reading: bool = False
     """Whether the topics are still being read."""
     failing: str | None = None
@@ -59,7 +59,7 @@ class IncidentsView(NamedTuple):
     gaps: Sequence[Gap] = ()
     refused: Sequence[RefusedRecord] = ()
     most: int = 0
-    """The largest number of each that is kept."""
+    """The largest number of gaps, and of dead letters, that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ class Chart(NamedTuple):
     """The highest rate, for each second."""
     bars: Sequence[Bar]
     troubled: bool
-    """Whether the chart counts something bad, and there was some."""
+    """Whether the chart counts faults, and at least one occurred."""
 
 
 def charts(intervals: Sequence[Interval]) -> list[Chart]:

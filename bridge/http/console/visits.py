@@ -27,7 +27,7 @@ NAME: Final = "bridge-console"
 LIFETIME: Final = 12 * 3600
 """Seconds after which a visitor must sign in again."""
 LONGEST_COOKIE: Final = 4000
-"""Characters of the cookie. Browsers drop a cookie of more than 4096 bytes, its name and attributes included."""
+"""Limit for the characters of the cookie. Browsers drop a cookie of more than 4096 bytes, with name and attributes."""
 MOST_BYTES: Final = 64 * 1024
 """Limit for a cookie's content after decompression."""
 _PURPOSES: Final = ("visit", "search")
