@@ -26,7 +26,7 @@ TIMEOUT: Final = WAIT + 20.0
 NO_ANSWER: Final = "no-answer"
 LONGEST_REPLY: Final = 1 << 20
 LONGEST_PAUSE: Final = 60.0
-"""Seconds. A longer Retry-After is cut to this value. Otherwise a faulty server could stop a run for ever."""
+"""Seconds. A longer Retry-After is cut to this value. Otherwise a faulty server could stop a run without end."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP statuses of temporary errors. They may come from the bridge, or from a proxy in front of the bridge."""
 _NOT_THE_ROW: Final = frozenset({8, 20})

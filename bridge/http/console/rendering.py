@@ -37,7 +37,7 @@ class StaticFile(NamedTuple):
     content: bytes
     media_type: str
     digest: str
-    """Part of the file's URL, so that browsers may keep the file for ever."""
+    """Part of the file's URL, so that browsers may cache the file without a limit."""
 
 
 def static_files() -> Mapping[str, StaticFile]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.http.console.pages import Pages, Visit
 
 BACKGROUND: Final = "background"
-"""The field that stands for `Prefer: respond-async`."""
+"""The form field that has the effect of `Prefer: respond-async`."""
 _REFUSED: Final = (BridgeError, Refused, RequestValidationError)
 log = structlog.get_logger(__name__)
 
