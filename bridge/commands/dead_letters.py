@@ -44,7 +44,7 @@ _WIDE_COLUMNS: Final = (
 
 
 def list_dead_letters(settings: Kafka, *, wide: bool, as_json: bool) -> None:
-    """Print every dead letter that Kafka still has, the oldest first. With `wide`, print all columns uncut.
+    """Print every dead letter that Kafka still has, the oldest first. With `wide`, print all columns in full.
 
     Raises:
         UnusableInput: the topic of dead letters does not exist.

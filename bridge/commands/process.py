@@ -35,8 +35,8 @@ def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:
 
     Raises:
         CommandFailed: the system does not permit enough threads.
-        KeyboardInterrupt: Ctrl-C (SIGINT) has ended the command, also if the command ends in order by itself. If the
-            command has raised CommandFailed meanwhile, the interrupt has the text of that error.
+        KeyboardInterrupt: Ctrl-C (SIGINT) was pressed, even if the command then ended without an error. If the command
+            raised CommandFailed after Ctrl-C, the interrupt has the text of that error.
     """
     _received.clear()
     try:

@@ -22,7 +22,7 @@ def read_faults(texts: Sequence[str]) -> list[Fault]:
     """Parse faults that are given as `name:on:times`.
 
     Raises:
-        ValueError: a text has another form. The message contains the text.
+        ValueError: a text does not have this form. The message contains the text.
     """
     return [Fault.from_text(text) for text in texts]
 

@@ -63,7 +63,7 @@ def read_since(text: str) -> datetime:
     A time without an offset is UTC.
 
     Raises:
-        ValueError: the text has another form, or is in the future.
+        ValueError: the text has neither form, or is a time in the future.
     """
     now = datetime.now(UTC)
     try:

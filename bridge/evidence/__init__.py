@@ -1,4 +1,4 @@
-"""Evidence: what became of a request, from the records in Kafka, signed so that a change is found.
+"""Collects the records about a request from Kafka in a signed file, so that a later change of the file is found.
 
 `EvidenceMaker.collect` returns the bundle of one operation. `verify` checks the file of a bundle.
 """

@@ -1,7 +1,7 @@
-"""The model of a bundle: everything that is known about the operations of one subject.
+"""The model of a bundle: all records about the operations of one subject, and conclusions from them.
 
-A bundle is JSON with names in camelCase. Times are RFC 3339, UTC. `FORMAT` has the version. A reader must refuse a
-version that it does not know, because it could overlook what a later version says.
+A bundle is JSON with names in camelCase. Times are RFC 3339, UTC. `FORMAT` is the version. A reader must refuse an
+unknown version, because a later version may have parts that the reader would overlook.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class StoredRecord(_Part, frozen=True):
 
 
 class Step(_Part, frozen=True):
-    """One event of an operation's life."""
+    """One event in the history of an operation."""
 
     status: str
     at: str
@@ -82,7 +82,7 @@ class Step(_Part, frozen=True):
 
 
 class Answer(_Part, frozen=True):
-    """What Web Services answered to the REST call."""
+    """The answer of Web Services to the REST call."""
 
     http_status: int | None
     status_code: int | None
@@ -95,13 +95,13 @@ class Notification(_Part, frozen=True):
     what: str | None
     """The notificationType, or the user event."""
     received_at: str
-    """When the bridge received it."""
+    """The time at which the bridge received the acknowledgement or the event."""
     ce_id: str | None
     record: Place
 
 
 class Life(_Part, frozen=True):
-    """The life of one operation."""
+    """The history of one operation."""
 
     reference_id: str
     operation: str
@@ -110,14 +110,14 @@ class Life(_Part, frozen=True):
     """The status of the newest event: requested, accepted, rejected, acknowledged or timed-out."""
     account: str
     requested_by: str | None
-    """Name of the caller, by the bridge's authentication. None: the caller was not authenticated."""
+    """Name of the caller's token. None: the caller was not authenticated."""
     received_at: str
     """When the bridge received the request."""
     record_handle: int | None
     record_key: str | None
     """Key of the outbound record, as in the topics."""
     request: msgspec.Raw
-    """The request that was forwarded, as the newest complete event has it."""
+    """The forwarded request, from the newest event that contains all of it."""
     attempts: int
     """How many times the bridge sent the request, or may have sent it."""
     answer: Answer | None
@@ -127,13 +127,13 @@ class Life(_Part, frozen=True):
     late: bool
     """Whether the acknowledgement came after the operation had timed out."""
     user_events: tuple[Notification, ...]
-    """User events about the same outbound record, from the request on."""
+    """User events about the same outbound record since the request."""
     deadline: str
-    """Until when the request must have been honoured: `receivedAt` and `deadlineDays` calendar days."""
+    """The time by which the request must be acknowledged: `deadlineDays` calendar days after `receivedAt`."""
     seconds: float | None
     """Seconds from the request to the acknowledgement."""
     days: float | None
-    """The same in days, rounded up to four digits."""
+    """Days from the request to the acknowledgement, rounded up to four digits."""
     verdict: Verdict
     """in-time: acknowledged before the deadline; late: acknowledged after it; waiting: not acknowledged, and the
     deadline is still to come; overdue: not acknowledged, and the deadline has passed; rejected: Web Services refused,
@@ -155,7 +155,7 @@ class Gap(_Part, frozen=True):
 
 
 class Contradiction(_Part, frozen=True):
-    """Records that do not fit together. `what` is a stable word, `text` says it to people."""
+    """Records that contradict each other. `what` is a stable word, and `text` is a sentence for people."""
 
     what: str
     text: str
@@ -180,21 +180,21 @@ class Searched(_Part, frozen=True):
     topic: str
     source: Literal["kafka", "archive"]
     reason: str
-    """What was searched for, and why these partitions."""
+    """What was searched for, and the reason for the choice of partitions."""
     partitions: int
     """How many partitions the topic has."""
     ranges: tuple[SearchedPartition, ...]
 
 
 class Missing(_Part, frozen=True):
-    """Something that was searched for and not found. `what` is a stable word, `text` says it to people."""
+    """A record that was expected and not found. `what` is a stable word, and `text` is a sentence for people."""
 
     what: str
     text: str
 
 
 class Subject(_Part, frozen=True):
-    """What the bundle is about."""
+    """The subject of a bundle: what the records were searched by."""
 
     kind: SubjectKind
     value: str
@@ -203,7 +203,7 @@ class Subject(_Part, frozen=True):
 
 
 class Head(_Part, frozen=True):
-    """What, when and by which bridge."""
+    """The subject of the bundle, the time of its making, and the version of the bridge that made it."""
 
     subject: Subject
     made_at: str
@@ -238,7 +238,7 @@ class Bundle(_Part, frozen=True):
 
 
 def stored(record: ConsumedRecord, source: Literal["kafka", "archive"] = "kafka") -> StoredRecord:
-    """Make the part of a bundle from a record."""
+    """Return the form that a record has in a bundle."""
     value = record.value
     ce_id = record.headers.get("ce_id")
     return StoredRecord(
@@ -260,7 +260,10 @@ def _base64(content: bytes) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    """Format Kafka's timestamp. A producer may write any number, so one outside of all calendars stays a number."""
+    """Format Kafka's timestamp.
+
+    A producer may write any number. A number outside of the calendar is returned as text.
+    """
     try:
         return rfc3339_milliseconds(milliseconds)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Collects the bundle of a subject: finds its records, and tells the life of each operation."""
+"""Collects the bundle of a subject: finds its records, and puts together the history of each operation."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from bridge.privacy import Concealment
 
 MOST_RECORDS: Final = 50_000
-"""Limit for the records of a bundle. They are in memory."""
+"""Limit for the records of a bundle, which are all in memory."""
 SLACK_MS: Final = 600_000
-"""How much earlier than an operation its other records are searched. The clocks of replicas are not quite the same."""
+"""A search for the other records of an operation begins this much earlier, because the clocks of replicas differ."""
 ROUNDS: Final = 3
-"""How often a search may lead to another one: from a number to its operations, their records, and back."""
+"""Limit for the searches that follow from others: from a number to its operations, their records, and back."""
 _EVERYTHING: Final = (operation.TOPIC, acknowledgement.TOPIC, user_event.TOPIC)
 
 
 class Collector:
     """Collects bundles.
 
-    `sources` are searched one after the other. `conceal` is the rule that hides phone numbers, None if they are plain.
-    `check` returns whether an operation event has the signature of its account's bridge.
+    `sources` are searched one after the other. `conceal` is the rule that hides phone numbers in the topics, or None if
+    the numbers are plain. `check` returns whether an operation event has the signature of its account's bridge.
     """
 
     def __init__(
@@ -85,7 +85,8 @@ class Collector:
     ) -> Bundle:
         """Return the bundle of a subject. `since` and `until` are in ms since the epoch, and bound the whole search.
 
-        `progress` gets the number of records that are behind the present search, and of all that it reads.
+        `progress` is called with the number of records that the current search has read, and the number that it will
+        read.
 
         Raises:
             UnusableInput: the value is not valid, or phone numbers can't be searched (`omit`).
@@ -177,7 +178,7 @@ class Collector:
 
 
 class _Search:
-    """The records that were found so far, by place, and the searches that follow from them."""
+    """The records that were found so far, by their place in Kafka, and the searches that they require."""
 
     def __init__(
         self,
@@ -195,7 +196,7 @@ class _Search:
         self.found: dict[tuple[str, int, int], Found] = {}
 
     def of(self, topic: str) -> list[Found]:
-        """Return what was found on a topic."""
+        """Return the records that were found on a topic."""
         return [one for one in self.found.values() if one.topic == topic]
 
     async def run(self, wanted: Sequence[Wanted]) -> None:
@@ -239,7 +240,7 @@ class _Search:
         if new - known:
             wanted.append(Wanted(operation.TOPIC, new - known, "by reference", since, until))
         if criteria.references and not operations and not follow_all:
-            # There is no operation to take keys from. An acknowledgement may be there all the same.
+            # Without an operation no record key is known. An acknowledgement may still have the reference.
             wanted.append(Wanted(acknowledgement.TOPIC, None, "by reference", since, until))
         if criteria.keys:
             wanted += [
@@ -249,7 +250,7 @@ class _Search:
         if operations:
             letters = criteria.keys | criteria.references
             wanted.append(Wanted(DEAD_LETTERS, letters, "by record key and reference", start, until))
-            # A gap is told when it ends, perhaps after `until`.
+            # A `gap` event is written when the gap has ended, which may be after `until`.
             wanted.append(Wanted(session.TOPIC, criteria.accounts, "gaps, by account", start, None))
         return [one._replace(keys=None if one.keys is None else frozenset(one.keys)) for one in wanted]
 
@@ -278,13 +279,13 @@ def _record(value: str) -> OutboundRecord:
 
 
 def _earliest(operations: Iterable[Found]) -> int | None:
-    """Return when the other records of the operations may begin, in ms since the epoch."""
+    """Return the earliest time that another record of the operations may have, in ms since the epoch."""
     times = [one.record.timestamp for one in operations]
     return max(0, min(times) - SLACK_MS) if times else None
 
 
 def _without_operation(subject: Subject, told: Sequence[Told], others: Sequence[Found]) -> Iterable[Missing]:
-    """Yield the acknowledged references without an operation: other clients of Web Services have references too.
+    """Yield the acknowledged references without an operation. Other clients of Web Services may have sent them.
 
     A bundle of a reference or a job does not search for other operations on the same record.
     """
@@ -309,7 +310,7 @@ def _schemas(found: Iterable[Found]) -> tuple[Schema, ...]:
 
 
 def _read(sources: Sequence[Source]) -> str:
-    """Return in a sentence what was read."""
+    """Return a sentence with the number of records that were read, and with their topics."""
     searched = [one for source in sources for one in source.report()[0]]
     topics = sorted({one.topic for one in searched})
     records = sum(part.records for one in searched for part in one.ranges)

@@ -17,7 +17,10 @@ _JSON: Final = b"{"
 
 
 class Content(msgspec.Struct, rename="camel", gc=False):
-    """The members of any kind of event that the search needs. A member of the wrong type makes the value unreadable."""
+    """The members that the search needs, of any kind of event.
+
+    A member of the wrong type makes the value unreadable.
+    """
 
     reference_id: str | None = None
     operation: str | None = None
@@ -57,13 +60,13 @@ class Named(msgspec.Struct, rename="camel", gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record that the search has found, with its content. `topic` is the topic without the prefix."""
+    """A record that the search has found, with its decoded content. `topic` is the topic's name without the prefix."""
 
     record: ConsumedRecord
     topic: str
     content: Content
     named: Named
-    """Application, campaign and phone number, of an operation's request or else of the value itself."""
+    """Application, campaign and phone number. An operation has them in its request, other events in the value."""
     source: str = "kafka"
 
     @property
@@ -84,7 +87,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 async def content_of(value: bytes | None, encoding: Encoding) -> Content:
-    """Return the content of a value of any format. An unreadable value has none.
+    """Return the content of a value of any format. The content of an unreadable value is empty.
 
     Raises:
         RegistryUnavailable: the registry can't be asked for the value's schema.
@@ -101,7 +104,7 @@ async def content_of(value: bytes | None, encoding: Encoding) -> Content:
 
 
 def named_in(content: Content) -> Named:
-    """Return what names the outbound record: the members of the request, if there is one, or else of the value."""
+    """Return the members that name the outbound record. They are in the request if there is one, else in the value."""
     if bytes(content.request):
         try:
             return _decode_request(content.request)

@@ -1,4 +1,4 @@
-"""Finds records that do not fit together, and things that should be there and are not."""
+"""Finds records that contradict each other, and reports expected records that are missing."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ USES: Final = frozenset(
         "StatusChanged",
     }
 )
-"""Notifications and user events after which the dialler, or an agent, may call the record."""
+"""Notifications and user events that show that the dialler or an agent may call the record."""
 
 
 def contradictions_in(told: Sequence[Told], others: Sequence[Found]) -> tuple[Contradiction, ...]:
-    """Return the contradictions between the records of each operation. `others` are acknowledgements, user events."""
+    """Return the contradictions between the records of each operation.
+
+    `others` are acknowledgements and user events.
+    """
     later = sorted(others, key=lambda found: found.content.received_at)
     return tuple(found for one in told for found in (*_in_events(one), *_in_answers(one), *_afterwards(one, later)))
 
@@ -85,7 +88,7 @@ def _in_answers(one: Told) -> Iterator[Contradiction]:
 
 
 def _afterwards(one: Told, later: Sequence[Found]) -> Iterator[Contradiction]:
-    """Yield the records that show that a record was used after it was acknowledged as do-not-call."""
+    """Yield the user events that show the use of an outbound record after its do-not-call request was acknowledged."""
     if one.life.operation != DO_NOT_CALL or one.life.acknowledgement is None:
         return
     keys = {key for event in one.events for key in keys_of(event.found)}
@@ -106,7 +109,7 @@ def _afterwards(one: Told, later: Sequence[Found]) -> Iterator[Contradiction]:
 
 
 def gaps_in(told: Sequence[Told], sessions: Sequence[Found], now: str) -> tuple[Gap, ...]:
-    """Return each gap of an account, with the operations that waited for their acknowledgement meanwhile.
+    """Return each gap of an account, with the operations that waited for their acknowledgement during the gap.
 
     A gap in which no operation waited is left out.
     """
@@ -136,7 +139,10 @@ def gaps_in(told: Sequence[Told], sessions: Sequence[Found], now: str) -> tuple[
 
 
 def _waited_until(life: Life, now: str) -> str:
-    """Return until when the acknowledgement could still come. An operation that timed out goes on waiting for it."""
+    """Return the time until which the acknowledgement could arrive.
+
+    It may also arrive after the operation has timed out.
+    """
     if life.acknowledgement is not None:
         return life.acknowledgement.received_at
     if life.status == "rejected":
@@ -145,7 +151,7 @@ def _waited_until(life: Life, now: str) -> str:
 
 
 def missing_in(told: Sequence[Told]) -> Iterator[Missing]:
-    """Yield what each life lacks."""
+    """Yield the records that are missing in the history of each operation."""
     for one in told:
         life = one.life
         statuses = {step.status for step in life.steps}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bridge.evidence.content import Content, Found, Named
 
 FEW: Final = 64
-"""Up to this many references are looked for in the undecoded bytes of a value, which is faster than to decode it."""
+"""Up to this number of references, a value's bytes are searched for them. This is faster than decoding each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Criteria:
     """A phone number without separators, and its HMAC."""
     record: OutboundRecord | None = None
     job: str | None = None
-    """The start of the references of a job of `bridge mark`."""
+    """The beginning that all referenceIds of a `bridge mark` job have in common."""
     accounts: set[str] = field(default_factory=set)
     """Accounts whose gaps are wanted."""
     _encoded: set[bytes] = field(default_factory=set)
@@ -56,7 +56,10 @@ class Criteria:
         self._needles = tuple(form.encode() for form in forms)
 
     def may_meet(self, topic: str, key: bytes | None, value: bytes | None) -> bool:
-        """Return whether the record has to be decoded. Without `value` it never has."""
+        """Return whether the record may meet a criterion, so that it must be decoded.
+
+        A record without `value` never does.
+        """
         if value is None:
             return False
         if topic == session.TOPIC or self.phones or len(self.references) > FEW:
@@ -109,5 +112,5 @@ def keys_of(found: Found) -> set[str]:
 
 
 def _names_a_record(key: str) -> bool:
-    """Return whether a key is that of one outbound record. Other keys are those of a campaign, a device, an account."""
+    """Return whether a key identifies one outbound record. Other keys identify a campaign, a device or an account."""
     return key.count("/") >= 2 and not key.endswith(("/", f"/{OMITTED}"))

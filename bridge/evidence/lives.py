@@ -1,4 +1,4 @@
-"""Tells the life of each operation from its events, its acknowledgement and its user events."""
+"""Puts together the history of each operation from its events, its acknowledgement and its user events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RANK: Final = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 """The order of the statuses in one attempt (docs/operations.md)."""
 TRUSTED: Final[frozenset[Signature]] = frozenset({"valid", "unknown"})
-"""Events with other signatures say nothing about an operation that also has trusted events."""
+"""If an operation has events with these signatures, its other events are ignored."""
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -37,7 +37,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A life, with the records that it is told from."""
+    """The history of an operation, with the records that it was made from."""
 
     life: Life
     events: Sequence[Signed]
@@ -48,10 +48,10 @@ class Told:
 def lives_of(
     events: Iterable[Signed], others: Sequence[Found], *, deadline_days: int, now: float, references: set[str] | None
 ) -> list[Told]:
-    """Return the life of each operation, the earliest request first.
+    """Return the history of each operation, the earliest request first.
 
     `others` has the acknowledgements, user events and dead letters. `now` is in seconds since the epoch. `references`
-    names the wanted operations, None: all of `events`.
+    names the wanted operations. None means all operations in `events`.
     """
     by_reference: dict[str, list[Signed]] = defaultdict(list)
     for event in events:
@@ -187,7 +187,7 @@ def _number(value: Any) -> int | None:
 
 
 def _compact(request: msgspec.Raw) -> msgspec.Raw:
-    """Write a request anew on one line, because each part of a bundle is one line of its file."""
+    """Return the request as JSON on one line, because each part of a bundle is one line of its file."""
     try:
         return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(request or b"null")))
     except _NOT_JSON:

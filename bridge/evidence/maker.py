@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
-"""How many bundles a bridge collects at the same time. Each one reads partitions of Kafka."""
+"""How many bundles a bridge collects at the same time. Each collection reads whole partitions."""
 RETRY_AFTER: Final = 5
 
 
 class EvidenceMaker:
-    """Makes evidence about operations. `check` says what an operation event's signature is worth."""
+    """Makes evidence about operations. `check` checks the signature of an operation event."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class EvidenceMaker:
 
         Raises:
             NoSuchEvidence: no record is about the operation.
-            Busy: the bridge collects other bundles now.
+            Busy: the bridge is already collecting as many bundles as it may at the same time.
             KafkaUnavailable, RegistryUnavailable: the records can't be read now.
         """
         if self._under_way >= AT_ONCE:

@@ -233,7 +233,7 @@ def _text(content: bytes) -> str:
 
 
 def _pretty(value: bytes) -> str:
-    """Return a JSON value as it is, and another one in base64."""
+    """Return a JSON value as text, and any other value in base64."""
     try:
         msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
     Keep: TypeAlias = Callable[[str, bytes | None, bytes | None], bool]
-    """Says by topic (without the prefix), key and value whether a record may belong to the search."""
+    """Returns whether a record with this topic (without the prefix), key and value may belong to the search."""
     Progress: TypeAlias = Callable[[int, int], None]
-    """Called with the number of records that are behind the search, and of all that it reads."""
+    """Called with the number of records that the search has read, and the number that it will read."""
 
 SAMPLE: Final = 200
-"""How many of each partition's oldest records show whether the topic's number of partitions has changed."""
+"""Number of oldest records of each partition that are compared with the partitions of their keys."""
 SLACK_MS: Final = 3_600_000
-"""How much later than `until` the search goes on. Records of different writers are not quite in the order of time."""
+"""The search continues this much after `until`, because records of several writers are not exactly in order of time."""
 
 
 class Wanted(NamedTuple):
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 class Source(Protocol):
-    """Where records are searched: Kafka, or an archive."""
+    """A place where records are searched: Kafka or an archive."""
 
     name: Literal["kafka", "archive"]
 
@@ -50,7 +50,7 @@ class Source(Protocol):
         ...
 
     def report(self) -> tuple[list[Searched], list[Missing]]:
-        """Return what all searches have read, and what they could not read."""
+        """Return the offsets that all searches have read, and those that they could not read."""
         ...
 
 
@@ -125,10 +125,10 @@ class KafkaSource:
         )
 
     async def _look_for_moved_keys(self, ranges: Sequence[PartitionRange]) -> None:
-        """Store for each topic whether one of the oldest records is in another partition than its key says.
+        """Store for each topic whether one of the oldest records is not in the partition of its key.
 
-        Kafka can add partitions to a topic. Earlier records then stay where they are. They are the oldest ones of their
-        partitions, so a sample of the oldest records shows them.
+        Kafka can add partitions to a topic. Earlier records then stay in their partitions. They are the oldest records
+        of these partitions, so a sample of the oldest records is enough.
         """
         counts = {one.topic: one.partitions for one in ranges if one.topic not in self._moved}
         reader = RangeReader(self._settings, [one.shortened(SAMPLE) for one in ranges if one.topic in counts])

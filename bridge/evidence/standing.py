@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def still_in_kafka(
     bundle: Bundle, settings: Kafka, progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> list[Check]:
-    """Compare each record of a bundle with the one at its place in Kafka.
+    """Compare each record of a bundle with the record at the same place in Kafka.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read.

@@ -33,10 +33,11 @@ def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) 
     suspended, and claims slots that it has lost meanwhile.
 
     Args:
-        claims: the claim of each replica, by the replica's id. Claimed slots from number `slots` on are ignored.
+        claims: the claim of each replica, by the replica's id. Claims to slots with the number `slots` or above are
+            ignored.
         slots: the number of slots.
         busy: the slots that have accounts. They are divided before the other slots. So a new replica gets its share of
-            the accounts, and a busy slot never moves only because the idle slots are not balanced.
+            the accounts, and no busy slot moves only to balance the idle slots.
     """
     if not claims:
         return {}

@@ -50,7 +50,7 @@ class Reachability:
         """Whether a reply came in the last `GIVE_UP` seconds."""
 
     async def run(self) -> None:
-        """Watch until the cancellation."""
+        """Watch the replies of Web Services until the cancellation."""
         while True:
             await asyncio.sleep(TICK)
             heard, self._heard = self._heard, self._heard_at()

@@ -162,7 +162,7 @@ class OperationsService:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     async def wait(self, reference_id: str, seconds: float) -> OperationView:
-        """Return the operation once it has ended, or after `seconds` in its present state.
+        """Wait until the operation has ended, for at most `seconds`, and return the operation in its present state.
 
         Raises:
             UnknownOperation: no operation with that referenceId is known.
@@ -209,7 +209,7 @@ class OperationsService:
         )
 
     def published(self, view: OperationView) -> PublishedRequest:
-        """Return the request of an operation with its phone numbers as the events publish them."""
+        """Return the request of an operation. It has the phone numbers in the form in which the events publish them."""
         return published_request(view, self._records.privacy)
 
     # -- start and stop -----------------------------------------------------------------------------------------------

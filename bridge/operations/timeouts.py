@@ -39,7 +39,7 @@ class Timeouts:
 
     `in_progress` returns whether an operation is being forwarded or acknowledged, so that it must not time out.
     `loaded` is set once the ledger has been read into the view. `end` writes the `timed-out` event. Its second argument
-    is the event's time, None for now.
+    is the event's time. None means the present time.
     """
 
     def __init__(

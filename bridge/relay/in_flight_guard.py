@@ -74,7 +74,10 @@ class InFlightGuard:
         self._kept = [one for one in self._kept if one[0] is not batch]
 
     async def left(self) -> AsyncIterator[InFlightBatch]:
-        """Yield the batches that an earlier process left, oldest first. Delete each file when the caller continues."""
+        """Yield the batches that an earlier process left, oldest first.
+
+        When the caller asks for the next batch, delete the file of the last one.
+        """
         if self._store is None:
             return
         try:

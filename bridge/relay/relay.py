@@ -222,7 +222,7 @@ class Relay:
 
     @property
     def weakness(self) -> str | None:
-        """The code of the error that keeps `state_dir` from protecting events, None if there is none."""
+        """The code of the error that stops `state_dir` from protecting events, or None if there is no error."""
         return self._in_flight.weakness
 
     # -- the sink of the CometD session -------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ class Remedy(StrEnum):
 
 
 class StuckPoll:
-    """Decides when a step is due against a poll that does not end: one step after each `patience` (seconds)."""
+    """Decides when to take the next remedy against a poll that does not end: after each `patience` seconds."""
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience

@@ -52,7 +52,10 @@ def load_http(config: Path | None = None, environment: Mapping[str, str] = os.en
 
 
 def _only(name: str) -> type[Section]:
-    """Return a model with the same sections as `Settings` that accepts any values in all sections except `name`."""
+    """Return a model with the sections of `Settings`.
+
+    It validates the section `name`, and accepts any values elsewhere.
+    """
     fields: dict[str, Any] = dict.fromkeys(Settings.model_fields, (Any, None))
     kept = Settings.model_fields[name]
     return create_model("Settings", __base__=Section, **(fields | {name: (kept.annotation, kept)}))

@@ -52,7 +52,11 @@ def at(values: Any, location: Location) -> Any:
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two trees. Values and lists of `over` win. A secret and the file of this secret replace each other."""
+    """Merge two trees.
+
+    If both trees have a value or a list, the result has that of `over`. A secret and the file of this secret replace
+    each other.
+    """
     twins = {key.removesuffix(FILE_SUFFIX) if key.endswith(FILE_SUFFIX) else key + FILE_SUFFIX for key in over}
     merged = {key: value for key, value in under.items() if key not in twins}
     for key, value in over.items():
@@ -173,7 +177,10 @@ def _is_ours(name: str, value: str) -> bool:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known variable that resembles the name. The common prefix would make all of them alike."""
+    """Return the known variable that resembles the name.
+
+    The names are compared without their common prefix, which would make all names similar.
+    """
     ends = [one.removeprefix(PREFIX) for one in (*known, CONFIG)]
     near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1, cutoff=0.7)
     return f"{PREFIX}{near[0]}" if near else None

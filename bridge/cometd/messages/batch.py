@@ -73,7 +73,7 @@ class Sink(Protocol):
     """Stores the batches of a session. The session polls again only after `received` has returned."""
 
     async def opened(self, opening: Opening) -> None:
-        """Handle a new or resumed session. Its first batch follows, and may be empty."""
+        """Handle a new or resumed session. The session's first batch follows this call, and may be empty."""
 
     async def displaced(self) -> None:
         """Handle a poll that another client's poll ended. Raise if that client has taken the account over."""

@@ -45,5 +45,5 @@ def failed(subject: str, text: str) -> Finding:
 
 
 def skipped(subjects: list[str], because: str) -> list[Finding]:
-    """Return the findings that `subjects` were not checked, because the check `because` has failed."""
+    """Return one finding for each of `subjects`: it was not checked, because the check `because` has failed."""
     return [Finding(subject, Outcome.SKIPPED, f"Skipped: {because} failed.") for subject in subjects]

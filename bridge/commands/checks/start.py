@@ -1,6 +1,6 @@
 """Checks whether `bridge run` would start with these settings: it builds the same parts, and binds the same addresses.
 
-Nothing is connected or started.
+The check connects to no server and starts no part.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ async def check_start(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _faults(settings: Settings) -> Iterator[str]:
-    """Yield what stops the start. Tracing is tried by itself, so that its fault does not hide another one."""
+    """Yield the faults that prevent a start.
+
+    Tracing is tried separately, so that its fault does not hide other faults.
+    """
     try:
         if settings.tracing.enabled:
             tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)

@@ -41,15 +41,15 @@ def calls() -> Iterator[tuple[str, dict[str, Any]]]:
 def curl(url: str) -> str:
     """Return a shell command that sends the example to the bridge at `url`.
 
-    The request has no referenceId, so the bridge makes a new one each time. With the one of the first call, the bridge
-    would forward nothing.
+    The request has no referenceId, so the bridge makes a new one each time. If it had the referenceId of the first
+    call, the bridge would not forward it.
     """
     body = {name: value for name, value in EXAMPLE_REQUEST.items() if name != "referenceId"}
     return f"curl {url}{RECORDS}/{EXAMPLE_HANDLE} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"
 
 
 async def keep_calling(urls: Callable[[], Sequence[str]], accounts: Sequence[str] = ()) -> None:
-    """Send one call after the other, for ever.
+    """Send one call after the other, until cancelled.
 
     `urls` returns the base URLs of the bridges that run now. The calls go to each of them in turn, and are for each of
     `accounts` in turn (without accounts: for the default account). If a bridge ends during a call, the call goes to

@@ -1,4 +1,7 @@
-"""Runs `bridge run` as a child of the demo. The child ends at once if the demo is gone, however the demo ended."""
+"""Runs `bridge run` as a child of the demo.
+
+The child ends as soon as the demo has ended, even if the demo was killed.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SILENCE: Final = 30.0
 
 
 async def events(kafka: Kafka) -> AsyncGenerator[ConsumedRecord, None]:
-    """Yield every event on the bridge's topics, from the beginning, for ever.
+    """Yield every event on the bridge's topics, from the beginning, and wait for new events without end.
 
     Raises:
         CommandFailed: no event arrived for `SILENCE` seconds.

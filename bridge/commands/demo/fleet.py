@@ -40,7 +40,7 @@ TAKEOVER: Final = 60.0
 EVENTS: Final = 200
 """A replica is killed after half of this number of events, if there is no limit for the events."""
 AFTER: Final = 10.0
-"""Seconds for which the demo goes on after the takeover, if there is no limit for the events."""
+"""Seconds for which the demo continues after the takeover, if there is no limit for the events."""
 LAST: Final = 10.0
 """Seconds that the events of the last calls may take to arrive."""
 TICK: Final = 0.1
@@ -103,7 +103,7 @@ def _environment(upstream: Simulator, kafka: Kafka, replica: str, accounts: Sequ
 
 
 class _Scene:
-    """The fleet, its calls, and what the viewer sees of them."""
+    """The fleet, its calls, and the output for the viewer."""
 
     def __init__(
         self,
@@ -216,7 +216,10 @@ class _Scene:
         return all([await replica.get(self._client, "/health/ready") for replica in self._alive])
 
     async def _complete(self) -> bool:
-        """Whether all events that Web Services has sent were shown, except those that a lost session may have cost."""
+        """Whether all events that Web Services has sent were shown.
+
+        After a lost session, missing events are accepted.
+        """
         return self._opened_anew > 0 or len(set(self._ids)) == self._sent
 
     @property

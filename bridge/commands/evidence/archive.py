@@ -1,4 +1,4 @@
-"""`bridge evidence archive`: appends the days that are over to an archive. `bridge evidence key`: names the key."""
+"""`bridge evidence archive`: appends the past days to an archive. `bridge evidence key`: prints the public key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_KEY = "set BRIDGE_EVIDENCE__KEY_FILE: the manifests of an archive must be si
 
 
 def archive_evidence(settings: Settings, directory: Path, since: str) -> None:
-    """Append each day that is over to the archive in `directory`, and print a line for each day.
+    """Append each past day to the archive in `directory`, and print a line for each day.
 
     Raises:
         UnusableInput: an argument can't be used, there is no key, or the archive can't be continued.

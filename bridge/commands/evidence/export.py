@@ -32,7 +32,7 @@ MOST_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """The options of `bridge evidence export`. Just one of the subjects is given."""
+    """The options of `bridge evidence export`. Exactly one of the subjects must be set."""
 
     reference: str | None
     phone: str | None
@@ -50,7 +50,7 @@ class ExportOptions:
         """Return the kind of the subject, and its value.
 
         Raises:
-            UnusableInput: none is given, or more than one.
+            UnusableInput: the options name no subject, or more than one.
         """
         given = [(kind, value) for kind in ("reference", "phone", "record", "job") if (value := getattr(self, kind))]
         if len(given) != 1:
@@ -59,7 +59,7 @@ class ExportOptions:
 
 
 def export_evidence(settings: Settings, options: ExportOptions) -> None:
-    """Write the bundle of a subject to a file, and print what it says.
+    """Write the bundle of a subject to a file, and print a summary of the bundle.
 
     Raises:
         UnusableInput: an argument can't be used.

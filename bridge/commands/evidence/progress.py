@@ -1,4 +1,4 @@
-"""Shows how far a search is: a bar on a terminal, else a line now and then. It writes to standard error."""
+"""Shows the progress of a search on standard error: as a bar on a terminal, else as an occasional line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERVAL: Final = 10.0
 
 
 class Bar:
-    """A context manager that shows how far a search is. `label` says what is counted."""
+    """A context manager that shows the progress of a search. `label` names the things that are counted."""
 
     def __init__(self, label: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = Console(stderr=True, soft_wrap=True)
@@ -46,7 +46,7 @@ class Bar:
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done. A further search begins again at 0."""
+        """Show that `done` of `total` are done. The next search starts at 0 again."""
         self._progress.update(self._task, completed=done, total=total)
         if not self._console.is_terminal and self._clock() - self._told >= INTERVAL:
             self._told = self._clock()

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from bridge.commands.mark.entries import Entry
 
 WAIT: Final = 20
-"""Seconds. The bridge may hold its answer to a submission so long, to wait for the outcome (`Prefer: wait`)."""
+"""Seconds. The bridge may wait this long for the outcome before it answers a submission (`Prefer: wait`)."""
 TIMEOUT: Final = WAIT + 20.0
 NO_ANSWER: Final = "no-answer"
 LONGEST_REPLY: Final = 1 << 20
 LONGEST_PAUSE: Final = 60.0
-"""Seconds. A longer Retry-After is cut to this value. Otherwise a faulty server could stop a run for ever."""
+"""Seconds. A longer Retry-After is cut to this value. Otherwise a faulty server could stop a run without end."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP statuses of temporary errors. They may come from the bridge, or from a proxy in front of the bridge."""
 _NOT_THE_ROW: Final = frozenset({8, 20})
@@ -37,8 +37,8 @@ class TryAgain(BridgeError):
     """The bridge gave no answer, or reported a temporary error.
 
     `reason` is a stable word. `after` is the Retry-After in seconds, or None if the bridge sent none. `judged` is true
-    if the bridge tried to deliver this row and failed; other rows may still succeed. `crowded` is true if the bridge
-    accepts no more requests at the moment (429).
+    if the bridge tried to forward this row and got no verdict, so that other rows may still succeed. `crowded` is true
+    if the bridge accepts no more requests at the moment (429).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class BridgeClient:
     async def ready(self) -> None:
         """Check that the bridge is ready, because a bridge without a CometD session receives no acknowledgements.
 
-        A bridge whose health is served on another port is taken as ready.
+        If the bridge serves its health on another port, it counts as ready.
 
         Raises:
             TryAgain: the bridge is not ready, or does not answer.
@@ -163,7 +163,7 @@ class BridgeClient:
 
 
 def _outcome(status: int, reply: _Reply, after: float | None) -> Outcome:
-    """Return the outcome that an answer to a submission or a query reports."""
+    """Return the outcome in the bridge's answer to a submission or to a query."""
     if status in {200, 202} and isinstance(reply.status, str):
         return _told(reply)
     if reply.code in {"undelivered", "internal"} or reply.status_code in _NOT_THE_ROW:
@@ -186,7 +186,7 @@ def _outcome(status: int, reply: _Reply, after: float | None) -> Outcome:
 
 
 def _told(reply: _Reply) -> Outcome:
-    """Return the outcome that a view of an operation reports."""
+    """Return the outcome in the bridge's description of an operation."""
     status = str(reply.status)
     if status == ACKNOWLEDGED:
         return Outcome(status, acknowledgement_id=str((reply.acknowledgement or {}).get("id", "")))

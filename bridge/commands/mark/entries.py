@@ -1,4 +1,4 @@
-"""Turns a row of the list into the operation that the bridge shall forward."""
+"""Turns a row of the list into the operation that the bridge is asked to forward."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Entry:
 def reference_of(job: str, row: int, attempt: int) -> str:
     """Return the referenceId of a row: JOB-ROW for the first attempt, JOB-ROW.ATTEMPT for a later one.
 
-    The same list with the same job name has the same referenceIds in each run, so the bridge forwards no row twice.
+    With the same list and job name, each run uses the same referenceIds. So the bridge forwards no row twice.
     ReferenceIds appear in logs, so they contain neither a phone number nor a digest of one.
     """
     return f"{job}-{row}" if attempt == 1 else f"{job}-{row}.{attempt}"
@@ -86,7 +86,7 @@ class EntryReader:
 
         Raises:
             CommandFailed: the library for numbering plans is not installed.
-            UnusableInput: a required field has neither, or the region does not exist.
+            UnusableInput: a required field has neither a column nor a default, or the region does not exist.
         """
         self._defaults = {field: value for field, value in defaults.items() if value}
         self._number = number_reader(region)

@@ -63,7 +63,7 @@ def number_reader(region: str | None) -> Callable[[str], str]:
 def plain_number(text: str) -> str:
     """Return the number without separators.
 
-    A text that is ambiguous, for example one that may be two numbers, is refused. It is never repaired by a guess.
+    An ambiguous text, for example a text that may be two numbers, is refused, because a guess could be wrong.
 
     Raises:
         RowInvalid: the text is not one phone number.

@@ -64,7 +64,7 @@ class MarkOptions:
         return found
 
     def separator(self) -> str | None:
-        """Return the character between columns, or None if it is to be found from the list.
+        """Return the character between columns, or None if the command must find it in the list.
 
         Raises:
             UnusableInput: `--delimiter` is not one character.

@@ -1,4 +1,4 @@
-"""The results file: the outcome of each row, for people, and for the next run, which continues from this file.
+"""The results file has the outcome of each row. People read this file, and the next run continues from it.
 
 A line is appended when the outcome of a row is known. If a row has several lines, the last line counts. Each line is
 given to the operating system before `append` returns. So `kill -9` can leave only the last line incomplete, and the
@@ -96,7 +96,7 @@ class Results:
         self._path = path
         self._file = file
         self._job = job
-        # A private temporary database. What exceeds its cache is in a file, so a long list needs little memory.
+        # A private temporary database. Only its cache is in memory, so a long list needs little memory.
         self._rows = sqlite3.connect("")
         self._rows.execute(
             "CREATE TABLE rows (row INTEGER PRIMARY KEY, outcome TEXT, reason TEXT, attempt INTEGER, identity BLOB)"

@@ -134,7 +134,7 @@ def _table_form(first: str, columns: Mapping[str, str], delimiter: str | None) -
 
 
 def _by_names(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, int | str]:
-    """Return the column name of each field: from `columns`, else the column whose name is known for the field."""
+    """Return the column name of each field. It is from `columns`, or is a column name that is known for the field."""
     missing = [name for name in columns.values() if name not in names]
     if missing:
         raise UnusableInput(f"--column: no column {_quoted(missing)}; there are {_quoted(names)}")
@@ -175,7 +175,7 @@ def _table(lines: Iterable[Line], form: Form) -> Iterator[tuple[int, Mapping[str
 
     A row may have several lines, because a quoted cell may contain line breaks. Such a row can't be read if its quote
     is not closed, if its number of cells is not that of the header, or if a quoted cell seems to contain other rows.
-    Then only its first line is reported, and each of the following lines is read as a new row.
+    Then only the first line of the row is reported, and each of the following lines is read as a new row.
     """
     assert form.delimiter is not None
     waiting: deque[Line] = deque()

@@ -1,4 +1,4 @@
-"""Sends rows to the bridge. Limits the rows a second and the rows at a time, and repeats failed requests."""
+"""Sends rows to the bridge. Limits the rows per second and the rows in parallel, and repeats failed requests."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Answer = TypeVar("Answer")
 MOST_DELIVERIES: Final = 5
 """The most failed deliveries of one row in a run. Then the row is `undelivered`, and the next run sends it again."""
 KNOWN_AT_ONCE: Final = 100
-"""Rows with a known outcome that are counted in one go. Then other tasks may run."""
+"""Number of rows with a known outcome that are counted before other tasks may run."""
 
 
 class Pace:
-    """Limits the requests of all rows to `rate` a second (None: no limit), and can pause all of them."""
+    """Limits the requests of all rows to `rate` per second (None: no limit), and can pause all requests."""
 
     def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._gap = 0.0 if rate is None else 1 / rate
@@ -53,7 +53,7 @@ class Pace:
 
 
 class Patience:
-    """Ends a run after `seconds` without a usable answer. Prints one message in each outage that the run waits."""
+    """Ends a run after `seconds` without a usable answer. In each outage it prints once that the run waits."""
 
     def __init__(self, seconds: float, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds

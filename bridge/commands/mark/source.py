@@ -2,7 +2,7 @@
 
 `--encoding` names the encoding. Without it, these rules are tried in order:
 
-1. A byte order mark decides.
+1. A byte order mark at the start determines the encoding.
 2. A text with a zero byte in most characters is UTF-16.
 3. A text that is valid UTF-8 from its beginning to its end is UTF-8.
 4. Every other text is Windows-1252, which has all letters of Latin-1.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 LONGEST_LINE: Final = 65_536
-"""Characters. A longer line is reported as invalid, and is never whole in memory."""
+"""Characters. A longer line is reported as invalid, and is never completely in memory."""
 _CHUNK: Final = 1 << 20
 _SAMPLE: Final = 4096
 _MARKS: Final = (
@@ -67,7 +67,10 @@ class Source:
             raise UnusableInput(f"--encoding {encoding!r} is not known; try utf-8, utf-16 or cp1252") from None
 
     def lines(self) -> Generator[Line, None, None]:
-        """Yield the lines from the first one. End one iteration before the next begins: they share the file."""
+        """Yield the lines from the first one.
+
+        End an iteration before the next one begins, because all iterations share one file position.
+        """
         text = self._text()
         try:
             number = 0

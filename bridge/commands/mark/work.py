@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Send(NamedTuple):
-    """A row to send. `ask` is true if an earlier run may have sent it. Then ask the bridge for its outcome first."""
+    """A row to send.
+
+    If `ask` is true, an earlier run may have sent the row, so first ask the bridge for the outcome.
+    """
 
     entry: Entry
     attempt: int

@@ -1,4 +1,4 @@
-"""Says on standard error what a command is waiting for."""
+"""Shows on standard error what a command waits for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Prints rows of columns as plain lines, which fit into the terminal.
 
-In a pipe or a file, nothing is cut, so that other programs find all of it. If the variable COLUMNS is set, it is the
-width everywhere.
+In a pipe or a file, no text is cut, so that other programs can read the full text. If the environment variable COLUMNS
+is set, its value is the width for all outputs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finds the topics that a command reads, before it reads them, so that a wrong name gets a useful answer."""
+"""Finds the topics that a command will read, so that a wrong name gets a useful error message."""
 
 from __future__ import annotations
 

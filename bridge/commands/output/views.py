@@ -83,7 +83,7 @@ def value_of(record: ConsumedRecord) -> Any:
 
 
 class Summary(NamedTuple):
-    """What a row shows of a record. All texts are safe for a terminal."""
+    """The texts by which a row shows a record. All texts are safe for a terminal."""
 
     time: str
     topic: str
@@ -96,7 +96,7 @@ class Summary(NamedTuple):
 
 
 def summary(record: ConsumedRecord) -> Summary:
-    """Return what a row shows of the record."""
+    """Return the texts by which a row shows the record."""
     value = value_of(record)
     told = value if isinstance(value, dict) else {}
     event = next((told[name] for name in _TELLING if told.get(name) is not None), "")

@@ -1,4 +1,4 @@
-"""`bridge topics plan`: prints what creates the bridge's topics in Kafka, and what grants the bridge its rights.
+"""`bridge topics plan`: prints commands or YAML that create the bridge's topics in Kafka and grant its rights.
 
 The facts come from the code that creates the topics, uses the ids and checks the rights. The plan connects to nothing.
 """

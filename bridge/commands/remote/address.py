@@ -32,7 +32,7 @@ def read_token(file: Path) -> str:
     """Return the bearer token in the file.
 
     Raises:
-        UnusableInput: the file can't be read, or does not hold one token.
+        UnusableInput: the file can't be read, or does not contain exactly one token.
     """
     try:
         token = file.read_text(encoding="ascii").strip()

@@ -47,7 +47,7 @@ def list_operations(bridge: RunningBridge, *, status: str | None, limit: int, as
 
 
 def show_operation(bridge: RunningBridge, reference: str, *, as_json: bool) -> None:
-    """Print all that the bridge tells of an operation.
+    """Print everything that the bridge reports about an operation.
 
     Raises:
         CommandFailed: the bridge does not know the operation, does not answer, or refuses the request.

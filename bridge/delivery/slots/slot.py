@@ -338,7 +338,7 @@ class Slot:
     async def _await_claims(self) -> bool:
         """Wait up to `CLAIM_WAIT` for the claims of a successor. Fence the accounts that the successor has claimed.
 
-        Returns whether the successor uses this slot's pair of transactional ids and this slot still has accounts. The
+        Returns True if the successor uses this slot's pair of transactional ids and this slot still has accounts. The
         broker has fenced this slot, so a claim counts even if its signature is not valid here. The successor may have
         another password.
         """

@@ -70,10 +70,10 @@ class Transaction:
         return self._together([(call, call.attempt.position) for call in self.calls], {})
 
     def refused(self, reasons: Mapping[Batch, Refusal]) -> dict[Call, dict[Batch, Refusal]]:
-        """Return the calls whose records Kafka may have refused, each with the batches that Kafka certainly refused.
+        """Return the calls whose records Kafka may have refused, each with the refused batches of this call alone.
 
-        If a refused batch has records of several calls, the refused record may belong to any of these calls. Then the
-        batch is missing in the result.
+        If a refused batch has records of several calls, the refused record may belong to any of these calls. Then all
+        of these calls are returned, but without the batch.
         """
         blamed: dict[Call, dict[Batch, Refusal]] = defaultdict(dict)
         for sent, why in reasons.items():

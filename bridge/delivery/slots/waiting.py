@@ -33,7 +33,7 @@ class WaitingCalls:
         self.wake()
 
     def wake(self) -> None:
-        """Make `until_due` check again whether it can end."""
+        """Make `until_due` check again whether it may return."""
         self._wake.set()
 
     def put_back(self, calls: Sequence[Call]) -> None:

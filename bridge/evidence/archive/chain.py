@@ -27,7 +27,8 @@ def verify_archive(
 ) -> list[Check]:
     """Verify each day of an archive: its file, its signature, and that it follows the day before.
 
-    Days that are missing at the end can't be noticed, except by comparing the last day with what is known of it.
+    This can't find that the last days were removed. To find that, compare the digest of the last manifest with a copy
+    of the digest that was kept elsewhere.
 
     Raises:
         UnusableInput: the directory can't be read.
@@ -57,7 +58,7 @@ class _Walk:
         self._records = 0
 
     def day(self, day: date) -> Iterator[Check]:
-        """Yield what is wrong with a day."""
+        """Yield a failed check for each fault of a day."""
         name = f"{day}{MANIFEST}"
         before, self._before = self._before, None
         try:

@@ -46,7 +46,7 @@ class ArchivedPartition(msgspec.Struct, rename="camel", kw_only=True, forbid_unk
 
 
 class Manifest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """What the archive has of a day."""
+    """The description of one day of the archive."""
 
     format: str
     day: date
@@ -64,7 +64,7 @@ class Manifest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fiel
 
 
 class SignedManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """The content of a manifest's file."""
+    """A manifest with its signature, as its file contains them."""
 
     manifest: Manifest
     signature: str
@@ -149,7 +149,7 @@ def records_in(path: Path) -> Iterator[StoredRecord]:
 
 
 def consumed(one: StoredRecord) -> ConsumedRecord:
-    """Return an archived record as a consumer would have got it."""
+    """Return an archived record in the form in which a Kafka consumer returns it."""
     at = datetime.fromisoformat(one.timestamp).timestamp() if one.timestamp.endswith("Z") else int(one.timestamp) / 1000
     return ConsumedRecord(
         one.topic,
@@ -163,12 +163,12 @@ def consumed(one: StoredRecord) -> ConsumedRecord:
 
 
 def start_of(day: date) -> int:
-    """Return the begin of a day (UTC), in ms since the epoch."""
+    """Return the beginning of a day (UTC), in ms since the epoch."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def zstd() -> ModuleType:
-    """Return the module `compression.zstd`, of Python 3.14 or of the package that has it for earlier versions.
+    """Return the module `compression.zstd`, from Python 3.14 or from its backport for earlier versions.
 
     Raises:
         SettingsError: the extra `evidence` is not installed.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.evidence.sources import Keep, Progress, Wanted
 
 EVERY: Final = 5_000
-"""After how many records the progress is told."""
+"""Number of records between two reports of the progress."""
 
 
 class ArchiveSource:
@@ -31,7 +31,7 @@ class ArchiveSource:
         """Read the manifests.
 
         Raises:
-            UnusableInput: the directory can't be read, or is the archive of other topics.
+            UnusableInput: the directory can't be read, or has the records of other topics.
         """
         self._directory = directory
         self._prefix = f"{topic_prefix}."
@@ -81,7 +81,7 @@ class ArchiveSource:
         self._tell(by_topic, manifests)
 
     def _whole_file(self, manifest: Manifest) -> Path:
-        """Return the path of a day's records, after a check of its digest."""
+        """Check the digest of a day's file of records, and return the path of the file."""
         path = self._directory / f"{manifest.day}{RECORDS}"
         try:
             if manifest.day not in self._whole and digest_of(path) != manifest.sha256:
@@ -116,7 +116,10 @@ class ArchiveSource:
 
 
 def _within(day: date, since: int | None, until: int | None) -> bool:
-    """Return whether a day may have records of a period. A late record is in the file of a later day."""
+    """Return whether a day's file may have records of a period.
+
+    A record that came late is in the file of a later day.
+    """
     first = None if since is None else datetime.fromtimestamp(since / 1000, UTC).date() - DAY
     last = None if until is None else datetime.fromtimestamp(until / 1000, UTC).date() + 2 * DAY
     return (first is None or day >= first) and (last is None or day <= last)

@@ -1,4 +1,4 @@
-"""Appends days to an archive. A day is complete when its manifest is there. An incomplete day is written anew."""
+"""Appends days to an archive. A day is complete when its manifest exists. An incomplete day is written again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CLOSED_AFTER: Final = 3600.0
 
 
 class Archiver:
-    """Appends the days of an archive, from `since` on, or from where the archive ends."""
+    """Appends days to an archive: from `since` on if the archive is empty, else after its last day."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Archiver:
 
 
 class _DayFile:
-    """A compressed file that is being written. Its faults are told apart from those of Kafka."""
+    """A compressed file that is being written. Its errors are CommandFailed, to differ from Kafka's errors."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -171,7 +171,7 @@ class _DayFile:
             self._lines.write(line)
 
     def finish(self) -> int:
-        """Return the size of the file once it is on the disk."""
+        """Write the file to the disk completely, and return its size."""
         with writing(self._path):
             self._lines.close()
             if self._file.tell() == 0:  # without a line, not even an empty frame is written
@@ -203,7 +203,7 @@ def _part(reader: RangeReader, one: PartitionRange) -> ArchivedPartition:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is either there with all of its content, or not there."""
+    """Write a file in one step: after a crash the file has all of its content or does not exist."""
     partial = path.with_suffix(".partial")
     with writing(path):
         with partial.open("wb") as file:
@@ -220,7 +220,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _only_one(directory: Path) -> Iterator[None]:
-    """Make the directory if it is missing, and let no other process archive there meanwhile."""
+    """Make the directory if it is missing, and lock it against other processes that archive there."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock: Any = (directory / ".lock").open("wb")

@@ -1,1 +1,1 @@
-"""The file of a bundle: its form, its signature, its time stamp, and their verification."""
+"""Writes, signs, stamps and verifies the file of a bundle."""

@@ -1,7 +1,7 @@
 """The file of a bundle: JSON, with each part of the bundle on a line of its own, and the digest of each part.
 
-The form is fixed to the last byte. So a reader can say of each changed byte which part it belongs to, also where the
-change does not change the meaning of the JSON.
+Each bundle has exactly one form as bytes. So a reader finds the part of each changed byte, even if the JSON still has
+the same meaning after the change.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Document(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fiel
     format: str
     bundle: Bundle
     digests: dict[str, str]
-    """SHA-256 of each part as the file has it, in hexadecimal, by the part's name such as `records[3]`."""
+    """SHA-256 of each part's bytes in the file, in hexadecimal, by the part's name such as `records[3]`."""
     signature: str | None
     """A JSON Web Signature (RFC 7515, compact) over the digest of `digests`. None: not signed."""
     time_stamp: TimeStamp | None
@@ -107,7 +107,7 @@ def decode(content: bytes) -> Document:
 
 
 def difference(content: bytes, one: Document) -> int | None:
-    """Return the first byte of a file that differs from the form that the bridge writes. None: no byte differs."""
+    """Return the place of the first byte that the bridge would write differently, or None if there is none."""
     written = encode(one)
     if content == written:
         return None
@@ -118,7 +118,7 @@ def difference(content: bytes, one: Document) -> int | None:
 
 
 def part_at(content: bytes, at: int) -> str:
-    """Return the name of the part that the byte at `at` belongs to, by the lines of the file."""
+    """Return the name of the part that contains the byte at `at`. Each part is one line of the file."""
     line = content.count(b"\n", 0, at)
     section, since = "the file's frame", 0
     for number, text in enumerate(content.split(b"\n")[: line + 1]):
@@ -132,7 +132,7 @@ def part_at(content: bytes, at: int) -> str:
 
 
 def _damaged_heading(content: bytes) -> str:
-    """Return the section whose heading is not as the bridge writes it."""
+    """Return the section whose heading differs from the heading that the bridge writes."""
     headings = ("format", "bundle", "head", *_LISTS, "digests", "signature", "timeStamp")
     return next((name for name in headings if f'\n"{name}":'.encode() not in content), "the file's frame")
 
@@ -151,7 +151,7 @@ def _parts(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
     for name in _LISTS:
         for number, part in enumerate(getattr(bundle, name)):
             yield f"{name}[{number}]", msgspec.json.encode(part)
-        # An empty or shortened list is found too.
+        # This also finds a list that was emptied or shortened.
         yield name, str(len(getattr(bundle, name))).encode()
 
 

@@ -1,8 +1,8 @@
 """Signs with an Ed25519 key: JSON Web Signatures (RFC 7515) with the algorithm EdDSA (RFC 8037).
 
 The signature has the public key in its header, so that a file can be verified alone. This shows that the file is
-unchanged since somebody signed it with that key. Whose key it is, the reader must know: by the thumbprint (RFC 7638),
-which the owner of the key publishes, or by a file with the public key.
+unchanged since somebody signed it with that key. The reader must find out separately who owns the key: the owner
+publishes the key's thumbprint (RFC 7638), or gives the reader a file with the public key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Signer:
     """Signs with a private key."""
 
     def __init__(self, key: Ed25519PrivateKey, kind: str) -> None:
-        """`kind` says in the header what is signed, such as `bridge-evidence`."""
+        """`kind` is written to the header, and names the kind of content, such as `bridge-evidence`."""
         self._key = key
         self._header = {"typ": f"{kind}+jws", "kid": thumbprint(key.public_key()), "jwk": _jwk(key.public_key())}
 
@@ -83,7 +83,7 @@ def private_key(file: Path) -> Ed25519PrivateKey:
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
-    """Return the public key in a PEM file. A file with the private key will do as well.
+    """Return the public key in a PEM file. The file may contain the private key instead.
 
     Raises:
         UnusableInput: the file can't be read, or has no Ed25519 key.
@@ -108,7 +108,7 @@ def opened(signature: str, kind: str) -> tuple[dict[str, Any], Ed25519PublicKey]
     from jwt.api_jws import PyJWS  # noqa: PLC0415 -- a start of the bridge does without it
     from jwt.exceptions import PyJWTError  # noqa: PLC0415
 
-    # Several texts of base64 stand for the same bytes, so a changed character could pass unnoticed.
+    # Several base64 texts decode to the same bytes. Without this check a changed character could stay unnoticed.
     if not all(_is_canonical(part) for part in signature.split(".")):
         raise NotSigned("the signature is not in its canonical form")
     try:

@@ -1,4 +1,4 @@
-"""Time stamps of an authority (RFC 3161): proof that a signature existed at a time, by somebody else's clock."""
+"""Time stamps of an authority (RFC 3161). They prove by the authority's clock that a signature existed at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_INSTALLED: Final = (
 
 
 class NotStamped(Exception):
-    """A time stamp does not fit. The text says why."""
+    """A time stamp is not valid for the content. The text says why."""
 
 
 async def stamp(content: bytes, url: str) -> TimeStamp:

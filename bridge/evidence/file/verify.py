@@ -29,12 +29,12 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNCHECKED = "unchecked"
-    """Nothing speaks against it, but something is missing that would prove it."""
+    """The check found no fault, but could not prove the point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what was checked, the outcome, and a sentence for people."""
+    """One check: its name, its outcome, and a sentence for people."""
 
     subject: str
     outcome: Outcome
@@ -51,8 +51,9 @@ def verify(
 ) -> list[Check]:
     """Verify the bytes of a file.
 
-    The file is unchanged if no check has failed. `trusted` is the key that must have signed it; without it, any key may
-    have. `roots` are the certificates of time-stamping authorities; without them, anybody may have made the time stamp.
+    The file is unchanged if no check has failed. `trusted` is the key that must have signed the file. Without
+    `trusted`, a signature by any key is accepted. `roots` are the certificates of time-stamping authorities. Without
+    `roots`, a time stamp by anybody is accepted.
 
     Raises:
         SettingsError: the file has a time stamp, and the extra `evidence` is not installed.

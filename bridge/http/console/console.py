@@ -45,7 +45,7 @@ def console(sources: Sources) -> APIRouter:
 
 
 def _add_static_files(pages: Pages) -> None:
-    """Serve the static files to everybody. They are part of the package, and tell nothing about the site."""
+    """Serve the static files to everybody. They are part of the package, and contain nothing about the installation."""
     for name, file in static_files().items():
         headers = HEADERS | {"Cache-Control": KEEP}
         response = Response(file.content, headers=headers, media_type=file.media_type)

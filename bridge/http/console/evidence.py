@@ -15,7 +15,7 @@ _KEPT: Final = ("type", "asgi", "http_version", "scheme", "root_path", "client",
 
 
 def has_evidence(request: Request) -> bool:
-    """Return whether the REST API of this application has evidence."""
+    """Return whether this application's REST API serves evidence."""
     return any(getattr(route, "path_format", None) == ROUTE for route in request.app.routes)
 
 
@@ -30,7 +30,7 @@ class EvidenceDownload(Response):
         self._authorization = [] if token is None else [(b"authorization", f"Bearer {token}".encode("latin-1"))]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application once more, as the REST caller that the visitor is."""
+        """Call the REST API of the application with the visitor's token."""
         headers = [pair for pair in scope["headers"] if pair[0] == b"host"]
         inner = {name: scope[name] for name in _KEPT if name in scope} | {
             "method": "GET",

@@ -134,7 +134,7 @@ def _value(field: FormField, text: str) -> Any:
 
 
 def _field(name: str, field: FieldInfo, *, required: bool, conditional: bool) -> FormField:
-    """Return a field. `conditional` says that only requests with, or only those without, a record handle need it."""
+    """Return a field. `conditional` means that the field is required only with a record handle, or only without one."""
     kind, choices = _kind(field.annotation)
     help_ = (_CONDITIONS.get(name) if conditional else _HELP.get(name)) or field.description or ""
     if kind == "json":
@@ -143,7 +143,7 @@ def _field(name: str, field: FieldInfo, *, required: bool, conditional: bool) ->
 
 
 def _kind(annotation: Any) -> tuple[Kind, Sequence[str]]:
-    """Return how to enter a value of the type."""
+    """Return the kind of the input element for values of the type."""
     origin = get_origin(annotation)
     if origin is Literal:
         return "choice", get_args(annotation)

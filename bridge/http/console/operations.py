@@ -35,7 +35,7 @@ STATUSES: Final = get_args(OperationStatus)
 SEALED: Final = "sealed"
 """The query parameter with the encrypted filters."""
 _HIDDEN: Final[tuple[str, ...]] = ("phone", "record")
-"""The filters that may have a phone number. The last part of a record key is one if the record has no handle."""
+"""The filters that may contain a phone number. A record key ends with the number if the record has no handle."""
 _LIST: Final = f"{PATH}/operations"
 _TEXTS: Final = ("account", "reference", "phone", "record")
 _TIMES: Final = ("since", "until")
@@ -65,7 +65,7 @@ class _OperationPages:
         self._service = pages.sources.service
 
     async def search(self, visit: Visit) -> Response:
-        """Take the form of filters. What may be a phone number goes into the URL encrypted only."""
+        """Handle the form with the filters. In the URL, fields that may have a phone number are encrypted."""
         filters = {name: value for name in FILTERS if (value := visit.form.get(name, "").strip())}
         hidden = {name: filters.pop(name)[: LONGEST_FILTER + 1] for name in _HIDDEN if name in filters}
         if hidden:
@@ -129,7 +129,7 @@ class _OperationPages:
         return self._page(visit, self._service.get(visit.request.path_params["reference"]), plain=False)
 
     async def reveal(self, visit: Visit) -> Response:
-        """Show the phone numbers of one operation, because the visitor asks for them."""
+        """Show the phone numbers of one operation to a visitor who has asked for them."""
         view = self._service.get(visit.form.get("reference", ""))
         log.info("console-numbers-shown", caller=visit.caller.name, reference_id=view.reference_id)
         return self._page(visit, view, plain=True)
@@ -153,7 +153,7 @@ class Step(NamedTuple):
 
 
 def _steps(view: OperationView) -> list[Step]:
-    """Return the life of an operation, the oldest status first."""
+    """Return the statuses that the operation has had, the oldest first."""
     times = [(at, status) for status in STATUSES if (at := getattr(view.times, status.replace("-", "_"))) is not None]
     start = _seconds(view.received_at)
     return [Step(status, at, max(0.0, _seconds(at) - start) * 1000, _MEANINGS[status]) for at, status in sorted(times)]
@@ -164,7 +164,7 @@ def _seconds(time: str) -> float:
 
 
 def _filter(filters: Mapping[str, str], faults: list[str]) -> OperationFilter:
-    """Return the filter that the fields describe. Add to `faults` what is wrong with them."""
+    """Return the filter that the fields describe. Add the faults of the fields to `faults`."""
     status = filters["status"]
     if status and status not in STATUSES:
         faults.append(f"There is no such status. The statuses are {', '.join(STATUSES)}.")
@@ -182,7 +182,7 @@ def _filter(filters: Mapping[str, str], faults: list[str]) -> OperationFilter:
 
 
 def _time(text: str) -> datetime | None:
-    """Return a time. It is in UTC if it names no time zone, as in the fields of browsers."""
+    """Return a time. A time without a zone, as browsers send it, is in UTC."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -68,7 +68,7 @@ class Visit:
 
     @property
     def live(self) -> bool:
-        """Whether the page refreshes itself, and needs its changing part only."""
+        """Whether the request is a page's own refresh, which needs only the part of the page that changes."""
         return self.request.headers.get("HX-Request") == "true"
 
     def may(self, scope: Scope) -> bool:
@@ -107,7 +107,7 @@ class Pages:
     def render(
         self, visit: Visit, template: str, status: int = 200, *, interval: int | None = None, **context: Any
     ) -> Response:
-        """Make the response with a page, or with its changing part if that is all the visitor needs.
+        """Make the response with a page. For a refresh it has only the part of the page that changes.
 
         `interval` is the time between two refreshes in seconds, None for a page that does not change.
         """
@@ -162,7 +162,10 @@ class Pages:
             return self.render(visit, "error.html", told["status"], problem=told)
 
     def _again_from_here(self, request: Request) -> Response:
-        """Let the browser ask once more, because it sends no strict cookie when a page of another site has the link."""
+        """Make the browser send the request again.
+
+        The browser sends no strict cookie if the link was on a page of another site.
+        """
         page = self._rendering.page("again_from_here.html", live=False, interval=None, address=_address(request))
         return HTMLResponse(page, headers=HEADERS)
 
@@ -217,7 +220,7 @@ def not_found() -> Refused:
 
 
 def see_other(path: str) -> Response:
-    """Send the browser to another page, after a form."""
+    """Send the browser to another page after it has sent a form."""
     return RedirectResponse(path, 303)
 
 
@@ -231,14 +234,14 @@ def _comes_from_elsewhere(request: Request) -> bool:
 
 
 def _address(request: Request) -> str:
-    """Return the path and query of the page, for its refresh."""
+    """Return the path and query of the page, from which the browser refreshes it."""
     return (
         f"{request.scope.get('raw_path', b'').decode('latin-1')}{f'?{request.url.query}' if request.url.query else ''}"
     )
 
 
 def _to_sign_in(request: Request) -> Response:
-    """Send the browser to the sign-in page, and from there back to the page that the visitor wanted."""
+    """Send the browser to the sign-in page. From there it returns to the page that the visitor wanted."""
     wanted = _address(request) if request.method == "GET" else PATH
     path = f"{SIGN_IN}?{urlencode({'next': wanted})}"
     if request.headers.get("HX-Request") == "true":

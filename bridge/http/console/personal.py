@@ -32,7 +32,7 @@ class ShownRequest:
 def shown(view: OperationView, request: PublishedRequest, *, plain: bool) -> ShownRequest:
     """Return the request with its phone numbers masked, unless they may be shown `plain`.
 
-    Hashed and omitted numbers stay as the events publish them, whoever looks.
+    Hashed and omitted numbers are shown as the events publish them, even if `plain` is set.
     """
     key = None if view.acknowledgement is None else view.acknowledgement.key
     if plain:
@@ -44,7 +44,7 @@ def shown(view: OperationView, request: PublishedRequest, *, plain: bool) -> Sho
     phone = concealed.number(request.phone)
 
     def text(value: str | None) -> str | None:
-        """Mask the number in a text, and at the end of a record key, where it may be short."""
+        """Mask the number in a text, and a number of any length at the end of a record key."""
         if value is not None and request.phone and phone and value.endswith(f"/{request.phone}"):
             value = f"{value.removesuffix(request.phone)}{phone}"
         return concealed.text(value)

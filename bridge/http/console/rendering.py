@@ -28,7 +28,7 @@ _WORDS: Final = {
     "timed-out": "bad",
     "connected": "good",
 }
-"""The colour of each state. Its name always stands beside it."""
+"""The colour of each state. Pages always show the state's name beside the colour."""
 
 
 class StaticFile(NamedTuple):
@@ -37,7 +37,7 @@ class StaticFile(NamedTuple):
     content: bytes
     media_type: str
     digest: str
-    """Part of the file's URL, so that browsers may keep the file for ever."""
+    """Part of the file's URL, so that browsers may cache the file without a limit."""
 
 
 def static_files() -> Mapping[str, StaticFile]:
@@ -77,7 +77,10 @@ class Rendering:
         }
 
     def page(self, template: str, *, live: bool, interval: int | None, **context: Any) -> str:
-        """Render a page, or with `live` only its changing part. `interval` is the time between refreshes in seconds."""
+        """Render a page, or with `live` only the part of it that changes.
+
+        `interval` is the time between refreshes in seconds.
+        """
         layout = "fragment.html" if live else "page.html"
         now = datetime.now(UTC)
         return self._environment.get_template(template).render(

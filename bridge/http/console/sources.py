@@ -1,4 +1,4 @@
-"""The console's sources: where the pages get what they show."""
+"""The sources of the content that the console's pages show."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRecord:
-    """A record that Kafka refused, so that the bridge wrote a dead letter. Its content stays on Kafka."""
+    """A record that Kafka refused, so that the bridge wrote a dead letter. The record's content is not included."""
 
     account: str | None
     reason: str
@@ -51,7 +51,7 @@ class IncidentsView(NamedTuple):
     """The gaps and dead letters of the last day, the newest first."""
 
     since: str = ""
-    """From when on gaps and dead letters are known, in RFC 3339."""
+    """The beginning of the period whose gaps and dead letters are known, in RFC 3339."""
     reading: bool = False
     """Whether the topics are still being read."""
     failing: str | None = None
@@ -59,12 +59,12 @@ class IncidentsView(NamedTuple):
     gaps: Sequence[Gap] = ()
     refused: Sequence[RefusedRecord] = ()
     most: int = 0
-    """The largest number of each that is kept."""
+    """The largest number of gaps, and of dead letters, that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleSources:
-    """What the console knows only through the bridge's other parts. No function may block."""
+    """Functions of the bridge's other parts that only the console uses. No function may block."""
 
     accounts: Callable[[], Sequence[str]]
     """Returns the accounts that operations may be submitted for. The first one is the default."""
@@ -82,7 +82,7 @@ class ConsoleSources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Everything that the pages use: `own`, and what the REST API uses too (see `create_app`)."""
+    """All sources of the pages. Only the console uses `own`; the REST API uses the others too (see `create_app`)."""
 
     own: ConsoleSources
     service: Operations

@@ -39,7 +39,7 @@ def add_state(pages: Pages) -> None:
             return None
 
     async def latest(visit: Visit) -> list[tuple[OperationView, ShownRequest]] | None:
-        """Return the newest operations, None while they are being read from Kafka."""
+        """Return the newest operations, or None while the bridge still reads them from Kafka."""
         try:
             page = await sources.service.list(limit=LATEST)
         except LedgerUnread:
@@ -110,7 +110,7 @@ class Chart(NamedTuple):
     """The highest rate, for each second."""
     bars: Sequence[Bar]
     troubled: bool
-    """Whether the chart counts something bad, and there was some."""
+    """Whether the chart counts faults, and at least one occurred."""
 
 
 def charts(intervals: Sequence[Interval]) -> list[Chart]:

@@ -1,4 +1,4 @@
-"""The pages that submit operations: the form, and an earlier request under a new reference."""
+"""The pages that submit operations: from the form, or an earlier request again under a new reference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.http.console.pages import Pages, Visit
 
 BACKGROUND: Final = "background"
-"""The field that stands for `Prefer: respond-async`."""
+"""The form field that has the effect of `Prefer: respond-async`."""
 _REFUSED: Final = (BridgeError, Refused, RequestValidationError)
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class _SubmitPages:
         return self._again_page(visit, visit.request.path_params["reference"], new_reference())
 
     async def again(self, visit: Visit) -> Response:
-        """Submit an earlier request once more. Its phone number stays in the bridge."""
+        """Submit an earlier request once more. Its phone number is not sent to the browser."""
         reference, new = visit.form.get("reference", ""), visit.form.get("referenceId", "").strip()
         try:
             response = await self._forward_again(visit, reference, new)
@@ -133,7 +133,10 @@ class _SubmitPages:
 
 
 def new_reference() -> str:
-    """Return a new referenceId. A form has it from the start, so that sending the form twice forwards it once."""
+    """Return a new referenceId.
+
+    A form contains it from the start. So if a visitor sends the form twice, the bridge forwards the operation once.
+    """
     return uuid.uuid4().hex
 
 

@@ -27,7 +27,7 @@ NAME: Final = "bridge-console"
 LIFETIME: Final = 12 * 3600
 """Seconds after which a visitor must sign in again."""
 LONGEST_COOKIE: Final = 4000
-"""Characters of the cookie. Browsers drop a cookie of more than 4096 bytes, its name and attributes included."""
+"""Limit for the characters of the cookie. Browsers drop a cookie of more than 4096 bytes, with name and attributes."""
 MOST_BYTES: Final = 64 * 1024
 """Limit for a cookie's content after decompression."""
 _PURPOSES: Final = ("visit", "search")
@@ -105,11 +105,14 @@ class Visits:
         return hmac.compare_digest(self.csrf(visitor).encode(), sent.encode(errors="replace"))
 
     def hide(self, visitor: Visitor, terms: Mapping[str, str]) -> str:
-        """Encrypt search terms for a URL, because browsers and proxies record URLs. Only this visitor may use it."""
+        """Encrypt search terms for a URL, because browsers and proxies record URLs.
+
+        Only this visitor can use the result.
+        """
         return self._seal("search", msgspec.json.encode(_Search(visitor.id, {**terms})))
 
     def shown(self, visitor: Visitor, hidden: str) -> Mapping[str, str] | None:
-        """Decrypt search terms, None if they are old, another visitor's, or encrypted by another process."""
+        """Decrypt search terms. Return None if they are too old, or belong to another visitor or secret."""
         content = self._open("search", hidden)
         try:
             found = None if content is None else _SEARCH.decode(content)
@@ -153,7 +156,10 @@ def _attributes(request: Request) -> dict[str, Any]:
 
 
 def _is_encrypted(request: Request) -> bool:
-    """Return whether the browser uses TLS. The bridge serves plain HTTP, so a proxy's header or the origin tells."""
+    """Return whether the browser uses TLS.
+
+    The bridge serves plain HTTP, so it reads this from a proxy's header or from the form's origin.
+    """
     forwarded = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip().lower()
     origin = request.headers.get("Origin", "")
     return "https" in {request.url.scheme, forwarded} or origin.startswith("https://")

@@ -42,9 +42,10 @@ class _Seen(NamedTuple):
 class FleetRecovery(Recovery):
     """Recovers the operations of one account in a fleet, while this replica relays the account.
 
-    An operation is silent if this process has seen it `requested` at one attempt for `forward_deadline` and `MARGIN`.
-    Nobody forwards a silent operation any more. This process measures the time itself, because the clocks of replicas
-    may differ. It does so for the accounts of other replicas as well, so that it can go on at once after a takeover.
+    An operation is silent if this process has seen the status `requested` and the same `attempt` for
+    `forward_deadline` plus `MARGIN`. No replica forwards a silent operation any more. This process measures the time
+    itself, because the clocks of replicas may differ. It also measures the time for the accounts of other replicas, so
+    that it can continue at once after a takeover.
     """
 
     _patient = False  # a replica that waits for Kafka may lose the account meanwhile. The next look tries again

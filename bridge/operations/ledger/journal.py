@@ -75,8 +75,8 @@ class Journal:
     async def append(self, record: Record, *, otherwise: Callable[[], Record]) -> None:
         """Return once Kafka has the record.
 
-        If Kafka does not confirm the record in time, Kafka may or may not have stored it. The journal then also writes
-        the record that `otherwise` returns, to revoke the first one.
+        If Kafka does not confirm the record in time, Kafka may or may not have stored it. So the journal also writes
+        the record that `otherwise` returns. This second record revokes the first record.
 
         Raises:
             KafkaUnavailable: Kafka did not confirm the record. Raised at once if the last write failed.
