@@ -5,7 +5,7 @@ from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.from_settings import authentication_of
 from bridge.http.routes.fleet import FleetView, ReplicaView, SlotView
-from bridge.http.routes.health import Missing
+from bridge.http.routes.health import Missing, Note
 from bridge.http.routes.sessions import Guarantee, SessionView
 from bridge.http.server.server import serve
 
@@ -13,6 +13,7 @@ __all__ = [
     "FleetView",
     "Guarantee",
     "Missing",
+    "Note",
     "ReplicaView",
     "SessionView",
     "SlotView",

@@ -22,7 +22,7 @@ from bridge.http.problems.problems import Refused, bridge_problem, problem, vali
 from bridge.http.problems.types import INTERNAL, OTHER
 from bridge.http.routes.events import events
 from bridge.http.routes.fleet import FleetView, fleet
-from bridge.http.routes.health import Missing, health
+from bridge.http.routes.health import Missing, Note, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
 from bridge.http.routes.operations import operations
 from bridge.http.routes.outbound_records import outbound_records
@@ -48,6 +48,7 @@ def create_app(
     *,
     readiness: Callable[[], Sequence[Missing]],
     session_views: Callable[[], Sequence[SessionView]],
+    notes: Callable[[], Sequence[Note]] = tuple,
     fleet_view: Callable[[], FleetView] = FleetView,
     authentication: Authentication | None = None,
     enabled: Collection[str] = DEFAULT_OPERATIONS,
@@ -61,6 +62,7 @@ def create_app(
         service: submits operations, and returns their states.
         readiness: returns what the bridge lacks to be ready. Must not block.
         session_views: returns the state of each CometD session. Must not block.
+        notes: returns what a person should correct although the bridge works. Must not block.
         fleet_view: returns which replica relays which account. Must not block.
         authentication: checks the callers' tokens, None for no authentication.
         enabled: the `operationName`s that callers may submit.
@@ -86,16 +88,18 @@ def create_app(
     app.include_router(fleet(fleet_view, authentication))
     app.include_router(events(topic_prefix))
     if management:
-        app.include_router(health(readiness))
+        app.include_router(health(readiness, notes))
         app.include_router(metrics_page())
     complete(app, enabled)
     return app
 
 
-def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI:
+def create_management_app(
+    readiness: Callable[[], Sequence[Missing]], notes: Callable[[], Sequence[Note]] = tuple
+) -> FastAPI:
     """Make the application of the management port: health and metrics, without authentication."""
     app = _bare_app(FastAPI, openapi_url=None)
-    app.include_router(health(readiness))
+    app.include_router(health(readiness, notes))
     app.include_router(metrics_page())
     return app
 

@@ -1,5 +1,6 @@
 """All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
+from bridge.settings.accounts_file import AccountsFile, account_changes
 from bridge.settings.loading import load, load_http, load_kafka
 from bridge.settings.models import (
     Account,
@@ -18,6 +19,7 @@ from bridge.settings.models import (
 
 __all__ = [
     "Account",
+    "AccountsFile",
     "Authentication",
     "Delivery",
     "Fleet",
@@ -28,6 +30,7 @@ __all__ = [
     "Registry",
     "Settings",
     "WebServices",
+    "account_changes",
     "load",
     "load_http",
     "load_kafka",

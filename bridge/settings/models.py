@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     FilePath,
     SecretStr,
@@ -32,6 +31,14 @@ class Account(Section):
     """User name of the account at Web Services."""
     password: Annotated[SecretStr, Field(min_length=1)]
     """Password at Web Services, which also encrypts the account's session data in Kafka."""
+
+
+class AccountList(Section):
+    """The content of the accounts file."""
+
+    accounts: Annotated[tuple[Account, ...], Field(min_length=1)]
+
+    across = staticmethod(rules.repeated_accounts)
 
 
 class WebServices(Section):
@@ -278,6 +285,9 @@ class Settings(Section):
     web_services: WebServices
     accounts: tuple[Account, ...] = ()
     """Several accounts, instead of the one in `web_services`. Validation adds the account in `web_services` here."""
+    accounts_file: Path | None = None
+    """TOML file with `[[accounts]]`, instead of the account in `web_services` and of `accounts`. The bridge reads the
+    file again when its content changes, so accounts come and go without a restart."""
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()

@@ -101,15 +101,26 @@ def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> 
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Read the TOML file.
+    """Read a TOML file.
 
     Raises:
         ValueError: the file can't be read. The error's text never quotes the file.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror}") from None
+    return parse_file(content)
+
+
+def parse_file(content: bytes) -> dict[str, Any]:
+    """Parse the content of a TOML file.
+
+    Raises:
+        ValueError: it is not TOML. The error's text never quotes the content.
+    """
+    try:
+        return tomllib.loads(content.decode())
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     except (ValueError, RecursionError) as error:

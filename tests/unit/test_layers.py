@@ -34,6 +34,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
     "http": SHARED | {"operations", "settings", "contract"},
     "account": EVERYTHING,
+    "accounts": EVERYTHING,
     "app": EVERYTHING,
     "commands": EVERYTHING,
     "cli": EVERYTHING,

@@ -34,7 +34,7 @@ from bridge.events import operation
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bridge.delivery.position.owner import Owner
     from bridge.delivery.position.position import Position
@@ -50,17 +50,26 @@ class Takeover:
     """The takeover of some accounts of a slot (`members`) by `owner`.
 
     The caller calls `read` and `claim`, commits the claims, and then calls `overtaken`. If a member already has a
-    claim, this bridge owns the account, and the new claim only records a new pair of transactional ids.
+    claim, this bridge owns the account, and the new claim only records a new pair of transactional ids or a new key.
+    `last_revision` returns the last revision that this bridge wrote when it owned the account before, or -1.
     """
 
     def __init__(
-        self, settings: Kafka, slot: int, reader: PositionReader, owner: Owner, members: Sequence[KafkaPublisher]
+        self,
+        settings: Kafka,
+        slot: int,
+        reader: PositionReader,
+        owner: Owner,
+        members: Sequence[KafkaPublisher],
+        *,
+        last_revision: Callable[[str], int],
     ) -> None:
         self._settings = settings
         self._slot = slot
         self._reader = reader
         self._owner = owner
         self._members = members
+        self._last_revision = last_revision
         self._keys = [one.keys for one in members]
         self._own = {one.account for one in members if one.claim is not None}
         self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
@@ -126,8 +135,10 @@ class Takeover:
     async def claim(self, publisher: KafkaPublisher, found: Found) -> tuple[StoredPosition, Position]:
         """Return the claim for an account, and the position that the claim's record contains."""
         # `found.stored` may be this bridge's own claim from a takeover that failed. So prefer the last position that
-        # another bridge wrote.
-        stored = found.stored if publisher.account in self._own else found.foreign or found.stored
+        # another bridge wrote, unless this bridge has owned the account after that.
+        stored, foreign = found.stored, found.foreign
+        if publisher.account not in self._own and foreign is not None:
+            stored = foreign if foreign.revision > self._last_revision(publisher.account) else stored
         before, until = await self._unsigned_before(stored or _NOTHING, publisher.unsigned.age)
         revision = 1 + max(one.revision for one in (found.stored, found.foreign, _NOTHING) if one is not None)
         claim = StoredPosition(
