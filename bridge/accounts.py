@@ -107,9 +107,9 @@ class BridgeAccounts:
                 group.create_task(self._replace(name, replaced.get(name)))
         self._measure()
 
-    def _build(self, account: Account, *, came_later: bool = False) -> AccountBridge:
+    def _build(self, account: Account, keys: AccountKeys | None = None, *, came_later: bool = False) -> AccountBridge:
         name, settings = account.name, self._settings
-        keys = self.keys[name] = AccountKeys(name, account.password, settings.kafka.topic_prefix)
+        keys = self.keys[name] = keys or AccountKeys(name, account.password, settings.kafka.topic_prefix)
         unsigned = self.unsigned[name] = UnsignedEvents(settings.operations.view_age)
         metrics.start_account(name, topic_names(settings.kafka))
         bridge = self.bridges[name] = AccountBridge(
@@ -125,9 +125,9 @@ class BridgeAccounts:
         )
         return bridge
 
-    async def _come(self, account: Account) -> None:
+    async def _come(self, account: Account, keys: AccountKeys | None = None) -> None:
         assert self._operations is not None
-        bridge = self._build(account, came_later=True)
+        bridge = self._build(account, keys, came_later=True)
         await self._open(bridge.http)
         self._operations.add(account.name, bridge.client)
         bridge.correlate(self._operations.correlator(account.name))
@@ -140,10 +140,12 @@ class BridgeAccounts:
         await asyncio.gather(bridge.leave(), self._operations.remove(name))
         self._opened.remove(bridge.http)
         await bridge.http.__aexit__(None, None, None)
-        del self.keys[name], self.unsigned[name]
+        del self.unsigned[name]
+        keys = self.keys.pop(name)
         metrics.remove_account(name)
         if successor is not None:
-            await self._come(successor)
+            await keys.change(successor.password)  # the last position has the signature of the former password
+            await self._come(successor, keys)
 
     def _measure(self) -> None:
         names = sorted(account.name for account in self._present)

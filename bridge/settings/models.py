@@ -36,7 +36,7 @@ class Account(Section):
 class AccountList(Section):
     """The content of the accounts file."""
 
-    accounts: Annotated[tuple[Account, ...], Field(min_length=1)]
+    accounts: Annotated[tuple[Account, ...], AfterValidator(rules.some)]
 
     across = staticmethod(rules.repeated_accounts)
 

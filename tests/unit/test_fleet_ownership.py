@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from bridge.delivery import Slots
+from bridge.fleet import Alone
 from bridge.fleet.owned_slot import OwnedSlot
 from bridge.fleet.ownership import Ownership
 from bridge.settings import Kafka
@@ -211,3 +212,53 @@ async def test_a_slot_without_accounts_is_owned() -> None:
     assert not running.done()
     slot.stop()
     assert not await running
+
+
+async def test_accounts_come_and_go_while_the_slot_is_owned() -> None:
+    """What comes is relayed, the end of what has left is no fencing, and the others relay on."""
+    stays, leaves, comes = FakeAccount("a"), FakeAccount("b"), FakeAccount("c")
+    present = [stays, leaves]
+    slot = OwnedSlot(SLOTS, lambda: present)
+    running = asyncio.ensure_future(slot.run())
+    await eventually(lambda: stays.relays and leaves.relays)
+    present.remove(leaves)
+    leaves.stop()
+    present.append(comes)
+    slot.accounts_changed()
+    await eventually(lambda: comes.relays and not leaves.relays)
+    assert stays.relays
+    assert not running.done()
+    slot.stop()
+    assert not await running
+    assert not (stays.relays or comes.relays)
+
+
+async def test_a_slot_without_accounts_waits_for_the_first() -> None:
+    """A slot may be owned without an account, and relays the first one that comes."""
+    present: list[FakeAccount] = []
+    slot = OwnedSlot(SLOTS, lambda: present)
+    running = asyncio.ensure_future(slot.run())
+    await asyncio.sleep(0)
+    present.append(FakeAccount("a"))
+    slot.accounts_changed()
+    await eventually(lambda: present[0].relays)
+    slot.stop()
+    assert not await running
+
+
+async def test_alone_ends_when_all_accounts_are_taken() -> None:
+    """Without a fleet one fenced account stops no other; the process ends when other bridges have them all."""
+    present = [FakeAccount("a"), FakeAccount("b")]
+    alone = Alone(SLOTS, lambda: present)
+    running = asyncio.ensure_future(alone.run(disconnect_on_exit=False))
+    await eventually(lambda: all(one.relays for one in present))
+    present[0].fence()
+    await eventually(lambda: not present[0].relays)
+    present.append(FakeAccount("c"))
+    alone.accounts_changed()
+    await eventually(lambda: present[2].relays)
+    assert present[1].relays
+    assert not present[0].relays
+    for one in present:
+        one.fence()
+    await running
