@@ -87,6 +87,7 @@ class BridgeAccounts:
         """
         changes = account_changes(self._present, accounts)
         self._present = tuple(accounts)
+        self._measure()
         assert self._operations is not None
         if changes.left or changes.came or changes.changed:
             log.info(
@@ -105,7 +106,6 @@ class BridgeAccounts:
                 group.create_task(self.bridges[account.name].change_password(account))
             for name in changes.left:
                 group.create_task(self._replace(name, replaced.get(name)))
-        self._measure()
 
     def _build(self, account: Account, keys: AccountKeys | None = None, *, came_later: bool = False) -> AccountBridge:
         name, settings = account.name, self._settings

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,21 @@ def environment(kafka: Kafka, upstream: Simulator, path: Path) -> dict[str, str]
     }
 
 
-def write(path: Path, *names: str, **words: str) -> None:
-    """Replace the accounts file by one with these accounts, in one step."""
-    entries = [
-        f"[[accounts]]\nname = '{name}'\nusername = '{name}'\npassword = '{words.get(name, WORDS[name])}'\n"
-        for name in names
-    ]
-    path.with_suffix(".next").write_text("\n".join(entries))
+def entry(name: str, *, user: str | None = None, word: str | None = None) -> str:
+    """An account as the file has it."""
+    user = user or name
+    return f"[[accounts]]\nname = '{name}'\nusername = '{user}'\npassword = '{word or WORDS[user]}'\n"
+
+
+def replace(path: Path, content: str) -> None:
+    """Replace the file in one step."""
+    path.with_suffix(".next").write_text(content)
     path.with_suffix(".next").replace(path)
+
+
+def write(path: Path, *names: str, **words: str) -> None:
+    """Replace the accounts file by one with these accounts."""
+    replace(path, "".join(entry(name, word=words.get(name)) for name in names))
 
 
 def sessions(upstream: Simulator) -> dict[str, str]:
@@ -93,6 +101,16 @@ async def post(url: str, account: str) -> tuple[int, Mapping[str, Any]]:
         return reply.status, await reply.json(content_type=None)
 
 
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 30) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if await condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"not within {within:g} s")
+
+
 async def changes(kafka: Kafka, account: str) -> list[tuple[str, str]]:
     """The change and the reason of each session event of the account, in order."""
     records = read(kafka, [f"{kafka.topic_prefix}.sessions.v1"], from_beginning=True, until_end=True)
@@ -114,10 +132,13 @@ async def test_accounts_come_and_go(environment: dict[str, str], upstream: Simul
         assert sessions(upstream)["anna"] == kept
         assert (await post(url, "cleo"))[0] == 200
         await eventually(lambda: "accounts-changed" in command.errors)
-        while (await post(url, "bert"))[1].get("code") != "unknown-account":
-            await asyncio.sleep(0.05)
-        while 'account="bert"' in (page := (await get(url, "/metrics"))[1]):
-            await asyncio.sleep(0.05)
+        assert (await post(url, "bert"))[1]["code"] == "unknown-account"
+
+        async def has_no_series() -> bool:
+            return 'account="bert"' not in (await get(url, "/metrics"))[1]
+
+        await until(has_no_series)
+        page = (await get(url, "/metrics"))[1]
         assert 'bridge_cometd_connected{account="cleo"} 1.0' in page
         assert "bridge_accounts 2.0" in page
         assert 'bridge_accounts_reloads_total{result="applied"} 1.0' in page
@@ -161,8 +182,7 @@ async def test_another_user_is_a_new_session(
     async with Command("run", environment=environment) as command:
         await command.url()
         await eventually(lambda: set(sessions(upstream)) == {"anna", "bert"}, within=20)
-        write(path, "anna", "bert")
-        path.write_text(path.read_text().replace("username = 'bert'", "username = 'cleo'").replace("-bert", "-cleo"))
+        replace(path, entry("anna") + entry("bert", user="cleo"))
         await eventually(lambda: {one.user for one in upstream.sessions} == {"anna", "cleo"}, within=20)
         await eventually(lambda: set(sessions(upstream)) == {"anna", "cleo"}, within=20)
         command.send(signal.SIGTERM)
@@ -177,11 +197,13 @@ async def test_an_invalid_file_keeps_the_bridge_ready(
     async with Command("run", environment=environment) as command:
         url = await command.url()
         await eventually(lambda: set(sessions(upstream)) == {"anna", "bert"}, within=20)
-        while (await get(url, "/health/ready"))[0] != 200:
-            await asyncio.sleep(0.05)
-        assert await get(url, "/health/ready") == (200, '{"status":"ready"}')
+
+        async def is_ready() -> bool:
+            return await get(url, "/health/ready") == (200, '{"status":"ready"}')
+
+        await until(is_ready)
         before = sessions(upstream)
-        path.write_text("[[accounts]]\nname = 'anna'\nusername = 'anna'\n")
+        replace(path, "[[accounts]]\nname = 'anna'\nusername = 'anna'\n")
         await eventually(lambda: "accounts-file-invalid" in command.errors, within=20)
         status, body = await get(url, "/health/ready")
         reason = f"{path}: accounts[0].password: is required"

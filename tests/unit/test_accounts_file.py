@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faul
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
 AGENT = f"[[accounts]]\nname = 'agent'\nusername = 'agent@example'\npassword = '{SECRET}'\n"
@@ -38,6 +37,14 @@ def path(tmp_path: Path) -> Path:
 
 def account(name: str, username: str = "u", password: str = "p") -> Account:
     return Account(name=name, username=username, password=SecretStr(password))
+
+
+def write(path: Path, content: str) -> None:
+    path.write_text(content)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
 
 
 def reloads(result: str) -> float:
@@ -165,32 +172,42 @@ async def test_a_change_is_applied(path: Path) -> None:
     """The accounts of a changed file are applied once."""
     before = reloads("applied")
     async with watched(path) as (_, applied):
-        path.write_text(AGENT)
+        write(path, AGENT)
         await eventually(lambda: applied.names == [["agent", "other"], ["agent"]])
     assert reloads("applied") == before + 1
 
 
-async def test_a_change_that_keeps_size_and_time_is_noticed(path: Path) -> None:
-    """Kubernetes swaps a symbolic link, and the new file may have the size and the time of the old one."""
-    target, link = path.with_name("next.toml"), path.with_name("link.toml")
+def file_with_the_size_and_time_of(path: Path) -> Path:
+    """A file that differs from `path` only in its content."""
+    target = path.with_name("next.toml")
     target.write_text(path.read_text().replace("other", "third"))
     times = path.stat()
     os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
-    link.symlink_to(path)
+    return target
+
+
+def point(link: Path, target: Path) -> None:
+    """Make a symbolic link to the target, in one step."""
+    link.with_name("swapped").symlink_to(target)
+    link.with_name("swapped").replace(link)
+
+
+async def test_a_change_that_keeps_size_and_time_is_noticed(path: Path) -> None:
+    """Kubernetes swaps a symbolic link, and the new file may have the size and the time of the old one."""
+    target, link = file_with_the_size_and_time_of(path), path.with_name("link.toml")
+    point(link, path)
     async with watched(link) as (_, applied):
-        swapped = link.with_name("swapped")
-        swapped.symlink_to(target)
-        swapped.replace(link)
+        point(link, target)
         await eventually(lambda: applied.names[-1] == ["agent", "third"])
 
 
 async def test_a_changed_password_file_is_noticed(path: Path, tmp_path: Path) -> None:
     """The files that `password_file` names belong to the content."""
     word = tmp_path / "word"
-    word.write_text("before")
-    path.write_text(f"[[accounts]]\nname='a'\nusername='a'\npassword_file='{word}'\n")
+    write(word, "before")
+    write(path, f"[[accounts]]\nname='a'\nusername='a'\npassword_file='{word}'\n")
     async with watched(path) as (_, applied):
-        word.write_text("after")
+        write(word, "after")
         await eventually(lambda: applied.accounts[0].password.get_secret_value() == "after")
 
 
@@ -208,17 +225,14 @@ async def test_a_file_that_is_being_written_does_not_count(path: Path, monkeypat
 @pytest.mark.parametrize("content", ["[[accounts]]\nname = 'x'", "no TOML", "", None])
 async def test_an_invalid_file_keeps_the_accounts(path: Path, content: str | None) -> None:
     """An invalid, empty or missing file changes nothing, and the log, the metrics and the notes tell it once."""
-    valid, before = path.read_text(), reloads("invalid")
+    before = reloads("invalid")
     with capture_logs() as logs:
         async with watched(path) as (file, applied):
-            if content is None:
-                path.unlink()
-            else:
-                path.write_text(content)
+            write(path, content) if content is not None else remove(path)
             await eventually(lambda: file.faults)
             assert REGISTRY.get_sample_value("bridge_accounts_file_invalid") == 1
             assert applied.names == [["agent", "other"]]
-            path.write_text(valid)
+            write(path, AGENT + OTHER)
             await eventually(lambda: not file.faults)
             await eventually(lambda: len(applied.names) == 2)
     assert REGISTRY.get_sample_value("bridge_accounts_file_invalid") == 0

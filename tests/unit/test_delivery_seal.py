@@ -276,9 +276,7 @@ async def shared() -> AccountKeys:
 
 
 async def test_a_changed_password_leaves_earlier_data_valid() -> None:
-    """After a change this process still reads what the former password has signed and sealed; it writes with the new
-    one, which a process that only has the new password reads.
-    """
+    """After a change the process reads what the former password has signed and sealed, and writes with the new one."""
     keys, successor = await account_keys("before"), await account_keys("after")
     stored = seal_position(POSITION, keys, CLAIM)
     sealed, signature = keys.seal("ledger", b"plain"), keys.sign("ledger", b"content")
