@@ -88,7 +88,7 @@ async def test_a_refused_login_counts_only_where_the_account_is_relayed() -> Non
     async with Simulator(password="changed") as upstream:
         bridge = replica_at(upstream.url, max_interval=10)
         async with bridge.http:
-            bridge.take_over(bridge._publisher)
+            bridge.take_over(Slots(Kafka(bootstrap_servers="127.0.0.1:1")))
             with suppress(LoginRefused):
                 await bridge.client.forward(PATH, {})
             assert [one.name for one in bridge.missing()] == ["login"]
