@@ -25,13 +25,17 @@ INTERVAL: Final = 2.0
 """Seconds between two looks at the file. A change counts once two looks have found the same content."""
 
 
-def read_accounts(path: Path) -> tuple[Account, ...]:
-    """Read the accounts file.
+def read_accounts(path: Path, setting: str) -> tuple[Account, ...]:
+    """Read the accounts file. `setting` is the name of the setting that contains the path.
 
     Raises:
-        SettingsError: the file can't be read, or is wrong. Each line names the file and, for a wrong key, the key.
+        SettingsError: the file is wrong, and each line names the file and the key. Or the file can't be read, and the
+            line names only the setting, because somebody may have set it to a secret by mistake.
     """
-    return _accounts_in(_content(path), path)
+    content = _content(path)
+    if isinstance(content.file, str):
+        raise SettingsError([f"{setting}: can't be read: {content.file}"])
+    return _accounts_in(content, path)
 
 
 class AccountChanges(NamedTuple):

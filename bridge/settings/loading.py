@@ -32,9 +32,10 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
 
     def read_file(values: Mapping[str, Any]) -> list[str]:
         """Read the accounts file, if there is one, and return its faults."""
-        path = values.get("accounts_file")
+        path, setting = values.get("accounts_file"), sources.variable(("accounts_file",))
+        name = setting if environment.get(setting) else f"{config}: accounts_file"
         try:
-            accounts.extend(read_accounts(Path(path)) if isinstance(path, str) else ())
+            accounts.extend(read_accounts(Path(path), name) if isinstance(path, str) else ())
         except SettingsError as error:
             return error.faults
         return []

@@ -62,7 +62,7 @@ def test_a_password_may_be_in_another_file(path: Path, tmp_path: Path) -> None:
     """An account of the file may name the file of its password, as everywhere in the settings."""
     (tmp_path / "word").write_text(f"{SECRET}\n")
     path.write_text(f"[[accounts]]\nname='a'\nusername='a'\npassword_file='{tmp_path / 'word'}'\n")
-    [found] = read_accounts(path)
+    [found] = read_accounts(path, "setting")
     assert found.password.get_secret_value() == SECRET
 
 
@@ -89,11 +89,18 @@ def test_each_fault_is_told_in_a_line(path: Path, content: str, expected: list[s
 
 
 def test_a_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
-    """The line names the file and the reason, and other faults are told beside it."""
+    """The line names the setting and the reason, and other faults are told beside it."""
     missing = tmp_path / "none.toml"
     found = faults(WITHOUT_ACCOUNT | {"BRIDGE_ACCOUNTS_FILE": str(missing), "BRIDGE_HTTP__PORT": "x"})
     assert found == ["BRIDGE_HTTP__PORT: should be a valid integer, unable to parse string as an integer", found[1]]
-    assert found[1] == f"{missing}: can't be read: No such file or directory"
+    assert found[1] == "BRIDGE_ACCOUNTS_FILE: can't be read: No such file or directory"
+
+
+def test_a_path_in_the_settings_file_is_named_there(tmp_path: Path) -> None:
+    """If the path comes from the TOML file of settings, the line names that file and the key."""
+    config = tmp_path / "bridge.toml"
+    config.write_text("accounts_file = '/none'\n")
+    assert faults(WITHOUT_ACCOUNT, config) == [f"{config}: accounts_file: can't be read: No such file or directory"]
 
 
 @pytest.mark.parametrize(
@@ -253,4 +260,4 @@ async def test_the_first_look_counts(path: Path) -> None:
 def test_read_accounts_raises_settings_errors(tmp_path: Path) -> None:
     """A file that can't be read is a SettingsError, like every wrong setting."""
     with pytest.raises(SettingsError, match="can't be read: Is a directory"):
-        read_accounts(tmp_path)
+        read_accounts(tmp_path, "setting")
