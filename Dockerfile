@@ -17,7 +17,7 @@ COPY deploy/image/tools.txt ./
 RUN python3 -m venv /tools && /tools/bin/pip install --require-hashes --only-binary :all: -r tools.txt
 # uv checks each file against the hash that the lock has for it; wheels only, so nothing is compiled.
 COPY pyproject.toml uv.lock ./
-RUN /tools/bin/uv sync --locked --no-dev --extra lists --extra otel --extra registry --no-install-project --no-build
+RUN /tools/bin/uv sync --locked --no-dev --extra evidence --extra lists --extra otel --extra registry --no-install-project --no-build
 COPY README.md LICENSE ./
 COPY schemas schemas
 COPY bridge bridge

@@ -3,9 +3,11 @@ PYTHON ?= python3
 DEMO_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
+REPLICAS ?= 1
+ACCOUNTS ?= 12
 FUZZ_FACTOR ?= 50
 
-.PHONY: setup demo check test test-deploy fuzz lint bench soak openapi schemas configuration dashboard docs
+.PHONY: setup demo check test test-deploy fuzz lint bench soak openapi schemas configuration dashboard docs dist
 
 setup: .venv/.complete
 
@@ -34,7 +36,7 @@ bench: setup
 	@scripts/bench
 
 soak: setup
-	@.venv/bin/python -m tests.faults.soak --minutes $(MINUTES)
+	@.venv/bin/python -m tests.faults.soak --minutes $(MINUTES) --replicas $(REPLICAS) --accounts $(ACCOUNTS)
 
 openapi: setup
 	@.venv/bin/python -m bridge.http.openapi_file > docs/openapi.json
@@ -50,3 +52,6 @@ dashboard: setup
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+dist: setup
+	@scripts/dist

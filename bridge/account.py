@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.cometd import SessionStatus
-    from bridge.delivery import AccountKeys, KafkaProbe, Publisher, Slots, UnsignedEvents
+    from bridge.delivery import AccountKeys, KafkaProbe, Position, Publisher, Slots, UnsignedEvents
     from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
@@ -119,7 +119,7 @@ class AccountBridge:
     def _relay_through(self, publisher: Publisher) -> None:
         """Make a new relay for the next `run`, which publishes through `publisher`."""
         site = self._settings.web_services
-        self._began_at = time.time()
+        self._began_at = time.monotonic()
         self._awaits_session = self._in_fleet
         self._publisher = publisher
         self._relay = Relay(
@@ -157,8 +157,8 @@ class AccountBridge:
 
     @property
     def reached_at(self) -> float:
-        """When the account's CometD session last received a reply, in seconds since the epoch. 0 if it never did."""
-        return (self._status and self._status.last_reply_at) or 0.0
+        """When the account's CometD session last received a reply, on the monotonic clock. 0 if it never did."""
+        return (self._status and self._status.heard_at) or 0.0
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
         """Relay events until `stop` is called or another bridge takes the account over.
@@ -219,7 +219,7 @@ class AccountBridge:
         self.watchdog.opened()
         if self._awaits_session:
             self._awaits_session = False
-            metrics.fleet_takeover.observe(time.time() - self._began_at)
+            metrics.fleet_takeover.observe(time.monotonic() - self._began_at)
         if self._settings.web_services.start_voice_session:
             self._voice.due()
 
@@ -265,8 +265,9 @@ class AccountBridge:
         """
         since = self._began_at
         if self._in_fleet and status is not None and not status.connected:
-            since = max(since, status.last_reply_at or 0.0)
-        return (self._in_fleet or self._came_later) and time.time() - since < self._settings.web_services.max_interval
+            since = max(since, status.heard_at or 0.0)
+        in_grace = time.monotonic() - since < self._settings.web_services.max_interval
+        return (self._in_fleet or self._came_later) and in_grace
 
     def _without_kafka(self) -> str | None:
         """Return why the account can't write to Kafka now, None if the account can."""
@@ -275,16 +276,17 @@ class AccountBridge:
             return self._kafka.reason
         if not state.connected:
             return self._kafka.finding or state.reason or "not connected"
-        held_since = self._status.held_since if self._status is not None else None
-        held = 0.0 if held_since is None else time.time() - held_since
+        held = 0.0 if self._status is None else self._status.held
         return self._kafka.reason if held < LONG_HOLD else f"no commit for {held:.0f} s"
 
-    def view(self) -> SessionView:
-        """Return the account's entry in the reply to GET /sessions."""
+    def view(self, replica: str) -> SessionView:
+        """Return the account's entry in the reply to GET /sessions. `replica` is the name of this replica."""
         status = self._status
         if status is None:
             return SessionView(
                 account=self.name,
+                replica=replica,
+                as_of=datetime.now(UTC),
                 session=None,
                 state=State.STARTING,
                 reason=self._publisher.state.reason,
@@ -293,11 +295,13 @@ class AccountBridge:
             )
         return SessionView(
             account=self.name,
+            replica=replica,
+            as_of=datetime.now(UTC),
             session=session_hash(self.name, status.client_id) if status.client_id else None,
             state=status.state,
             reason=LoginNotKept.code if self._login.not_kept else self._relay.weakness or status.reason,
             ack_extension=status.ack_extension if status.client_id else None,
-            guarantee=self._guarantee(status) if status.client_id else None,
+            guarantee=self._guarantee(ack_extension=status.ack_extension) if status.client_id else None,
             last_reply_at=_moment(status.last_reply_at),
             subscriptions_refused=sorted(status.refused),
             watchdog=self.watchdog.step,
@@ -305,12 +309,42 @@ class AccountBridge:
             held_since=_moment(status.held_since),
         )
 
+    def view_elsewhere(self, replica: str | None, position: Position | None) -> SessionView:
+        """Return the account's entry if this replica does not relay it. `position` is its last position in Kafka.
+
+        A position is written only after a reply in the session, so at the position's time the session was connected.
+        """
+        if position is None or not position.client_id:
+            return SessionView(
+                account=self.name,
+                replica=replica,
+                session=None,
+                state="unknown",
+                reason="no session in Kafka",
+                ack_extension=None,
+                guarantee=None,
+                held_events=None,
+            )
+        acks = position.acknowledgement is not None
+        moment = _moment(position.last_reply_at)
+        return SessionView(
+            account=self.name,
+            replica=replica,
+            as_of=moment,
+            session=session_hash(self.name, position.client_id),
+            state=State.CONNECTED,
+            ack_extension=acks,
+            guarantee=self._guarantee(ack_extension=acks),
+            last_reply_at=moment,
+            held_events=None,
+        )
+
     @property
     def _status(self) -> SessionStatus | None:
         return self._relay.session.status if self._relay.session is not None else None
 
-    def _guarantee(self, status: SessionStatus) -> Guarantee:
-        if not status.ack_extension:
+    def _guarantee(self, *, ack_extension: bool) -> Guarantee:
+        if not ack_extension:
             return "at-most-once"
         return "exactly-once" if self._settings.kafka.delivery is Delivery.EXACTLY_ONCE else "at-least-once"
 

@@ -60,6 +60,11 @@ class BridgeAccounts:
         for name, bridge in self.bridges.items():
             bridge.correlate(operations.correlator(name))
 
+    @property
+    def in_order(self) -> list[AccountBridge]:
+        """The accounts in the order of the settings, without those that are just coming or leaving."""
+        return [self.bridges[account.name] for account in self._present if account.name in self.bridges]
+
     async def __aenter__(self) -> Self:
         for bridge in self.bridges.values():
             await self._open(bridge.http)

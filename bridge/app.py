@@ -16,10 +16,13 @@ import structlog
 from bridge import __version__
 from bridge.accounts import BridgeAccounts
 from bridge.cometd import HttpSession
-from bridge.delivery import Gate, KafkaLedger, Slots, position_topic
+from bridge.delivery import Gate, KafkaLedger, OthersPositions, RetentionWatch, Slots, position_topic
 from bridge.errors import InFlightUnwritable, SettingsError
+from bridge.evidence import EvidenceMaker
 from bridge.fleet import Accounts, Alone, Fleet
 from bridge.http import (
+    MANAGEMENT_PORT,
+    ConsoleSources,
     FleetView,
     Missing,
     Note,
@@ -31,8 +34,16 @@ from bridge.http import (
     create_management_app,
     serve,
 )
-from bridge.observability import metrics
-from bridge.operations import LEDGER_TOPIC, PLACED_TOPICS, Limits, OperationRecords, OperationsService
+from bridge.incidents import Incidents
+from bridge.observability import Rates, metrics
+from bridge.operations import (
+    LEDGER_TOPIC,
+    PLACED_TOPICS,
+    Limits,
+    OperationRecords,
+    OperationsService,
+    signature_check,
+)
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
@@ -41,6 +52,8 @@ from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fastapi import FastAPI
 
     from bridge.http import SessionView
     from bridge.settings import Settings
@@ -55,10 +68,15 @@ log = structlog.get_logger(__name__)
 
 
 class Bridge:
-    """The whole bridge process, with all accounts of `settings`."""
+    """The whole bridge process, with all accounts of `settings`.
+
+    Raises:
+        SettingsError: a part can't be made from the settings, such as the authentication from its file of tokens.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._retention = RetentionWatch(settings.kafka)
         self._encoding = encoding_of(settings.kafka)
         privacy = concealment_of(settings.privacy)
         self._accounts = accounts = BridgeAccounts(settings, self._encoding, privacy)
@@ -73,15 +91,20 @@ class Bridge:
             on_accepted=accounts.accepted,
             in_fleet=settings.fleet.enabled,
         )
+        self._evidence = EvidenceMaker(settings, self._encoding, signature_check(accounts.keys))
         self._replica = settings.fleet.replica or host_name()
         self._since = time.time()
         site = settings.web_services
+        self._others = OthersPositions(settings.kafka, accounts.keys)
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
+        self._incidents = Incidents(settings.kafka, self._encoding)
+        self._rates = Rates()
         self._fleet = self._make_fleet() if settings.fleet.enabled else None
         self._alone = Alone(accounts.slots, accounts.bridges.values)
         self._file = None if settings.accounts_file is None else AccountsFile(settings.accounts_file, accounts.apply)
         accounts.serve(self._operations, on_change=self._relays.accounts_changed)
+        self._app = self._make_app()
         metrics.start(__version__, [ledger.topic, position_topic(settings.kafka)])
 
     def _make_fleet(self) -> Fleet:
@@ -94,7 +117,7 @@ class Bridge:
 
         accounts = self._accounts
         parts = Accounts(accounts.bridges, accounts.keys, self._reached_at, self._reach, slots)
-        return Fleet(self._settings.kafka, self._replica, parts)
+        return Fleet(self._settings.kafka, self._replica, parts, session_timeout=self._settings.fleet.session_timeout)
 
     async def run(
         self,
@@ -133,7 +156,9 @@ class Bridge:
                 await connections.enter_async_context(self._way)
             await connections.enter_async_context(self._accounts)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            parts = (self._accounts.kafka.run, self._encoding.run, self._operations.run)
+            parts = [self._accounts.kafka.run, self._encoding.run, self._operations.run, self._retention.run]
+            if self._settings.http.console:
+                parts += [self._incidents.run, self._rates.run]
             beside = [group.create_task(run()) for run in parts]
             relays = group.create_task(self._relay(disconnect_on_exit=disconnect_on_exit))
             watching = [] if self._file is None else [group.create_task(self._file.run())]
@@ -156,7 +181,7 @@ class Bridge:
         return await answers(self._way)
 
     def _reached_at(self) -> float:
-        """Return when a CometD session of this replica last received a reply, in seconds since the epoch, or 0."""
+        """Return when a CometD session of this replica last received a reply, on the monotonic clock, or 0."""
         return max((account.reached_at for account in self._accounts.bridges.values()), default=0.0)
 
     async def _relay(self, *, disconnect_on_exit: bool) -> None:
@@ -188,7 +213,30 @@ class Bridge:
 
     def sessions(self) -> list[SessionView]:
         """Return the state of the CometD session of each account that this replica relays."""
-        return [account.view() for account in self._accounts.bridges.values() if not account.stands_by]
+        return [one.view(self._replica) for one in self._accounts.in_order if not one.stands_by]
+
+    async def fleet_sessions(self) -> list[SessionView]:
+        """Return the state of the CometD session of each account. Other replicas' sessions are read from Kafka.
+
+        Raises:
+            KafkaUnavailable: the positions of the other replicas' sessions can't be read.
+        """
+        views = {one.account: one for one in self.sessions()}
+        if self._fleet is not None and self._fleet.table is not None:
+            owners = {slot: one.name for one in self._fleet.table.members for slot in one.slots}
+            elsewhere = {
+                name: owners.get(slot)
+                for slot, names in self._fleet.accounts().items()
+                for name in names
+                if name not in views
+            }
+            positions = await self._others.read(elsewhere, self._fleet.table.slots)
+            views |= {
+                one.name: one.view_elsewhere(elsewhere[one.name], positions.get(one.name))
+                for one in self._accounts.in_order
+                if one.name in elsewhere
+            }
+        return [views[one.name] for one in self._accounts.in_order if one.name in views]
 
     def fleet(self) -> FleetView:
         """Return which replica relays which account. Without a fleet this bridge relays all accounts."""
@@ -218,6 +266,24 @@ class Bridge:
             ],
         )
 
+    def _make_app(self) -> FastAPI:
+        http = self._settings.http
+        return create_app(
+            self._operations,
+            readiness=self.readiness,
+            notes=self.notes,
+            session_views=self.sessions,
+            fleet_session_views=self.fleet_sessions,
+            fleet_view=self.fleet,
+            evidence=self._evidence.file,
+            authentication=authentication_of(http.authentication),
+            enabled=self._settings.operations.enabled,
+            management=http.management_port is None,
+            topic_prefix=self._settings.kafka.topic_prefix,
+            hosts=allowed_hosts(http),
+            console_sources=self._console_sources() if http.console else None,
+        )
+
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
         host = self._settings.http.host
 
@@ -227,20 +293,24 @@ class Bridge:
             if listening is not None:
                 listening(url)
 
-        http = self._settings.http
-        app = create_app(
-            self._operations,
-            readiness=self.readiness,
-            notes=self.notes,
-            session_views=self.sessions,
-            fleet_view=self.fleet,
-            authentication=authentication_of(http.authentication),
-            enabled=self._settings.operations.enabled,
-            management=http.management_port is None,
-            topic_prefix=self._settings.kafka.topic_prefix,
-            hosts=allowed_hosts(http),
+        await serve(self._app, host, self._settings.http.port, ready=ready)
+
+    def _console_sources(self) -> ConsoleSources:
+        secret = self._settings.http.console_secret
+        if secret is None and self._fleet is not None and self._settings.http.authentication.method != "none":
+            log.warning(
+                "console-secret-missing",
+                effect="people must sign in to each replica's console; set http.console_secret on all replicas",
+            )
+        return ConsoleSources(
+            accounts=lambda: [account.name for account in self._accounts.in_order],
+            incidents=self._incidents.view,
+            rates=lambda: self._rates.intervals,
+            replica=self._replica,
+            in_fleet=self._fleet is not None,
+            acknowledgement_timeout=self._settings.operations.acknowledgement_timeout,
+            secret=None if secret is None else secret.get_secret_value(),
         )
-        await serve(app, host, http.port, ready=ready)
 
     def _management(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         http = self._settings.http
@@ -252,7 +322,7 @@ class Bridge:
             http.host,
             http.management_port,
             ready=lambda port: log.info("management-listening", port=port),
-            setting="BRIDGE_HTTP__MANAGEMENT_PORT",
+            setting=MANAGEMENT_PORT,
         )
         return [group.create_task(served)]
 

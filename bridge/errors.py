@@ -4,6 +4,7 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
 
     BridgeError
     ├── SettingsError               a setting is missing or wrong; the bridge does not start
+    │   └── AddressUnusable         the HTTP server can't listen on its address
     ├── CommandFailed               a command of the command line failed
     │   └── UnusableInput           the input or an argument of a command can't be used
     ├── UpstreamError               Web Services, over HTTP
@@ -19,7 +20,12 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
     │   ├── Busy                    too many operations are under way; try again later
     │   ├── Conflict                the referenceId belongs to another request
     │   ├── UnknownOperation        no operation has that referenceId
+    │   ├── NumberSearchImpossible  the settings omit phone numbers, so nobody can search for one
     │   └── LedgerUnread            the operations in Kafka have not been read since the start
+    ├── EvidenceError               evidence about a subject
+    │   ├── NoSuchEvidence          no record is about the subject
+    │   ├── TooMuchEvidence         the subject has more records than a bundle can hold
+    │   └── TimestampRefused        the time-stamping authority can't be reached, or refuses
     ├── CometdError                 the CometD session
     │   └── ExchangeFailed          one HTTP exchange with the CometD server failed (network, status, body)
     └── DeliveryError               Kafka
@@ -48,6 +54,16 @@ class SettingsError(BridgeError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class AddressUnusable(SettingsError):
+    """The HTTP server can't listen on the address in the settings. `errno` is the system's number, if there is one."""
+
+    code = "address-unusable"
+
+    def __init__(self, fault: str, *, errno: int | None) -> None:
+        super().__init__([fault])
+        self.errno = errno
 
 
 class CommandFailed(BridgeError):
@@ -165,10 +181,40 @@ class UnknownOperation(OperationError):
     code = "unknown-operation"
 
 
+class NumberSearchImpossible(OperationError):
+    """A caller searches for a phone number, but the settings omit phone numbers."""
+
+    code = "number-search-impossible"
+
+
 class LedgerUnread(OperationError):
     """The bridge has not yet read the ledger (the operations in Kafka) since its start."""
 
     code = "ledger-unread"
+
+
+class EvidenceError(BridgeError):
+    """Evidence can't be made."""
+
+    code = "evidence"
+
+
+class NoSuchEvidence(EvidenceError):
+    """No record is about the subject."""
+
+    code = "no-evidence"
+
+
+class TooMuchEvidence(EvidenceError):
+    """The subject has more records than a bundle can hold."""
+
+    code = "too-much-evidence"
+
+
+class TimestampRefused(EvidenceError):
+    """The time-stamping authority can't be reached, or gives no time stamp that fits the request."""
+
+    code = "timestamp-refused"
 
 
 class CometdError(BridgeError):
@@ -219,3 +265,8 @@ class InFlightUnwritable(DeliveryError):
     """The in-flight file under `state_dir` can't be written (disk full, read-only)."""
 
     code = "in-flight-unwritable"
+
+
+def installation_of(extra: str) -> str:
+    """Return how to install an extra, for the error of a feature that needs it. The package is in no registry yet."""
+    return f"in a clone of the repository, run: pip install '.[{extra}]'"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FAILED: Final = "tls-failed"
 FILES: Final = "tls-files"
+NOT_SPOKEN: Final = "tls-not-spoken"
 TEXTS: Final = {
     "tls-unknown-authority": "the server's certificate comes from an authority that is not trusted here",
     "tls-other-host": "the server's certificate is for another host name",
@@ -26,7 +27,7 @@ TEXTS: Final = {
     "tls-client-certificate-wanted": "the server asks for a client certificate, and none is set",
     "tls-client-certificate-expired": "the server refuses the client certificate, which has expired",
     "tls-client-certificate-refused": "the server refuses the client certificate",
-    "tls-not-spoken": "the server does not speak TLS at this port",
+    NOT_SPOKEN: "the server does not speak TLS at this port",
     FILES: "a certificate or key file can't be used",
     FAILED: "the TLS handshake failed",
 }
@@ -43,7 +44,7 @@ _VERIFICATION: Final = {
     62: "tls-other-host",
     64: "tls-other-host",  # an IP address
 }
-_NOT_SPOKEN: Final = frozenset(
+_PLAIN_TEXT: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
 # RFC 8446, section 6.2. A TLS 1.2 server sends HANDSHAKE_FAILURE if it wanted a client certificate and got none.
@@ -105,8 +106,8 @@ def fault(error: BaseException, certificate_file: Path | None = None) -> str | N
 
 
 def _handshake(reason: str, certificate_file: Path | None) -> str:
-    if reason in _NOT_SPOKEN:
-        return "tls-not-spoken"
+    if reason in _PLAIN_TEXT:
+        return NOT_SPOKEN
     if "ALERT" not in reason or not any(word in reason for word in _REFUSALS):
         return FAILED
     if certificate_file is None:

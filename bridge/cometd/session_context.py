@@ -64,9 +64,10 @@ class SessionContext(Extension):
     def quiet_limit(self, *, parked: bool) -> float:
         """Return the seconds without a message from the bridge after which the heartbeat sends one.
 
+        With a third of maxInterval, two messages may fail before the server removes the session.
         `parked` tells that the server has a poll, as far as the bridge knows.
         """
-        return min(self.max_interval / 2, PARKED_CAP) if parked else min(self.max_interval / 3, QUIET_CAP)
+        return min(self.max_interval / 3, PARKED_CAP if parked else QUIET_CAP)
 
     def poll_backoff(self) -> Backoff:
         """Return the delays between failed polls. They are too short for the server to drop the session meanwhile."""

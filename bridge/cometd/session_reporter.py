@@ -71,12 +71,16 @@ class SessionReporter:
 
     def replied(self) -> None:
         """Report a good reply in this session."""
-        self.status.last_reply_at = time.time()
+        self.status.last_reply_at, self.status.heard_at = time.time(), time.monotonic()
         self._last_reply.set(self.status.last_reply_at)
 
     def disconnected(self, state: State, reason: str | None) -> None:
-        """Report that polls don't work now. `reason` is a stable word."""
-        if (state, reason) != (self.status.state, self.status.reason):
+        """Report that polls don't work now. `reason` is a stable word.
+
+        The first handshake and a stop are no disconnection, so they log no line.
+        """
+        planned = state is State.STOPPED or (state is State.OPENING and self.status.state is State.STARTING)
+        if not planned and (state, reason) != (self.status.state, self.status.reason):
             self._log.info("cometd-disconnected", state=state.value, reason=reason)
         self.status.state, self.status.reason = state, reason
         self._connected.set(0)
@@ -89,17 +93,15 @@ class SessionReporter:
 
     def holding(self, batch: Batch) -> None:
         """Report that the sink is storing a batch."""
-        self.status.state, self.status.held_events, self.status.held_since = (
-            State.HOLDING,
-            len(batch.events),
-            batch.received_at,
-        )
-        self._hold.set_function(lambda: time.time() - batch.received_at)
+        self.status.state, self.status.held_events = State.HOLDING, len(batch.events)
+        self.status.held_since, self.status.held_from = batch.received_at, time.monotonic()
+        self._hold.set_function(lambda: self.status.held)
 
     def released(self) -> None:
         """Report that the sink has stored the batch, or has failed."""
         self._hold.set_function(float)
-        self.status.state, self.status.held_events, self.status.held_since = State.CONNECTED, 0, None
+        self.status.state, self.status.held_events = State.CONNECTED, 0
+        self.status.held_since = self.status.held_from = None
 
     def odd(self, what: str) -> None:
         """Log that a reply breaks the protocol. `what` is a stable word, which is logged once per session."""

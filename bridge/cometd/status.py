@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,6 +30,8 @@ class SessionStatus:
     client_id: str | None = None
     ack_extension: bool = False
     last_reply_at: float | None = None
+    heard_at: float | None = None
+    """The time of the last reply on the monotonic clock."""
     reply_due_at: float = float("inf")
     """Deadline of the current poll, on the monotonic clock. Later the poll counts as stuck."""
     confirmed: set[str] = field(default_factory=set)
@@ -37,6 +40,13 @@ class SessionStatus:
     """Channels whose subscription the server refused, with the error code."""
     held_events: int = 0
     held_since: float | None = None
+    held_from: float | None = None
+    """The time of `held_since` on the monotonic clock."""
+
+    @property
+    def held(self) -> float:
+        """For how many seconds a batch has waited for Kafka. 0 if none waits."""
+        return 0.0 if self.held_from is None else time.monotonic() - self.held_from
 
     @property
     def connected(self) -> bool:

@@ -4,72 +4,96 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.checks.finding import Finding, Outcome
 from bridge.commands.checks.kafka import check_kafka
 from bridge.commands.checks.registry import check_registry
+from bridge.commands.checks.start import check_start
 from bridge.commands.checks.state_dir import check_state_dir
 from bridge.commands.checks.web_services import check_web_services
+from bridge.commands.output.progress import Progress
 from bridge.commands.output.views import in_cell, visible
 from bridge.commands.process import run_to_end
-from bridge.observability import configure
+from bridge.observability import configure, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from bridge.settings import Settings
 
 STYLES: Final = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "bold red", Outcome.SKIPPED: "dim"}
 
 
-def run_check(settings: Settings) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of the things that are checked at the same time. `name` says which, to a person who waits for it."""
+
+    name: str
+    findings: AsyncIterator[Finding]
+    account: str | None = None
+
+
+def run_check(settings: Settings, *, as_json: bool = False) -> bool:
     """Run all checks, print their findings, and return whether none has failed.
 
     The checks use a separate CometD session, separate cookies and a separate transactional id. So they do not disturb a
-    running bridge.
+    running bridge. While they wait, standard error says for what.
     """
     configure("console", "error")
     logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table shows the same failures
     findings = run_to_end(_check(settings))
-    _print(Console(), findings)
+    if as_json:
+        _print_json(findings)
+    else:
+        _print(Console(), findings, several=len(settings.accounts) > 1)
     return all(finding.outcome is not Outcome.FAILED for finding in findings)
 
 
 async def _check(settings: Settings) -> list[Finding]:
-    """Check every account, Kafka, the schema registry and the state directory, all at the same time."""
-    sides = [check_web_services(settings.web_services, account) for account in settings.accounts]
-    names = [account.name for account in settings.accounts]
-    kafka = check_kafka(settings.kafka, names, in_fleet=settings.fleet.enabled)
-    shared = (kafka, check_registry(settings.kafka), check_state_dir(settings.state_dir))
-    found = await asyncio.gather(*(_all(side) for side in (*sides, *shared)))
-    several = len(settings.accounts) > 1
-    findings = []
-    for account, side in zip(settings.accounts, found, strict=False):
-        findings += [
-            Finding(f"{account.name}: {one.subject}" if several else one.subject, one.outcome, one.text) for one in side
-        ]
-    return findings + [one for side in found[len(sides) :] for one in side]
+    """Check all sides at the same time. Return the findings in the order of the sides."""
+    with Progress("Checking") as progress:
+        found = await asyncio.gather(*(_all(side, progress) for side in _sides(settings)))
+    return [finding for side in found for finding in side]
 
 
-async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
-    return [finding async for finding in findings]
+def _sides(settings: Settings) -> Iterator[_Side]:
+    yield _Side("the settings", check_start(settings))
+    for account in settings.accounts:
+        findings = check_web_services(settings.web_services, account)
+        yield _Side(f"Web Services as {account.name}", findings, account.name)
+    kafka = settings.kafka
+    accounts = [account.name for account in settings.accounts]
+    yield _Side(f"Kafka at {kafka.bootstrap_servers}", check_kafka(kafka, accounts, in_fleet=settings.fleet.enabled))
+    yield _Side(f"the schema registry at {kafka.registry.url}", check_registry(kafka))
+    yield _Side(f"the directory {settings.state_dir}", check_state_dir(settings.state_dir))
 
 
-def _print(console: Console, findings: Iterable[Finding]) -> None:
+async def _all(side: _Side, progress: Progress) -> list[Finding]:
+    with progress.waiting(side.name):
+        return [replace(finding, account=side.account) async for finding in side.findings]
+
+
+def _print_json(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        print(printable_json(msgspec.json.encode(asdict(finding)).decode()))  # noqa: T201 -- the command's output
+
+
+def _print(console: Console, findings: Iterable[Finding], *, several: bool) -> None:
+    rows = [(f"{one.account}: {one.subject}" if several and one.account else one.subject, one) for one in findings]
     if not console.is_terminal:
-        for finding in findings:
+        for subject, finding in rows:
             text = visible(finding.text, longest=None)
-            print(f"{finding.outcome:8} {visible(finding.subject):18} {text}")  # noqa: T201 -- the command's output
+            print(f"{finding.outcome:8} {visible(subject):18} {text}")  # noqa: T201 -- the command's output
         return
     table = Table()
     for name in ("", "check", "found"):
         table.add_column(name, overflow="fold")
-    for finding in findings:
-        table.add_row(
-            finding.outcome.value, in_cell(finding.subject), in_cell(finding.text), style=STYLES[finding.outcome]
-        )
+    for subject, finding in rows:
+        table.add_row(finding.outcome.value, in_cell(subject), in_cell(finding.text), style=STYLES[finding.outcome])
     console.print(table)

@@ -106,3 +106,23 @@ def stop_on_signals() -> asyncio.Event:
     for one in STOP_SIGNALS:
         loop.add_signal_handler(one, asked, one)
     return stop
+
+
+async def until_signal(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of `work`. The first SIGTERM or SIGINT cancels it.
+
+    Raises:
+        CommandFailed: a signal came first.
+    """
+    stop = stop_on_signals()
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    if tasks[0].cancelled():
+        raise CommandFailed("stopped by a signal")
+    result: Result = tasks[0].result()
+    return result

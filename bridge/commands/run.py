@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from bridge import __version__
 from bridge.app import Bridge
 from bridge.commands.process import collect_rarely, run_to_end, stop_on_signals
 from bridge.errors import BridgeError, CommandFailed, SettingsError
-from bridge.observability import configure, tracing
-from bridge.settings import masked
+from bridge.observability import Masked, configure, printable, tracing
+from bridge.settings import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
         CommandFailed: a fault of the bridge has ended it. The text names the fault and its place in the code.
     """
     configure(settings.log.format, settings.log.level)
-    log.info("starting", version=__version__, settings=masked(settings))
+    _log_start(settings)
     if settings.tracing.enabled:
         tracing.start(settings.tracing.endpoint, sample_ratio=settings.tracing.sample_ratio, version=__version__)
     try:
@@ -42,6 +43,20 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
         raise _cause(error) from None
     finally:
         tracing.stop()
+
+
+def _log_start(settings: Settings) -> None:
+    """Log the settings that differ from their defaults: at format json in one line, at format console as a table."""
+    found = changed(settings)
+    if settings.log.format == "json":
+        log.info("starting", version=__version__, settings=Masked(found))
+        return
+    log.info("starting", version=__version__)
+    if settings.log.level in {"debug", "info"}:
+        width = max(map(len, found))
+        for name, value in found.items():
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            sys.stderr.write(f"  {name:{width}}  {printable(text)}\n")
 
 
 async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bridge.contract import broken_promises, python_models
-from bridge.errors import CommandFailed
+from bridge.errors import CommandFailed, installation_of
 from bridge.events import SCHEMA_PREFIX, schema_files, schemas_directory
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def write_models(output: Path | None) -> str:
     try:
         text = python_models()
     except ImportError:
-        raise CommandFailed(
-            "bridge schemas models needs an extra; install it with: pip install 'cometd-kafka-bridge[models]'"
-        ) from None
+        raise CommandFailed(f"bridge schemas models needs the extra `models`; {installation_of('models')}") from None
     if output is None:
         return text
     try:

@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.commands.process import run_to_end, stop_on_signals
-from bridge.errors import CommandFailed
+from bridge.errors import CommandFailed, installation_of
 from bridge.observability import configure
-from bridge.simulator import Fault, Simulator
+from bridge.simulator import EmbeddedBroker, Fault, Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 TICK: Final = 0.02
 """Seconds between two bursts of the events for `--rate`."""
@@ -27,20 +27,41 @@ def read_faults(texts: Sequence[str]) -> list[Fault]:
     return [Fault.from_text(text) for text in texts]
 
 
-def run_simulator(*, host: str, port: int, username: str, password: str, faults: Sequence[Fault], rate: float) -> None:
+def run_simulator(
+    *,
+    host: str,
+    port: int,
+    username: str,
+    password: str,
+    faults: Sequence[Fault],
+    rate: float,
+    with_kafka: bool = False,
+) -> None:
     """Run the simulator until SIGTERM or SIGINT.
 
-    The simulator sends `rate` events each second, in addition to the events that calls cause.
+    The simulator sends `rate` events each second, in addition to the events that calls cause. With `with_kafka`, an
+    embedded broker runs beside it.
 
     Raises:
-        CommandFailed: the simulator can't listen on the address.
+        CommandFailed: the simulator can't listen on the address, or the embedded broker is not installed.
     """
     configure("console", "warning")
     simulator = Simulator(host=host, port=port, username=username, password=password)
-    run_to_end(_simulate(simulator, faults, rate, username, password))
+    broker = EmbeddedBroker() if with_kafka else None
+    if broker is not None:
+        try:
+            broker.start()
+        except ModuleNotFoundError:
+            text = f"--with-kafka needs an embedded broker, the extra `demo`; {installation_of('demo')}"
+            raise CommandFailed(text) from None
+    try:
+        run_to_end(_simulate(simulator, faults, rate, lambda: _invitation(simulator.url, broker, username, password)))
+    finally:
+        if broker is not None:
+            broker.stop()
 
 
-async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, username: str, password: str) -> None:
+async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, invitation: Callable[[], str]) -> None:
     stop = stop_on_signals()
     for fault in faults:
         simulator.faults.add(fault)
@@ -51,13 +72,18 @@ async def _simulate(simulator: Simulator, faults: Sequence[Fault], rate: float, 
             f"can't listen on this address: {error.strerror or type(error).__name__}; try another --port or --host"
         ) from None
     try:
-        print(_invitation(simulator.url, username, password), flush=True)  # noqa: T201 -- the command's output
+        print(invitation(), flush=True)  # noqa: T201 -- the command's output
         await _send_events(simulator, rate, stop)
     finally:
         await simulator.stop()
 
 
-def _invitation(url: str, username: str, password: str) -> str:
+def _invitation(url: str, broker: EmbeddedBroker | None, username: str, password: str) -> str:
+    account = f"BRIDGE_WEB_SERVICES__USERNAME={username} BRIDGE_WEB_SERVICES__PASSWORD={password}"
+    variables = [f"BRIDGE_WEB_SERVICES__URL={url} {account}"]
+    if broker is not None:
+        variables.append(f"BRIDGE_KAFKA__BOOTSTRAP_SERVERS={broker.bootstrap} BRIDGE_KAFKA__CHECK_CRCS=false")
+    exports = "\n".join(f"  export {line}" for line in variables)
     return f"""Simulated Web Services at {url} (account {username}, password {password}). Press Ctrl-C to stop it.
 
   curl -u {username}:{password} {url}/api/v2/me
@@ -66,7 +92,7 @@ def _invitation(url: str, username: str, password: str) -> str:
 
 To connect a bridge to it, set
 
-  BRIDGE_WEB_SERVICES__URL={url} BRIDGE_WEB_SERVICES__USERNAME={username} BRIDGE_WEB_SERVICES__PASSWORD={password}"""
+{exports}"""
 
 
 async def _send_events(simulator: Simulator, rate: float, stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ from bridge.delivery.client.connection import connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
+from bridge.delivery.client.partition import partition_of
 from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import (
     ClusterView,
@@ -13,26 +14,34 @@ from bridge.delivery.client.rights import (
     may_join,
     may_use,
     needed_transactional_ids,
+    topic_rights,
     view_cluster,
 )
 from bridge.delivery.client.topics import (
+    check_transactional_id,
     create_missing_topics,
     earlier_transactional_id,
     existing_topics,
     position_topic,
+    slot_ids_prefix,
     slot_of,
     topic_name,
     topic_names,
     transactional_ids_of,
+    wanted_topics,
 )
 from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.group import GroupMember, group_member
+from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys
+from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
+from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Gate, Slots, count_slots
@@ -40,12 +49,14 @@ from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
     "EMPTY_POSITION",
+    "FIVE_YEARS",
     "KAFKA_FAILURES",
     "LOST",
     "SALT_BYTES",
     "AccountKeys",
     "ClusterView",
     "ConsumedRecord",
+    "Follower",
     "Gate",
     "GroupMember",
     "GroupPlan",
@@ -53,14 +64,20 @@ __all__ = [
     "KafkaProbe",
     "KafkaPublisher",
     "Ledger",
+    "OthersPositions",
+    "PartitionRange",
+    "Period",
     "Place",
     "Position",
     "Publisher",
     "PublisherState",
+    "RangeReader",
+    "RetentionWatch",
     "Revise",
     "Slots",
     "Unsealable",
     "UnsignedEvents",
+    "check_transactional_id",
     "connection",
     "connection_trouble",
     "count_slots",
@@ -74,14 +91,23 @@ __all__ = [
     "may_join",
     "may_use",
     "needed_transactional_ids",
+    "note_archived",
+    "partition_counts",
+    "partition_of",
     "position_topic",
+    "ranges_of",
     "read",
+    "records_at",
+    "retention_of",
     "revise_nothing",
     "size_of",
+    "slot_ids_prefix",
     "slot_of",
     "topic_name",
     "topic_names",
+    "topic_rights",
     "transactional_ids_of",
     "unreadable_records",
     "view_cluster",
+    "wanted_topics",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from bridge.delivery.client.consumer import close
 from bridge.delivery.client.failures import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection
+    from collections.abc import AsyncGenerator, Collection, Mapping
 
     from aiokafka import TopicPartition
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-SESSION_TIMEOUT: Final = 6.0
-"""Seconds without a heartbeat after which the broker removes a member. By default a broker allows no less than 6 s."""
 HEARTBEAT: Final = 1.0
 """Seconds between two heartbeats. A member learns of a rebalance from the broker's reply to a heartbeat."""
 REBALANCE_TIMEOUT: Final = 3.0
@@ -38,6 +37,8 @@ REQUEST_TIMEOUT: Final = 6.0
 """Deadline for a request in seconds. It is longer than a rebalance, because a join is answered only after that."""
 LEAVE_TIMEOUT: Final = 3.0
 """Deadline for leaving the group, in seconds. Before it leaves, a member waits for the end of a rebalance."""
+EMBEDDED_PAUSE: Final = 0.5
+"""Seconds that the leader of a group on the embedded broker waits before it sends the assignments."""
 tolerate_odd_members()
 
 
@@ -74,21 +75,41 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         """Do nothing. A rebalance revokes all partitions, and the next assignment returns most of them."""
 
 
+class _EmbeddedBrokerAssignor(GroupAssignor):
+    """Gives the other members time to send their SyncGroup requests before the leader sends its own.
+
+    librdkafka's mock cluster ends a rebalance when the leader's request arrives, because it counts the assignments and
+    not the requests (`rd_kafka_mock_cgrp_classic_sync_check`). It refuses later requests, and a refused member starts
+    the next rebalance. A real broker keeps the assignments for late members. aiokafka calls `assign` synchronously, so
+    the pause blocks the event loop.
+    """
+
+    def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+        if len(members) > 1:
+            time.sleep(EMBEDDED_PAUSE)
+        return super().assign(cluster, members)
+
+
 @asynccontextmanager
-async def group_member(settings: Kafka, group: str, topic: str, plan: GroupPlan) -> AsyncGenerator[GroupMember, None]:
+async def group_member(
+    settings: Kafka, group: str, topic: str, plan: GroupPlan, *, session_timeout: float
+) -> AsyncGenerator[GroupMember, None]:
     """Yield a member that can join the group. At the end of the block the member leaves the group.
+
+    `session_timeout` is the number of seconds without a heartbeat after which the broker removes the member.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached.
     """
+    assignor = GroupAssignor if settings.check_crcs else _EmbeddedBrokerAssignor
     consumer: Any = AIOKafkaConsumer(
         **(connection(settings) | {"request_timeout_ms": milliseconds(REQUEST_TIMEOUT)}),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="latest",
         check_crcs=settings.check_crcs,
-        partition_assignment_strategy=[GroupAssignor(PROTOCOL, topic, plan)],
-        session_timeout_ms=milliseconds(SESSION_TIMEOUT),
+        partition_assignment_strategy=[assignor(PROTOCOL, topic, plan)],
+        session_timeout_ms=milliseconds(session_timeout),
         heartbeat_interval_ms=milliseconds(HEARTBEAT),
         rebalance_timeout_ms=milliseconds(REBALANCE_TIMEOUT),
     )

@@ -4,12 +4,13 @@ from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, ses
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
-from bridge.events.kinds import acknowledgement, operation, unrecognized, user_event
+from bridge.events.kinds import acknowledgement, operation, session, unrecognized, user_event
 from bridge.events.kinds.acknowledgement import Acknowledgement
 from bridge.events.kinds.catalogue import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
 from bridge.events.kinds.dead_letter import DeadLetter, dead_letter
 from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
+from bridge.events.kinds.session import TOPIC as SESSIONS
 from bridge.events.kinds.session import Change, Session, session_record
 from bridge.events.kinds.unrecognized import Unrecognized
 from bridge.events.kinds.user_event import Processing, UserEvent
@@ -29,6 +30,7 @@ __all__ = [
     "KINDS",
     "RECORD_KEY",
     "SCHEMA_PREFIX",
+    "SESSIONS",
     "TOPICS",
     "Acknowledgement",
     "Change",
@@ -59,6 +61,7 @@ __all__ = [
     "rfc3339_milliseconds",
     "schema_files",
     "schemas_directory",
+    "session",
     "session_hash",
     "session_record",
     "unframed",

@@ -31,7 +31,7 @@ class Accounts(NamedTuple):
     keys: Mapping[str, AccountKeys]
     """The keys of all accounts. `Fleet.run` derives them in advance, because each takes about 0.01 s of CPU time."""
     reached_at: Callable[[], float]
-    """Returns when a CometD session of this replica last received a reply, in seconds since the epoch."""
+    """Returns when a CometD session of this replica last received a reply, on the monotonic clock."""
     reach: Callable[[], Awaitable[bool]]
     """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
     slots: Callable[[int], Slots]
@@ -44,7 +44,7 @@ class Fleet:
     A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it.
     """
 
-    def __init__(self, settings: Kafka, replica: str, accounts: Accounts) -> None:
+    def __init__(self, settings: Kafka, replica: str, accounts: Accounts, *, session_timeout: float) -> None:
         self._settings = settings
         self._accounts = accounts
         self.table: Table | None = None
@@ -57,7 +57,7 @@ class Fleet:
             busy=lambda count: {slot for slot, names in self._by_slot(count).items() if names},
             on_table=self._assigned,
         )
-        self._membership = FleetMembership(settings, plan)
+        self._membership = FleetMembership(settings, plan, session_timeout=session_timeout)
         self._ownership = Ownership(self._relays, on_taken=self._membership.rejoin)
         self._reachability = Reachability(accounts.reached_at, accounts.reach, on_change=self._membership.rejoin)
         self._leaving = asyncio.Event()

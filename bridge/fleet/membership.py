@@ -35,8 +35,9 @@ def group_of(settings: Kafka) -> str:
 class FleetMembership:
     """Keeps this replica in the group while `run` runs, and joins again after failures. Calls `plan` in rebalances."""
 
-    def __init__(self, settings: Kafka, plan: GroupPlan) -> None:
+    def __init__(self, settings: Kafka, plan: GroupPlan, *, session_timeout: float) -> None:
         self._settings = settings
+        self._session_timeout = session_timeout
         self._plan = plan
         self._member: GroupMember | None = None
         self._backoff = Backoff(first=0.2, cap=LONGEST_PAUSE)
@@ -53,7 +54,11 @@ class FleetMembership:
             try:
                 await count_slots(self._settings)  # creates the topic if it is missing
                 async with group_member(
-                    self._settings, group_of(self._settings), position_topic(self._settings), self._plan
+                    self._settings,
+                    group_of(self._settings),
+                    position_topic(self._settings),
+                    self._plan,
+                    session_timeout=self._session_timeout,
                 ) as self._member:
                     await self._member.run()
             except KAFKA_FAILURES as error:

@@ -34,8 +34,8 @@ TICK: Final = 1.0
 class Reachability:
     """Watches whether Web Services answers.
 
-    `heard_at` returns when a CometD session last received a reply, by any clock. `ask` sends a request, and returns
-    whether a reply came. `on_change` is called after `reached` has changed.
+    `heard_at` returns when a CometD session last received a reply, on the monotonic clock. `ask` sends a request, and
+    returns whether a reply came. `on_change` is called after `reached` has changed.
     """
 
     def __init__(

@@ -4,16 +4,23 @@ from bridge.http.app import create_app, create_management_app
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.from_settings import authentication_of
+from bridge.http.console.sources import ConsoleSources, Gap, IncidentsView, RefusedRecord
 from bridge.http.routes.fleet import FleetView, ReplicaView, SlotView
 from bridge.http.routes.health import Missing, Note
 from bridge.http.routes.sessions import Guarantee, SessionView
-from bridge.http.server.server import serve
+from bridge.http.server.server import MANAGEMENT_PORT, PORT, listen, serve
 
 __all__ = [
+    "MANAGEMENT_PORT",
+    "PORT",
+    "ConsoleSources",
     "FleetView",
+    "Gap",
     "Guarantee",
+    "IncidentsView",
     "Missing",
     "Note",
+    "RefusedRecord",
     "ReplicaView",
     "SessionView",
     "SlotView",
@@ -22,5 +29,6 @@ __all__ = [
     "authentication_of",
     "create_app",
     "create_management_app",
+    "listen",
     "serve",
 ]

@@ -17,10 +17,15 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import BrowserGuard
 from bridge.http.auth.request_shares import RequestShares
+from bridge.http.console.console import console
+from bridge.http.console.sources import Sources
 from bridge.http.openapi import complete
+from bridge.http.pages import pages
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.problems.types import INTERNAL, OTHER
 from bridge.http.routes.events import events
+from bridge.http.routes.evidence import evidence as evidence_route
+from bridge.http.routes.evidence import no_evidence
 from bridge.http.routes.fleet import FleetView, fleet
 from bridge.http.routes.health import Missing, Note, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
@@ -33,9 +38,11 @@ from bridge.observability import tracing
 from bridge.operations import OUTBOUND_OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from bridge.http.auth.authentication import Authentication
+    from bridge.http.console.sources import ConsoleSources
+    from bridge.http.routes.evidence import MakeEvidence
     from bridge.http.routes.operations import Operations
 
 DEFAULT_OPERATIONS: Final = ("DoNotCallRecord",)
@@ -49,26 +56,32 @@ def create_app(
     readiness: Callable[[], Sequence[Missing]],
     session_views: Callable[[], Sequence[SessionView]],
     notes: Callable[[], Sequence[Note]] = tuple,
+    fleet_session_views: Callable[[], Awaitable[Sequence[SessionView]]] | None = None,
     fleet_view: Callable[[], FleetView] = FleetView,
+    evidence: MakeEvidence = no_evidence,
     authentication: Authentication | None = None,
     enabled: Collection[str] = DEFAULT_OPERATIONS,
     management: bool = True,
     topic_prefix: str = DEFAULT_PREFIX,
     hosts: Collection[str] | None = None,
+    console_sources: ConsoleSources | None = None,
 ) -> FastAPI:
     """Make the application of the REST API. The application needs no start or stop.
 
     Args:
         service: submits operations, and returns their states.
         readiness: returns what the bridge lacks to be ready. Must not block.
-        session_views: returns the state of each CometD session. Must not block.
+        session_views: returns the state of each CometD session of this replica. Must not block.
         notes: returns what a person should correct although the bridge works. Must not block.
+        fleet_session_views: returns the state of each CometD session of the fleet. By default, those of this replica.
         fleet_view: returns which replica relays which account. Must not block.
+        evidence: returns the file with the evidence of an operation.
         authentication: checks the callers' tokens, None for no authentication.
         enabled: the `operationName`s that callers may submit.
         management: whether this application also serves health and metrics.
         topic_prefix: the prefix of the topics in /asyncapi.json.
         hosts: the host names that requests may be sent to, besides IP addresses (`allowed_hosts`). None allows all.
+        console_sources: what the console needs beyond the above, None for no console.
 
     Raises:
         SettingsError: `enabled` is empty or has an unknown operation.
@@ -80,18 +93,38 @@ def create_app(
     summary = "One dependable call that marks an outbound record as DoNotCall."
     guard = Middleware(BrowserGuard, hosts=hosts)
     # FastAPIOffline serves the scripts of /docs itself, because the user's browser may have no internet.
-    app = _bare_app(FastAPIOffline, summary=summary, redoc_url=None, middleware=[guard])
+    app = _bare_app(FastAPIOffline, summary=summary, docs_url=None, redoc_url=None, middleware=[guard])
     app.state.shares = RequestShares(MOST_CONNECTIONS)
     app.include_router(outbound_records(service, authentication, enabled))
+    app.include_router(evidence_route(evidence, authentication))
     app.include_router(operations(service, authentication))
-    app.include_router(sessions(session_views, authentication))
+    app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
     app.include_router(fleet(fleet_view, authentication))
     app.include_router(events(topic_prefix))
+    app.include_router(pages(_TITLE, management=management, console=console_sources is not None))
     if management:
         app.include_router(health(readiness, notes))
         app.include_router(metrics_page())
+    if console_sources is not None:
+        sources = Sources(
+            own=console_sources,
+            service=service,
+            authentication=authentication,
+            readiness=readiness,
+            session_views=session_views,
+            fleet_view=fleet_view,
+            enabled=enabled,
+        )
+        app.include_router(console(sources))
     complete(app, enabled)
     return app
+
+
+def _awaitable(views: Callable[[], Sequence[SessionView]]) -> Callable[[], Awaitable[Sequence[SessionView]]]:
+    async def call() -> Sequence[SessionView]:
+        return views()
+
+    return call
 
 
 def create_management_app(
@@ -128,9 +161,9 @@ async def _on_refused(_: Request, error: Exception) -> Response:
     return problem(error.status, error.code, str(error), headers=error.headers, **error.members)
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return validation_problem(error.errors(), _reference_of(error.body))
+    return validation_problem(error.errors(), _reference_of(error.body), submission=request.method == "POST")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:

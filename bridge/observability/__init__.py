@@ -4,7 +4,19 @@ The module `tracing` is not imported here, because it loads OpenTelemetry's API 
 """
 
 from bridge.observability import metrics
-from bridge.observability.logs import configure
+from bridge.observability.logs import Masked, configure
 from bridge.observability.printable import printable, printable_json
+from bridge.observability.rates import INTERVAL, INTERVALS, Interval, Rates
 
-__all__ = ["configure", "metrics", "printable", "printable_json", "tracing"]
+__all__ = [
+    "INTERVAL",
+    "INTERVALS",
+    "Interval",
+    "Masked",
+    "Rates",
+    "configure",
+    "metrics",
+    "printable",
+    "printable_json",
+    "tracing",
+]

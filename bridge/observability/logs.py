@@ -59,6 +59,10 @@ _OPENINGS = (
 _FOREIGN_TEXT = "line of a library, its text left out"
 
 
+class Masked(dict[str, Any]):
+    """A mapping for the log in which the caller has masked all secrets. Its names then say nothing about its values."""
+
+
 def configure(
     format: Literal["json", "console"],  # noqa: A002 -- the setting's name
     level: Level,
@@ -153,6 +157,8 @@ def _plain(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, Masked):
+        return {printable(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, Mapping):
         return {
             printable(str(name)): MASK if _PRIVATE.search(str(name)) else _plain(inner) for name, inner in value.items()

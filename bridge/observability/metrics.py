@@ -78,6 +78,12 @@ records_untrusted = Counter(
     "Records that the bridge read and ignored because their signature is missing or wrong, by topic",
     ("topic",),
 )
+topic_retention = Gauge(
+    "bridge_topic_retention_seconds", "How long Kafka keeps the records of a topic; +Inf: for ever", ("topic",)
+)
+evidence_at_risk = Gauge(
+    "bridge_evidence_at_risk", "1 while topics keep their records for less than five years and no archive is written"
+)
 http_request = Histogram(
     "bridge_http_request_seconds",
     "REST requests by route, method and status",

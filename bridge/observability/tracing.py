@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, StatusCode, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from bridge.errors import BridgeError, SettingsError
+from bridge.errors import BridgeError, SettingsError, installation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,9 +58,7 @@ def start(endpoint: str, *, sample_ratio: float, version: str) -> None:
     try:
         from bridge.observability import span_export  # noqa: PLC0415 -- an extra
     except ImportError:
-        raise SettingsError(
-            ["BRIDGE_TRACING__ENABLED: needs an extra; install it by: pip install 'cometd-kafka-bridge[otel]'"]
-        ) from None
+        raise SettingsError([f"BRIDGE_TRACING__ENABLED: needs the extra `otel`; {installation_of('otel')}"]) from None
     use(span_export.provider(span_export.exporter_to(endpoint), NAME, sample_ratio=sample_ratio, version=version))
 
 

@@ -2,12 +2,15 @@
 
 from bridge.operations.correlation import Correlator
 from bridge.operations.ledger.records import OperationRecords
+from bridge.operations.ledger.signatures import signature_check
 from bridge.operations.limits import Limits
 from bridge.operations.requests import nested_too_deep
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.submission import Submission
+from bridge.operations.view.filters import EVERY_OPERATION, OperationFilter
+from bridge.operations.view.published import PublishedRequest
 from bridge.operations.view.state import Evidence, OperationView, Times
-from bridge.operations.view.view import Page
+from bridge.operations.view.view import Counts, Page
 from bridge.webservices import (
     LARGEST_ID,
     OUTBOUND_OPERATIONS,
@@ -18,22 +21,27 @@ from bridge.webservices import (
 )
 
 __all__ = [
+    "EVERY_OPERATION",
     "LARGEST_ID",
     "LEDGER_TOPIC",
     "OUTBOUND_OPERATIONS",
     "PLACED_TOPICS",
     "Correlator",
+    "Counts",
     "Evidence",
     "Limits",
+    "OperationFilter",
     "OperationRecords",
     "OperationView",
     "OperationsService",
     "OutboundRecordRequest",
     "Page",
+    "PublishedRequest",
     "Submission",
     "Times",
     "nested_too_deep",
     "refusal",
     "request_forms",
+    "signature_check",
     "status_code",
 ]

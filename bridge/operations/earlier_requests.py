@@ -85,15 +85,24 @@ class EarlierRequests:
         if known is None:
             return None
         _check_same(known, event)
-        began = seconds(known.times.requested or known.received_at)
         try:
-            async with asyncio.timeout(max(0.0, began + self._forward_deadline - self._clock())):
+            async with asyncio.timeout(self._patience(known)):
                 while known is not None and known.status == "requested" and not self._abandoned(known):
                     await self._view.changed(event.reference_id)
                     known = self._view.trusted(event.reference_id)
         except TimeoutError:
             pass  # the replica that forwarded it is gone, or has no verdict
         return self._view.trusted(event.reference_id)
+
+    def _patience(self, view: OperationView) -> float:
+        """Return for how many seconds another replica may still forward the operation, 0 if there is a verdict.
+
+        The other replica's clock may be behind, so this process also counts the seconds since it read of the operation.
+        """
+        if view.status != "requested":
+            return 0.0
+        began = seconds(view.times.requested or view.received_at)
+        return max(0.0, self._forward_deadline - max(self._clock() - began, self._view.known_for(view.reference_id)))
 
     def _abandoned(self, view: OperationView) -> bool:
         """Return whether this process forwarded the operation, and its task ended without a verdict."""

@@ -23,13 +23,14 @@ from bridge.operations.ledger.journal import Journal
 from bridge.operations.ledger.records import fit
 from bridge.operations.ledger.tail import Tail
 from bridge.operations.timeouts import Timeouts
-from bridge.operations.view.view import OperationsView, Page
+from bridge.operations.view.filters import EVERY_OPERATION, Matcher, OperationFilter
+from bridge.operations.view.published import PublishedRequest, published_request
+from bridge.operations.view.view import Counts, OperationsView, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery import Ledger
-    from bridge.events import Status
     from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.limits import Limits
     from bridge.operations.submission import Submission
@@ -207,15 +208,33 @@ class OperationsService:
         """
         return self._placed(self._existing(reference_id))
 
-    def list(self, status: Status | None = None, limit: int = 100, after: str | None = None) -> Page:
+    async def list(self, chosen: OperationFilter = EVERY_OPERATION, limit: int = 100, after: str | None = None) -> Page:
         """Return a page of operations, newest first. `after` is the `next` of the previous page.
+
+        Raises:
+            LedgerUnread: the ledger is still being read.
+            NumberSearchImpossible: the filter names a phone number, and the settings omit phone numbers.
+        """
+        self._check_read()
+        matches = Matcher(chosen, self._records.privacy)
+        page = await self._view.list(lambda view: matches(view) and not self._hidden(view), limit, after)
+        return Page([self._placed(view) for view in page.operations], page.next)
+
+    def counts(self) -> Counts:
+        """Return how many operations of this process's accounts wait, and how many have timed out.
 
         Raises:
             LedgerUnread: the ledger is still being read.
         """
         self._check_read()
-        page = self._view.list(status, limit, after)
-        return Page([self._placed(view) for view in page.operations if not self._hidden(view)], page.next)
+        return Counts(
+            pending=sum(map(self._view.pending_count, self._forwarders)),
+            timed_out=sum(map(self._view.timed_out_count, self._forwarders)),
+        )
+
+    def published(self, view: OperationView) -> PublishedRequest:
+        """Return the request of an operation with its phone numbers as the events publish them."""
+        return published_request(view, self._records.privacy)
 
     # -- start and stop -----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,9 @@
 Normally the process that relays an account times out the account's operations, because only that process receives the
 acknowledgements. An operation is orphaned if no process does so, for example because none relays the account. Any
 process may end an orphaned operation, but only much later.
+
+Clocks of processes differ, and jump. So the process that relays an account measures with its monotonic clock for how
+long it has known an operation. After a restart the time begins anew. An orphaned operation's age comes from its events.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ class Timeouts:
             self._view.evict()
             for account, correlator in self._correlators.items():
                 if correlator.decides(after=self._timeout):
-                    for view in self._overdue(account, self._timeout):
+                    for view in self._overdue(account):
                         self._end(view, None)
             if self._loaded.is_set() and time.monotonic() >= orphans_due:
                 await self._end_orphans()
@@ -93,14 +96,14 @@ class Timeouts:
             log.warning("operations-forsaken", operations=len(orphans), accounts=len({one.account for one in orphans}))
 
     def _orphans(self) -> Iterator[OperationView]:
+        due = self._clock() - self._orphaned_after
         for account in self._view.accounts():
-            yield from self._overdue(account, self._orphaned_after)
+            for view in self._view.pending(account):
+                if view.began <= due and not self._in_progress(view):
+                    yield view
 
-    def _overdue(self, account: str, after: float) -> Iterator[OperationView]:
-        """Yield the account's pending operations that were forwarded at least `after` seconds ago."""
-        due = self._clock() - after
+    def _overdue(self, account: str) -> Iterator[OperationView]:
+        """Yield the account's pending operations that this process has known for the time-out."""
         for view in self._view.pending(account):
-            forwarded = self._view.forwarded.get(view.reference_id)
-            began = view.began if forwarded is None else max(view.began, forwarded.at)
-            if began <= due and not self._in_progress(view):
+            if self._view.known_for(view.reference_id) >= self._timeout and not self._in_progress(view):
                 yield view

@@ -30,6 +30,7 @@ PREFIX: Final = "hmac:"
 OMITTED: Final = "omitted"
 """The text that replaces a number in keys and inside longer texts when no secret is set."""
 _NULL: Final = msgspec.Raw(b"null")
+_HASH: Final = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}").fullmatch
 _DIGIT: Final = re.compile(r"[0-9]").search
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 
@@ -66,6 +67,11 @@ class Concealment:
             return None
         digest = hmac.digest(self._secret, normalised(number).encode(errors="replace"), "sha256")
         return PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    @staticmethod
+    def is_hash(text: str) -> bool:
+        """Return whether a text has the form of a hash."""
+        return _HASH(text) is not None
 
     def key(self, number: str | None) -> str | None:
         """Return the hash of a number for a record key.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from bridge.registry.subjects import Subject
     from bridge.settings import Registry
+
+
+_ABSENT: Final = frozenset({40401, 40402, 40403})
+"""Confluent's error codes for a missing subject, version and schema (Schema Registry API reference, "Errors")."""
 
 
 class SchemaRegistry:
@@ -65,7 +69,7 @@ class SchemaRegistry:
             try:
                 fits = await client.test_compatibility(subject.name, _schema(subject))
             except SchemaRegistryError as error:
-                if error.http_status_code == 404:
+                if _absent(error):
                     return Found.MISSING  # the subject has no earlier version, so nothing can be incompatible
                 raise
             return Found.MISSING if fits else Found.INCOMPATIBLE
@@ -80,7 +84,7 @@ class SchemaRegistry:
             try:
                 schema = await client.get_schema(id_)
             except SchemaRegistryError as error:
-                if error.http_status_code == 404:
+                if _absent(error):
                     return None
                 raise
             text: str | None = schema.schema_str
@@ -118,11 +122,19 @@ async def _find(client: Any, subject: Subject) -> int | None:
     try:
         found = await client.lookup_schema(subject.name, _schema(subject))
     except SchemaRegistryError as error:
-        if error.http_status_code == 404:  # the subject does not exist, or lacks this schema
+        if _absent(error):
             return None
         raise
     id_: int = found.schema_id
     return id_
+
+
+def _absent(error: SchemaRegistryError) -> bool:
+    """Return whether the registry says that it lacks a subject, a version or a schema.
+
+    A server that is no schema registry, or a wrong path in its URL, causes a 404 without one of these numbers.
+    """
+    return error.http_status_code == 404 and error.error_code in _ABSENT
 
 
 def _schema(subject: Subject) -> Any:
@@ -132,20 +144,24 @@ def _schema(subject: Subject) -> Any:
 def _reason(error: Exception, subject: str, settings: Registry) -> str:
     """Describe an error in one sentence, without the registry's message, which is long and quotes the schema."""
     if isinstance(error, SchemaRegistryError):
-        status = error.http_status_code
-        if status in {401, 403}:
-            return (
-                f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
-            )
-        if status == 409:
-            return (
-                f"the schema registry finds the bridge's schema incompatible with that of {subject} (409); another "
-                "application uses the subject, or a newer bridge has registered its schema"
-            )
-        return f"the schema registry answers {status} (error {error.error_code}) for {subject}"
+        return _refusal(error, subject, settings)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return "the schema registry does not answer in time"
     fault = tls.fault(error, settings.ssl_certfile)
     if fault is not None:
         return f"no TLS with the schema registry: {tls.TEXTS[fault]}"
     return f"the schema registry at {settings.url} can't be used ({type(error).__name__})"
+
+
+def _refusal(error: SchemaRegistryError, subject: str, settings: Registry) -> str:
+    status = error.http_status_code
+    if status in {401, 403}:
+        return f"the schema registry refuses the bridge ({status}); check BRIDGE_KAFKA__REGISTRY__USERNAME, __PASSWORD"
+    if status == 409:
+        return (
+            f"the schema registry finds the bridge's schema incompatible with that of {subject} (409); another "
+            "application uses the subject, or a newer bridge has registered its schema"
+        )
+    if status == 404:
+        return f"{settings.url} answers 404: no schema registry is there; check BRIDGE_KAFKA__REGISTRY__URL"
+    return f"the schema registry answers {status} (error {error.error_code}) for {subject}"

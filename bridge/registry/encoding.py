@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from bridge.backoff import Backoff
-from bridge.errors import RegistryUnavailable, SettingsError
+from bridge.errors import RegistryUnavailable, SettingsError, installation_of
 from bridge.events import CONTENT_TYPE, FRAME_BYTES, JSON, Form, PlainJson
 from bridge.registry.avro import avro_writer
 from bridge.registry.subjects import subjects
@@ -26,9 +26,7 @@ log = structlog.get_logger(__name__)
 AVRO: Final = "application/avro"
 PATIENCE: Final = 5.0
 """Longest time between two attempts to reach the registry, in seconds."""
-_NOT_INSTALLED: Final = (
-    "BRIDGE_KAFKA__REGISTRY__URL: needs an extra; install it by: pip install 'cometd-kafka-bridge[registry]'"
-)
+_NOT_INSTALLED: Final = f"BRIDGE_KAFKA__REGISTRY__URL: needs the extra `registry`; {installation_of('registry')}"
 
 
 def encoding_of(settings: Kafka) -> Encoding:

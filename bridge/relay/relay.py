@@ -156,26 +156,27 @@ class Relay:
             raise RelayEnded(
                 f"the relay of account {self._account} was cancelled unexpectedly; this is a bug"
             ) from error
+        finally:
+            if self.correlator is not None:
+                self.correlator.stop()
         if not self._stopping:
             raise RelayEnded(f"the relay of account {self._account} ended without a stop; this is a bug")
 
     async def _relay(self) -> None:
         if self._stopping:
             return
-        self._starting = asyncio.timeout(None)
+        self._starting = starting = asyncio.timeout(None)
         try:
-            async with self._starting:
+            async with starting:
                 resume = await self.begin()
         except TimeoutError:
-            if not self._starting.expired():  # the TimeoutError comes from `begin`, not from `stop`
+            if not starting.expired():  # the TimeoutError comes from `begin`, not from `stop`
                 raise
             return  # stopped before the session began, so no batch is waiting
-        self.session = CometdSession(self._http, self._credentials, self._options, self, resume=resume)
-        try:
-            await self.session.run()
         finally:
-            if self.correlator is not None:
-                self.correlator.stop()
+            self._starting = None
+        self.session = CometdSession(self._http, self._credentials, self._options, self, resume=resume)
+        await self.session.run()
 
     async def begin(self) -> Resume | None:
         """Take the account over. Return the CometD session to resume, None if a new session is needed.
@@ -244,7 +245,7 @@ class Relay:
         match = await self._match(translation)
         records = translation.records if match is None else [*translation.records, *match.records]
         heard_at = step.position.last_reply_at or 0.0
-        due = bool(records or self._changes.records) or heard_at - self._noted_at >= REFRESH
+        due = bool(records or self._changes.records) or abs(heard_at - self._noted_at) >= REFRESH
         if due:
             position = msgspec.structs.replace(step.position, cookies=self._http.cookies())
             await self._publisher.publish([*self._changes.records, *records], position, _revise(match))

@@ -231,5 +231,4 @@ class Watchdog:
 
 def _listens(status: SessionStatus) -> bool:
     """Return whether an acknowledgement would arrive now if Web Services sent it now."""
-    held = 0.0 if status.held_since is None else time.time() - status.held_since
-    return status.connected and held < LONG_HOLD
+    return status.connected and status.held < LONG_HOLD

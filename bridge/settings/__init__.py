@@ -1,11 +1,13 @@
 """All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
 from bridge.settings.accounts_file import AccountsFile, account_changes
+from bridge.settings.changed import changed
 from bridge.settings.loading import load, load_http, load_kafka
 from bridge.settings.models import (
     Account,
     Authentication,
     Delivery,
+    Evidence,
     Fleet,
     Http,
     Kafka,
@@ -14,14 +16,22 @@ from bridge.settings.models import (
     Registry,
     Settings,
     WebServices,
-    masked,
 )
+
+
+def template() -> str:
+    """Return the content of a new file of settings, with every setting and its meaning."""
+    from bridge.settings.new_file import template  # noqa: PLC0415 -- it reads the models' source, for one command
+
+    return template()
+
 
 __all__ = [
     "Account",
     "AccountsFile",
     "Authentication",
     "Delivery",
+    "Evidence",
     "Fleet",
     "Http",
     "Kafka",
@@ -31,8 +41,9 @@ __all__ = [
     "Settings",
     "WebServices",
     "account_changes",
+    "changed",
     "load",
     "load_http",
     "load_kafka",
-    "masked",
+    "template",
 ]

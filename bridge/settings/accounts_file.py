@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 from pydantic import ValidationError
 
 from bridge.errors import SettingsError
 from bridge.observability import metrics
-from bridge.settings import sources
+from bridge.settings import files, sources
 from bridge.settings.models import AccountList
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ def read_accounts(path: Path, setting: str) -> tuple[Account, ...]:
 
     Raises:
         SettingsError: the file is wrong, and each line names the file and the key. Or the file can't be read, and the
-            line names only the setting, because somebody may have set it to a secret by mistake.
+            line names the setting and only the part of the path that exists, because the path may be a secret that
+            somebody has set by mistake.
     """
     content = _content(path)
     if isinstance(content.file, str):
-        raise SettingsError([f"{setting}: can't be read: {content.file}"])
+        raise SettingsError([f"{setting}: can't be read: {content.file}{files.where(path)}"])
     return _accounts_in(content, path)
 
 
@@ -125,13 +126,19 @@ class _Content(NamedTuple):
 def _content(path: Path, before: _Content | None = None) -> _Content:
     """Read the files. `before` spares the parsing of a file that has not changed."""
     file = _read(path)
-    files = before.password_files if before is not None and before.file == file else _password_files(file)
-    return _Content(file, files, tuple(_read(one) for one in files))
+    is_same = before is not None and before.file == file
+    password_files = before.password_files if is_same and before is not None else _password_files(file, path.parent)
+    return _Content(file, password_files, tuple(_read(one) for one in password_files))
 
 
-def _password_files(file: bytes | str) -> tuple[Path, ...]:
+def _parsed(content: bytes, directory: Path) -> dict[str, Any]:
+    """Parse the accounts file. A relative path in the file starts at the file's directory."""
+    return sources.beside(AccountList, files.parse_toml(content), directory)
+
+
+def _password_files(file: bytes | str, directory: Path) -> tuple[Path, ...]:
     try:
-        accounts = sources.parse_file(file).get("accounts") if isinstance(file, bytes) else None
+        accounts = _parsed(file, directory).get("accounts") if isinstance(file, bytes) else None
     except ValueError:
         return ()
     entries = [entry for entry in accounts if isinstance(entry, dict)] if isinstance(accounts, list) else []
@@ -148,7 +155,7 @@ def _accounts_in(content: _Content, path: Path) -> tuple[Account, ...]:
     if isinstance(content.file, str):
         raise SettingsError([f"{path}: can't be read: {content.file}"])
     try:
-        return AccountList.model_validate(sources.parse_file(content.file)).accounts
+        return AccountList.model_validate(_parsed(content.file, path.parent)).accounts
     except ValidationError as error:
         lines = error.errors(include_input=False)
         raise SettingsError([_fault(path, line["loc"], line["msg"]) for line in lines]) from None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from bridge.errors import SettingsError
 from bridge.settings import sources
 from bridge.settings.accounts_file import read_accounts
+from bridge.settings.files import read_toml
 from bridge.settings.models import Http, Kafka, Settings
 from bridge.settings.section import Section
 
@@ -84,7 +85,7 @@ def _load(
     file: dict[str, Any] = {}
     if config is not None:
         try:
-            file = sources.read_file(config)
+            file = sources.beside(Settings, read_toml(config), config.parent)
         except ValueError as error:  # settings that the file may contain must not be reported as missing
             raise SettingsError([*faults, f"{config}: {error}"]) from None
     # With empty sections, pydantic reports each missing setting. Without them it would report only the section.

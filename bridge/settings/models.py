@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 -- pydantic reads the annotations
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     FilePath,
     SecretStr,
@@ -146,6 +145,10 @@ class Kafka(Section):
     published in common transactions."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     """Replication factor of topics that the bridge creates. -1 means the cluster's default."""
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days for which Kafka keeps acknowledgements, user events, operations and session events, if the bridge creates
+    their topics. The bridge then creates the operations topic without compaction, so that every event of an operation
+    stays. Default: the cluster's retention. Topics that exist are not changed."""
     request_timeout: Seconds = 10
     """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge replaces its producer."""
     check_crcs: bool = True
@@ -208,6 +211,11 @@ class Http(Section):
     authentication: Authentication = Field(default_factory=Authentication)
     allow_unauthenticated: bool = False
     """Whether callers from other machines may call without authentication."""
+    console: bool = True
+    """Whether to serve the console, pages for people, under /console."""
+    console_secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
+    """Key of the console's cookies, at least 16 characters. Replicas behind one address need the same secret. Without
+    it each process makes a random key at its start, so people must sign in again after a restart."""
 
     across = staticmethod(rules.http_faults)
 
@@ -250,6 +258,22 @@ class Privacy(Section):
     across = staticmethod(rules.privacy_faults)
 
 
+class Evidence(Section):
+    """Evidence: signed files that show what became of a request."""
+
+    key_file: FilePath | None = None
+    """PEM file of the Ed25519 private key that signs evidence and archives. Default: evidence is not signed, and so
+    anybody could have made it."""
+    timestamp_url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
+    """URL of a time-stamping authority (RFC 3161), which confirms when evidence was signed. Needs the extra `evidence`.
+    Default: only the bridge's own clock says when."""
+    deadline_days: Annotated[int, Field(ge=1, le=3650)] = 10
+    """Calendar days within which a request must be acknowledged. Evidence compares each operation with it. 10 calendar
+    days are never longer than 10 business days."""
+
+    across = staticmethod(rules.evidence_faults)
+
+
 class Fleet(Section):
     """Several replicas that share the accounts."""
 
@@ -258,6 +282,10 @@ class Fleet(Section):
     group `<prefix>.fleet` says which replica relays which account. Set it on every replica, with the same accounts."""
     replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = None
     """What this replica is called in GET /fleet and in the log. Default: the host name."""
+    session_timeout: Annotated[float, Field(ge=2, le=60)] = 6
+    """After this many seconds without a sign of life from a replica, Kafka gives its slots to the other replicas. Use
+    the same value on every replica. Brokers refuse less than their `group.min.session.timeout.ms`, by default 6 s. With
+    more than `web_services.max_interval` minus 3 s, the death of a replica can cost its CometD sessions."""
 
 
 class Log(Section):
@@ -293,6 +321,7 @@ class Settings(Section):
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()
     privacy: Privacy = Field(default_factory=Privacy)
+    evidence: Evidence = Field(default_factory=Evidence)
     fleet: Fleet = Field(default_factory=Fleet)
     log: Log = Log()
     tracing: Tracing = Field(default_factory=Tracing)
@@ -309,23 +338,3 @@ class Settings(Section):
             account = Account(name=one.username, username=one.username, password=one.password)
             object.__setattr__(self, "accounts", (account,))
         return self
-
-
-def masked(settings: BaseModel) -> dict[str, Any]:
-    """Return the settings as plain values for the log, each secret as `***`."""
-    return {name: _masked(value) for name, value in settings}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return masked(value)
-    if isinstance(value, SecretStr):
-        return "***"
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple | frozenset):
-        items = [_masked(item) for item in value]
-        return items if isinstance(value, tuple) else sorted(items)
-    return value

@@ -7,17 +7,18 @@ import inspect
 import json
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel
 
 from bridge import settings
-from bridge.settings.sources import FILE_SUFFIX, dotted, is_secret, variable
+from bridge.settings.section import choices
+from bridge.settings.sources import FILE_SUFFIX, dotted, is_secret, item, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from bridge.settings.sources import Location
@@ -27,8 +28,9 @@ INTRODUCTION: Final = """\
 
 <!-- Written by `make configuration` from bridge/settings/models.py. A test fails if this page is out of date. -->
 
-Settings come from environment variables and from a TOML file (`bridge --config bridge.toml run`). If both set the same
-setting, the variable wins. Only the URL of Web Services, the account and the Kafka brokers are required:
+Settings come from environment variables and from a TOML file (`bridge --config bridge.toml run`, or the variable
+`BRIDGE_CONFIG` with the path). If both set the same setting, the variable wins. Only the URL of Web Services, the
+account and the Kafka brokers are required:
 
     export BRIDGE_WEB_SERVICES__URL=https://web-services.example.com
     export BRIDGE_WEB_SERVICES__USERNAME=bridge@example.com
@@ -48,11 +50,13 @@ The same settings as a file:
 - **Names**: `BRIDGE_`, the section, two underscores, the key. An unknown name is an error, so you notice a misspelt
   setting. An empty variable counts as not set.
 - **Lists and sections**: a variable may contain a whole list or section as JSON.
+- **Paths**: a relative path in the file starts at the file's own directory, in a variable at the working directory.
+- **Words**: `info`, `SSL` and other words that a setting may be are understood in any case.
 - **Secrets**: a secret may be in a file. Name the file by the variable that ends in `_FILE`, or by the key that ends in
   `_file`. A line break at the end of the file is ignored. Prefer files, because other programs can read an environment
   more easily than a mounted secret. The bridge never writes a secret to the log or to an error.
 - **Errors**: if a setting is wrong, the bridge does not start. It exits with code 2 and prints one line for each error.
-  The line names the variable, or the file and the key, but never the value.
+  The line names the variable, or the file and the key, but never the value. Of a path it shows the part that exists.
 - **Changes**: the bridge reads its settings only at the start. Only the accounts file and the file of static tokens are
   read again when they change.
 """
@@ -83,7 +87,7 @@ def sections(model: type[BaseModel], under: Location = ()) -> Iterator[tuple[Loc
     """Yield the model and all sections in it, in the order of the source. Items of a list count as a section."""
     yield under, model
     for name, field in model.model_fields.items():
-        inner = _section(field.annotation)
+        inner = item(field.annotation)
         if inner is not None:
             yield from sections(inner, (*under, name))
 
@@ -116,12 +120,12 @@ def _rows(location: Location, section: type[BaseModel], *, is_list: bool) -> Ite
     yield "|---|---|---|"
     meanings = documented(section)
     for name, field in section.model_fields.items():
-        if _section(field.annotation) is not None:
+        if item(field.annotation) is not None:
             continue
         names = [name, f"{name}{FILE_SUFFIX}"] if is_secret(field.annotation) else [name]
         variables = [] if is_list else [f"`{variable((*location, one))}`" for one in names]
         setting = "<br>".join([*variables, " or ".join(f"`{one}`" for one in names)])
-        meaning = " ".join(part for part in (meanings[name], _value(field)) if part)
+        meaning = " ".join(part for part in (meanings[name], values_of(field)) if part)
         yield f"| {setting} | {_default(field)} | {meaning} |"
 
 
@@ -136,7 +140,7 @@ def _default(field: FieldInfo) -> str:
     return f"`{default.value if isinstance(default, Enum) else default}`"
 
 
-def _value(field: FieldInfo) -> str:
+def values_of(field: FieldInfo) -> str:
     """Return a sentence about the values that the field accepts, or "" if its type accepts any."""
     text = _values(field.annotation, field.metadata)
     return f"{text}." if text else ""
@@ -164,21 +168,8 @@ def _range(bounds: Iterable[Any]) -> str:
 
 
 def _choices(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        found = get_args(annotation)
-    elif isinstance(annotation, type) and issubclass(annotation, Enum):
-        found = tuple(one.value for one in annotation)
-    else:
-        return ""
-    *others, last = [f"`{choice}`" for choice in found]
-    return f"{', '.join(others)} or {last}" if others else f"Only {last}"
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    for one in (annotation, *get_args(annotation)):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
-    return None
+    *others, last = [f"`{choice}`" for choice in choices(annotation)] or [""]
+    return f"{', '.join(others)} or {last}" if others else f"Only {last}" if last else ""
 
 
 def _is_list(annotation: Any) -> bool:

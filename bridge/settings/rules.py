@@ -13,9 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import HttpUrl, SecretStr, TypeAdapter
 
 from bridge import tls
+from bridge.settings import files as files_of
 from bridge.settings import sources
 
 Finding = tuple[sources.Location, str]
@@ -43,7 +47,7 @@ def base_url(text: str) -> str:
 
 
 def registry_url(text: str) -> str:
-    """Check the URL of the schema registry. Return the URL without a slash at its end."""
+    """Check the URL of the schema registry, or of another service. Return the URL without a slash at its end."""
     url = _HTTP_URL.validate_python(text)
     _refuse_login(url)
     return str(url).rstrip("/")
@@ -179,7 +183,8 @@ def _tls_faults(section: Values, names: tuple[str, str, str, str]) -> Iterable[F
     try:
         tls.client_context(ca_file=ca, certificate_file=certificate, key_file=key, password=secret)
     except tls.UnusableFiles as error:
-        yield (names[0] if error.authorities else names[1],), str(error)
+        name, file = (names[0], ca) if error.authorities else (names[1], certificate)
+        yield (name,), f"{error}{'' if file is None else files_of.where(file)}"
 
 
 def _sasl_faults(kafka: Values) -> Iterable[Finding]:
@@ -203,6 +208,19 @@ def privacy_faults(privacy: Values) -> Iterable[Finding]:
     """Yield the faults between settings of privacy."""
     if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
         yield ("secret",), "is required with hmac"
+
+
+def evidence_faults(evidence: Values) -> Iterable[Finding]:
+    """Yield the fault of the signing key. A wrong key should stop the start, and not only the first signature."""
+    file = evidence.get("key_file")
+    if not isinstance(file, str | Path) or not Path(file).is_file():
+        return  # validation reports this fault
+    try:
+        key: Any = load_pem_private_key(Path(file).read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        yield ("key_file",), "should be a readable Ed25519 private key (PEM, without a passphrase)"
 
 
 def authentication_faults(callers: Values) -> Iterable[Finding]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any, Self
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from bridge.settings import rules, sources
+from bridge.settings.files import where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,6 +49,8 @@ class Section(BaseModel):
         The validator has the mode "wrap", because pydantic runs one of mode "after" only if all fields are right.
         """
         values, from_files = sources.read_secrets(cls, given) if isinstance(given, dict) else (given, [])
+        if isinstance(values, dict):
+            values = {name: _as_written(cls, name, value) for name, value in values.items()}
         try:
             checked = handler(values)
         except ValidationError as error:
@@ -69,7 +75,27 @@ def _finding(model: type[Section], from_files: Sequence[str], line: ErrorDetails
     if isinstance(unreadable := line["input"], sources.Unreadable):
         return location, unreadable.fault
     text = line["msg"].removeprefix("Value error, ")
+    if kind == "path_not_file":
+        text += where(Path(line["input"]))
     return location, _TEXTS.get(kind) or re.sub(r"^(Input|String|Value|URL|Path) (?=[a-z])", "", text)
+
+
+def _as_written(model: type[Section], name: str, value: Any) -> Any:
+    """Return a word as the setting's choices write it: `INFO` as `info`, `ssl` as `SSL`."""
+    field = model.model_fields.get(name)
+    if field is None or not isinstance(value, str):
+        return value
+    return next((one for one in choices(field.annotation) if one.lower() == value.lower()), value)
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words that a setting may be, or () if its type is not a list of words."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return tuple(one.value for one in annotation)
+    inner = get_args(annotation) if get_origin(annotation) in {Annotated, Union, UnionType} else ()
+    return next((found for one in inner if (found := choices(one))), ())
 
 
 def _unknown(model: type[Section], key: str) -> rules.Finding:

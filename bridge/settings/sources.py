@@ -8,20 +8,23 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from bridge.settings import files
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PREFIX = "BRIDGE_"
 FILE_SUFFIX = "_file"
-NOT_SETTINGS = frozenset({f"{PREFIX}REQUIRE_REAL"})
-"""Variables with the prefix that belong to the tests."""
+CONFIG = f"{PREFIX}CONFIG"
+"""Variable with the path of the TOML file, which the command line reads."""
+NOT_SETTINGS = frozenset({CONFIG, f"{PREFIX}REQUIRE_REAL"})
+"""Variables with the prefix that are no settings. The second one belongs to the tests."""
 Location = tuple[str | int, ...]
 
 # Kubernetes sets these variables in every container of a namespace with a Service whose name starts with "bridge".
@@ -92,41 +95,31 @@ def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> 
     # The JSON of a whole section comes first, so that variables of its single settings win.
     for name in sorted(found, key=lambda name: (name.count("__"), name)):
         if name not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
-            faults.append(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
+            near = _nearest(name, known)
+            faults.append(f"{name}: unknown setting" + (f"; did you mean {near}?" if near else ""))
         elif environment[name]:
             location, expected = known[name]
             _put(values, location, _decode(environment[name], expected))
     return values, faults
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+def beside(model: type[BaseModel], values: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Return the values of a file, each relative path as a path in the file's directory."""
+    result = dict(values)
+    for name, field in model.model_fields.items():
+        inner = item(field.annotation)
+        if inner is not None:
+            result |= {name: _inside(inner, values[name], directory)} if name in values else {}
+        key = f"{name}{FILE_SUFFIX}" if is_secret(field.annotation) else name
+        if isinstance(path := result.get(key), str) and (key != name or _is_path(field.annotation)):
+            result[key] = str(directory / path)
+    return result
 
-    Raises:
-        ValueError: the file can't be read. The error's text never quotes the file.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror}") from None
-    return parse_file(content)
 
-
-def parse_file(content: bytes) -> dict[str, Any]:
-    """Parse the content of a TOML file.
-
-    Raises:
-        ValueError: it is not TOML. The error's text never quotes the content.
-    """
-    try:
-        return tomllib.loads(content.decode())
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        # The parser's message may quote the file, so take only the place from it.
-        place = re.search(r"\(at [^()]*\)\Z", str(error))
-        raise ValueError(f"is not TOML {place[0] if place else ''}".rstrip()) from None
+def _inside(model: type[BaseModel], value: Any, directory: Path) -> Any:
+    if isinstance(value, list):
+        return [_inside(model, one, directory) for one in value]
+    return beside(model, value, directory) if isinstance(value, dict) else value
 
 
 def variables(model: type[BaseModel], under: Location = ()) -> dict[str, tuple[Location, type | None]]:
@@ -150,6 +143,15 @@ def section(annotation: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
+def item(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a section, or of the items of a list of sections. None for other settings."""
+    return next((found for one in (annotation, *get_args(annotation)) if (found := section(one))), None)
+
+
+def _is_path(annotation: Any) -> bool:
+    return annotation is Path or any(map(_is_path, get_args(annotation)))
+
+
 def is_secret(annotation: Any) -> bool:
     """Return whether the setting is a secret. Only secrets may be in files."""
     return annotation is SecretStr or SecretStr in get_args(annotation)
@@ -168,6 +170,13 @@ def _is_ours(name: str, value: str) -> bool:
     if name in NOT_SETTINGS or _SERVICE_LINK.fullmatch(name):
         return False
     return not (name.endswith("_PORT") and _SERVICE_LINK_PORT.match(value))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known variable that resembles the name. The common prefix would make all of them alike."""
+    ends = [one.removeprefix(PREFIX) for one in (*known, CONFIG)]
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1, cutoff=0.7)
+    return f"{PREFIX}{near[0]}" if near else None
 
 
 def _decode(text: str, expected: type | None) -> Any:
@@ -195,10 +204,9 @@ def _read_secret(name: str, values: Mapping[str, Any]) -> str | Unreadable:
     if name in values:
         return Unreadable(f"is set together with {name}; remove one of them")
     try:
-        return Path(values[f"{name}{FILE_SUFFIX}"]).read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        return Unreadable(f"can't be read: {error.strerror}")
-    except UnicodeDecodeError:
-        return Unreadable("the file is not UTF-8")
-    except (TypeError, ValueError):  # the value is not a text, or contains a null character
+        return files.read_secret(Path(values[f"{name}{FILE_SUFFIX}"]))
+    except TypeError:  # the value is not a text
         return Unreadable("should be a path")
+    except ValueError as error:
+        null = "\0" in values[f"{name}{FILE_SUFFIX}"]
+        return Unreadable("should be a path" if null else str(error))

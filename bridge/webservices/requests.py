@@ -71,9 +71,7 @@ EXAMPLE_REQUEST: Final[dict[str, JsonValue]] = {
     "referenceId": "123456789",
 }
 """The exact request of the page DoNotCallRecord."""
-_RECORD: Final = {
-    name: EXAMPLE_REQUEST[name] for name in ("campaignName", "devicePath", "applicationId", "referenceId")
-}
+_RECORD: Final = {name: EXAMPLE_REQUEST[name] for name in ("campaignName", "devicePath", "applicationId")}
 _CONTACT: Final[dict[str, JsonValue]] = {
     "phoneNumber": "3001",
     "phoneType": "Mobile",
@@ -134,9 +132,12 @@ class OutboundRecordRequest(BaseModel):
 def _example(operation: str, parameters: dict[str, JsonValue]) -> ConfigDict:
     """Return the configuration of a model, with an example for its JSON Schema.
 
-    The example comes from the documentation page of the operation. In the JSON Schema no parameter allows `null`.
+    The example comes from the documentation page of the operation. In the JSON Schema no parameter allows `null`. The
+    example has no referenceId, so the bridge makes a new one each time that somebody tries it. With a fixed one, the
+    bridge would refuse the second example that is tried.
     """
     example = {"operationName": operation} | _RECORD | parameters
+    example.pop("referenceId", None)
 
     def extra(schema: dict[str, Any]) -> None:
         _without_null(schema)

@@ -1,6 +1,7 @@
 """Membership of the fleet's group, on a real Kafka.
 
-The embedded broker can't serve a group of several members: it refuses a SyncGroup that comes after the leader's.
+On the embedded broker the members must be processes of their own, because its leader blocks the event loop. See
+tests/integration/test_fleet_embedded.py.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ class Plan:
 
 @asynccontextmanager
 async def member(settings: Kafka, plan: Plan) -> AsyncIterator[FleetMembership]:
-    one = FleetMembership(settings, plan)
+    one = FleetMembership(settings, plan, session_timeout=6)
     running = asyncio.ensure_future(one.run())
     try:
         yield one

@@ -109,10 +109,12 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
     async def test_of_two_that_start_at_once_one_remains(self, cluster: KafkaCluster) -> None:
         """Two bridges started for one account at the same time: one publishes on, the other is fenced."""
         both = [cluster.publisher(), cluster.publisher()]
-        await asyncio.gather(*(one.start() for one in both))
+        started = await asyncio.gather(*(one.start() for one in both), return_exceptions=True)
         fenced = []
         for n, one in enumerate(both):
             try:
+                if isinstance(failure := started[n], BaseException):
+                    raise failure
                 await one.publish([record(b"%d" % n)], position(n))
             except Fenced:
                 fenced.append(n)

@@ -230,6 +230,32 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         await carol.publish([record(b"3")], position(8))
         assert await acknowledgements(one_slot) == [b"1", b"3"]
 
+    async def test_a_takeover_that_hangs_leaves_the_account_to_the_next_one(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A process that hung in its takeover doesn't take the account from the process that took it over meanwhile."""
+        [first] = await started(one_slot, "alice")
+        await first.publish([record(b"1")], position(1))
+        [late] = one_slot.process("alice")
+        start, hangs, wakes = SlotProducers.start, asyncio.Event(), asyncio.Event()
+
+        async def start_and_hang(producers: SlotProducers, pair: int) -> None:
+            await start(producers, pair)
+            if not hangs.is_set():
+                hangs.set()
+                await wakes.wait()
+
+        monkeypatch.setattr(SlotProducers, "start", start_and_hang)
+        starting = asyncio.create_task(late.start())
+        await hangs.wait()
+        [successor] = await started(one_slot, "alice")
+        await successor.publish([record(b"2")], position(2))
+        wakes.set()
+        with pytest.raises(Fenced):
+            await starting
+        await successor.publish([record(b"3")], position(3))
+        assert await acknowledgements(one_slot) == [b"1", b"2", b"3"]
+
     async def test_an_update_goes_on_where_the_earlier_version_was(
         self, one_slot: KafkaCluster, earlier: EarlierBridge
     ) -> None:

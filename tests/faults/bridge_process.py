@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.real.process import stopped
 
-COMMAND = (sys.executable, "-m", "bridge", "run")
 ROOT = Path(__file__).parents[2]
 _REQUEST_TIMEOUT = 5.0
 _FIRST_POLL = 0.02
@@ -59,11 +58,16 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
 class BridgeProcess:
     """One run of `bridge run`, set up by environment variables and `options`; its output goes to a file.
 
+    `module` is the Python module that runs as the command `bridge`.
+
     It cannot outlive the tests: the kernel kills it when they die (`setpriv --pdeathsig`, where util-linux has it).
     """
 
-    def __init__(self, environment: Mapping[str, str], log: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path, options: Sequence[str] = (), *, module: str = "bridge"
+    ) -> None:
         self._environment = environment
+        self._command = (sys.executable, "-m", module, "run")
         self._options = options
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -76,7 +80,7 @@ class BridgeProcess:
         with self._log.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *guard,
-                *COMMAND,
+                *self._command,
                 *self._options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

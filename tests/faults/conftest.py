@@ -55,7 +55,7 @@ async def proxied(
 async def two_brokers(web: RealWebServices, tmp_path: Path) -> AsyncIterator[tuple[Site, RealKafka]]:
     """One scenario's place on a Kafka of two brokers, and the second of them.
 
-    The second one leads every partition that it can: it is the coordinator of all transactions while it is there.
+    The second one leads every partition that it can: it coordinates all transactions and groups while it is there.
     """
     properties = {"default.replication.factor": "2", "leader.imbalance.check.interval.seconds": "1"}
     async with (
@@ -65,7 +65,10 @@ async def two_brokers(web: RealWebServices, tmp_path: Path) -> AsyncIterator[tup
     ):
         leaders = {partition: [2, 1] for partition in range(4)}
         compacted = {"cleanup.policy": "compact"}
-        log = NewTopic("__transaction_state", -1, -1, replica_assignments=leaders, topic_configs=compacted)
+        logs = [
+            NewTopic(name, -1, -1, replica_assignments=leaders, topic_configs=compacted)
+            for name in ("__transaction_state", "__consumer_offsets")
+        ]
         async with kafka_admin(first.bootstrap) as admin:
-            await admin.create_topics([log])
+            await admin.create_topics(logs)
         yield place, second

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bridge.settings import Kafka
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.ledger import NETWORK, PHONE, Account, Ledger
 from tests.real import RealKafka, RealWebServices
+
+if TYPE_CHECKING:
+    from tests.faults.rig import Rig
 
 PASSWORD = "correct-horse-battery"
 USERS = {"agent": PASSWORD}
@@ -38,6 +41,8 @@ class Site:
         )
         self.ledger = Ledger(self.settings, web)
         self.bridges: list[BridgeProcess] = []
+        self.rig: Rig | None = None
+        """Makes the bridges that are started from now on stop at points, each with a clock of its replica's name."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +77,12 @@ class Site:
     async def bridge(self, *options: str, **changes: str) -> BridgeProcess:
         """Start a bridge with these options of `bridge run`; it is not ready yet."""
         log = self.directory / f"bridge-{len(self.bridges)}.log"
-        bridge = BridgeProcess(self.environment(**changes), log, options)
+        environment = self.environment(**changes)
+        if self.rig is None:
+            bridge = BridgeProcess(environment, log, options)
+        else:
+            environment |= self.rig.environment(changes.get("FLEET__REPLICA", ""))
+            bridge = BridgeProcess(environment, log, options, module=self.rig.module)
         self.bridges.append(bridge)
         await bridge.start()
         return bridge

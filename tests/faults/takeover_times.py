@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.faults.fleet.replicas import handshakes, owner, replica_of, start
 from tests.faults.site import USERS, Site
-from tests.faults.test_fleet import fleet, handshakes, owner, replica_of
 from tests.real import RealKafka, RealWebServices
 
 LOAD = 40
@@ -27,7 +27,7 @@ async def measure(runs: int, directory: Path) -> dict[str, list[float]]:
     web = RealWebServices()
     await web.start(users=USERS)
     async with web, RealKafka() as kafka, Site(kafka, web, directory) as site:
-        replicas = await fleet(site)
+        replicas = await start(site)
         await owner(replicas)
         async with site.load(rate=LOAD, keys=10):
             for run in range(2 * runs):

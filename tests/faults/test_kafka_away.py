@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import KafkaError
 
 from bridge.delivery import slot_of, transactional_ids_of
 from tests.faults.bridge_process import BridgeProcess
+from tests.faults.coordinators import CoordinationType, coordinator
 from tests.faults.site import Site, killed, paused
 from tests.faults.tcp_proxy import TcpProxy
 from tests.real import RealKafka, kafka_admin
@@ -125,26 +124,14 @@ async def test_a_topic_is_deleted(site: Site, topics: list[str]) -> None:
     assert len(account.seen) >= sum(publication.count for publication in rest)
 
 
-async def coordinator(site: Site) -> int | None:
-    """The id of the broker that coordinates the transactions of the site's only account, if one can be asked."""
-    client = AIOKafkaClient(bootstrap_servers=site.kafka.bootstrap)
-    await client.bootstrap()
-    try:
-        identity, _ = transactional_ids_of(site.settings, slot_of("agent", site.settings.slots))
-        return int(await client.coordinator_lookup(CoordinationType.TRANSACTION, identity))
-    except KafkaError:
-        return None
-    finally:
-        await client.close()
-
-
 async def test_the_transaction_coordinator_moves(two_brokers: tuple[Site, RealKafka]) -> None:
     """Its broker dies and another one takes over; then it is back, and is made the coordinator again."""
     site, second = two_brokers
+    identity, _ = transactional_ids_of(site.settings, slot_of("agent", site.settings.slots))
 
     async def moved_to(broker: int) -> None:
         async with asyncio.timeout(30):
-            while await coordinator(site) != broker:  # noqa: ASYNC110 - Kafka tells nobody
+            while await coordinator(site, identity, CoordinationType.TRANSACTION) != broker:  # noqa: ASYNC110 - Kafka tells nobody
                 await asyncio.sleep(0.1)
         await site.caught_up()
 

@@ -17,7 +17,15 @@ from tests.fuzz.asgi import call
 from tests.fuzz.budget import fuzzed
 from tests.fuzz.strategies import bodies, sweep
 from tests.memory_kafka import MemoryKafka
-from tests.unit.operation_parts import ScriptedUpstream, acknowledgement, event, running, submission, turn
+from tests.unit.operation_parts import (
+    ScriptedUpstream,
+    acknowledgement,
+    event,
+    listed,
+    running,
+    submission,
+    turn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +62,7 @@ async def lived_with(forged: Sequence[Record]) -> None:
         [acknowledged] = await turn(service, acknowledgement("good"), kafka=kafka)
         assert acknowledged.status == "acknowledged"
         await turn(service, acknowledgement("old-requested"), acknowledgement(None), kafka=kafka)
-        seen = service.list(limit=100).operations
+        seen = await listed(service)
         for path in ("/operations", "/operations?status=requested", *(f"/operations/{quoted(seen)}",)):
             answered = await call(app, "GET", path)
             assert answered.status in {200, 404, 422}, (path, answered.body)

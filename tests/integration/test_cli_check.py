@@ -1,6 +1,9 @@
 """`bridge check`, as a process, against the stand-in and the embedded broker."""
 
 import asyncio
+import json
+import re
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +21,7 @@ from tests.unit.cli_process import Ended, bridge
 
 PASSWORD = "pa55word"
 WEB_SERVICES = {"web services url", "login", "feature", "csrf", "cometd handshake", "ack extension", "subscriptions"}
+START = {"start", "http address"}
 KAFKA = {"kafka", "topics", "transactions"}
 
 
@@ -36,9 +40,9 @@ class Site:
     upstream: Simulator
     settings: dict[str, str] = field(default_factory=dict)
 
-    async def check(self, **changed: str) -> Ended:
+    async def check(self, *arguments: str, **changed: str) -> Ended:
         changes = {f"BRIDGE_{name}": value for name, value in changed.items()}
-        return await bridge("check", environment={**self.settings, **changes}, within=40)
+        return await bridge("check", *arguments, environment={**self.settings, **changes}, within=40)
 
 
 @pytest_asyncio.fixture
@@ -54,6 +58,7 @@ async def site(broker: EmbeddedBroker, request: pytest.FixtureRequest) -> AsyncI
                 "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
                 "BRIDGE_KAFKA__REQUEST_TIMEOUT": "2",
                 "BRIDGE_KAFKA__CHECK_CRCS": "false",
+                "BRIDGE_HTTP__PORT": "0",
             },
         )
 
@@ -66,7 +71,8 @@ def line_of(ended: Ended, subject: str) -> str:
 async def test_all_is_well(site: Site) -> None:
     """Where everything works each check is ok, the code is 0, and no session is left behind."""
     ended = await site.check()
-    assert ended.findings() == dict.fromkeys(WEB_SERVICES | KAFKA, "ok")
+    # librdkafka's mock cluster does not say how long it keeps records.
+    assert ended.findings() == dict.fromkeys(START | WEB_SERVICES | KAFKA, "ok") | {"evidence": "skipped"}
     assert (ended.status, ended.errors) == (0, "")
     assert site.upstream.handshakes == 1
     assert not site.upstream.sessions
@@ -88,8 +94,8 @@ async def test_wrong_password(site: Site) -> None:
     findings = ended.findings()
     assert findings.pop("login") == "failed"
     assert findings.pop("web services url") == "ok"
-    assert {name for name, outcome in findings.items() if outcome == "ok"} == KAFKA
-    assert {name for name, outcome in findings.items() if outcome == "skipped"} == WEB_SERVICES - {
+    assert {name for name, outcome in findings.items() if outcome == "ok"} == START | KAFKA
+    assert {name for name, outcome in findings.items() if outcome == "skipped"} == {"evidence"} | WEB_SERVICES - {
         "login",
         "web services url",
     }
@@ -135,6 +141,26 @@ async def test_silent_servers_are_not_waited_for_without_end(site: Site) -> None
             writer.close()
     assert ended.status == 1
     assert (ended.findings()["web services url"], ended.findings()["kafka"]) == ("failed", "failed")
+
+
+async def test_a_hung_broker_is_named_while_the_check_waits(site: Site) -> None:
+    """While Kafka says nothing, standard error names Kafka and its address; the findings alone are on the output."""
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        place = f"127.0.0.1:{hung.getsockname()[1]}"
+        ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=place, KAFKA__REQUEST_TIMEOUT="4")
+    assert re.fullmatch(rf"(Checking Kafka at {place} \(\d+ s\)\n)+", ended.errors)
+    assert ended.findings()["kafka"] == "failed"
+
+
+async def test_as_json(site: Site) -> None:
+    """With --json there is an object for each finding, and the code is the same."""
+    ended = await site.check("--json", KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert ended.status == 1
+    rows = [json.loads(line) for line in ended.output.splitlines()]
+    assert all(set(row) == {"subject", "outcome", "text", "account"} for row in rows)
+    outcomes = {row["subject"]: (row["outcome"], row["account"]) for row in rows}
+    assert outcomes["login"] == ("ok", "agent")
+    assert outcomes["kafka"] == ("failed", None)
 
 
 @pytest.mark.parametrize("site", [{"ack_extension": False}], indirect=True)
@@ -215,3 +241,5 @@ async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real
     ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=real_kafka.bootstrap, KAFKA__TOPIC_PREFIX=prefix)
     assert (ended.status, ended.findings()["topics"]) == (0, "warning")
     assert "acknowledgements.v1 2, user-events.v1 3" in line_of(ended, "topics")
+    assert ended.findings()["evidence"] == "warning"
+    assert "Kafka keeps records for 7 days" in line_of(ended, "evidence")

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shlex
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -69,6 +70,32 @@ async def test_a_signal_ends_run_and_leaves_the_session(
     assert '"stopped"' in ended.errors.splitlines()[-1]
     assert len(upstream.sessions) == 1
     assert PASSWORD not in ended.errors + ended.output
+
+
+async def test_the_log_of_a_clean_start_and_stop(environment: dict[str, str], upstream: Simulator) -> None:
+    """The first line has the settings that are not at their defaults; no line says that a session was disconnected."""
+    given = {"BRIDGE_PRIVACY__PHONE_NUMBERS": "omit", "BRIDGE_KAFKA__PARTITIONS": "6"}
+    async with Command("run", environment=environment | given) as command:
+        await eventually(lambda: connected(upstream), within=20)
+        command.send(signal.SIGTERM)
+        ended = await command.ended(within=10)
+    lines = [json.loads(line) for line in ended.errors.splitlines()]
+    settings = lines[0]["settings"]
+    assert settings["privacy.phone_numbers"] == "omit"
+    assert (settings["web_services.password"], settings["web_services.username"]) == ("***", "agent")
+    assert "kafka.partitions" not in settings
+    assert "***" not in {value for name, value in settings.items() if name != "web_services.password"}
+    assert not [line for line in lines if line["event"] == "cometd-disconnected"]
+
+
+async def test_the_settings_as_a_table(environment: dict[str, str]) -> None:
+    """At format console the settings have a line each below the first line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        given = {"BRIDGE_HTTP__PORT": port, "BRIDGE_LOG__FORMAT": "console"}
+        ended = await bridge("run", environment=environment | given)
+    table = dict(line.split(maxsplit=1) for line in ended.errors.splitlines() if line.startswith("  "))
+    assert (table["http.port"], table["web_services.password"]) == (port, "***")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +241,19 @@ async def test_simulate() -> None:
             assert statuses == [503, 200]
         command.send(signal.SIGTERM)
         ended = await command.ended(within=10)
+    assert (ended.status, ended.errors) == (0, "")
+
+
+async def test_simulate_with_kafka() -> None:
+    """`--with-kafka` is all that a rehearsal needs: with the printed variables `bridge check` finds nothing wrong."""
+    async with Command("simulate", "--with-kafka", environment={}) as command:
+        await eventually(lambda: "CHECK_CRCS=false" in command.output)
+        exports = [line.removeprefix("  export ") for line in command.output.splitlines() if "  export " in line]
+        given = dict(word.split("=", 1) for line in exports for word in shlex.split(line))
+        checked = await bridge("check", environment=given | {"BRIDGE_HTTP__PORT": "0"})
+        command.send(signal.SIGTERM)
+        ended = await command.ended(within=10)
+    assert (checked.status, set(checked.findings().values())) == (0, {"ok"})
     assert (ended.status, ended.errors) == (0, "")
 
 

@@ -1,8 +1,10 @@
-"""`bridge demo`: the whole path in one process, as a user starts it."""
+"""`bridge demo`: the whole path in one process, and a fleet of several, as a user starts it."""
 
 import json
+import re
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -123,6 +125,62 @@ async def test_a_signal_ends_it() -> None:
     assert "curl http://127.0.0.1:" in ended.output
 
 
+async def test_a_fleet_loses_a_replica() -> None:
+    """With --replicas one bridge is killed, another continues its session, and the demo ends with nothing lost.
+
+    The summary compares the events with those that the simulated Web Services has sent.
+    """
+    ended = await bridge("demo", "--replicas", "3", environment={}, within=150)
+    assert ended.status == 0, ended.errors
+    [killed] = re.findall(r"(bridge-\d) was killed \(kill -9 \d+\)\. It relayed agent\.", ended.output)
+    [(successor, session)] = re.findall(
+        r"(bridge-\d) relays agent after [\d.]+ s, in (.+) CometD session", ended.output
+    )
+    assert (successor != killed, session) == (True, "the same")
+    [sent, read_back] = re.findall(r"(\d+) of them are events .* has sent (\d+), so none is missing", ended.output)[0]
+    assert sent == read_back
+    after = ended.output.partition(f"{successor} relays agent")[2]
+    assert "gws.acknowledgements.v1" in after
+    assert "opened anew since the start: 0." in ended.output
+
+
+async def test_a_number_of_events_and_json_of_a_fleet() -> None:
+    """With --json and --events so many JSON lines come on standard output; the takeover is told on standard error."""
+    ended = await bridge("demo", "--replicas", "2", "--events", str(EVENTS), "--json", environment={}, within=150)
+    assert ended.status == 0, ended.errors
+    assert len(read(ended.output)) == EVENTS
+    assert "was killed (kill -9" in ended.errors
+    assert "in the same CometD session" in ended.errors
+
+
+async def test_a_signal_ends_a_fleet() -> None:
+    """Ctrl-C ends the demo and all its bridges, with code 0."""
+    async with Command("demo", "--replicas", "2", environment={}) as demo:
+        await eventually(lambda: "relays north" in demo.output, within=90)
+        processes = [int(number) for number in re.findall(r"process (\d+)", demo.output)]
+        demo.send(signal.SIGINT)
+        ended = await demo.ended(within=25)
+    assert (ended.status, len(processes)) == (0, 2)
+    assert [one for one in processes if is_running(one)] == []
+
+
+async def test_a_fleet_does_not_outlive_the_demo() -> None:
+    """If the demo itself is killed with SIGKILL, its bridges end."""
+    async with Command("demo", "--replicas", "2", environment={}) as demo:
+        await eventually(lambda: "relays north" in demo.output, within=90)
+        processes = [int(number) for number in re.findall(r"process (\d+)", demo.output)]
+        demo.send(signal.SIGKILL)
+        await eventually(lambda: not any(map(is_running, processes)), within=20)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process with this id exists, and is not a zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
 async def test_without_the_embedded_broker() -> None:
     """Where confluent-kafka is not installed, one line says how to install it, and the code is 1."""
     program = "import sys; sys.modules['confluent_kafka'] = None; from bridge.cli import main; main()"
@@ -130,4 +188,4 @@ async def test_without_the_embedded_broker() -> None:
         ended = await demo.ended()
     assert ended.status == 1
     [line] = ended.errors.splitlines()
-    assert "pip install 'cometd-kafka-bridge[demo]'" in line
+    assert "pip install '.[demo]'" in line

@@ -209,6 +209,6 @@ async def test_a_missing_library_stops_the_start() -> None:
         ended = await command.ended()
     assert ended.status == 2
     assert (
-        "BRIDGE_TRACING__ENABLED: needs an extra; install it by: pip install 'cometd-kafka-bridge[otel]'"
+        "BRIDGE_TRACING__ENABLED: needs the extra `otel`; in a clone of the repository, run: pip install '.[otel]'"
         in ended.errors
     )

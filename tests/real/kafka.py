@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -137,31 +138,17 @@ class RealKafka(RealServer):
         text = "".join(f"{name}={value}\n" for name, value in properties.items())
         (directory / "server.properties").write_text(text)
 
+    async def run_tool(self, tool: str, arguments: Sequence[str]) -> tuple[int, str]:
+        """Run one of Kafka's own tools by the name of its class; return its status and its output."""
+        with tempfile.TemporaryDirectory() as directory:
+            return await _run(tool, arguments, Path(directory) / "output.log")
+
     async def _format(self, directory: Path) -> None:
-        arguments = [
-            "-Xmx128m",
-            "-XX:TieredStopAtLevel=1",
-            _CLASSES,
-            "-cp",
-            _CLASSPATH,
-            "kafka.tools.StorageTool",
-            "format",
-        ]
-        process = JavaProcess(
-            [
-                *arguments,
-                *("-t", self._cluster, "-c", str(directory / "server.properties")),
-                *(part for credential in self._scram for part in ("--add-scram", credential)),
-            ],
-            log=directory / "output.log",
-            name="Kafka's StorageTool",
-        )
-        try:
-            status = await process.finished(deadline=30)
-        finally:
-            await process.kill()
+        arguments = ["format", "-t", self._cluster, "-c", str(directory / "server.properties")]
+        arguments += (part for credential in self._scram for part in ("--add-scram", credential))
+        status, output = await _run("kafka.tools.StorageTool", arguments, directory / "output.log")
         if status != 0:
-            raise StartFailed(f"Kafka's StorageTool ended with status {status}\n{process.output()}")
+            raise StartFailed(f"Kafka's StorageTool ended with status {status}\n{output}")
 
     async def _launch(self, directory: Path) -> None:
         if not (directory / "server.properties").exists():
@@ -189,6 +176,16 @@ class RealKafka(RealServer):
             return False
         finally:
             await client.close()
+
+
+async def _run(tool: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
+    options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", _CLASSES, "-cp", _CLASSPATH]
+    process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2])
+    try:
+        status = await process.finished(deadline=30)
+    finally:
+        await process.kill()
+    return status, process.output()
 
 
 def _cluster_id() -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bridge.delivery import Ledger
+    from bridge.operations import OperationView
     from bridge.privacy import Concealment
 
 ACCOUNT = "agent"
@@ -43,6 +44,17 @@ ACCEPTED = UpstreamReply(200, 0)
 AT = "2026-01-01T12:00:00.000Z"
 Step: TypeAlias = UpstreamReply | Exception | asyncio.Event
 """What Web Services does with one request; an event: it answers once that is set."""
+
+
+async def listed(service: OperationsService) -> list[OperationView]:
+    """Return the newest operations."""
+    return (await service.list()).operations
+
+
+async def lists(service: OperationsService, *references: str) -> bool:
+    """Return whether the newest operations include all of these."""
+    return {*references} <= {one.reference_id for one in await listed(service)}
+
 
 STATE = UpstreamRejected("state", http_status=500, status_code=4, status_message="device d is not registered")
 

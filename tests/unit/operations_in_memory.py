@@ -7,7 +7,21 @@ import msgspec
 
 from bridge.errors import Conflict, UnknownOperation
 from bridge.events import Status, Upstream
-from bridge.operations import Evidence, OperationView, Page, Submission, Times
+from bridge.operations import (
+    EVERY_OPERATION,
+    Counts,
+    Evidence,
+    OperationFilter,
+    OperationView,
+    Page,
+    PublishedRequest,
+    Submission,
+    Times,
+)
+from bridge.operations.requests import digest
+from bridge.operations.view.filters import Matcher
+from bridge.operations.view.published import published_request
+from bridge.privacy import Concealment
 
 AT = "2026-01-01T12:00:00.012Z"
 
@@ -21,6 +35,7 @@ class InMemoryOperations:
     views: dict[str, OperationView] = field(default_factory=dict)
     failure: Exception | None = None
     ends: asyncio.Event = field(default_factory=asyncio.Event)
+    privacy: Concealment | None = None
     waiting: int = 0
     """How many callers wait now."""
 
@@ -54,11 +69,19 @@ class InMemoryOperations:
             raise UnknownOperation("The bridge knows no operation of that referenceId.")
         return self.views[reference_id]
 
-    def list(self, status: Status | None = None, limit: int = 100, after: str | None = None) -> Page:
-        found = [one for one in reversed(self.views.values()) if status in {None, one.status}]
+    async def list(self, chosen: OperationFilter = EVERY_OPERATION, limit: int = 100, after: str | None = None) -> Page:
+        matches = Matcher(chosen, self.privacy)
+        found = [one for one in reversed(self.views.values()) if matches(one)]
         start = int(after) if after is not None and after.isdecimal() else 0
         more = start + limit < len(found)
         return Page(found[start : start + limit], str(start + limit) if more else None)
+
+    def counts(self) -> Counts:
+        statuses = [one.status for one in self.views.values()]
+        return Counts(sum(one.pending for one in self.views.values()), statuses.count("timed-out"))
+
+    def published(self, view: OperationView) -> PublishedRequest:
+        return published_request(view, self.privacy)
 
     def change(self, reference_id: str, status: Status, **changes: object) -> None:
         """Bring an operation to a status, as an event would."""
@@ -91,7 +114,8 @@ class InMemoryOperations:
             received_at=AT,
             requested_by=submission.requested_by,
             record_handle=submission.record_handle,
-            request_json=msgspec.json.encode(request.body()),
+            request_json=(body := msgspec.json.encode(request.body())),
+            request_digest=digest(body),
             asynchronous=status == "requested",
             times=Times(requested=AT),
             upstream=Upstream(200, 0, None) if status == "accepted" else None,

@@ -1,14 +1,16 @@
 """One account's parts: what readiness and `/sessions` say of them."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 
+import msgspec
 from prometheus_client import REGISTRY
 
 from bridge.account import AccountBridge
 from bridge.cometd import SessionStatus, State
-from bridge.delivery import AccountKeys, KafkaProbe, Slots
+from bridge.delivery import EMPTY_POSITION, AccountKeys, KafkaProbe, Slots
 from bridge.errors import LoginRefused, UpstreamError
-from bridge.events import JSON
+from bridge.events import JSON, session_hash
 from bridge.settings import Account, Fleet, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator
 from tests.unit.test_webservices_client import PATH
@@ -50,7 +52,7 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
             with suppress(UpstreamError):
                 await bridge.client.forward(PATH, {})
             assert "login" not in [one.name for one in bridge.missing()]
-            assert bridge.view().reason is None
+            assert bridge.view("replica").reason is None
             upstream.faults.add(Fault("other-node"))
             for _ in range(4):
                 with suppress(UpstreamError):
@@ -64,7 +66,7 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                     reason
                     == "login-not-kept: Web Services forgets each login at the next request; is the balancer sticky?"
                 )
-                assert bridge.view().reason == "login-not-kept"
+                assert bridge.view("replica").reason == "login-not-kept"
 
 
 def replica_at(url: str, *, max_interval: float) -> AccountBridge:
@@ -121,3 +123,24 @@ async def test_a_replica_that_lets_go_forgets_the_cookies() -> None:
             assert bridge.http.cookies()
             bridge.let_go()
             assert not bridge.http.cookies()
+
+
+async def test_the_session_of_another_replica() -> None:
+    """The position of another replica's session tells its name, its guarantee and its time, and nothing else."""
+    bridge = replica_at("http://127.0.0.1:1", max_interval=10)
+    position = msgspec.structs.replace(EMPTY_POSITION, client_id="c", acknowledgement=7, last_reply_at=60.0)
+    shown = bridge.view_elsewhere("there", position)
+    at = datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+    assert (shown.account, shown.replica, shown.as_of, shown.last_reply_at) == ("agent", "there", at, at)
+    assert (shown.session, shown.state) == (session_hash("agent", "c"), "connected")
+    assert (shown.ack_extension, shown.guarantee, shown.held_events) == (True, "exactly-once", None)
+    weaker = bridge.view_elsewhere("there", msgspec.structs.replace(position, acknowledgement=None))
+    assert (weaker.ack_extension, weaker.guarantee) == (False, "at-most-once")
+
+
+async def test_an_account_without_a_session_in_kafka() -> None:
+    """Where Kafka has no position, or one without a session, nothing is known of the session."""
+    bridge = replica_at("http://127.0.0.1:1", max_interval=10)
+    for position in (None, EMPTY_POSITION):
+        shown = bridge.view_elsewhere(None, position)
+        assert (shown.replica, shown.as_of, shown.session, shown.state) == (None, None, None, "unknown")

@@ -19,7 +19,23 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize("command", ["run", "health", "demo", "simulate", "check", "tail", "schemas", "dead-letters"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "health",
+        "demo",
+        "simulate",
+        "check",
+        "tail",
+        "schemas",
+        "dead-letters",
+        "operations",
+        "sessions",
+        "topics",
+        "init",
+    ],
+)
 def test_commands_explain_themselves(command: str) -> None:
     """Every command of the contract is there and has a help text."""
     result = RUNNER.invoke(app, [command, "--help"])
@@ -125,3 +141,29 @@ def test_simulate_refuses_an_unknown_fault() -> None:
     result = RUNNER.invoke(app, ["simulate", "--fault", "earthquake"])
     assert result.exit_code == 2
     assert "html-503" in result.output
+
+
+def test_the_file_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BRIDGE_CONFIG names the TOML file of every command; --config wins over it."""
+    for name in ("variable", "option"):
+        (tmp_path / f"{name}.toml").write_text('[http]\nport = "x"\n')
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "variable.toml"))
+    assert f"{tmp_path / 'variable.toml'}: http.port: " in RUNNER.invoke(app, ["check"]).stderr
+    option = ["--config", str(tmp_path / "option.toml")]
+    for arguments in ([*option, "check"], ["check", *option]):
+        assert f"{tmp_path / 'option.toml'}: http.port: " in RUNNER.invoke(app, arguments).stderr
+
+
+def test_help_is_short_and_flags_take_no_value() -> None:
+    """`-h` is `--help` everywhere, and no help text shows a type for an option that takes no value."""
+    for command in (["run"], ["check"], ["operations", "list"], ["schemas"], []):
+        short, whole = (RUNNER.invoke(app, [*command, option]).output for option in ("-h", "--help"))
+        assert short == whole
+        assert "Usage" in short
+        assert "<bool>" not in short
+
+
+def test_the_shell_completes() -> None:
+    """The shell gets the commands that begin with what was typed."""
+    environment = {"_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "bridge op", "COMP_CWORD": "1"}
+    assert RUNNER.invoke(app, [], env=environment, prog_name="bridge").output.split() == ["operations"]

@@ -1,4 +1,4 @@
-"""What GET /fleet shows."""
+"""What GET /fleet and GET /sessions?scope=fleet show."""
 
 from datetime import UTC, datetime
 
@@ -46,3 +46,18 @@ async def test_a_replica_shows_the_whole_fleet() -> None:
     shown = {replica.name: replica for replica in view.replicas}
     assert shown["here"].accounts == view.slots[0].accounts
     assert shown["there"].since == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+
+
+async def test_the_sessions_of_a_bridge_without_a_fleet() -> None:
+    """Without a fleet the bridge relays all accounts, so both scopes of GET /sessions are the same."""
+    one = bridge(enabled=False)
+    shown = await one.fleet_sessions()
+    assert [view.model_copy(update={"as_of": None}) for view in shown] == [
+        view.model_copy(update={"as_of": None}) for view in one.sessions()
+    ]
+    assert [(view.account, view.replica) for view in shown] == [(name, host_name()) for name in NAMES]
+
+
+async def test_a_replica_that_is_not_in_the_group_yet() -> None:
+    """Before its first assignment a replica knows of no other session."""
+    assert await bridge(enabled=True).fleet_sessions() == []

@@ -215,20 +215,20 @@ async def test_hanging_file_system_holds_nobody_up(watched: Watched, monkeypatch
         (b"\nhunter2:123\n", "line 2 is not name:sha256-hex[:scopes]"),
         (
             f"crm:{digest('x')}:hunter2".encode(),
-            "line 1 has an unknown scope (known: operations:write, operations:read)",
+            "line 1 has an unknown scope (known: operations:write, operations:read, operations:read-personal)",
         ),
         (b"\xff", "the file is not UTF-8"),
         (None, "can't be read: No such file or directory"),
     ],
 )
 def test_wrong_file_stops_the_start(tmp_path: Path, content: bytes | None, fault: str) -> None:
-    """A file that is wrong at the start stops it, under the setting's name and without what stands there."""
+    """A file that is wrong at the start stops it, under the setting's name and the path, without what stands there."""
     path = tmp_path / "tokens"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SettingsError) as failed:
         StaticTokens(path)
-    assert failed.value.faults == [f"BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE: {fault}"]
+    assert failed.value.faults == [f"BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE: {fault} ({path})"]
 
 
 async def test_submission_is_the_callers_own_body(api: Api) -> None:

@@ -1,11 +1,13 @@
 """GET /operations."""
 
 from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import pytest_asyncio
 
 from bridge.events import Upstream
+from bridge.privacy import Concealment
 from tests.unit.api import BODY, Api, rest_side
 from tests.unit.operations_in_memory import AT
 
@@ -77,7 +79,70 @@ async def test_status_is_a_filter_that_pages_keep(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["status=done", "limit=1&limit=2", "status=", "limit=0", "limit=1001", "limit=x", f"after={'x' * 401}"]
+    ("query", "found"),
+    [
+        ("account=sales", ["r1"]),
+        ("reference=r0", ["r0"]),
+        ("phone=555%200123", ["r1"]),
+        ("record=134/Campaign1/13", ["r1", "r0"]),
+        ("since=2026-01-01T12:00:00Z&until=2026-01-01T14:00:00%2B01:00", ["r1", "r0"]),
+        ("since=2026-01-01T14:00:00%2B01:00", []),
+        ("until=0001-01-01T00:00:00%2B14:00", []),
+        ("account=sales&reference=r0", []),
+    ],
+)
+async def test_filters_choose_together(api: Api, query: str, found: list[str]) -> None:
+    """Account, referenceId, phone number, record and times choose the operations, each and all together."""
+    await api.post(BODY | {"referenceId": "r0"})
+    await api.post(BODY | {"phoneNumber": "5550123"}, X_Account="sales")
+    answer = await api.get(f"/operations?{query}")
+    assert (answer.status, [one["referenceId"] for one in answer.body["operations"]]) == (200, found)
+
+
+async def test_pages_keep_every_filter(api: Api) -> None:
+    """The link to the next page has all filters of this page."""
+    for number in range(3):
+        await api.post(BODY | {"referenceId": f"r{number}", "phoneNumber": "+1 5550123"})
+    filters = {
+        "status": "accepted",
+        "account": "first",
+        "phone": "+15550123",
+        "record": "134/Campaign1/13",
+        "since": "2026-01-01T12:00:00+00:00",
+        "until": "2026-01-02T00:00:00+00:00",
+    }
+    answer = await api.get(f"/operations?{urlencode(filters | {'limit': 1})}")
+    path = answer.headers["Link"].partition("<")[2].partition(">")[0]
+    assert dict(parse_qsl(urlsplit(path).query)) == filters | {"limit": "1", "after": "1"}
+    assert [one["referenceId"] for one in (await api.get(path)).body["operations"]] == ["r1"]
+
+
+async def test_search_for_an_omitted_number_is_refused(api: Api) -> None:
+    """With `omit` a search for a phone number is a 422 of its own code, and not an empty page."""
+    api.operations.privacy = Concealment(None)
+    answer = await api.get("/operations?phone=5550123")
+    assert (answer.status, answer.body["code"]) == (422, "number-search-impossible")
+    assert "5550123" not in str(answer.body)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=done",
+        "limit=1&limit=2",
+        "status=",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        f"after={'x' * 401}",
+        "account=",
+        f"phone={'5' * 301}",
+        "since=2026-01-01T12:00:00",
+        "until=now",
+        "since=1767268800",
+        "since=2026-01-01",
+        "until=2026-13-01T12:00:00Z",
+    ],
 )
 async def test_wrong_query_is_a_problem(api: Api, query: str) -> None:
     """A query out of range is a 422 that names its parameter."""
@@ -91,3 +156,4 @@ async def test_unknown_parameter_is_not_without_effect(api: Api) -> None:
     answer = await api.get("/operations?stauts=rejected")
     assert (answer.status, answer.body["errors"][0]["location"]) == (422, "query")
     assert "stauts" not in str(answer.body)
+    assert answer.body["detail"] == "The request is invalid. Invalid: query."  # a GET forwards nothing anyway

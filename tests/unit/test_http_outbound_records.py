@@ -229,12 +229,14 @@ def example(name: str, *, handle: bool) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", FORWARDED)
 async def test_each_operation_is_taken_in_its_form(every: Api, name: str) -> None:
-    """Each enabled operation's own example is submitted as it is, under the path that its page tells."""
+    """Each enabled operation's own example is submitted under the path that its page tells, with a new referenceId."""
     handle = OUTBOUND_OPERATIONS[name].by_handle is not None
     sent = example(name, handle=handle)
     assert (await every.post(sent, RECORD if handle else RECORDS)).status == 200
     [(one, _)] = every.operations.submissions
-    assert (one.request.operation_name, one.request.body()) == (name, sent)
+    reference = one.request.reference_id
+    assert reference is not None
+    assert (one.request.operation_name, one.request.body()) == (name, sent | {"referenceId": reference})
 
 
 def first_fault(answer: Answer) -> tuple[int, str, str]:

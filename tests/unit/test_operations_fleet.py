@@ -25,6 +25,7 @@ from tests.unit.operation_parts import (
     acknowledgement,
     event,
     fresh,
+    lists,
     running,
     signed,
     statuses,
@@ -97,7 +98,7 @@ async def left_by_a_dead_replica(kafka: MemoryKafka, reference: str = "1", **cha
 
 
 def knows(service: OperationsService, reference: str) -> Callable[[], object]:
-    return lambda: any(one.reference_id == reference for one in service.list().operations)
+    return lambda: lists(service, reference)
 
 
 async def test_owner_leaves_what_a_living_replica_forwards(clock: Clock) -> None:
@@ -307,3 +308,16 @@ async def test_what_was_acknowledged_meanwhile_is_not_forwarded(clock: Clock) ->
 def test_margin_covers_the_write_of_the_first_event() -> None:
     """The others may read `requested` as long before the forwarding as its writer waits for Kafka's confirmation."""
     assert fleet_recovery.MARGIN > APPEND_DEADLINE
+
+
+@pytest.mark.parametrize("ahead", [3000, -3000], ids=["ahead", "behind"])
+async def test_another_clock_ends_no_operation_early_or_late(ahead: float) -> None:
+    """The owner ends an operation of another replica after the time-out, also if its own clock is far from right."""
+    kafka, timeout = MemoryKafka(), 0.5
+    async with replica(ScriptedUpstream(), kafka, relays=True, ahead=ahead, acknowledgement_timeout=timeout) as owner:
+        began = time.monotonic()
+        await KEYS.start("ledger")
+        kafka.records.append(signed(operation_record(event("accepted", **fresh()))))
+        await eventually(knows(owner, "1"))
+        await eventually(lambda: statuses(kafka) == ["accepted", "timed-out"])
+        assert time.monotonic() - began >= timeout

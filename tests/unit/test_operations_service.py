@@ -26,6 +26,8 @@ from tests.unit.operation_parts import (
     acknowledgement,
     event,
     fresh,
+    listed,
+    lists,
     outcome,
     raw,
     running,
@@ -134,7 +136,7 @@ async def test_caller_that_goes_away_does_not_end_the_operation() -> None:
     go = asyncio.Event()
     async with running(ScriptedUpstream(go)) as service:
         submitted = asyncio.ensure_future(service.submit(submission()))
-        await eventually(lambda: service.list().operations)
+        await eventually(lambda: listed(service))
         submitted.cancel()
         await asyncio.wait([submitted])
         go.set()
@@ -197,7 +199,7 @@ async def test_foreign_event_harms_nothing(changes: dict[str, Any]) -> None:
         service.correlator(ACCOUNT).turned()
         assert (await service.submit(submission())).status == "accepted"
         assert (await service.wait("1", 5)).status == "timed-out"
-        assert {view.status for view in service.list().operations} == {"timed-out"}
+        assert {view.status for view in await listed(service)} == {"timed-out"}
 
 
 # -- waiting, listing, load -------------------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ async def test_too_many_are_turned_away() -> None:
     upstream, kafka = ScriptedUpstream(go, go, go), MemoryKafka()
     async with running(upstream, kafka, concurrency=1, waiting_room=2) as service:
         inside = [asyncio.ensure_future(service.submit(submission(str(number)))) for number in range(2)]
-        await eventually(lambda: len(service.list().operations) == 2)
+        await eventually(lambda: lists(service, "0", "1"))
         await service.submit_async(submission("2"))
         for submit in (service.submit, service.submit_async):
             with pytest.raises(Busy):

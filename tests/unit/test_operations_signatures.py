@@ -27,6 +27,7 @@ from tests.unit.operation_parts import (
     ScriptedUpstream,
     acknowledgement,
     event,
+    listed,
     running,
     signed,
     submission,
@@ -161,7 +162,7 @@ async def test_a_forged_end_is_shown_to_no_caller(status: str) -> None:
     async with running(ScriptedUpstream(), kafka) as service:
         with pytest.raises(UnknownOperation):
             service.get("1")
-        assert service.list().operations == []
+        assert await listed(service) == []
 
 
 async def test_nothing_ends_twice_after_a_change_of_the_password() -> None:

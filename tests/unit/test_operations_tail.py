@@ -29,6 +29,7 @@ from tests.unit.operation_parts import (
     ScriptedUpstream,
     consumed,
     event,
+    lists,
     running,
     signed,
     submission,
@@ -119,16 +120,12 @@ async def test_unreadable_records_are_passed_over() -> None:
         async with running(ScriptedUpstream(), kafka) as service:
             before = counted()
             kafka.records += [*odd, good]
-            await eventually(lambda: told_of(service, "9"))
+            await eventually(lambda: lists(service, "9"))
             assert counted() == before + len(odd)
         async with running(ScriptedUpstream(), kafka) as service:
-            assert told_of(service, "9")
+            assert await lists(service, "9")
             assert (await service.submit(submission("2"))).status == "accepted"
     assert sum(line["event"] == "records-unreadable" for line in logs) <= 1
-
-
-def told_of(service: Any, reference: str) -> bool:
-    return any(one.reference_id == reference for one in service.list().operations)
 
 
 async def test_old_event_of_an_unknown_account_is_ended() -> None:
@@ -225,7 +222,7 @@ async def test_forged_flood_takes_no_place() -> None:
         kafka.records.append(Record(LEDGER_TOPIC, b"k", msgspec.json.encode(flood), []))
     async with running(ScriptedUpstream(), kafka, view_limit=20) as service:
         await turn(service)
-        await eventually(lambda: told_of(service, "flood-49"))
+        await eventually(lambda: lists(service, "flood-49"))
         assert (await service.submit(submission("1"))).status == "accepted"
         assert len(service._view) <= 20
         assert service.get("1").status == "accepted"

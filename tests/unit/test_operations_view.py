@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.events import Status, rfc3339
+from bridge.operations import OperationFilter
 from bridge.operations.requests import digest
+from bridge.operations.view.filters import Matcher
 from bridge.operations.view.state import event_of
 from bridge.operations.view.view import OperationsView
 from tests.unit.operation_parts import ACCOUNT, AT, SAMPLE, event
 
 if TYPE_CHECKING:
     from bridge.events import Operation
+    from bridge.operations import OperationView
 
 NOON = 1_767_268_800.0
 NAME = (ACCOUNT, "DoNotCallRecord", 134, "Campaign1", 13)
@@ -41,16 +44,20 @@ def filled(count: int, limit: int = 100) -> OperationsView:
     return operations
 
 
-def references(operations: OperationsView, limit: int = 100, after: str | None = None) -> list[str]:
-    return [one.reference_id for one in operations.list(None, limit, after).operations]
+async def references(operations: OperationsView, limit: int = 100, after: str | None = None) -> list[str]:
+    return [one.reference_id for one in (await operations.list(every, limit, after)).operations]
 
 
-def test_pages_join_without_gap_or_double() -> None:
+def every(_: OperationView) -> bool:
+    return True
+
+
+async def test_pages_join_without_gap_or_double() -> None:
     """Newest first, each page goes on where the one before ended, and the last one says so."""
     operations = filled(7)
     found, after, pages = [], None, 0
     while True:
-        page = operations.list(None, 3, after)
+        page = await operations.list(every, 3, after)
         found += [one.reference_id for one in page.operations]
         pages += 1
         if page.next is None:
@@ -60,7 +67,7 @@ def test_pages_join_without_gap_or_double() -> None:
     assert pages == 3
 
 
-def test_newest_stay_whatever_the_order_of_loading() -> None:
+async def test_newest_stay_whatever_the_order_of_loading() -> None:
     """A ledger that is read partition by partition leaves the newest operations, and holds not many more meanwhile."""
     operations, most = view(limit=20), 0
     operations.loading = True
@@ -70,46 +77,47 @@ def test_newest_stay_whatever_the_order_of_loading() -> None:
             operations.apply(event("timed-out", reference=str(number), received_at=rfc3339(NOON + number)))
             most = max(most, len(operations))
     operations.sort()
-    assert references(operations) == [str(number) for number in range(399, 379, -1)]
+    assert await references(operations) == [str(number) for number in range(399, 379, -1)]
     assert operations.pending_count(ACCOUNT) == 0
     assert most <= 25
 
 
-def test_exact_last_page_has_no_next() -> None:
+async def test_exact_last_page_has_no_next() -> None:
     """A page that takes the last operation with it is the last one."""
-    assert filled(3).list(None, 3, None).next is None
+    assert (await filled(3).list(every, 3, None)).next is None
 
 
-def test_cursor_that_made_room_ends_the_listing() -> None:
+async def test_cursor_that_made_room_ends_the_listing() -> None:
     """After an operation that is no longer known there is nothing: the older ones have made room too."""
-    assert references(filled(3), after="unheard") == []
+    assert await references(filled(3), after="unheard") == []
 
 
-def test_list_by_status() -> None:
+async def test_list_by_status() -> None:
     """A status selects, and the cursor works within it."""
     operations = filled(4)
     operations.apply(event("accepted", reference="2"))
-    assert [one.reference_id for one in operations.list("requested", 2, None).operations] == ["3", "1"]
-    assert [one.reference_id for one in operations.list("requested", 2, "1").operations] == ["0"]
+    requested = Matcher(OperationFilter(status="requested"), None)
+    assert [one.reference_id for one in (await operations.list(requested, 2, None)).operations] == ["3", "1"]
+    assert [one.reference_id for one in (await operations.list(requested, 2, "1")).operations] == ["0"]
 
 
-def test_number_is_bounded() -> None:
+async def test_number_is_bounded() -> None:
     """Beyond the limit what has ended makes room, and leaves nothing behind."""
     operations = filled(3, limit=3)
     for number in (1, 0, 2):
         operations.apply(event("acknowledged", reference=str(number)))
     operations.apply(event("requested", reference="3"))
     operations.apply(event("requested", reference="4"))
-    assert references(operations) == ["4", "3", "2"]
+    assert await references(operations) == ["4", "3", "2"]
     assert operations.pending_count(ACCOUNT) == 2
 
 
-def test_pending_operations_stay_whatever_the_limits() -> None:
+async def test_pending_operations_stay_whatever_the_limits() -> None:
     """Nothing drops a pending operation: the view says that it is full, until operations have ended."""
     operations = filled(5, limit=3)
     assert operations.full()
     operations.apply(event("acknowledged", reference="7"))
-    assert references(operations) == ["4", "3", "2", "1", "0"]
+    assert await references(operations) == ["4", "3", "2", "1", "0"]
     for number in range(3):
         assert operations.full()
         operations.apply(event("timed-out", reference=str(number)))
@@ -194,7 +202,7 @@ def test_age_is_bounded() -> None:
     assert operations.apply(event("acknowledged", received_at=rfc3339(NOON))) is None
 
 
-def test_of_an_old_ledger_only_what_is_pending_is_kept() -> None:
+async def test_of_an_old_ledger_only_what_is_pending_is_kept() -> None:
     """While the ledger is read, an old operation takes room from its first event to the one that ends it."""
     clock = Clock()
     operations = view(age=10, clock=clock)
@@ -205,16 +213,16 @@ def test_of_an_old_ledger_only_what_is_pending_is_kept() -> None:
     assert operations.apply(event("acknowledged", reference="1", received_at=rfc3339(NOON))) is None
     assert len(operations) == 2
     operations.sort()
-    assert references(operations) == ["2", "0"]
+    assert await references(operations) == ["2", "0"]
 
 
-def test_sort_brings_the_callers_order() -> None:
+async def test_sort_brings_the_callers_order() -> None:
     """What came partition by partition is listed by the time that the callers sent it."""
     operations = view()
     for number in (2, 0, 1):
         operations.apply(event("requested", reference=str(number), received_at=rfc3339(NOON + number)))
     operations.sort()
-    assert references(operations) == ["2", "1", "0"]
+    assert await references(operations) == ["2", "1", "0"]
 
 
 def test_only_one_pending_operation_about_a_record_is_told() -> None:

@@ -59,6 +59,46 @@ async def test_a_stop_during_the_start_ends_it() -> None:
         await asyncio.wait_for(run, 5)
 
 
+async def test_a_stop_after_a_start_that_failed_changes_nothing() -> None:
+    """A fleet stops all relays of a slot when the first one is fenced, also one that was fenced in its start."""
+    async with HttpSession("http://127.0.0.1:9", request_timeout=1) as http:
+        relay = Relay(OPTIONS, http, NoCredentials(), FailingPublisher(Fenced("a successor")))
+        with pytest.raises(Fenced):
+            await relay.run()
+        relay.stop()
+
+
+class EndlessStart:
+    """A correlator whose start takes for ever, as long as the ledger can't be read."""
+
+    def __init__(self) -> None:
+        self.relays = asyncio.Event()
+
+    async def start(self) -> None:
+        self.relays.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def match(self, *_: object) -> None:
+        return None
+
+    def turned(self) -> None: ...
+
+    def stop(self) -> None:
+        self.relays.clear()
+
+
+async def test_a_stop_during_the_start_ends_the_correlators_part_too() -> None:
+    """A replica that gives an account up in its takeover no longer decides about the account's operations."""
+    async with HttpSession("http://127.0.0.1:9", request_timeout=1) as http:
+        relay = Relay(OPTIONS, http, NoCredentials(), MemoryPublisher(MemoryKafka(), ACCOUNT))
+        correlator = relay.correlator = EndlessStart()
+        run = asyncio.create_task(relay.run())
+        await correlator.relays.wait()
+        relay.stop()
+        await asyncio.wait_for(run, 5)
+    assert not correlator.relays.is_set()
+
+
 class FailingTransport:
     """Has a session, and fails in its first poll with `error`; a second poll is a failure of the test."""
 

@@ -87,7 +87,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     done = RUNNER.invoke(app, ["schemas", "models"])
     assert (done.exit_code, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
-    assert "pip install 'cometd-kafka-bridge[models]'" in line
+    assert "pip install '.[models]'" in line
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from bridge.settings import Delivery, Kafka, Settings, WebServices, load
+from bridge.settings import Delivery, Kafka, Settings, WebServices, changed, load
 from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faults
 
 
@@ -47,6 +48,8 @@ def config(tmp_path: Path) -> Path:
         ("BRIDGE_HTTP__PORT", 8080, "9090", 9090),
         ("BRIDGE_HTTP__MANAGEMENT_PORT", None, "9091", 9091),
         ("BRIDGE_HTTP__ALLOW_UNAUTHENTICATED", False, "true", True),
+        ("BRIDGE_HTTP__CONSOLE", True, "false", False),
+        ("BRIDGE_HTTP__CONSOLE_SECRET", None, "a secret of 20 chars", SecretStr("a secret of 20 chars")),
         ("BRIDGE_HTTP__AUTHENTICATION__METHOD", "none", "none", "none"),
         ("BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE", None, __file__, Path(__file__)),
         ("BRIDGE_HTTP__AUTHENTICATION__JWKS_URL", None, "https://id.example/jwks", "https://id.example/jwks"),
@@ -178,3 +181,62 @@ def test_accounts_from_file(config: Path, tmp_path: Path) -> None:
     )
     accounts = load(config, WITHOUT_ACCOUNT).accounts
     assert [(one.name, one.password.get_secret_value()) for one in accounts] == [("one", "first"), ("two", "second")]
+
+
+def test_paths_of_the_file_start_at_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path in the file starts there, for secrets of an account too; one in a variable does not."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory, secret in ((here, "of-the-variable"), (there, "of-the-file")):
+        directory.mkdir()
+        (directory / "password").write_text(secret)
+    monkeypatch.chdir(here)
+    config = there / "bridge.toml"
+    config.write_text(
+        'state_dir = "state"\n[web_services]\nca_file = "password"\n'
+        '[[accounts]]\nname = "a"\nusername = "a"\npassword_file = "password"\n'
+    )
+    settings = load(Path("../there/bridge.toml"), WITHOUT_ACCOUNT)
+    assert settings.accounts[0].password.get_secret_value() == "of-the-file"
+    assert settings.state_dir == Path("../there/state")
+    assert settings.web_services.ca_file == Path("../there/password")
+    variables = {"BRIDGE_WEB_SERVICES__USERNAME": "a", "BRIDGE_WEB_SERVICES__PASSWORD_FILE": "password"}
+    assert load(None, WITHOUT_ACCOUNT | variables).accounts[0].password.get_secret_value() == "of-the-variable"
+
+
+def test_words_in_any_case() -> None:
+    """A word that a setting may be is understood in capitals and in small letters."""
+    given = {"BRIDGE_LOG__LEVEL": "INFO", "BRIDGE_KAFKA__DELIVERY": "At-Least-Once", "BRIDGE_KAFKA__FORMAT": "JSON"}
+    sasl = {
+        "BRIDGE_KAFKA__SECURITY_PROTOCOL": "sasl_plaintext",
+        "BRIDGE_KAFKA__SASL_MECHANISM": "scram-sha-512",
+        "BRIDGE_KAFKA__SASL_USERNAME": "Bridge",
+        "BRIDGE_KAFKA__SASL_PASSWORD": SECRET,
+    }
+    settings = load(environment=ENVIRONMENT | given | sasl)
+    assert settings.log.level == "info"
+    assert settings.kafka.delivery is Delivery.AT_LEAST_ONCE
+    assert (settings.kafka.security_protocol, settings.kafka.sasl_mechanism) == ("SASL_PLAINTEXT", "SCRAM-SHA-512")
+    assert settings.kafka.sasl_username == "Bridge"
+
+
+def test_a_byte_order_mark_is_ignored(config: Path, tmp_path: Path) -> None:
+    """The file and a secret's file may begin with the mark that Windows' editors write."""
+    (tmp_path / "password").write_text(f"\ufeff{SECRET}\r\n")
+    config.write_text('\ufeff[web_services]\nusername = "a"\npassword_file = "password"\n')
+    assert load(config, WITHOUT_ACCOUNT).accounts[0].password.get_secret_value() == SECRET
+
+
+def test_changed_settings() -> None:
+    """What differs from the defaults is listed by its dotted name, and only what is secret is masked."""
+    settings = load(
+        environment=ENVIRONMENT | {"BRIDGE_PRIVACY__PHONE_NUMBERS": "omit", "BRIDGE_KAFKA__PARTITIONS": "6"}
+    )
+    assert changed(settings) == {
+        "web_services.url": "http://gws.example:8080",
+        "web_services.username": "bridge@example",
+        "web_services.password": "***",
+        "kafka.bootstrap_servers": "kafka-1:9092,kafka-2:9092",
+        "privacy.phone_numbers": "omit",
+    }
+    several = '[{"name": "a", "username": "u", "password": "p"}, {"name": "b", "username": "v", "password": "q"}]'
+    assert changed(load(environment=WITHOUT_ACCOUNT | {"BRIDGE_ACCOUNTS": several}))["accounts"] == ["a", "b"]

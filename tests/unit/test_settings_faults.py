@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import SettingsError
-from bridge.settings import Settings, load, masked
+from bridge.settings import Settings, changed, load
 from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faults
 
-if TYPE_CHECKING:
-    from pathlib import Path
+USER = {"BRIDGE_WEB_SERVICES__USERNAME": "agent"}
 
 
 @pytest.fixture
@@ -44,6 +43,7 @@ def test_kubernetes_service_links_are_no_settings() -> None:
         ({"BRIDGE_HTP__PORT": "1"}, "BRIDGE_HTP__PORT: unknown setting; did you mean BRIDGE_HTTP__PORT?"),
         ({"BRIDGE_HTTP_PORT": "1"}, "BRIDGE_HTTP_PORT: unknown setting; did you mean BRIDGE_HTTP__PORT?"),
         ({"BRIDGE_PORT": "1"}, "BRIDGE_PORT: unknown setting"),
+        ({"BRIDGE_CONFGI": "1"}, "BRIDGE_CONFGI: unknown setting; did you mean BRIDGE_CONFIG?"),
         ({"BRIDGE_HTTP__PORT": SECRET}, "BRIDGE_HTTP__PORT: should be a valid integer"),
         ({"BRIDGE_KAFKA__DELIVERY": SECRET}, "BRIDGE_KAFKA__DELIVERY: should be 'exactly-once' or 'at-least-once'"),
         ({"BRIDGE_KAFKA__REQUEST_TIMEOUT": "inf"}, "BRIDGE_KAFKA__REQUEST_TIMEOUT: should be a finite number"),
@@ -202,7 +202,19 @@ def test_faults_of_the_file(config: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (f"kafka = {SECRET}".encode(), "is not TOML (at line 1, column 9)"),
+        (
+            f"kafka = {SECRET}".encode(),
+            "is not TOML (at line 1, column 9): a value is missing or wrong; a text needs quotes",
+        ),
+        (f"[log\n{SECRET} = 1".encode(), "is not TOML (at line 1, column 5): the `]` of a section is missing"),
+        (
+            f"{SECRET} = 1\n{SECRET} = 2".encode(),
+            "is not TOML (at end of document): a key is set twice",
+        ),
+        (
+            f"a = '{SECRET}\n'".encode(),
+            "is not TOML (at line 1, column 21): a text has a line break; is its closing quote missing?",
+        ),
         (b"\xff", "is not UTF-8"),
         (b"a = " + b"[" * 100_000, "is not TOML"),
         (b"a = " + b"9" * 5000, "is not TOML"),
@@ -217,11 +229,26 @@ def test_unreadable_file(config: Path, content: bytes | None, expected: str) -> 
     assert faults(ENVIRONMENT, config) == [f"{config}: {expected}"]
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The fault shows the path where its directory exists, else the directories that do; a bare name is not shown."""
+    for path, end in (
+        (tmp_path / "none", f" ({tmp_path / 'none'})"),
+        (tmp_path / SECRET / "none", f" (a path of which only {tmp_path} exists)"),
+        (f"/{SECRET}/none", "No such file or directory"),
+    ):
+        [fault] = faults(WITHOUT_ACCOUNT | USER | {"BRIDGE_WEB_SERVICES__PASSWORD_FILE": str(path)})
+        assert fault.endswith(end)
+    [fault] = faults(WITHOUT_ACCOUNT | USER | {"BRIDGE_WEB_SERVICES__PASSWORD_FILE": SECRET})
+    assert fault.endswith(f" (a path without a directory, looked for in {Path.cwd()})")
+    [fault] = faults(ENVIRONMENT | {"BRIDGE_KAFKA__SSL_CAFILE": str(tmp_path / "none")})
+    assert fault.endswith(f" ({tmp_path / 'none'})")
+
+
 # Secrets.
 
 
 def test_secrets_never_show() -> None:
-    """Neither repr nor str nor the masked settings show a secret."""
+    """Neither repr nor str nor the logged settings show a secret."""
     settings = load(
         environment=ENVIRONMENT
         | {"BRIDGE_KAFKA__SASL_PASSWORD": SECRET, "BRIDGE_KAFKA__SSL_PASSWORD": SECRET}
@@ -231,9 +258,8 @@ def test_secrets_never_show() -> None:
             "BRIDGE_KAFKA__REGISTRY__PASSWORD": SECRET,
         }
     )
-    shown = masked(settings)
-    assert shown["kafka"]["sasl_password"] == shown["accounts"][0]["password"] == "***"
-    assert shown["kafka"]["topic_prefix"] == "gws"
+    shown = changed(settings)
+    assert shown["kafka.sasl_password"] == shown["web_services.password"] == "***"
     for text in (repr(settings), str(settings), json.dumps(shown), settings.model_dump_json()):
         assert SECRET not in text
 

@@ -242,7 +242,7 @@ def test_an_outage_of_kafka_never_costs_the_session(monkeypatch: pytest.MonkeyPa
     clocks = Clocks(monkeypatch)
     watchdog = Watchdog("agent", PATIENCE)
     watchdog._acknowledgements = MissingAcknowledgements(PATIENCE, lambda: clocks.monotonic)
-    status = SessionStatus(state=State.HOLDING, held_since=clocks.wall)
+    status = SessionStatus(state=State.HOLDING, held_from=clocks.monotonic)
     for _ in range(1000):
         watchdog.accepted()
         clocks.go_on(TICK)

@@ -18,11 +18,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row of the table. `text` is a sentence with the result of the check and, for a failure, the remedy."""
+    """A row of the table. `text` is a sentence with the result of the check and, for a failure, the remedy.
+
+    `account` is the account that the check is about, or None if it is about the whole bridge.
+    """
 
     subject: str
     outcome: Outcome
     text: str
+    account: str | None = None
 
 
 def ok(subject: str, text: str) -> Finding:

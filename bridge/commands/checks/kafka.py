@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaClient, AIOKafkaProducer
 
-from bridge.commands.checks.finding import failed, ok, skipped, warning
+from bridge.commands.checks.finding import Finding, Outcome, failed, ok, skipped, warning
 from bridge.delivery import (
     KAFKA_FAILURES,
+    check_transactional_id,
     connection,
     connection_trouble,
     creation_refusals,
@@ -20,6 +21,7 @@ from bridge.delivery import (
     may_use,
     needed_transactional_ids,
     position_topic,
+    retention_of,
     topic_name,
     view_cluster,
 )
@@ -30,11 +32,10 @@ from bridge.settings import Delivery
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from bridge.commands.checks.finding import Finding
     from bridge.delivery import ClusterView
     from bridge.settings import Kafka
 
-KAFKA, TOPICS, TRANSACTIONS, FLEET = "kafka", "topics", "transactions", "fleet"
+KAFKA, TOPICS, TRANSACTIONS, FLEET, EVIDENCE = "kafka", "topics", "transactions", "fleet", "evidence"
 END: Final = 2.0
 _SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
@@ -55,7 +56,7 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str], *, in_fleet: boo
             cause = await connection_trouble(settings, settings.request_timeout) or _cause(error, settings)
             remedy = "check BRIDGE_KAFKA__BOOTSTRAP_SERVERS, the security settings and the network"
             yield failed(KAFKA, f"{settings.bootstrap_servers} can't be used ({cause}); {remedy}.")
-            for finding in skipped([TOPICS, TRANSACTIONS, *([FLEET] if in_fleet else [])], KAFKA):
+            for finding in skipped([TOPICS, TRANSACTIONS, *([FLEET] if in_fleet else []), EVIDENCE], KAFKA):
                 yield finding
             return
         yield ok(KAFKA, f"{settings.bootstrap_servers} answers; brokers: {seen.brokers}.")
@@ -63,6 +64,7 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str], *, in_fleet: boo
         yield await _transactions(client, settings, needed_transactional_ids(settings, accounts, seen))
         if in_fleet:
             yield await _group(client, settings)
+        yield await _evidence(settings)
     finally:
         if client is not None:
             with suppress(TimeoutError):
@@ -117,7 +119,10 @@ async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -
     """Ask the cluster whether the bridge may create the missing topics. Nothing is created."""
     names = ", ".join(seen.unknown)
     if not settings.create_topics:
-        return failed(TOPICS, f"Missing topics: {names}; create them, or set BRIDGE_KAFKA__CREATE_TOPICS=true.")
+        return failed(
+            TOPICS,
+            f"Missing topics: {names}; create them (`bridge topics plan`), or set BRIDGE_KAFKA__CREATE_TOPICS=true.",
+        )
     if seen.creates_on_use:
         return ok(TOPICS, f"The cluster will create the missing topics on first use: {names}.")
     try:
@@ -134,7 +139,7 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
     """Check all rights, then test a transaction. It has a separate id, because it would fence a slot with its id."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
-    own = f"{settings.topic_prefix}.check"
+    own = check_transactional_id(settings)
     remedy = f"permit transactional ids that begin with {settings.topic_prefix}., or set at-least-once"
     try:
         async with asyncio.timeout(settings.request_timeout):
@@ -174,6 +179,29 @@ async def _group(client: AIOKafkaClient, settings: Kafka) -> Finding:
     if not may:
         return failed(FLEET, f"Not authorised: read on group {group}; grant it (docs/kafka-security.md).")
     return ok(FLEET, f"The bridge may join the consumer group {group}.")
+
+
+async def _evidence(settings: Kafka) -> Finding:
+    """Check whether the topics keep their records for five years, or an archive is written."""
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            found = await retention_of(settings)
+    except KAFKA_FAILURES as error:
+        return warning(EVIDENCE, f"Kafka did not say how long it keeps records ({_cause(error, settings)}).")
+    if found is None:
+        text = "Skipped: there are no topics yet, or Kafka does not say how long it keeps records."
+        return Finding(EVIDENCE, Outcome.SKIPPED, text)
+    if not found.short:
+        return ok(EVIDENCE, "Kafka keeps the records that prove what became of a request for five years or longer.")
+    days = min(found.short.values())
+    told = f"Kafka keeps records for {days:,.0f} days ({', '.join(sorted(found.short))})"
+    if found.archived:
+        return ok(EVIDENCE, f"{told}, and an archive is being written.")
+    return warning(
+        EVIDENCE,
+        f"{told}, which is less than five years, and no archive is being written. Run bridge evidence archive every "
+        "day, or keep the records longer (docs/evidence.md).",
+    )
 
 
 def _reasons(refused: Mapping[str, str]) -> str:

@@ -82,6 +82,8 @@ def _to_check(reason: str) -> str:
         return "BRIDGE_WEB_SERVICES__PROXY, __PROXY_USERNAME and __PROXY_PASSWORD"
     if reason.startswith("tls-client") or reason == tls.FILES:
         return "BRIDGE_WEB_SERVICES__CLIENT_CERT_FILE and __CLIENT_KEY_FILE"
+    if reason == tls.NOT_SPOKEN:
+        return "whether BRIDGE_WEB_SERVICES__URL must begin with http://, or needs another port"
     if reason in tls.TEXTS:
         return "BRIDGE_WEB_SERVICES__CA_FILE, and that the certificate names the host in BRIDGE_WEB_SERVICES__URL"
     return "BRIDGE_WEB_SERVICES__URL, whether the network needs a proxy, and the network itself"

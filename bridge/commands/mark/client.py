@@ -9,7 +9,8 @@ import aiohttp
 import msgspec
 
 from bridge.commands.mark.results import ACKNOWLEDGED, INVALID, PENDING, REJECTED, TIMED_OUT, Outcome
-from bridge.errors import BridgeError, CommandFailed, UnusableInput
+from bridge.commands.remote.address import read_token
+from bridge.errors import BridgeError, CommandFailed
 from bridge.observability import printable
 from bridge.webservices import outbound_record_path
 
@@ -70,7 +71,7 @@ class BridgeClient:
     def __init__(self, url: str, *, token_file: Path | None, concurrency: int) -> None:
         self._url = url
         self._token_file = token_file
-        self._token = None if token_file is None else _token(token_file)
+        self._token = None if token_file is None else read_token(token_file)
         self._concurrency = concurrency
         self._http: aiohttp.ClientSession | None = None
 
@@ -140,7 +141,7 @@ class BridgeClient:
                 cause = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
                 raise TryAgain(NO_ANSWER, f"the bridge at {self._url} does not answer ({cause})") from None
             if status == 401 and self._token_file is not None:
-                self._token = _token(self._token_file)
+                self._token = read_token(self._token_file)
                 if self._token != sent:
                     continue
             return status, _read(body), after
@@ -212,13 +213,3 @@ def _read(body: bytes) -> _Reply:
 def _seconds(header: str | None) -> float | None:
     """Return Retry-After in seconds, at most `LONGEST_PAUSE`. A date is ignored, because the bridge sends none."""
     return min(float(header), LONGEST_PAUSE) if header is not None and header.isascii() and header.isdecimal() else None
-
-
-def _token(file: Path) -> str:
-    try:
-        token = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise UnusableInput(f"the token file {file} can't be read: {type(error).__name__}") from None
-    if not token or not token.isprintable() or " " in token:
-        raise UnusableInput(f"the token file {file} must hold one token and nothing else")
-    return token

@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from bridge.commands.mark.fields import RowInvalid
-from bridge.errors import CommandFailed, UnusableInput
+from bridge.errors import CommandFailed, UnusableInput, installation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def number_reader(region: str | None) -> Callable[[str], str]:
         import phonenumbers  # noqa: PLC0415 -- only installed with the extra `lists`
     except ImportError:
         raise CommandFailed(
-            "--region needs the numbering plans; install them with: pip install 'cometd-kafka-bridge[lists]'"
+            f"--region needs the numbering plans, the extra `lists`; {installation_of('lists')}"
         ) from None
     wanted = region.upper()
     if wanted not in phonenumbers.SUPPORTED_REGIONS:

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from bridge.commands.mark.fields import FIELDS
+from bridge.commands.remote.address import base_url
 from bridge.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ class MarkOptions:
         Raises:
             UnusableInput: the address is not an http or https URL.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise UnusableInput("--url must be the bridge's address, such as http://127.0.0.1:8080")
-        return self.url.rstrip("/")
+        return base_url(self.url)
 
     def columns_by_field(self) -> dict[str, str]:
         """Return a map from each field that `--column` names to its column.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +22,10 @@ from bridge.commands.output.rows import Column, Rows
 from bridge.observability import printable, printable_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+    from rich.console import RenderableType
 
     from bridge.delivery import ConsumedRecord
 
@@ -187,11 +190,15 @@ class Lines:
 class LiveTable:
     """A view that redraws a table of the newest records on the terminal."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(
+        self, console: Console, title: str, *, rows: int = ROWS, above: Callable[[], RenderableType] | None = None
+    ) -> None:
+        """Show at most `rows` records, below the result of `above`."""
         self._title = title
-        self._newest: deque[tuple[str, ...]] = deque(maxlen=ROWS)
+        self._above = above
+        self._newest: deque[tuple[str, ...]] = deque(maxlen=rows)
         self._count = 0
-        self._live = Live(console=console, refresh_per_second=10, get_renderable=self._table)
+        self._live = Live(console=console, refresh_per_second=10, get_renderable=self._picture)
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)
@@ -209,6 +216,9 @@ class LiveTable:
         place = f"{visible(record.topic.partition('.')[2])}/{record.partition}@{record.offset}"
         self._newest.append((place, told.key, told.event, told.reference))
         self._count += 1
+
+    def _picture(self) -> RenderableType:
+        return self._table() if self._above is None else Group(self._above(), "", self._table())
 
     def _table(self) -> Table:
         title = f"{self._title}: {self._count} events, the newest {len(self._newest)}"

@@ -73,16 +73,23 @@ class ClusterView(NamedTuple):
         )
 
 
+def topic_rights(settings: Kafka) -> dict[str, tuple[str, ...]]:
+    """Return the rights that the bridge needs on each of its topics. Both rights include Describe."""
+    reads = {topic_name(settings, operation.TOPIC), position_topic(settings)}
+    names = [*topic_names(settings), position_topic(settings)]
+    return {name: (WRITE, READ) if name in reads else (WRITE,) for name in names}
+
+
 async def view_cluster(client: AIOKafkaClient, settings: Kafka) -> ClusterView:
     """Ask a broker about the bridge's topics. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer.
     """
-    names = [*topic_names(settings), position_topic(settings)]
+    rights = topic_rights(settings)
+    names = list(rights)
     answer = await topic_metadata(client, names, create=False)
     topics = {topic["topic"]: topic for topic in answer["topics"]}
-    reads = {topic_name(settings, operation.TOPIC), position_topic(settings)}
     partitions: dict[str, int] = {}
     unknown: list[str] = []
     lacking: list[str] = []
@@ -97,8 +104,7 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka) -> ClusterView:
         elif error is NoError:
             partitions[name] = len(topic["partitions"])
         if given != _UNTOLD:
-            needed = (WRITE, READ) if name in reads else (WRITE,)
-            lacking += [f"{right} on topic {name}" for right in needed if not given & _BITS[right]]
+            lacking += [f"{right} on topic {name}" for right in rights[name] if not given & _BITS[right]]
     brokers = {broker["node_id"] for broker in answer["brokers"]}
     creates_on_use = answer["controller_id"] not in brokers
     cleanup = None

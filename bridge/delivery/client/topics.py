@@ -20,7 +20,7 @@ from bridge.delivery.client.aiokafka_internals.metadata import create_on_first_u
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.partition import partition_of
-from bridge.events import TOPICS, operation
+from bridge.events import TOPICS, acknowledgement, operation, session, user_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -41,6 +41,9 @@ POSITION_CONFIGS: Final = {
     "delete.retention.ms": "3600000",
 }
 OPERATIONS_CONFIGS: Final = {"cleanup.policy": "compact,delete"}
+LASTING: Final = (acknowledgement.TOPIC, user_event.TOPIC, operation.TOPIC, session.TOPIC)
+"""The topics that prove what became of a request, without the prefix. `kafka.retention_days` is about these."""
+MS_PER_DAY: Final = 86_400_000
 
 
 def topic_name(settings: Kafka, topic: str) -> str:
@@ -58,6 +61,16 @@ def position_topic(settings: Kafka) -> str:
     return topic_name(settings, POSITION_TOPIC)
 
 
+def slot_ids_prefix(settings: Kafka) -> str:
+    """Return the beginning of the transactional ids of all slots."""
+    return f"{settings.topic_prefix}.slot."
+
+
+def check_transactional_id(settings: Kafka) -> str:
+    """Return the transactional id of the test transaction of `bridge check`."""
+    return f"{settings.topic_prefix}.check"
+
+
 def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str, ...]:
     """Return the pair of transactional ids that a slot uses alternately: `.0` and `.1`, or `.2` and `.3` for pair 1.
 
@@ -65,7 +78,7 @@ def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str
     have different accounts of the same slot use different pairs.
     """
     first = pair * IDS_OF_A_SLOT
-    return tuple(f"{settings.topic_prefix}.slot.{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
+    return tuple(f"{slot_ids_prefix(settings)}{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
 
 
 def slot_of(account: str, slots: int) -> int:
@@ -139,14 +152,20 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 
 def wanted_topics(settings: Kafka) -> list[NewTopic]:
     """Return all topics of the bridge, each with the options for its creation."""
-    topics = [
-        _topic(settings, topic, settings.partitions, OPERATIONS_CONFIGS if topic == operation.TOPIC else {})
-        for topic in TOPICS
-    ]
+    topics = [_topic(settings, topic, settings.partitions, _configs(settings, topic)) for topic in TOPICS]
     return [*topics, _topic(settings, POSITION_TOPIC, settings.slots, POSITION_CONFIGS)]
 
 
+def _configs(settings: Kafka, topic: str) -> dict[str, str]:
+    if settings.retention_days is not None and topic in LASTING:
+        # Without compaction, which would keep only the newest event of each operation.
+        return {"cleanup.policy": "delete", "retention.ms": str(settings.retention_days * MS_PER_DAY)}
+    return OPERATIONS_CONFIGS if topic == operation.TOPIC else {}
+
+
 def _topic(settings: Kafka, topic: str, partitions: int, configs: dict[str, str]) -> NewTopic:
-    # aiokafka takes the cluster's own replication factor (-1) only with an explicit, if empty, assignment.
-    name = topic_name(settings, topic)
-    return NewTopic(name, partitions, settings.replication_factor, replica_assignments={}, topic_configs=configs)
+    # aiokafka takes the cluster's own replication factor (-1) only with an explicit, if empty, assignment. It takes any
+    # other factor only without an assignment.
+    name, factor = topic_name(settings, topic), settings.replication_factor
+    assignments: dict[int, list[int]] | None = {} if factor == -1 else None
+    return NewTopic(name, partitions, factor, replica_assignments=assignments, topic_configs=configs)

@@ -59,6 +59,8 @@ class Follower:
         self._client: AIOKafkaConsumer | None = None
         self._handed_over = asyncio.Event()
         """Set whenever `take` has received all fetched records."""
+        self.failing: str | None = None
+        """Why the topic can't be read now, None if it can."""
 
     async def run(self, take: Take, caught_up: Callable[[], None]) -> None:
         """Pass the records to `take`, in order within each partition. The method never returns.
@@ -68,15 +70,16 @@ class Follower:
         continues at the same offset, so no record is passed twice.
         """
         backoff = Backoff(cap=2.0)
-        failing: str | None = None
+        logged: str | None = None
         denials = 0
         while True:
             try:
                 await self._follow(take, caught_up)
             except FAILURES as error:
-                if reason(error) != failing:
-                    failing = reason(error)
-                    log.warning("topic-unreadable", topic=self._topic, reason=failing)
+                self.failing = reason(error)
+                if self.failing != logged:
+                    logged = self.failing
+                    log.warning("topic-unreadable", topic=self._topic, reason=logged)
                 denials = denials + 1 if isinstance(error, DENIED) else 0
                 if denials == DENIALS and not self._caught_up:
                     self._caught_up = True
@@ -155,6 +158,7 @@ class Follower:
     async def _pass_on(self, client: AIOKafkaConsumer, take: Take) -> bool:
         """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether there were any."""
         fetched = await client.getmany(timeout_ms=POLL_MS)
+        self.failing = None
         for place, records in fetched.items():
             told = [consumed(record) for record in records if record.value is not None]
             again = await take(told)

@@ -12,6 +12,9 @@ takeover fences the producers with these ids twice:
 2. After the claim is committed. A fenced process takes its accounts back if it sees no claim within two seconds, so
    that process may have published again meanwhile. The takeover then reads the partition once more. If it finds
    records that another process wrote between the reading and the claim, the slot takes the account over again.
+
+A process may also hang in its takeover, and find out afterwards that another process has taken the account over in the
+meantime (`Predecessors`). Then it gives way.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from bridge.events import operation
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.delivery.position.owner import Owner
     from bridge.delivery.position.position import Position
@@ -44,6 +47,54 @@ if TYPE_CHECKING:
 
 _NOTHING: Final = StoredPosition(owner="", turn=0)
 log = structlog.get_logger(__name__)
+
+
+class Predecessors:
+    """The bridges that relayed the accounts of a slot before `owner` began to take the accounts over."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
+        self._is_pair_known = False
+
+    def first_pair(self, reading: Reading) -> int | None:
+        """Return the first pair of transactional ids in the accounts' last records. None after the first call."""
+        if self._is_pair_known or not reading.accounts:
+            return None
+        self._is_pair_known = True
+        owners = [owner_of(_owner_in(found)) for found in reading.accounts.values()]
+        return min((owner.pair for owner in owners if owner is not None), default=0)
+
+    def note(self, reading: Reading, read: Sequence[KafkaPublisher], members: Mapping[str, KafkaPublisher]) -> None:
+        """Remember the owners of the accounts that are read for the first time since they came to the slot.
+
+        Remove accounts from the reading that have left the slot (`members`) while they were `read`.
+        """
+        for one in read:
+            if members.get(one.account) is not one:
+                reading.accounts.pop(one.account, None)
+        for account, found in reading.accounts.items():
+            self._owners.setdefault(account, _owner_in(found))
+
+    def forget(self, account: str) -> None:
+        """Forget the owner of an account that leaves the slot. Other bridges may relay it until it comes back."""
+        self._owners.pop(account, None)
+
+    def overtakers(self, reading: Reading, owner: Owner) -> list[str]:
+        """Return the accounts that another bridge has taken over since the first reading, which was noted.
+
+        Only a bridge with the same pair of transactional ids counts. The start of its producers has fenced `owner`
+        before it claimed the account, so `owner` can't have claimed the account after it.
+        """
+        overtaken = []
+        for account, found in reading.accounts.items():
+            before, now = owner_of(self._owners[account]), _owner_in(found)
+            if owner.collides(now) and (before is None or not before.wrote(now)):
+                overtaken.append(account)
+        return overtaken
+
+
+def _owner_in(found: Found) -> str:
+    return "" if found.stored is None else found.stored.owner
 
 
 class Takeover:

@@ -127,6 +127,10 @@ class KafkaPublisher:
 
     # -- called by the slot -------------------------------------------------------------------------------------------
 
+    def claiming(self, claim: StoredPosition, position: Position, slot: int) -> Call:
+        """Return the call that publishes the account's claim, with `position`."""
+        return new_call(self.account, PublishAttempt(self.account, [], seal_position(position, self.keys, claim), slot))
+
     def claimed(self, claim: StoredPosition, position: Position) -> None:
         """Record that the account's claim is committed, with `position`.
 
@@ -164,9 +168,9 @@ class KafkaPublisher:
         return bool(stored.revision) and not (own is not None and own.wrote(stored.owner))
 
     def fenced(self) -> None:
-        """Record that another bridge has claimed the account. A waiting `publish` raises `Fenced`."""
+        """Record that another bridge has claimed the account. A waiting `start` or `publish` raises `Fenced`."""
         self.enter(FENCED)
-        if self._call is not None:
+        if self._call is not None or not self._taken_over.is_set():
             self.failed(Fenced(f"account {self.account}: {FENCED.reason}"))
 
     def failed(self, error: BaseException) -> None:

@@ -36,6 +36,9 @@ class Publisher(Protocol):
         position is `LOST`, which has no session to resume.
 
         The method waits without limit until Kafka is available. Meanwhile `state` contains the reason.
+
+        Raises:
+            Fenced: another bridge has taken the account over since this method began.
         """
 
     async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:

@@ -24,7 +24,7 @@ If the broker fences a producer, this does not prove that another bridge exists.
 the transaction time-out, for example if the process was suspended in a transaction. So the slot recovers as after other
 failures. But first it waits a short time for the claims of a successor that has just started. Two bridges that start at
 the same time may fence each other before their claims are committed. The bridge that commits its claims last owns the
-accounts. The other bridge finds these claims at its next attempt.
+accounts. The other bridge finds these claims at its next attempt, and a bridge that hung in its takeover does so too.
 
 A successor may have only some of the accounts of the slot, or none of the accounts that this bridge has. It still uses
 the same pair of transactional ids. Then this bridge must not take the ids back. It continues with its remaining
@@ -48,12 +48,9 @@ from bridge.backoff import Backoff
 from bridge.delivery.client.failures import FAILURES, fenced, reason
 from bridge.delivery.client.producer import BatchRefused
 from bridge.delivery.client.topics import POSITION_TOPIC, transactional_ids_of
-from bridge.delivery.position.owner import new_owner, owner_of
+from bridge.delivery.position.owner import new_owner
 from bridge.delivery.position.reader import PositionReader
-from bridge.delivery.position.stored import seal_position
-from bridge.delivery.slots.attempt import PublishAttempt
-from bridge.delivery.slots.claims import Takeover
-from bridge.delivery.slots.kafka import new_call
+from bridge.delivery.slots.claims import Predecessors, Takeover
 from bridge.delivery.slots.members import Members
 from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.state import CONNECTED, PublisherState
@@ -90,7 +87,7 @@ class Slot:
         self._settings = settings
         self._gate = gate
         self._owner = new_owner()
-        self._is_pair_known = False
+        self._predecessors = Predecessors()
         self._reader = PositionReader(settings, number, self._owner)
         self._producers = SlotProducers(settings, number)
         self._waiting = WaitingCalls(self.members)
@@ -145,6 +142,7 @@ class Slot:
     async def leave(self, member: KafkaPublisher) -> None:
         """Remove an account without a commit. After the last account, end the task and discard the producers."""
         self.members.remove(member)
+        self._predecessors.forget(member.account)
         if self.members:
             return
         task, self._task = self._task, None
@@ -188,13 +186,17 @@ class Slot:
 
     # -- taking over --------------------------------------------------------------------------------------------------
 
-    async def _find_pair(self) -> None:
-        """Use the pair of transactional ids that the accounts' last records show."""
-        if self._settings.delivery is Delivery.EXACTLY_ONCE and not self._is_pair_known:
-            reading = await self._reader.read([one.keys for one in self.members.values()], settled=False)
-            owners = [owner_of(found.stored.owner) for found in reading.accounts.values() if found.stored is not None]
-            self._use_pair(min((owner.pair for owner in owners if owner is not None), default=0))
-            self._is_pair_known = True
+    async def _look_at_predecessors(self) -> None:
+        """Give way to bridges that have taken accounts over since this one began to. First choose the pair of ids."""
+        unclaimed = [one for one in self.members.values() if one.claim is None]
+        if not unclaimed or self._settings.delivery is not Delivery.EXACTLY_ONCE:
+            return
+        reading = await self._reader.read([one.keys for one in unclaimed], settled=False)
+        self._predecessors.note(reading, unclaimed, self.members)
+        if (pair := self._predecessors.first_pair(reading)) is not None:
+            self._use_pair(pair)
+        for account in self._predecessors.overtakers(reading, self._owner):
+            self.give_way(self.members[account])
 
     def _use_pair(self, pair: int) -> None:
         self._owner = self._reader.owner = self._owner.with_pair(pair)
@@ -205,14 +207,11 @@ class Slot:
         parts = self._settings, self.number, self._reader, self._owner, members
         takeover = Takeover(*parts, last_revision=self.members.last_revision)
         reading = await takeover.read()
+        self._predecessors.note(reading, members, self.members)
         self._see_successors(reading)
-        members = [one for one in members if one.account in self.members]
+        members = [one for one in members if self.members.get(one.account) is one]
         claims = {one.account: await takeover.claim(one, reading.accounts[one.account]) for one in members}
-        calls = []
-        for one in members:
-            claim, position = claims[one.account]
-            attempt = PublishAttempt(one.account, [], seal_position(position, one.keys, claim), self.number)
-            calls.append(new_call(one.account, attempt))
+        calls = [one.claiming(*claims[one.account], self.number) for one in members]
         if not calls:
             return
         try:
@@ -321,7 +320,7 @@ class Slot:
     async def _recover(self) -> None:
         """Do the steps 2 to 4 of the module's docstring. At the first start do only step 3."""
         await asyncio.gather(*(one.keys.start("position") for one in self.members.values()))
-        await self._find_pair()
+        await self._look_at_predecessors()
         if self._was_fenced and await self._await_claims():
             self._settle(await self._read(settled=True))
             self._change_pair()

@@ -11,13 +11,17 @@ from bridge.http.problems.problems import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Scope: TypeAlias = Literal["operations:write", "operations:read"]
+Scope: TypeAlias = Literal["operations:write", "operations:read", "operations:read-personal"]
 WRITE: Final[Scope] = "operations:write"
 READ: Final[Scope] = "operations:read"
+PERSONAL: Final[Scope] = "operations:read-personal"
 SCOPES: Final[Mapping[Scope, str]] = {
     WRITE: "submit operations",
     READ: "read operations and sessions",
+    PERSONAL: "see phone numbers in the console without asking for each",
 }
+USUAL: Final[frozenset[Scope]] = frozenset({WRITE, READ})
+"""The scopes of callers for whom nobody has named scopes."""
 REALM: Final = "cometd-kafka-bridge"
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
 
@@ -63,7 +67,7 @@ class Unauthenticated:
         return ANYBODY
 
 
-ANYBODY: Final = Caller(None, frozenset(SCOPES))
+ANYBODY: Final = Caller(None, USUAL)
 
 
 async def admit(authentication: Authentication, headers: Sequence[str], scope: Scope) -> Caller:

@@ -34,8 +34,9 @@ def authentication_of(settings: Settings) -> Authentication:
         try:
             keys = SigningKeys(settings.jwks_url, cafile=settings.jwks_cafile)
         except (OSError, ssl.SSLError):
+            text = "can't be read, or has no valid certificate"
             raise SettingsError(
-                ["BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: can't be read, or has no valid certificate"]
+                [f"BRIDGE_HTTP__AUTHENTICATION__JWKS_CAFILE: {text} ({settings.jwks_cafile})"]
             ) from None
         return JsonWebTokens(keys, issuer=settings.issuer, audience=settings.audience, algorithms=settings.algorithms)
     return Unauthenticated()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from bridge.errors import SettingsError
-from bridge.http.auth.authentication import SCOPES, Caller, InvalidToken
+from bridge.http.auth.authentication import SCOPES, USUAL, Caller, InvalidToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,9 @@ class _Version:
 
 
 class StaticTokens:
-    """The tokens of a file with lines `name:sha256-hex[:scopes]`. Spaces or commas separate scopes; none means all.
+    """The tokens of a file with lines `name:sha256-hex[:scopes]`.
+
+    Spaces or commas separate scopes. A token without scopes has those of `USUAL`.
 
     A name may have several lines, so that the old and the new token both work while one replaces the other. Empty lines
     and lines that start with # are ignored. If the last check is older than `LOOK_INTERVAL`, a request checks the file
@@ -71,9 +73,9 @@ class StaticTokens:
             self._version: _Version | None = _Version.of(path)
             self._callers = _read(path)
         except OSError as error:
-            raise SettingsError([f"{SETTING}: can't be read: {os.strerror(error.errno or 0)}"]) from None
+            raise SettingsError([f"{SETTING}: can't be read: {os.strerror(error.errno or 0)} ({path})"]) from None
         except ValueError as error:
-            raise SettingsError([f"{SETTING}: {error}"]) from None
+            raise SettingsError([f"{SETTING}: {error} ({path})"]) from None
 
     async def caller(self, token: str) -> Caller:
         """Return the caller. The token's hash is compared with every hash of the file, each in constant time."""
@@ -133,7 +135,7 @@ def _read(path: Path) -> list[tuple[bytes, Caller]]:
         entry = _LINE.fullmatch(line.strip())
         if entry is None:
             raise ValueError(f"line {number} is not name:sha256-hex[:scopes]")
-        scopes = frozenset(SCOPES) if entry["scopes"] is None else frozenset(entry["scopes"].replace(",", " ").split())
+        scopes = USUAL if entry["scopes"] is None else frozenset(entry["scopes"].replace(",", " ").split())
         if not scopes <= set(SCOPES):
             raise ValueError(f"line {number} has an unknown scope (known: {', '.join(SCOPES)})")
         callers.append((bytes.fromhex(entry["digest"]), Caller(entry["name"], scopes)))

@@ -17,6 +17,10 @@ from bridge.errors import (
     LedgerUnread,
     LoginNotKept,
     LoginRefused,
+    NoSuchEvidence,
+    NumberSearchImpossible,
+    TimestampRefused,
+    TooMuchEvidence,
     UnknownAccount,
     UnknownOperation,
     UpstreamError,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = "application/problem+json"
 MISSING: Final = 1
 INVALID: Final = 10
+NOT_FORWARDED: Final = "Nothing was forwarded. "
 RETRY_UNREACHABLE: Final = 5
 RETRY_LOGIN: Final = 60
 """Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next one."""
@@ -46,8 +51,12 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (UnknownAccount, 404),
     (UnknownOperation, 404),
     (Conflict, 422),
+    (NumberSearchImpossible, 422),
     (Busy, 429),
     (LedgerUnread, 503),
+    (NoSuchEvidence, 404),
+    (TooMuchEvidence, 422),
+    (TimestampRefused, 502),
     (DeliveryError, 503),
 )
 
@@ -136,7 +145,7 @@ def bridge_problem(error: BridgeError, reference_id: str | None) -> Response:
         error.code,
         str(error) if status != 500 else INTERNAL,
         headers={"Retry-After": str(_retry_after(error))} if status in {429, 503} else None,
-        status_code=INVALID if isinstance(error, UnknownAccount) else None,
+        status_code=INVALID if isinstance(error, UnknownAccount | NumberSearchImpossible) else None,
         reference_id=reference_id,
         errors=_header_fault(error) if isinstance(error, UnknownAccount) else None,
     )
@@ -162,15 +171,19 @@ def _retry_after(error: BridgeError) -> int:
     return RETRY_LOGIN if isinstance(error, LoginRefused) else RETRY_UNREACHABLE
 
 
-def validation_problem(errors: Sequence[Any], reference_id: str | None) -> Response:
-    """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10."""
+def validation_problem(errors: Sequence[Any], reference_id: str | None, *, submission: bool = True) -> Response:
+    """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10.
+
+    `submission` is false for a request that only reads. Then the text says nothing about forwarding.
+    """
     faults = [_fault(error) for error in errors]
     missing = any(fault.status_code == MISSING for fault in faults)
     names = ", ".join(dict.fromkeys(fault.name for fault in faults))
     return problem(
         422,
         "invalid-request",
-        f"The request is invalid. Nothing was forwarded. {'Missing or invalid' if missing else 'Invalid'}: {names}.",
+        f"The request is invalid. {NOT_FORWARDED if submission else ''}"
+        f"{'Missing or invalid' if missing else 'Invalid'}: {names}.",
         status_code=MISSING if missing else INVALID,
         reference_id=reference_id,
         errors=faults,
@@ -230,7 +243,7 @@ DESCRIPTIONS: Final = {
     422: "The bridge or Web Services found the request invalid (statusCode 1 missing, 10 invalid), or its referenceId "
     "belongs to another request. The operation was not done.",
     429: "Too many operations, or too many requests of this caller, are under way. Nothing was forwarded.",
-    502: "Web Services sent an invalid reply.",
+    502: "Web Services, or the time-stamping authority for evidence, sent no valid reply.",
     503: "Web Services or Kafka is unreachable, or Web Services does not accept the bridge's login.",
     504: "Web Services did not answer in time. The operation may have been done.",
 }

@@ -14,6 +14,10 @@ FOREIGN_HOST: Final = (
 FOREIGN_ORIGIN: Final = "The bridge does not accept requests from web pages of another origin."
 INTERNAL: Final = "The bridge failed because of a bug. Its log has the details."
 KEY_MISMATCH: Final = "The Idempotency-Key differs from the body's referenceId. Send only one of the two."
+NO_NUMBERS: Final = (
+    "The bridge can't search for a phone number, because the setting privacy.phone_numbers is `omit`. Search by "
+    "referenceId or by record."
+)
 NO_SIGNING_KEYS: Final = "The bridge can't fetch the keys that verify tokens. Try again later."
 UNDELIVERED: Final = (
     "The request did not get through to Web Services. Send the request again. It may have the same referenceId."
@@ -45,6 +49,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         {"statusCode": 10} | _REFERENCE | _fault("header", "X-Account", "The bridge has no account of that name."),
     ),
     (404, "unknown-operation", "No operation with that referenceId is known. Old operations are forgotten.", {}),
+    (404, "no-evidence", "No record about this reference was found. 3 records were read on gws.operations.v1.", {}),
     (404, "not-found", "Not Found", {}),
     (405, "method-not-allowed", "Method Not Allowed", {}),
     (408, "body-too-slow", "The body did not arrive within 10 s.", {}),
@@ -70,9 +75,21 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         _REFERENCE,
     ),
     (
+        422,
+        "number-search-impossible",
+        NO_NUMBERS,
+        {"statusCode": 10},
+    ),
+    (
         429,
         "too-many-requests",
         "Too many requests of this caller are under way. Nothing was forwarded. Wait for some to end first.",
+        {},
+    ),
+    (
+        422,
+        "too-much-evidence",
+        "The subject has more than 50,000 records, which are too many for one bundle.",
         {},
     ),
     (429, "busy", "Too many operations are under way. Nothing was forwarded.", _REFERENCE),
@@ -82,6 +99,12 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         "upstream-invalid-reply",
         "Web Services, or something in front of it, answered HTTP 503 without a statusCode",
         _REFERENCE,
+    ),
+    (
+        502,
+        "timestamp-refused",
+        "The time-stamping authority https://tsa.example.com can't be reached (TimeoutError).",
+        {},
     ),
     (503, "upstream-unreachable", "Web Services can't be reached: no connection (Connection refused)", _REFERENCE),
     (503, "login-refused", "Web Services refuses the account's name or password", _REFERENCE),

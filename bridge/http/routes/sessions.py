@@ -1,20 +1,22 @@
-"""GET /sessions: the state of each CometD session, for operators."""
+"""GET /sessions: the state of each CometD session of this replica, or of the whole fleet, for operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence  # noqa: TC003 -- FastAPI reads the annotations
+from collections.abc import Awaitable, Callable, Sequence  # noqa: TC003 -- FastAPI reads the annotations
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from bridge.http.auth.authentication import READ, Authentication
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented
+from bridge.http.routes.operations import check_query
 
 Guarantee: TypeAlias = Literal["exactly-once", "at-least-once", "at-most-once"]
+Scope: TypeAlias = Literal["replica", "fleet"]
 
 
 class SessionView(BaseModel):
@@ -23,10 +25,31 @@ class SessionView(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     account: str
+    replica: Annotated[
+        str | None,
+        Field(
+            description="The replica that relays the account, by the newest assignment of the fleet's group; null if "
+            "no replica does. Without a fleet, the name of this bridge."
+        ),
+    ] = None
+    as_of: Annotated[
+        datetime | None,
+        Field(
+            description="When the other members were true: now for a session of the replica that answers. The session "
+            "of another replica is shown as its last position in Kafka describes it, so this is the position's time; "
+            "null if Kafka has no position with a session."
+        ),
+    ] = None
     session: Annotated[
         str | None, Field(description="Hash of account and clientId. The `ce_id` of each event begins with it.")
     ]
-    state: Annotated[str, Field(description="For example connected, opening or holding.")]
+    state: Annotated[
+        str,
+        Field(
+            description="For example connected, opening or holding. For a session of another replica: connected (at "
+            "`asOf`), or unknown if Kafka has no position with a session."
+        ),
+    ]
     reason: Annotated[str | None, Field(description="Why the session is in that state.")] = None
     ack_extension: Annotated[
         bool | None,
@@ -47,17 +70,39 @@ class SessionView(BaseModel):
             "nothing. null if all is well."
         ),
     ] = None
-    held_events: Annotated[int, Field(ge=0, description="Number of events that wait for Kafka.")] = 0
+    held_events: Annotated[
+        int | None,
+        Field(ge=0, description="Number of events that wait for Kafka. null for a session of another replica."),
+    ] = 0
     held_since: Annotated[datetime | None, Field(description="Since when events wait for Kafka.")] = None
 
 
-def sessions(views: Callable[[], Sequence[SessionView]], authentication: Authentication) -> APIRouter:
-    """Make the router for callers with the scope operations:read. `views` returns the sessions, and must not block."""
+def sessions(
+    views: Callable[[], Sequence[SessionView]],
+    fleet_views: Callable[[], Awaitable[Sequence[SessionView]]],
+    authentication: Authentication,
+) -> APIRouter:
+    """Make the router for callers with the scope operations:read.
+
+    `views` returns this replica's sessions, and must not block. `fleet_views` returns the sessions of all replicas.
+    """
     guard = guarded(authentication, READ)
-    router = APIRouter(tags=["Sessions"], dependencies=guard.dependencies, responses=documented(*guard.problems))
+    responses = documented(*guard.problems, "invalid-request", "kafka-unavailable")
+    router = APIRouter(tags=["Sessions"], dependencies=guard.dependencies, responses=responses)
 
     @router.get("/sessions", operation_id="getSessions", summary="List the CometD sessions")
-    async def get() -> list[SessionView]:
-        return list(views())
+    async def get(
+        http: Request,
+        scope: Annotated[
+            Scope,
+            Query(
+                description="`replica`: the sessions of the replica that answers. `fleet`: the sessions of all "
+                "replicas. This replica reads those of other replicas from the positions in "
+                "Kafka. Without a fleet, both are the same."
+            ),
+        ] = "replica",
+    ) -> list[SessionView]:
+        check_query(http, ["scope"])
+        return list(views() if scope == "replica" else await fleet_views())
 
     return router

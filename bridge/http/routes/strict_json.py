@@ -34,7 +34,7 @@ async def strict_json(request: Request) -> Any:
         Refused: the body is too large, too slow, or not JSON.
         RequestValidationError: the body is empty.
     """
-    body = await _read(request)
+    body = await read_body(request)
     if not body:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "Field required"}])
     _check_media_type(request.headers.get("Content-Type"))
@@ -44,7 +44,12 @@ async def strict_json(request: Request) -> Any:
         raise Refused(400, "malformed-json", f"The body is not valid JSON: {error.msg}", status_code=INVALID) from None
 
 
-async def _read(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """Read the body.
+
+    Raises:
+        Refused: the body is too large or too slow, or the caller disconnected.
+    """
     body = bytearray()
     deadline = asyncio.timeout(BODY_DEADLINE)
     try:

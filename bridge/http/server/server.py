@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from bridge.errors import SettingsError
+from bridge.errors import AddressUnusable
 from bridge.http.server.connection import Connection, Room
 from bridge.http.server.uvicorn_internals import Server, made_by
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+PORT: Final = "BRIDGE_HTTP__PORT"
+MANAGEMENT_PORT: Final = "BRIDGE_HTTP__MANAGEMENT_PORT"
 GRACE: Final = 4
 """Seconds that requests under way have to finish when the server stops."""
 END: Final = 5.0
@@ -29,9 +31,7 @@ BACKLOG: Final = 512
 """Maximum number of connections that the operating system queues before the server accepts them."""
 
 
-async def serve(
-    app: FastAPI, host: str, port: int, *, ready: Callable[[int], None], setting: str = "BRIDGE_HTTP__PORT"
-) -> None:
+async def serve(app: FastAPI, host: str, port: int, *, ready: Callable[[int], None], setting: str = PORT) -> None:
     """Serve until cancelled. Port 0 means any free port.
 
     `ready` is called with the port once the server accepts requests. `setting` is the name of the port's setting, for
@@ -39,9 +39,9 @@ async def serve(
     that waiting ones return early.
 
     Raises:
-        SettingsError: the server can't listen on the address.
+        AddressUnusable: the server can't listen on the address.
     """
-    sockets = await _bind(host, port, setting)
+    sockets = await listen(host, port, setting)
     try:
         config = uvicorn.Config(
             app,
@@ -78,10 +78,13 @@ async def _end(serving: asyncio.Task[None]) -> None:
         await serving
 
 
-async def _bind(host: str, port: int, setting: str) -> list[socket.socket]:
+async def listen(host: str, port: int, setting: str) -> list[socket.socket]:
     """Listen on every address of the host. Skip addresses that this machine lacks, for example ::1 without IPv6.
 
-    If uvicorn itself opened the sockets, a failure would end the process.
+    If uvicorn itself opened the sockets, a failure would end the process. The caller must close the sockets.
+
+    Raises:
+        AddressUnusable: the host or the port can't be used. The text names its setting; `setting` is the port's.
     """
     sockets: list[socket.socket] = []
     absent: OSError | None = None
@@ -101,7 +104,8 @@ async def _bind(host: str, port: int, setting: str) -> list[socket.socket]:
         for one in sockets:
             one.close()
         at_fault = "BRIDGE_HTTP__HOST" if error is absent or isinstance(error, socket.gaierror) else setting
-        raise SettingsError([f"{at_fault}: can't listen on {host} port {port}: {_cause(error)}"]) from None
+        text = f"{at_fault}: can't listen on {host} port {port}: {_cause(error)}"
+        raise AddressUnusable(text, errno=error.errno) from None
     return sockets
 
 

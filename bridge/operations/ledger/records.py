@@ -69,7 +69,8 @@ class OperationRecords:
         unsigned: Mapping[str, UnsignedEvents] | None = None,
     ) -> None:
         self._encoding = encoding
-        self._privacy = privacy
+        self.privacy = privacy
+        """The rule for published phone numbers, None for no rule."""
         self._keys = keys or {}
         self._signatures = Signatures(self._keys, unsigned or {})
 
@@ -96,8 +97,8 @@ class OperationRecords:
 
     def unsigned(self, event: Operation, traceparent: str | None = None) -> Record:
         """Make a record without a signature. The bridge must not sign content that comes from untrusted events."""
-        if self._privacy is not None and event.sealed_request is None:
-            event = self._without_numbers(event, self._privacy)
+        if self.privacy is not None and event.sealed_request is None:
+            event = self._without_numbers(event, self.privacy)
         return operation_record(event, traceparent=traceparent, encoding=self._encoding)
 
     async def read(self, record: ConsumedRecord) -> OperationEvent:

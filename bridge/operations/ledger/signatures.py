@@ -8,17 +8,20 @@ and the bytes of its value.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
 from bridge.events import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.delivery import AccountKeys, ConsumedRecord, UnsignedEvents
     from bridge.events import Record
+
+Checked: TypeAlias = Literal["valid", "invalid", "none", "unknown"]
+"""What a record's signature is worth. `unknown`: this process does not have the account's password."""
 
 _TOPIC: Final = operation.TOPIC.encode()
 
@@ -81,3 +84,18 @@ def _is_signature(sent: bytes, keys: AccountKeys, key: bytes, value: bytes) -> b
     except ValueError:
         return False
     return keys.verify("ledger", signature, _TOPIC, key, value)
+
+
+def signature_check(keys: Mapping[str, AccountKeys]) -> Callable[[ConsumedRecord, str], Awaitable[Checked]]:
+    """Return a function that says what the signature of a record is worth, if the record names an account of `keys`."""
+    signatures = Signatures(keys, {})
+
+    async def check(record: ConsumedRecord, account: str) -> Checked:
+        origin = await signatures.origin(record, account)
+        if origin is Origin.FOREIGN:
+            return "unknown"
+        if origin.trusted:
+            return "valid"
+        return "invalid" if operation.SIGNATURE in record.headers else "none"
+
+    return check

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -15,13 +15,15 @@ from bridge.operations.requests import record_name
 from bridge.operations.view.state import PENDING, OperationView, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from bridge.events import Operation, Status
+    from bridge.events import Operation
 
 MOST_BYTES: Final = 64 << 20
 OVERHEAD: Final = 1024
 """Bytes of memory that an operation takes in addition to its encoded fields. Measured with Python 3.11: about 600."""
+SLICE: Final = 500
+"""Operations that `list` looks at without letting other tasks run: about a millisecond of work."""
 Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
 """An operation's outbound record: account, `operationName`, application, campaign, and either the record handle (a
 number) or the phone number (a string)."""
@@ -47,6 +49,15 @@ class Page(NamedTuple):
     """The value of `after` for the next page, None on the last page."""
 
 
+class Counts(NamedTuple):
+    """Numbers of operations."""
+
+    pending: int
+    """Operations that have not ended yet."""
+    timed_out: int
+    """Operations whose acknowledgement did not come in time, and has not come later either."""
+
+
 class OperationsView:
     """Up to `limit` operations with `most_bytes` bytes in total. The ledger has the durable copy.
 
@@ -70,6 +81,8 @@ class OperationsView:
         """The referenceIds of untrusted pending operations."""
         self._bytes = 0
         self._pending_bytes = 0
+        self._known_since: dict[str, float] = {}
+        """When each pending operation got its present status and attempt in this view, by `time.monotonic`."""
         self._pending: dict[str, dict[str, None]] = {}
         """The referenceIds of each account's pending operations."""
         self._timed_out: dict[str, set[str]] = {}
@@ -145,6 +158,17 @@ class OperationsView:
         """Return how many of the account's operations are pending."""
         return len(self._pending.get(account, _NONE))
 
+    def known_for(self, reference_id: str) -> float:
+        """Return for how many seconds this process has known a pending operation at its present status and attempt.
+
+        Other processes wrote the operation's times, perhaps by a clock that differs from the clock of this process.
+        """
+        return time.monotonic() - self._known_since[reference_id]
+
+    def timed_out_count(self, account: str) -> int:
+        """Return how many of the account's operations have timed out, and are still without an acknowledgement."""
+        return len(self._timed_out.get(account, ()))
+
     def awaits(self, account: str) -> bool:
         """Return whether the account has an operation that an acknowledgement could end."""
         return account in self._pending or account in self._timed_out
@@ -154,10 +178,21 @@ class OperationsView:
         references = self._by_record.get(name, _NONE)
         return self._operations[next(iter(references))] if len(references) == 1 else None
 
-    def list(self, status: Status | None, limit: int, after: str | None) -> Page:
-        """Return at most `limit` operations, newest first, beginning after the operation with referenceId `after`."""
-        found = list(islice(self._newest_first(status, after), limit + 1))
-        return Page(found[:limit], found[limit - 1].reference_id if len(found) > limit else None)
+    async def list(self, chosen: Callable[[OperationView], bool], limit: int, after: str | None) -> Page:
+        """Return at most `limit` operations, newest first, beginning after the operation with referenceId `after`.
+
+        A rare choice looks at many operations, so other tasks run after every `SLICE` of them.
+        """
+        found: list[OperationView] = []
+        for count, reference in enumerate(self._newest_first(after), 1):
+            view = self._operations.get(reference)  # None: dropped while another task ran
+            if view is not None and chosen(view):
+                found.append(view)
+                if len(found) > limit:
+                    return Page(found[:limit], found[limit - 1].reference_id)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        return Page(found, None)
 
     async def changed(self, reference_id: str) -> None:
         """Wait for the operation's next change."""
@@ -214,23 +249,20 @@ class OperationsView:
     def _oldest(self) -> str:
         return rfc3339(max(0.0, self._clock() - self._age))
 
-    def _newest_first(self, status: Status | None, after: str | None) -> Iterator[OperationView]:
-        views: Iterable[OperationView] = reversed(self._operations.values())
-        if after is not None:
-            if after not in self._operations:
-                return  # `after` has been dropped meanwhile, so the next page can't be found
-            views = iter(views)
-            for view in views:
-                if view.reference_id == after:
-                    break
-        for view in views:
-            if status is None or view.status == status:
-                yield view
+    def _newest_first(self, after: str | None) -> Iterator[str]:
+        references = reversed([*self._operations])
+        if after is None:
+            return references
+        if after not in self._operations:
+            return iter(())  # `after` has been dropped meanwhile, so the next page can't be found
+        return islice(dropwhile(lambda reference: reference != after, references), 1, None)
 
     def _put(self, before: OperationView | None, after: OperationView) -> None:
         if before is not None:
             self._unindex(before)
         self._operations[after.reference_id] = after
+        if before is None or (before.status, before.attempt) != (after.status, after.attempt):
+            self._known_since[after.reference_id] = time.monotonic()
         self._index(after)
         self._tell(after.reference_id)
 
@@ -271,6 +303,7 @@ class OperationsView:
 
     def _no_longer_pending(self, view: OperationView) -> None:
         self.forwarded.pop(view.reference_id, None)
+        self._known_since.pop(view.reference_id, None)
         self._for_show.pop(view.reference_id, None)
         references = self._pending.get(view.account)
         if references is not None:

@@ -1,21 +1,16 @@
-"""The `bridge` command: reads arguments and settings, then calls a function of `bridge.commands`.
-
-Exit codes: 0 for success, 1 for a failure, 2 for wrong settings, arguments or input, 130 after Ctrl-C.
-"""
+"""The commands of the bridge."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from bridge import __version__, commands, interrupt, settings
-from bridge.errors import BridgeError, SettingsError, UnusableInput
-from bridge.observability import printable
-
-FAILED = 1
-WRONG_SETTINGS = 2
+from bridge.cli import evidence, preparing, running
+from bridge.cli.application import FAILED, Application
+from bridge.cli.options import LOCAL, Config, Events, Json, RootConfig, TokenFile, Url, read_settings, settings_file
+from bridge.errors import SettingsError
 
 
 class LogLevel(StrEnum):
@@ -36,51 +31,11 @@ class Language(StrEnum):
     PYTHON = "python"
 
 
-class Commands(TyperGroup):
-    """A group of commands that prints the text of a `BridgeError` to standard error and exits with the right code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command and handle its errors."""
-        try:
-            return super().invoke(ctx)
-        except SettingsError as error:
-            for fault in error.faults:
-                typer.echo(_lines(fault), err=True)
-            raise typer.Exit(WRONG_SETTINGS) from None
-        except KeyboardInterrupt as error:
-            interrupt.say(*([_lines(str(error))] if error.args else []))
-            raise typer.Exit(interrupt.CODE) from None
-        except BridgeError as error:
-            typer.echo(_lines(str(error)), err=True)
-            raise typer.Exit(WRONG_SETTINGS if isinstance(error, UnusableInput) else FAILED) from None
-
-
-def _lines(text: str) -> str:
-    """Escape control characters in each line of an error's text, because the text may quote a server."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
-# Pretty exceptions are off, because they would print local variables, which may contain secrets.
-app = typer.Typer(
-    cls=Commands,
-    name="bridge",
-    help="CometD to Kafka bridge for Genesys Web Services.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-schemas = typer.Typer(name="schemas", help="The schemas of the published values.", no_args_is_help=True)
-dead_letters = typer.Typer(name="dead-letters", help="The records that Kafka refused.", no_args_is_help=True)
+app = Application("bridge", "CometD to Kafka bridge for Genesys Web Services.")
+schemas = Application("schemas", "The schemas of the published values.")
+dead_letters = Application("dead-letters", "The records that Kafka refused.")
 app.add_typer(schemas)
 app.add_typer(dead_letters)
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file with settings. Variables BRIDGE_* win over the file."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON objects to standard output, one in each line.")]
-Events = Annotated[int | None, typer.Option("--events", min=1, metavar="N", help="End after N events.")]
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's signature
@@ -93,23 +48,13 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's signature
 def bridge(
     context: typer.Context,
     *,
-    config: Config = None,
+    config: RootConfig = None,
     version: Annotated[  # noqa: ARG001 -- the callback handles it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """CometD to Kafka bridge for Genesys Web Services."""
     context.obj = config
-
-
-def _settings(context: typer.Context, config: Path | None) -> settings.Settings:
-    return settings.load(_file(context, config))
-
-
-def _file(context: typer.Context, config: Path | None) -> Path | None:
-    """Return the file with settings. A --config after the command wins over a --config before the command."""
-    file: Path | None = config or context.find_root().obj
-    return file
 
 
 @app.command()
@@ -135,7 +80,7 @@ def run(
 ) -> None:
     """Run the bridge."""
     try:
-        wanted = _settings(context, config)
+        wanted = read_settings(context, config)
     except SettingsError as error:
         raise SettingsError([*error.faults, "To see the bridge at work without any settings, run: make demo"]) from None
     try:
@@ -152,7 +97,7 @@ def health(
     ready: Annotated[bool, typer.Option("--ready", help="Ask whether the bridge is ready instead.")] = False,
 ) -> None:
     """Ask the running bridge with these settings whether it is alive. Exit code 1 means no."""
-    typer.echo(commands.ask_health(settings.load_http(_file(context, config)), ready=ready))
+    typer.echo(commands.ask_health(settings.load_http(settings_file(context, config)), ready=ready))
 
 
 @app.command()
@@ -160,10 +105,21 @@ def demo(
     *,
     events: Events = None,
     json: Json = False,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=4,
+            metavar="N",
+            help="Show a fleet of N replicas (2 to 4), each a process. One of them is killed, and another takes over.",
+        ),
+    ] = 1,
     log_level: Annotated[LogLevel, typer.Option(help="Level of the log on standard error.")] = LogLevel.WARNING,
 ) -> None:
     """Show the bridge with an embedded Kafka and a simulated Web Services: real calls, and their events from Kafka."""
-    commands.run_demo(events=events, as_json=json, log=settings.Log(format="console", level=log_level.value))
+    commands.run_demo(
+        limit=events, replicas=replicas, as_json=json, log=settings.Log(format="console", level=log_level.value)
+    )
 
 
 @app.command()
@@ -180,19 +136,24 @@ def simulate(
         typer.Option(metavar="NAME:ON:TIMES", help="Switch a fault on, such as html-503:connect:3. Repeatable."),
     ] = None,
     rate: Annotated[float, typer.Option(min=0, help="Events to send each second besides those for calls.")] = 0.0,
+    with_kafka: Annotated[
+        bool, typer.Option("--with-kafka", help="Also run an embedded broker, which keeps its records in memory.")
+    ] = False,
 ) -> None:
     """Run a simulated Web Services."""
     try:
         faults = commands.read_faults(fault or [])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fault") from None
-    commands.run_simulator(host=host, port=port, username=username, password=password, faults=faults, rate=rate)
+    commands.run_simulator(
+        host=host, port=port, username=username, password=password, faults=faults, rate=rate, with_kafka=with_kafka
+    )
 
 
 @app.command()
-def check(context: typer.Context, *, config: Config = None) -> None:
+def check(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
     """Check everything that the bridge depends on. Exit code 1 means that a check failed."""
-    if not commands.run_check(_settings(context, config)):
+    if not commands.run_check(read_settings(context, config), as_json=json):
         raise typer.Exit(FAILED)
 
 
@@ -240,7 +201,7 @@ def tail(
         events=events,
         as_json=json,
     )
-    commands.run_tail(settings.load_kafka(_file(context, config)), options)
+    commands.run_tail(settings.load_kafka(settings_file(context, config)), options)
 
 
 @app.command()
@@ -250,7 +211,7 @@ def mark(
         typer.Argument(help="The list: a table, JSON lines, or one phone number on each line. `-` is standard input."),
     ],
     *,
-    url: Annotated[str, typer.Option(help="Address of the bridge.")] = "http://127.0.0.1:8080",
+    url: Url = LOCAL,
     application: Annotated[str | None, typer.Option(help="Application id for rows without one.")] = None,
     campaign: Annotated[str | None, typer.Option(help="Campaign for rows without one.")] = None,
     calling_list: Annotated[str | None, typer.Option("--list", help="Calling list for rows without one.")] = None,
@@ -288,12 +249,7 @@ def mark(
         bool, typer.Option("--retry-failed", help="Send rows again that were rejected or timed out.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be sent.")] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="File with the bearer token. It is read again when the bridge refuses the token."
-        ),
-    ] = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Mark every record of a list as DoNotCall. The same command, run again, continues where the last run ended.
 
@@ -364,7 +320,12 @@ def dead_letters_list(
     json: Json = False,
 ) -> None:
     """List the records that Kafka refused, with the reason. Needs only the settings of Kafka."""
-    commands.list_dead_letters(settings.load_kafka(_file(context, config)), wide=wide, as_json=json)
+    commands.list_dead_letters(settings.load_kafka(settings_file(context, config)), wide=wide, as_json=json)
+
+
+running.add_to(app)
+evidence.add_to(app)
+preparing.add_to(app)
 
 
 def main() -> None:

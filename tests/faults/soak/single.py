@@ -1,44 +1,32 @@
-"""Random faults under a steady load, for as long as asked: `python -m tests.faults.soak --minutes 10 --seed 7`.
+"""Random faults of one bridge, of Kafka and of Web Services, under a steady load.
 
 One fault at a time, each waited out until the bridge is ready again. At the end the ledger is printed; the exit status
 is 1 when anything is missing, doubled or out of order, or when a lost session had not exactly one gap.
 """
 
-import argparse
 import asyncio
 import random
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from rich.console import Console
-
-from bridge.simulator import Fault
 from tests.fault_proxy import FaultProxy
 from tests.faults.bridge_process import BridgeProcess
-from tests.faults.site import EXIT_LIMIT, USERS, Site, killed, paused
-from tests.real import RealKafka, RealWebServices, real_parts
+from tests.faults.site import EXIT_LIMIT, USERS, Site
+from tests.faults.soak.surroundings import MINUTE, RECOVERY, Surroundings, console
+from tests.real import RealKafka, RealWebServices
 
-MINUTE = 60.0
 RATE = 500
-RECOVERY = 60.0
-"""Seconds within which the bridge must be ready again after any fault."""
-LONGEST_OUTAGE = 12.0
 MEBIBYTE = 1 << 20
-console = Console(highlight=False)
 
 
-class Soak:
+class Soak(Surroundings):
     """The faults, and what they are done to."""
 
     def __init__(self, site: Site, proxy: FaultProxy, bridge: BridgeProcess, chance: random.Random) -> None:
-        self._site = site
-        self._proxy = proxy
+        super().__init__(site, proxy, chance)
         self._bridge = bridge
-        self._chance = chance
         self.counts: Counter[str] = Counter()
         self.losses = 0
         """Sessions that were lost, each of which must give one gap."""
@@ -68,8 +56,8 @@ class Soak:
         began = time.monotonic()
         while time.monotonic() - began < minutes * MINUTE:
             await self._bridge.ready(within=RECOVERY)
-            await asyncio.sleep(self._chance.uniform(0.0, 3.0))  # the moment is part of the fault
-            fault = self._chance.choice(self._faults)
+            await asyncio.sleep(self.chance.uniform(0.0, 3.0))  # the moment is part of the fault
+            fault = self.chance.choice(self._faults)
             name = fault.__name__.replace("_", " ")
             console.print(f"{time.monotonic() - began:7.1f} s  {name}")
             await fault()
@@ -86,15 +74,15 @@ class Soak:
     async def kill_in_the_start(self) -> None:
         """Kill -9, and the successor too, somewhere in its start."""
         await self.kill()
-        await asyncio.sleep(self._chance.uniform(0.0, 1.5))
+        await asyncio.sleep(self.chance.uniform(0.0, 1.5))
         await self.kill()
 
     async def kill_in_a_backlog(self) -> None:
         """Kill -9 while a reply is published that takes more than one transaction."""
         await self._bridge.suspend()
-        await asyncio.sleep(self._chance.uniform(5.0, 7.0))
+        await asyncio.sleep(self.chance.uniform(5.0, 7.0))
         self._bridge.resume()
-        await asyncio.sleep(self._chance.uniform(0.0, 0.3))
+        await asyncio.sleep(self.chance.uniform(0.0, 0.3))
         await self.kill()
 
     async def terminate(self) -> None:
@@ -114,55 +102,21 @@ class Soak:
     async def suspend(self) -> None:
         """The bridge hangs for less than maxInterval."""
         await self._bridge.suspend()
-        await asyncio.sleep(self._chance.uniform(0.5, 5.0))
+        await asyncio.sleep(self.chance.uniform(0.5, 5.0))
         self._bridge.resume()
 
     async def _start(self) -> None:
-        self._bridge = await self._site.bridge(WEB_SERVICES__URL=self._proxy.url)
-
-    # -- Kafka --------------------------------------------------------------------------------------------------------
-
-    async def kafka_killed(self) -> None:
-        """Kafka is killed, and started again."""
-        async with killed(self._site.kafka):
-            await asyncio.sleep(self._chance.uniform(0.0, LONGEST_OUTAGE))
-
-    async def kafka_hangs(self) -> None:
-        """Kafka is suspended, and goes on."""
-        async with paused(self._site.kafka):
-            await asyncio.sleep(self._chance.uniform(0.5, LONGEST_OUTAGE))
+        self._bridge = await self.site.bridge(WEB_SERVICES__URL=self.proxy.url)
 
     # -- Web Services -------------------------------------------------------------------------------------------------
 
-    async def html_503(self) -> None:
-        """A balancer's error page for three seconds."""
-        await self._strike(Fault("html-503", seconds=3.0))
-
-    async def cut_replies(self) -> None:
-        """Some replies end in the middle."""
-        await self._strike(Fault("cut-reply", on="connect", times=self._chance.randint(1, 4)))
-
-    async def resets(self) -> None:
-        """Some requests get no reply at all."""
-        await self._strike(Fault("reset", times=self._chance.randint(1, 4)))
-
-    async def _strike(self, fault: Fault) -> None:
-        self._proxy.faults.add(fault)
-        async with asyncio.timeout(RECOVERY):
-            while self._proxy.faults.armed:  # noqa: ASYNC110 - the proxy tells nobody
-                await asyncio.sleep(0.05)
-
-    async def login_dropped(self) -> None:
-        """Every login ends."""
-        await self._site.web.drop_logins()
-
     async def session_expired(self) -> None:
         """The server drops the session."""
-        await self._lose(self._site.web.expire_sessions)
+        await self._lose(self.site.web.expire_sessions)
 
     async def server_killed(self) -> None:
         """The server dies, and is started again."""
-        await self._lose(self._site.web.restart)
+        await self._lose(self.site.web.restart)
 
     async def _lose(self, how: Callable[[], Awaitable[object]]) -> None:
         gaps = await self._bridge.metric("bridge_cometd_gaps_total")
@@ -194,24 +148,3 @@ async def soak(minutes: float, seed: int, directory: Path) -> list[str]:
         if len(account.gaps) != soaked.losses:
             return [f"{soaked.losses} sessions lost, but {len(account.gaps)} gaps"]
         return []
-
-
-def main() -> None:
-    """Read the command line, run, and exit with 1 when anything is wrong."""
-    parser = argparse.ArgumentParser(description="Random faults under a steady load.")
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    arguments = parser.parse_args()
-    missing = real_parts()
-    if missing is not None:
-        sys.exit(missing)
-    console.print(f"seed {arguments.seed}, {arguments.minutes:g} minutes")
-    with tempfile.TemporaryDirectory(prefix="bridge-soak-") as directory:
-        faults = asyncio.run(soak(arguments.minutes, arguments.seed, Path(directory)))
-    for fault in faults:
-        console.print(f"WRONG: {fault}")
-    sys.exit(1 if faults else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Prepares a first start: the file of settings, and the topics and rights in Kafka."""

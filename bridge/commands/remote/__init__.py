@@ -1,0 +1,1 @@
+"""Asks a running bridge over its REST API."""

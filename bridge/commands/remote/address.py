@@ -1,0 +1,43 @@
+"""Checks the options by which a command finds a running bridge: `--url` and `--token-file`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bridge.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def base_url(url: str) -> str:
+    """Return the bridge's address without a slash at its end.
+
+    Raises:
+        UnusableInput: the address is not an http or https URL.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+        _ = parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UnusableInput("--url must be the bridge's address, such as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def read_token(file: Path) -> str:
+    """Return the bearer token in the file.
+
+    Raises:
+        UnusableInput: the file can't be read, or does not hold one token.
+    """
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise UnusableInput(f"the token file {file} can't be read: {type(error).__name__}") from None
+    if not token or not token.isprintable() or " " in token:
+        raise UnusableInput(f"the token file {file} must hold one token and nothing else")
+    return token

@@ -1,0 +1,49 @@
+"""Evidence: what became of a request, from the records in Kafka, signed so that a change is found.
+
+`EvidenceMaker.collect` returns the bundle of one operation. `verify` checks the file of a bundle.
+"""
+
+from bridge.evidence.archive.chain import verify_archive
+from bridge.evidence.archive.day import KIND as ARCHIVE_KIND
+from bridge.evidence.archive.source import ArchiveSource
+from bridge.evidence.archive.write import Archiver
+from bridge.evidence.bundle import Bundle, Life, Place, StoredRecord, Subject
+from bridge.evidence.collect import Collector
+from bridge.evidence.file.document import Document, Malformed, decode
+from bridge.evidence.file.sign import private_key, public_key, signer_of, thumbprint
+from bridge.evidence.file.timestamps import certificates
+from bridge.evidence.file.verify import Check, Outcome, verify
+from bridge.evidence.maker import EvidenceMaker, sealed
+from bridge.evidence.page import page
+from bridge.evidence.sources import KafkaSource, Source
+from bridge.evidence.standing import still_in_kafka
+
+__all__ = [
+    "ARCHIVE_KIND",
+    "ArchiveSource",
+    "Archiver",
+    "Bundle",
+    "Check",
+    "Collector",
+    "Document",
+    "EvidenceMaker",
+    "KafkaSource",
+    "Life",
+    "Malformed",
+    "Outcome",
+    "Place",
+    "Source",
+    "StoredRecord",
+    "Subject",
+    "certificates",
+    "decode",
+    "page",
+    "private_key",
+    "public_key",
+    "sealed",
+    "signer_of",
+    "still_in_kafka",
+    "thumbprint",
+    "verify",
+    "verify_archive",
+]

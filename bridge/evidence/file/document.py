@@ -1,0 +1,163 @@
+"""The file of a bundle: JSON, with each part of the bundle on a line of its own, and the digest of each part.
+
+The form is fixed to the last byte. So a reader can say of each changed byte which part it belongs to, also where the
+change does not change the meaning of the JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bridge.evidence.bundle import FORMAT, Bundle, Head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_LISTS: Final = ("operations", "records", "gaps", "contradictions", "searched", "missing", "schemas")
+_SECTION: Final = re.compile(rb'^"([a-zA-Z]+)":')
+_BROAD: Final = frozenset({"", "bundle"})
+_AFTER_DIGESTS: Final = frozenset({"signature", "timeStamp"})
+
+
+class TimeStamp(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A time stamp of an authority (RFC 3161) over the signature."""
+
+    authority: str
+    """The URL of the authority."""
+    response: str
+    """The authority's response (TimeStampResp, DER), in base64."""
+    sha256: str
+    """SHA-256 of the response's bytes, in hexadecimal. Not all of these bytes are signed."""
+
+
+class Document(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A bundle with its digests, its signature and its time stamp."""
+
+    format: str
+    bundle: Bundle
+    digests: dict[str, str]
+    """SHA-256 of each part as the file has it, in hexadecimal, by the part's name such as `records[3]`."""
+    signature: str | None
+    """A JSON Web Signature (RFC 7515, compact) over the digest of `digests`. None: not signed."""
+    time_stamp: TimeStamp | None
+
+
+class Malformed(ValueError):
+    """The file is not a document. `part` names the part where reading ended, and `text` says why."""
+
+    def __init__(self, part: str, text: str) -> None:
+        super().__init__(f"{part}: {text}")
+        self.part = part
+        self.text = text
+
+
+def document(bundle: Bundle) -> Document:
+    """Return the document of a bundle, without a signature and a time stamp."""
+    return Document(format=FORMAT, bundle=bundle, digests=digests_of(bundle), signature=None, time_stamp=None)
+
+
+def digests_of(bundle: Bundle) -> dict[str, str]:
+    """Return the digest of each part."""
+    return {name: hashlib.sha256(part).hexdigest() for name, part in _parts(bundle)}
+
+
+def root_of(digests: dict[str, str]) -> str:
+    """Return the digest of all digests, which the signature covers."""
+    return hashlib.sha256(msgspec.json.encode(digests)).hexdigest()
+
+
+def encode(one: Document) -> bytes:
+    """Return the document as the bytes of its file."""
+    bundle = one.bundle
+    lines = [b"{", _member("format", one.format) + b",", b'"bundle":{', _member("head", bundle.head) + b","]
+    for name in _LISTS:
+        parts: Sequence[Any] = getattr(bundle, name)
+        lines.append(f'"{name}":['.encode())
+        lines += _listed([msgspec.json.encode(part) for part in parts])
+        lines.append(b"]," if name != _LISTS[-1] else b"]},")
+    lines.append(b'"digests":{')
+    lines += _listed([_member(name, digest) for name, digest in one.digests.items()])
+    lines += [b"},", _member("signature", one.signature) + b",", _member("timeStamp", one.time_stamp), b"}"]
+    return b"\n".join(lines) + b"\n"
+
+
+def decode(content: bytes) -> Document:
+    """Return the document in a file.
+
+    Raises:
+        Malformed: the file is not a document of a known version.
+    """
+    try:
+        one = msgspec.json.decode(content, type=Document)
+    except msgspec.ValidationError as error:
+        path = re.search(r"at `\$\.?(?:bundle\.)?([^`]*)`", str(error))
+        part = path[1] if path else ""
+        raise Malformed(part if part not in _BROAD else _damaged_heading(content), str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        place = None if isinstance(error, UnicodeDecodeError) else re.search(r"byte (\d+)", str(error))
+        at = int(place[1]) if place else _undecodable(content)
+        raise Malformed(part_at(content, at), f"the file is no valid JSON here ({error})") from None
+    if one.format != FORMAT:
+        raise Malformed("format", f"the version {one.format!r} is not known; this bridge knows {FORMAT!r}")
+    return one
+
+
+def difference(content: bytes, one: Document) -> int | None:
+    """Return the first byte of a file that differs from the form that the bridge writes. None: no byte differs."""
+    written = encode(one)
+    if content == written:
+        return None
+    return next(
+        (at for at, (left, right) in enumerate(zip(content, written, strict=False)) if left != right),
+        min(len(content), len(written)),
+    )
+
+
+def part_at(content: bytes, at: int) -> str:
+    """Return the name of the part that the byte at `at` belongs to, by the lines of the file."""
+    line = content.count(b"\n", 0, at)
+    section, since = "the file's frame", 0
+    for number, text in enumerate(content.split(b"\n")[: line + 1]):
+        found = _SECTION.match(text)
+        # The lines of the digests begin with the names of other sections.
+        if found is not None and (section != "digests" or found[1].decode() in _AFTER_DIGESTS):
+            section, since = found[1].decode(), number
+    if section in _LISTS:
+        return f"{section}[{line - since - 1}]" if line > since else section
+    return section
+
+
+def _damaged_heading(content: bytes) -> str:
+    """Return the section whose heading is not as the bridge writes it."""
+    headings = ("format", "bundle", "head", *_LISTS, "digests", "signature", "timeStamp")
+    return next((name for name in headings if f'\n"{name}":'.encode() not in content), "the file's frame")
+
+
+def _undecodable(content: bytes) -> int:
+    """Return the first byte that is not UTF-8."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _parts(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
+    yield "head", msgspec.json.encode(bundle.head)
+    for name in _LISTS:
+        for number, part in enumerate(getattr(bundle, name)):
+            yield f"{name}[{number}]", msgspec.json.encode(part)
+        # An empty or shortened list is found too.
+        yield name, str(len(getattr(bundle, name))).encode()
+
+
+def _listed(parts: Sequence[bytes]) -> list[bytes]:
+    return [part + (b"," if number < len(parts) else b"") for number, part in enumerate(parts, 1)]
+
+
+def _member(name: str, value: str | Head | TimeStamp | None) -> bytes:
+    return msgspec.json.encode(name) + b":" + msgspec.json.encode(value)

@@ -1,0 +1,133 @@
+"""Verifies the file of a bundle, offline: each digest, the signature and the time stamp."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from bridge.evidence.file.document import Malformed, decode, difference, digests_of, part_at, root_of
+from bridge.evidence.file.sign import NotSigned, opened, thumbprint
+from bridge.evidence.file.timestamps import NotStamped, stamped_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.x509 import Certificate
+
+    from bridge.evidence.file.document import Document
+
+KIND: Final = "bridge-evidence"
+
+
+class Outcome(StrEnum):
+    """The outcome of one check."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNCHECKED = "unchecked"
+    """Nothing speaks against it, but something is missing that would prove it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what was checked, the outcome, and a sentence for people."""
+
+    subject: str
+    outcome: Outcome
+    text: str
+
+
+def signed_content(digests: dict[str, str], made_at: str) -> dict[str, str]:
+    """Return what the signature of a document contains."""
+    return {"digest": root_of(digests), "madeAt": made_at}
+
+
+def verify(
+    content: bytes, *, trusted: Ed25519PublicKey | None = None, roots: list[Certificate] | None = None
+) -> list[Check]:
+    """Verify the bytes of a file.
+
+    The file is unchanged if no check has failed. `trusted` is the key that must have signed it; without it, any key may
+    have. `roots` are the certificates of time-stamping authorities; without them, anybody may have made the time stamp.
+
+    Raises:
+        SettingsError: the file has a time stamp, and the extra `evidence` is not installed.
+    """
+    try:
+        one = decode(content)
+    except Malformed as error:
+        return [Check(error.part, Outcome.FAILED, f"The file was changed: {error.text}.")]
+    return [*_form(content, one), *_digests(one), *_records(one), *_signature(one, trusted), *_stamp(one, roots or [])]
+
+
+def _form(content: bytes, one: Document) -> Iterator[Check]:
+    at = difference(content, one)
+    if at is not None:
+        text = f"Byte {at} of the file is not what the bridge writes there."
+        yield Check(part_at(content, at), Outcome.FAILED, text)
+
+
+def _digests(one: Document) -> Iterator[Check]:
+    found = digests_of(one.bundle)
+    wrong = [name for name in {**found, **one.digests} if found.get(name) != one.digests.get(name)]
+    for name in wrong:
+        yield Check(name, Outcome.FAILED, "The digest of this part is not the one in the file.")
+    if not wrong:
+        yield Check("digests", Outcome.OK, f"All {len(found)} parts have the digests in the file.")
+
+
+def _records(one: Document) -> Iterator[Check]:
+    wrong = 0
+    for number, record in enumerate(one.bundle.records):
+        try:
+            value = base64.b64decode(record.value or "", validate=True)
+        except ValueError:
+            value = b""
+        if hashlib.sha256(value).hexdigest() != record.sha256:
+            wrong += 1
+            yield Check(f"records[{number}]", Outcome.FAILED, f"The value of {record.name} has another SHA-256.")
+    if not wrong:
+        yield Check("records", Outcome.OK, f"All {len(one.bundle.records)} records have their SHA-256.")
+
+
+def _signature(one: Document, trusted: Ed25519PublicKey | None) -> Iterator[Check]:
+    if one.signature is None:
+        text = "The file is not signed, so anybody could have made it."
+        yield Check("signature", Outcome.FAILED, text)
+        return
+    try:
+        content, key = opened(one.signature, KIND)
+    except NotSigned as error:
+        yield Check("signature", Outcome.FAILED, f"{str(error).capitalize()}.")
+        return
+    if content != signed_content(one.digests, one.bundle.head.made_at):
+        yield Check("digests", Outcome.FAILED, "The digests, or the time, are not those that were signed.")
+    elif trusted is None:
+        text = f"Signed by the key {thumbprint(key)}. Compare it with the thumbprint that the key's owner publishes."
+        yield Check("signature", Outcome.UNCHECKED, text)
+    elif thumbprint(trusted) != thumbprint(key):
+        text = f"Signed by the key {thumbprint(key)}, not by {thumbprint(trusted)}."
+        yield Check("signature", Outcome.FAILED, text)
+    else:
+        yield Check("signature", Outcome.OK, f"Signed by the key {thumbprint(key)}, which is the given one.")
+
+
+def _stamp(one: Document, roots: list[Certificate]) -> Iterator[Check]:
+    if one.time_stamp is None:
+        yield Check("timeStamp", Outcome.UNCHECKED, "There is no time stamp. Only the bridge says when it was made.")
+        return
+    try:
+        at = stamped_at(one.time_stamp, (one.signature or root_of(one.digests)).encode(), roots)
+    except NotStamped as error:
+        yield Check("timeStamp", Outcome.FAILED, f"{str(error).capitalize()}.")
+        return
+    told = f"{at:%Y-%m-%dT%H:%M:%SZ} by {one.time_stamp.authority}"
+    if roots:
+        yield Check("timeStamp", Outcome.OK, f"Stamped at {told}, under one of the given certificates.")
+    else:
+        text = f"Stamped at {told}. Give the authority's certificate (--timestamp-ca) to check who made it."
+        yield Check("timeStamp", Outcome.UNCHECKED, text)

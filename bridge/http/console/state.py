@@ -1,0 +1,150 @@
+"""The pages that show the state of the bridge: overview, gaps and dead letters, sessions and fleet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.errors import LedgerUnread
+from bridge.http.auth.authentication import PERSONAL, READ
+from bridge.http.console.personal import ShownRequest, shown
+from bridge.http.console.rendering import REFRESH
+from bridge.observability import INTERVAL, INTERVALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fastapi import Response
+
+    from bridge.http.console.pages import Pages, Visit
+    from bridge.observability import Interval
+    from bridge.operations import Counts, OperationView
+
+WIDTH: Final = 240
+HEIGHT: Final = 48
+_STEP: Final = WIDTH / INTERVALS
+_GAP: Final = 1.0
+LATEST: Final = 8
+"""Operations on the overview."""
+
+
+def add_state(pages: Pages) -> None:
+    """Add the pages."""
+    sources, own = pages.sources, pages.sources.own
+
+    def counts() -> Counts | None:
+        try:
+            return sources.service.counts()
+        except LedgerUnread:
+            return None
+
+    async def latest(visit: Visit) -> list[tuple[OperationView, ShownRequest]] | None:
+        """Return the newest operations, None while they are being read from Kafka."""
+        try:
+            page = await sources.service.list(limit=LATEST)
+        except LedgerUnread:
+            return None
+        plain = visit.may(PERSONAL)
+        return [(one, shown(one, sources.service.published(one), plain=plain)) for one in page.operations]
+
+    async def overview(visit: Visit) -> Response:
+        sessions = sources.session_views()
+        drawn = charts(own.rates())
+        return pages.render(
+            visit,
+            "overview.html",
+            interval=REFRESH,
+            missing=sources.readiness(),
+            sessions=sessions,
+            states=sorted(Counter(one.state for one in sessions).items()),
+            unsafe=[one.account for one in sessions if one.ack_extension is False],
+            accounts=len(own.accounts()),
+            counts=counts(),
+            charts=drawn,
+            acknowledged=drawn[1].total,
+            incidents=own.incidents(),
+            fleet=sources.fleet_view(),
+            in_fleet=own.in_fleet,
+            latest=await latest(visit),
+            timeout=own.acknowledgement_timeout,
+        )
+
+    async def incidents(visit: Visit) -> Response:
+        return pages.render(visit, "incidents.html", interval=REFRESH, incidents=own.incidents())
+
+    async def sessions(visit: Visit) -> Response:
+        return pages.render(
+            visit,
+            "sessions.html",
+            interval=REFRESH,
+            sessions=sources.session_views(),
+            fleet=sources.fleet_view(),
+            in_fleet=own.in_fleet,
+            missing=sources.readiness(),
+        )
+
+    pages.add("GET", "", overview, READ)
+    pages.add("GET", "/incidents", incidents, READ)
+    pages.add("GET", "/sessions", sessions, READ)
+
+
+class Bar(NamedTuple):
+    """A bar of a chart, in the units of its SVG view box."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Chart(NamedTuple):
+    """A chart of the last minutes, the newest interval at the right edge."""
+
+    title: str
+    explanation: str
+    total: int
+    """The sum of the intervals."""
+    rate: float
+    """The rate of the newest interval, for each second."""
+    peak: float
+    """The highest rate, for each second."""
+    bars: Sequence[Bar]
+    troubled: bool
+    """Whether the chart counts something bad, and there was some."""
+
+
+def charts(intervals: Sequence[Interval]) -> list[Chart]:
+    """Return the charts of the overview."""
+    return [
+        _chart(intervals, "Operations", "accepted by Web Services", lambda one: one.counts.operations),
+        _chart(intervals, "Acknowledgements", "received over CometD", lambda one: one.counts.acknowledgements),
+        _chart(intervals, "Records", "written to Kafka by the relays", lambda one: one.counts.published),
+        _chart(
+            intervals,
+            "Failures",
+            "rejected, undelivered or timed out",
+            lambda one: one.counts.failed,
+            bad=True,
+        ),
+    ]
+
+
+def _chart(
+    intervals: Sequence[Interval],
+    title: str,
+    explanation: str,
+    value: Callable[[Interval], float],
+    *,
+    bad: bool = False,
+) -> Chart:
+    values = [value(one) for one in intervals][-INTERVALS:]
+    most = max(values, default=0.0)
+    start = WIDTH - _STEP * len(values)
+    bars = [
+        Bar(round(start + _STEP * place, 2), round(HEIGHT - height, 2), _STEP - _GAP, round(height, 2))
+        for place, one in enumerate(values)
+        if one and (height := max(2.0, HEIGHT * one / most))
+    ]
+    newest = values[-1] / INTERVAL if values else 0.0
+    total = round(sum(values))
+    return Chart(title, explanation, total, newest, most / INTERVAL, bars, troubled=bad and total > 0)

@@ -1,0 +1,87 @@
+"""Counts what this process did in each interval of the last minutes, for the charts of the console."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.observability import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from prometheus_client import Counter
+
+INTERVAL: Final = 5.0
+"""Seconds of one interval."""
+INTERVALS: Final = 60
+"""Intervals that are kept: five minutes."""
+
+
+class Counts(NamedTuple):
+    """The counters of this process at one time, or how much they increased in one interval."""
+
+    operations: float
+    """Operations that Web Services accepted."""
+    acknowledgements: float
+    """Acknowledgement events that arrived from CometD."""
+    published: float
+    """Records that the relays wrote to Kafka."""
+    failed: float
+    """Operations that were rejected, not delivered or timed out."""
+
+
+class Interval(NamedTuple):
+    """One interval and its counts."""
+
+    end: float
+    """The interval's end, in seconds since the epoch."""
+    counts: Counts
+
+
+def read_counts() -> Counts:
+    """Return the counters as they are now, with all accounts added up."""
+    return Counts(
+        operations=_total(metrics.operations, "outcome", {"accepted"}),
+        acknowledgements=_total(metrics.events_received, "kind", {"acknowledgement"}),
+        published=_total(metrics.events_published),
+        failed=_total(metrics.operations, "outcome", {"rejected", "failed", "timed-out"}),
+    )
+
+
+class Rates:
+    """The counts of the last intervals. `clock` returns seconds since the epoch."""
+
+    def __init__(self, read: Callable[[], Counts] = read_counts, *, clock: Callable[[], float] = time.time) -> None:
+        self._read = read
+        self._clock = clock
+        self._before = read()
+        self._intervals: deque[Interval] = deque(maxlen=INTERVALS)
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """The last complete intervals, the oldest first."""
+        return [*self._intervals]
+
+    async def run(self) -> None:
+        """Count for ever. With thousands of accounts the addition takes milliseconds, so a thread does it."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.count(await asyncio.to_thread(self._read))
+
+    def count(self, now: Counts) -> None:
+        """End an interval, at whose end the counters are `now`."""
+        increase = Counts(*(max(0.0, new - old) for new, old in zip(now, self._before, strict=True)))
+        self._before = now
+        self._intervals.append(Interval(self._clock(), increase))
+
+
+def _total(counter: Counter, label: str | None = None, values: Collection[str] = ()) -> float:
+    return sum(
+        sample.value
+        for metric in counter.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and (label is None or sample.labels[label] in values)
+    )

@@ -1,0 +1,94 @@
+"""Reads the files that settings name, and says in an error which file was meant.
+
+A value may be a secret in the wrong place, so an error shows a path only as far as it exists.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+ENCODING: Final = "utf-8-sig"
+"""UTF-8. Windows' editors may write a byte order mark at the begin, which is ignored."""
+_BREAK: Final = "a text has a line break; is its closing quote missing?"
+# The parser's messages may quote the file. These are the beginnings of messages (Python 3.11 to 3.13) that don't.
+_CAUSES: Final = {
+    "Invalid value": "a value is missing or wrong; a text needs quotes",
+    "Invalid initial character for a key part": "a key is missing",
+    "Invalid statement": "this is no key, no [section] and no comment",
+    "Invalid date or datetime": "a date does not exist",
+    "Invalid hex value": "a \\x, \\u or \\U in a text needs a number",
+    "Expected '=' after a key": "`=` is missing after a key",
+    "Expected ']": "the `]` of a section is missing",
+    "Expected newline": "a value must end its line; a text needs quotes",
+    "Cannot overwrite a value": "a key is set twice",
+    "Duplicate inline table key": "a key is set twice",
+    "Cannot declare": "a section stands there twice",
+    "Cannot redefine": "a section stands there twice",
+    "Unclosed array": "the `]` of a list is missing",
+    "Unclosed inline table": "the `}` of a table is missing",
+    "Unterminated string": "the closing quote is missing",
+    "Illegal character": _BREAK,
+    "Found invalid character": _BREAK,
+    "Unescaped '\\'": "a text has a \\; use single quotes around the text",
+}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ValueError: the file can't be read. The error's text never quotes the file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+    return parse_toml(content)
+
+
+def parse_toml(content: bytes) -> dict[str, Any]:
+    """Parse the content of a TOML file.
+
+    Raises:
+        ValueError: it is not TOML. The error's text never quotes the content.
+    """
+    try:
+        return tomllib.loads(content.decode(ENCODING))
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        text = str(error)
+        place = re.search(r"\(at [^()]*\)\Z", text)
+        cause = next((cause for start, cause in _CAUSES.items() if text.startswith(start)), None)
+        parts = ["is not TOML", place[0] if place else "", f": {cause}" if cause else ""]
+        raise ValueError(" ".join(part for part in parts if part).replace(" :", ":")) from None
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret from its file, without the line break at its end.
+
+    Raises:
+        ValueError: the file can't be read.
+    """
+    try:
+        return path.read_text(encoding=ENCODING).rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}{where(path)}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the file is not UTF-8{where(path)}") from None
+
+
+def where(path: Path) -> str:
+    """Return a text in parentheses for the end of an error: the path, or the part of it that exists."""
+    try:
+        if path.exists() or (path.parent.is_dir() and path.parent not in {Path(), Path("/")}):
+            return f" ({path})"
+        there = next(one for one in path.absolute().parents if one.is_dir())
+    except (OSError, ValueError, StopIteration):
+        return ""
+    if path.parent == Path():
+        return f" (a path without a directory, looked for in {there})"
+    return "" if there == Path("/") else f" (a path of which only {there} exists)"

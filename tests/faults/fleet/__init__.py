@@ -1,0 +1,1 @@
+"""Several replicas share the accounts: each fault of one of them, of all of them, and of Kafka."""

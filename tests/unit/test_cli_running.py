@@ -1,0 +1,78 @@
+"""`bridge operations` and `bridge sessions`, as processes, against the REST side."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from aiohttp import web
+
+from bridge.http import SessionView, authentication_of
+from bridge.settings import Authentication
+from tests.serving import serving
+from tests.unit.api import BODY, rest_side
+from tests.unit.cli_process import bridge
+
+SESSION = SessionView(
+    account="agent", session="0123456789abcdef", state="connected", ack_extension=True, guarantee="exactly-once"
+)
+
+
+async def test_operations_are_listed_newest_last() -> None:
+    """There is a header and a row for each operation, with time, referenceId and status; --limit takes the newest."""
+    async with rest_side() as api:
+        for number in range(3):
+            await api.post(BODY | {"referenceId": f"r{number}"})
+        ended = await bridge("operations", "list", "--url", api.url, environment={})
+        header, *rows = ended.output.splitlines()
+        assert header.split() == ["RECEIVED", "(UTC)", "REFERENCE", "STATUS", "OPERATION", "ACCOUNT"]
+        assert [row.split()[2:4] for row in rows] == [[f"r{number}", "accepted"] for number in range(3)]
+        newest = await bridge("operations", "list", "--url", api.url, "--limit", "1", "--json", environment={})
+        assert [json.loads(line)["referenceId"] for line in newest.output.splitlines()] == ["r2"]
+        none = await bridge("operations", "list", "--url", api.url, "--status", "rejected", environment={})
+    assert (none.status, none.output) == (0, "The bridge knows no operations that are rejected.\n")
+
+
+async def test_one_operation_is_shown() -> None:
+    """Each member has its line; an unknown referenceId is code 1 with the bridge's own words."""
+    async with rest_side() as api:
+        await api.post(BODY | {"referenceId": "a b/c"})
+        ended = await bridge("operations", "show", "a b/c", "--url", api.url, environment={})
+        members = dict(line.split(maxsplit=1) for line in ended.output.splitlines())
+        assert (members["referenceId"], members["upstream.statusCode"]) == ("a b/c", "0")
+        unknown = await bridge("operations", "show", "none", "--url", api.url, environment={})
+    assert (unknown.status, unknown.output) == (1, "")
+    assert "unknown-operation" in unknown.errors
+
+
+async def test_sessions_are_listed(tmp_path: Path) -> None:
+    """Each session has a row; a bridge that wants a token gets that of the file, else the error names the option."""
+    (tmp_path / "tokens").write_text(f"crm:{hashlib.sha256(b't0ken').hexdigest()}\n")
+    (tmp_path / "token").write_text("t0ken\n")
+    asked = authentication_of(Authentication(method="tokens", tokens_file=tmp_path / "tokens"))
+    async with rest_side(session_views=lambda: [SESSION], authentication=asked) as api:
+        token = ("--token-file", str(tmp_path / "token"))
+        ended = await bridge("sessions", "--url", api.url, *token, environment={})
+        assert ended.output.splitlines()[1].split() == ["agent", "0123456789abcdef", "connected", "exactly-once"]
+        refused = await bridge("sessions", "--url", api.url, environment={})
+    assert refused.status == 1
+    assert "unauthenticated" in refused.errors
+    assert "--token-file" in refused.errors
+
+
+async def test_what_is_no_bridge_is_said_to_be_none() -> None:
+    """A wrong --url is code 2; an address without a bridge, or with another server, is code 1 and a sentence."""
+    for url in ("127.0.0.1:8080", "http://127.0.0.1:x", "ftp://host"):
+        assert (await bridge("sessions", "--url", url, environment={})).status == 2
+    away = await bridge("sessions", "--url", "http://127.0.0.1:1", environment={})
+    assert (away.status, away.errors.count("\n")) == (1, 1)
+    assert "no bridge answers at http://127.0.0.1:1" in away.errors
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(text="<html>\x1b[31m")
+
+    app = web.Application()
+    app.router.add_get("/sessions", other)
+    async with serving(app) as url:
+        wrong = await bridge("sessions", "--url", url, environment={})
+    assert wrong.status == 1
+    assert "is not this bridge" in wrong.errors
