@@ -64,8 +64,8 @@ class SessionContext(Extension):
     def quiet_limit(self, *, parked: bool) -> float:
         """Return the seconds without a message from the bridge after which the heartbeat sends one.
 
-        With a third of maxInterval, two messages may fail before the server removes the session.
-        `parked` tells that the server has a poll, as far as the bridge knows.
+        With a third of maxInterval, two messages may fail before the server removes the session. `parked` tells that
+        the server has a poll, as far as the bridge knows.
         """
         return min(self.max_interval / 3, PARKED_CAP if parked else QUIET_CAP)
 

@@ -66,6 +66,20 @@ def test_a_password_may_be_in_another_file(path: Path, tmp_path: Path) -> None:
     assert found.password.get_secret_value() == SECRET
 
 
+def test_a_relative_path_starts_at_the_accounts_file(path: Path) -> None:
+    """A relative `password_file` is beside the accounts file, wherever the bridge was started."""
+    path.with_name("word").write_text(f"{SECRET}\n")
+    path.write_text("[[accounts]]\nname='a'\nusername='a'\npassword_file='word'\n")
+    [found] = read_accounts(path, "setting")
+    assert found.password.get_secret_value() == SECRET
+
+
+def test_a_byte_order_mark_is_ignored(path: Path) -> None:
+    """An editor of Windows may have written the accounts file, as it may have written the other files."""
+    path.write_text(f"\ufeff{AGENT}")
+    assert [one.name for one in read_accounts(path, "setting")] == ["agent"]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -93,7 +107,7 @@ def test_a_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     found = faults(WITHOUT_ACCOUNT | {"BRIDGE_ACCOUNTS_FILE": str(missing), "BRIDGE_HTTP__PORT": "x"})
     assert found == ["BRIDGE_HTTP__PORT: should be a valid integer, unable to parse string as an integer", found[1]]
-    assert found[1] == "BRIDGE_ACCOUNTS_FILE: can't be read: No such file or directory"
+    assert found[1] == f"BRIDGE_ACCOUNTS_FILE: can't be read: No such file or directory ({missing})"
 
 
 def test_a_path_in_the_settings_file_is_named_there(tmp_path: Path) -> None:
@@ -209,10 +223,10 @@ async def test_a_change_that_keeps_size_and_time_is_noticed(path: Path) -> None:
 
 
 async def test_a_changed_password_file_is_noticed(path: Path, tmp_path: Path) -> None:
-    """The files that `password_file` names belong to the content."""
+    """The files that `password_file` names, also by a relative path, belong to the content."""
     word = tmp_path / "word"
     write(word, "before")
-    write(path, f"[[accounts]]\nname='a'\nusername='a'\npassword_file='{word}'\n")
+    write(path, "[[accounts]]\nname='a'\nusername='a'\npassword_file='word'\n")
     async with watched(path) as (_, applied):
         write(word, "after")
         await eventually(lambda: applied.accounts[0].password.get_secret_value() == "after")

@@ -189,6 +189,7 @@ class Slot:
     async def _look_at_predecessors(self) -> None:
         """Give way to bridges that have taken accounts over since this one began to. First choose the pair of ids."""
         unclaimed = [one for one in self.members.values() if one.claim is None]
+        await asyncio.gather(*(one.keys.start("position") for one in unclaimed))
         if not unclaimed or self._settings.delivery is not Delivery.EXACTLY_ONCE:
             return
         reading = await self._reader.read([one.keys for one in unclaimed], settled=False)
@@ -319,7 +320,6 @@ class Slot:
 
     async def _recover(self) -> None:
         """Do the steps 2 to 4 of the module's docstring. At the first start do only step 3."""
-        await asyncio.gather(*(one.keys.start("position") for one in self.members.values()))
         await self._look_at_predecessors()
         if self._was_fenced and await self._await_claims():
             self._settle(await self._read(settled=True))
