@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.delivery.client.batches import size_of
 from bridge.delivery.client.failures import TOO_LARGE
 from bridge.delivery.client.producer import MAX_BATCH, Producer, await_acknowledgements
-from bridge.delivery.client.topics import create_missing_topics, position_topic, topic_name, transactional_ids_of
+from bridge.delivery.client.topics import position_topic, topic_name, transactional_ids_of
 from bridge.errors import KafkaUnavailable
 from bridge.settings import Delivery
 
@@ -66,8 +66,6 @@ class SlotProducers:
         Raises:
             KafkaUnavailable: the slot's partition does not exist any more.
         """
-        if self._settings.create_topics:
-            await create_missing_topics(self._settings)
         ids = transactional_ids_of(self._settings, self._slot, pair) if self._exactly_once else (None,)
         self._producers = [Producer(self._settings, one) for one in ids]
         async with asyncio.timeout(self._settings.request_timeout):

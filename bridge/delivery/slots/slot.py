@@ -47,7 +47,7 @@ import structlog
 from bridge.backoff import Backoff
 from bridge.delivery.client.failures import FAILURES, fenced, reason
 from bridge.delivery.client.producer import BatchRefused
-from bridge.delivery.client.topics import POSITION_TOPIC, transactional_ids_of
+from bridge.delivery.client.topics import POSITION_TOPIC, create_missing_topics, transactional_ids_of
 from bridge.delivery.position.owner import new_owner
 from bridge.delivery.position.reader import PositionReader
 from bridge.delivery.slots.claims import Predecessors, Takeover
@@ -195,12 +195,9 @@ class Slot:
         reading = await self._reader.read([one.keys for one in unclaimed], settled=False)
         self._predecessors.note(reading, unclaimed, self.members)
         if (pair := self._predecessors.first_pair(reading)) is not None:
-            self._use_pair(pair)
+            self._owner = self._reader.owner = self._owner.with_pair(pair)
         for account in self._predecessors.overtakers(reading, self._owner):
             self.give_way(self.members[account])
-
-    def _use_pair(self, pair: int) -> None:
-        self._owner = self._reader.owner = self._owner.with_pair(pair)
 
     async def _take_over(self, members: Sequence[KafkaPublisher]) -> None:
         """Take accounts over: read their positions, and commit a claim with each position, all in one transaction."""
@@ -320,6 +317,8 @@ class Slot:
 
     async def _recover(self) -> None:
         """Do the steps 2 to 4 of the module's docstring. At the first start do only step 3."""
+        if self._settings.create_topics:  # reading a topic that somebody has deleted does not create it
+            await create_missing_topics(self._settings)
         await self._look_at_predecessors()
         if self._was_fenced and await self._await_claims():
             self._settle(await self._read(settled=True))
@@ -360,7 +359,7 @@ class Slot:
         self._waiting.put_back(self._under_way)
         self._under_way = ()
         self._was_fenced = False
-        self._use_pair(self._owner.pair + 1)
+        self._owner = self._reader.owner = self._owner.with_pair(self._owner.pair + 1)
         log.warning(
             "slot-shared",
             slot=self.number,
