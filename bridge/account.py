@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.cometd import SessionStatus
-    from bridge.delivery import KafkaProbe, Position, Publisher
+    from bridge.delivery import AccountKeys, KafkaProbe, Position, Publisher, Slots, UnsignedEvents
     from bridge.events import Encoding
     from bridge.http import Guarantee
     from bridge.operations import Correlator
     from bridge.privacy import Concealment
     from bridge.settings import Account, Settings
 
+LEAVE_DEADLINE: Final = 10.0
+"""Seconds that an account gets to commit its current batch and to end its session when it leaves."""
 LONG_HOLD: Final = 3.0
 """Seconds. Readiness reports Kafka as missing once a batch has waited longer than this for its commit."""
 NOT_KEPT: Final = "Web Services forgets each login at the next request; is the balancer sticky?"
@@ -48,7 +50,23 @@ class AccountBridge:
         privacy: Concealment | None,
         *,
         publisher: Publisher,
+        keys: AccountKeys,
+        unsigned: UnsignedEvents | None = None,
+        came_later: bool = False,
     ) -> None:
+        """Build the parts.
+
+        Args:
+            settings: the settings of the process.
+            account: the account.
+            kafka: says whether Kafka can be used.
+            encoding: the format of the values.
+            privacy: hides phone numbers, if there is one.
+            publisher: the publisher of the first `run`.
+            keys: the account's keys, for the publishers that `take_over` makes.
+            unsigned: says which events on the operations topic need no signature.
+            came_later: whether the account came after the start of the process.
+        """
         site = settings.web_services
         password = account.password.get_secret_value()
         self.name = account.name
@@ -84,10 +102,18 @@ class AccountBridge:
         self.watchdog = Watchdog(account.name, settings.operations.acknowledgement_timeout)
         self._encoding = encoding
         self._privacy = privacy
+        self._keys = keys
+        self._unsigned = unsigned
+        self._came_later = came_later
         self._in_fleet = settings.fleet.enabled
         self.stands_by = self._in_fleet
         """Whether this replica does not relay the account now. Always False without a fleet."""
         self._correlator: Correlator | None = None
+        self._running: asyncio.Task[Any] | None = None
+        self._at_rest = asyncio.Event()
+        """Set while `run` does not run and need not run."""
+        self._at_rest.set()
+        self._leaves = False
         self._relay_through(publisher)
 
     def _relay_through(self, publisher: Publisher) -> None:
@@ -117,15 +143,17 @@ class AccountBridge:
         )
         self._relay.correlator = self._correlator
 
-    def take_over(self, publisher: Publisher) -> None:
-        """Prepare the next `run` with a new `publisher`, because this replica owns the account's slot now."""
-        self._relay_through(publisher)
+    def take_over(self, slots: Slots) -> None:
+        """Prepare the next `run` with a new publisher of `slots`, because this process relays the account now."""
+        self._relay_through(slots.publisher(self._keys, self._unsigned))
+        self._at_rest.clear()
         self.stands_by = False
 
     def let_go(self) -> None:
-        """No longer relay the account, after `run`. Forget the cookies, because another replica uses them now."""
-        self.stands_by = True
-        self.http.forget_cookies()
+        """No longer relay the account, after `run`. In a fleet another replica uses the cookies now, so forget them."""
+        if self._in_fleet:
+            self.stands_by = True
+            self.http.forget_cookies()
 
     @property
     def reached_at(self) -> float:
@@ -143,6 +171,7 @@ class AccountBridge:
             RelayEnded: the relay ended although `stop` was not called.
         """
         fenced = False
+        self._running = asyncio.current_task()
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(self._voice.run()),
@@ -150,8 +179,10 @@ class AccountBridge:
             ]
             try:
                 await self._relay.run()
-                if disconnect_on_exit:
-                    await self._relay.close()
+                if self._leaves:
+                    await self._relay.close("account-removed")
+                elif disconnect_on_exit:
+                    await self._relay.close("disconnect-on-exit")
             except Fenced:
                 fenced = True
                 log.warning("fenced", account=self.name, effect="another bridge relays this account now")
@@ -159,7 +190,30 @@ class AccountBridge:
                 for task in beside:
                     task.cancel()
                 await self._publisher.stop()
+                self._running = None
+                self._at_rest.set()
         return fenced
+
+    async def leave(self) -> None:
+        """End `run` and the CometD session for ever: after the current batch, but within `LEAVE_DEADLINE`."""
+        self._leaves = True
+        self.stop()
+        try:
+            async with asyncio.timeout(LEAVE_DEADLINE):
+                await self._at_rest.wait()
+        except TimeoutError:
+            log.warning("leave-deadline-passed", account=self.name, effect="the CometD session expires by itself")
+            if self._running is not None:
+                self._running.cancel()
+                await self._at_rest.wait()
+        await self._publisher.stop()
+
+    async def change_password(self, account: Account) -> None:
+        """Use the new password of `account` for the next login, and for the account's records in Kafka."""
+        await self._keys.change(account.password)
+        self._login.change_password(account.username, account.password.get_secret_value())
+        self._publisher.sign_again()
+        log.info("password-changed", account=self.name, effect="the bridge logs in anew")
 
     def _session_opened(self) -> None:
         self.watchdog.opened()
@@ -206,13 +260,14 @@ class AccountBridge:
     def _has_grace(self, status: SessionStatus | None = None) -> bool:
         """Return whether readiness ignores a missing connection, because a takeover or the loss is recent.
 
-        This applies only to a fleet, for `max_interval` seconds. Otherwise each takeover would make the load balancer
-        remove a healthy replica.
+        This applies only to a fleet, and to an account that came after the start, for `max_interval` seconds. Otherwise
+        each takeover and each new account would make the load balancer remove a healthy replica.
         """
         since = self._began_at
-        if status is not None and not status.connected:
+        if self._in_fleet and status is not None and not status.connected:
             since = max(since, status.heard_at or 0.0)
-        return self._in_fleet and time.monotonic() - since < self._settings.web_services.max_interval
+        in_grace = time.monotonic() - since < self._settings.web_services.max_interval
+        return (self._in_fleet or self._came_later) and in_grace
 
     def _without_kafka(self) -> str | None:
         """Return why the account can't write to Kafka now, None if the account can."""

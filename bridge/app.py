@@ -9,33 +9,23 @@ from collections import defaultdict
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from socket import gethostname
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from bridge import __version__
-from bridge.account import AccountBridge
+from bridge.accounts import BridgeAccounts
 from bridge.cometd import HttpSession
-from bridge.delivery import (
-    AccountKeys,
-    Gate,
-    KafkaLedger,
-    KafkaProbe,
-    OthersPositions,
-    RetentionWatch,
-    Slots,
-    UnsignedEvents,
-    position_topic,
-    topic_names,
-)
+from bridge.delivery import Gate, KafkaLedger, OthersPositions, RetentionWatch, Slots, position_topic
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.evidence import EvidenceMaker
-from bridge.fleet import Accounts, Fleet
+from bridge.fleet import Accounts, Alone, Fleet
 from bridge.http import (
     MANAGEMENT_PORT,
     ConsoleSources,
     FleetView,
     Missing,
+    Note,
     ReplicaView,
     SlotView,
     allowed_hosts,
@@ -57,10 +47,11 @@ from bridge.operations import (
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
+from bridge.settings import AccountsFile
 from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from fastapi import FastAPI
 
@@ -71,6 +62,8 @@ STOP_DEADLINE: Final = 6.0
 """Seconds that a planned stop waits for the commit of current batches. Later a successor must publish them."""
 DRAIN_DEADLINE: Final = 3.0
 """Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
+MOST_NOTES: Final = 10
+"""Most faults of the accounts file in the reply to GET /health/ready. The log has all of them."""
 log = structlog.get_logger(__name__)
 
 
@@ -83,74 +76,47 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kafka = KafkaProbe(settings.kafka, [account.name for account in settings.accounts])
         self._retention = RetentionWatch(settings.kafka)
         self._encoding = encoding_of(settings.kafka)
         privacy = concealment_of(settings.privacy)
-        keys = {
-            account.name: AccountKeys(account.name, account.password, settings.kafka.topic_prefix)
-            for account in settings.accounts
-        }
-        unsigned = {account.name: UnsignedEvents(settings.operations.view_age) for account in settings.accounts}
-        self._slots = slots = Slots(settings.kafka, keys.values(), self._encoding, unsigned)
-        self._accounts = [
-            AccountBridge(
-                settings,
-                account,
-                self._kafka,
-                self._encoding,
-                privacy,
-                publisher=slots.publisher(account.name),
-            )
-            for account in settings.accounts
-        ]
-        accounts = {account.name: account for account in self._accounts}
+        self._accounts = accounts = BridgeAccounts(settings, self._encoding, privacy)
         ledger = KafkaLedger(
             settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=settings.operations.view_age
         )
         self._operations = OperationsService(
             Limits(**settings.operations.model_dump()),
-            {name: account.client for name, account in accounts.items()},
+            {name: account.client for name, account in accounts.bridges.items()},
             ledger,
-            OperationRecords(self._encoding, privacy, keys, unsigned),
-            on_accepted=lambda name: accounts[name].watchdog.accepted(),
+            OperationRecords(self._encoding, privacy, accounts.keys, accounts.unsigned),
+            on_accepted=accounts.accepted,
             in_fleet=settings.fleet.enabled,
         )
-        self._evidence = EvidenceMaker(settings, self._encoding, signature_check(keys))
-        for name, account in accounts.items():
-            account.correlate(self._operations.correlator(name))
+        self._evidence = EvidenceMaker(settings, self._encoding, signature_check(accounts.keys))
         self._replica = settings.fleet.replica or host_name()
         self._since = time.time()
         site = settings.web_services
-        self._others = OthersPositions(settings.kafka, keys)
+        self._others = OthersPositions(settings.kafka, accounts.keys)
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
         self._incidents = Incidents(settings.kafka, self._encoding)
         self._rates = Rates()
-        self._fleet = self._make_fleet(accounts, keys, unsigned) if settings.fleet.enabled else None
+        self._fleet = self._make_fleet() if settings.fleet.enabled else None
+        self._alone = Alone(accounts.slots, accounts.bridges.values)
+        self._file = None if settings.accounts_file is None else AccountsFile(settings.accounts_file, accounts.apply)
+        accounts.serve(self._operations, on_change=self._relays.accounts_changed)
         self._app = self._make_app()
-        metrics.start(
-            __version__,
-            [account.name for account in self._accounts],
-            topic_names(settings.kafka),
-            [ledger.topic, position_topic(settings.kafka)],
-        )
+        metrics.start(__version__, [ledger.topic, position_topic(settings.kafka)])
 
-    def _make_fleet(
-        self,
-        accounts: Mapping[str, AccountBridge],
-        keys: Mapping[str, AccountKeys],
-        unsigned: Mapping[str, UnsignedEvents],
-    ) -> Fleet:
+    def _make_fleet(self) -> Fleet:
         gate = Gate()
         # The fleet's membership has already created missing topics, so a takeover does not check for them.
         settings = self._settings.kafka.model_copy(update={"create_topics": False})
 
-        def slots_of(names: Sequence[str], count: int) -> Slots:
-            own = [keys[name] for name in names]
-            return Slots(settings, own, self._encoding, unsigned, gate=gate, count=count)
+        def slots(count: int) -> Slots:
+            return Slots(settings, self._encoding, gate=gate, count=count)
 
-        parts = Accounts(accounts, keys.values(), self._reached_at, self._reach, slots_of)
+        accounts = self._accounts
+        parts = Accounts(accounts.bridges, accounts.keys, self._reached_at, self._reach, slots)
         return Fleet(self._settings.kafka, self._replica, parts, session_timeout=self._settings.fleet.session_timeout)
 
     async def run(
@@ -188,21 +154,22 @@ class Bridge:
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
             if self._fleet is not None:
                 await connections.enter_async_context(self._way)
-            for account in self._accounts:
-                await connections.enter_async_context(account.http)
+            await connections.enter_async_context(self._accounts)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            parts = [self._kafka.run, self._encoding.run, self._operations.run, self._retention.run]
+            parts = [self._accounts.kafka.run, self._encoding.run, self._operations.run, self._retention.run]
             if self._settings.http.console:
                 parts += [self._incidents.run, self._rates.run]
             beside = [group.create_task(run()) for run in parts]
-            relays = self._start_relays(group, disconnect_on_exit=disconnect_on_exit)
+            relays = group.create_task(self._relay(disconnect_on_exit=disconnect_on_exit))
+            watching = [] if self._file is None else [group.create_task(self._file.run())]
             await _first(stop, relays)
-            self._stop_relays()
+            for task in watching:
+                task.cancel()
+            self._relays.leave()
             drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
-            _, late = await asyncio.wait(relays, timeout=STOP_DEADLINE)
-            for relay in late:
+            if not (await asyncio.wait([relays], timeout=STOP_DEADLINE))[0]:
                 log.warning("stop-deadline-passed", effect="a successor must publish the current batch")
-                relay.cancel()
+                relays.cancel()
             await drained
             if linger and not stop.is_set():
                 await _linger(stop, linger)
@@ -215,34 +182,38 @@ class Bridge:
 
     def _reached_at(self) -> float:
         """Return when a CometD session of this replica last received a reply, on the monotonic clock, or 0."""
-        return max(account.reached_at for account in self._accounts)
+        return max((account.reached_at for account in self._accounts.bridges.values()), default=0.0)
 
-    def _start_relays(self, group: asyncio.TaskGroup, *, disconnect_on_exit: bool) -> list[asyncio.Task[Any]]:
+    async def _relay(self, *, disconnect_on_exit: bool) -> None:
         if self._fleet is None:
-            return [group.create_task(one.run(disconnect_on_exit=disconnect_on_exit)) for one in self._accounts]
+            await self._alone.run(disconnect_on_exit=disconnect_on_exit)
+            return
         if disconnect_on_exit:
             log.warning("disconnect-on-exit-ignored", effect="the sessions stay alive for other replicas of the fleet")
-        return [group.create_task(self._fleet.run())]
+        await self._fleet.run()
 
-    def _stop_relays(self) -> None:
-        if self._fleet is not None:
-            self._fleet.leave()
-            return
-        for account in self._accounts:
-            account.stop()
+    @property
+    def _relays(self) -> Fleet | Alone:
+        return self._alone if self._fleet is None else self._fleet
 
     def readiness(self) -> list[Missing]:
         """Return the reasons why the bridge can't relay events or forward operations. Empty if the bridge is ready."""
         if self._encoding.missing is not None:  # no account starts before the schema registry answers
             return [Missing(name="schema-registry", reason=self._encoding.missing)]
-        missing = [one for account in self._accounts for one in account.missing()]
+        missing = [one for account in self._accounts.bridges.values() for one in account.missing()]
         if self._fleet is not None and self._fleet.missing is not None:
             missing.append(Missing(name="fleet", reason=self._fleet.missing))
         return missing
 
+    def notes(self) -> list[Note]:
+        """Return what a person should correct although the bridge works."""
+        faults = [] if self._file is None else list(self._file.faults)
+        shown = faults if len(faults) <= MOST_NOTES else [*faults[:MOST_NOTES], f"and {len(faults) - MOST_NOTES} more"]
+        return [Note(name="accounts-file", reason=fault) for fault in shown]
+
     def sessions(self) -> list[SessionView]:
         """Return the state of the CometD session of each account that this replica relays."""
-        return [account.view(self._replica) for account in self._accounts if not account.stands_by]
+        return [one.view(self._replica) for one in self._accounts.in_order if not one.stands_by]
 
     async def fleet_sessions(self) -> list[SessionView]:
         """Return the state of the CometD session of each account. Other replicas' sessions are read from Kafka.
@@ -262,10 +233,10 @@ class Bridge:
             positions = await self._others.read(elsewhere, self._fleet.table.slots)
             views |= {
                 one.name: one.view_elsewhere(elsewhere[one.name], positions.get(one.name))
-                for one in self._accounts
+                for one in self._accounts.in_order
                 if one.name in elsewhere
             }
-        return [views[account.name] for account in self._accounts if account.name in views]
+        return [views[one.name] for one in self._accounts.in_order if one.name in views]
 
     def fleet(self) -> FleetView:
         """Return which replica relays which account. Without a fleet this bridge relays all accounts."""
@@ -275,7 +246,7 @@ class Bridge:
             by_slot = self._fleet.accounts()
         else:
             by_slot = defaultdict(list)
-            for account, slot in self._slots.numbers().items():
+            for account, slot in self._accounts.slots.numbers().items():
                 by_slot[slot].append(account)
             replicas = [(self._replica, self._since, sorted(by_slot))]
         owners = {slot: name for name, _, slots in replicas for slot in slots}
@@ -300,6 +271,7 @@ class Bridge:
         return create_app(
             self._operations,
             readiness=self.readiness,
+            notes=self.notes,
             session_views=self.sessions,
             fleet_session_views=self.fleet_sessions,
             fleet_view=self.fleet,
@@ -331,7 +303,7 @@ class Bridge:
                 effect="people must sign in to each replica's console; set http.console_secret on all replicas",
             )
         return ConsoleSources(
-            accounts=lambda: [account.name for account in self._accounts],
+            accounts=lambda: [account.name for account in self._accounts.in_order],
             incidents=self._incidents.view,
             rates=lambda: self._rates.intervals,
             replica=self._replica,
@@ -344,7 +316,7 @@ class Bridge:
         http = self._settings.http
         if http.management_port is None:
             return []
-        app = create_management_app(self.readiness)
+        app = create_management_app(self.readiness, self.notes)
         served = serve(
             app,
             http.host,
@@ -368,13 +340,11 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
 
 
-async def _first(stop: asyncio.Event, relays: list[asyncio.Task[Any]]) -> None:
+async def _first(stop: asyncio.Event, relays: asyncio.Task[None]) -> None:
     """Wait until `stop` is set, or until all relays have ended."""
     stopped = asyncio.create_task(stop.wait())
-    ended = asyncio.ensure_future(asyncio.wait(relays))
     try:
-        await asyncio.wait([stopped, ended], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopped, relays], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
-        ended.cancel()
-        await asyncio.wait([stopped, ended])
+        await asyncio.wait([stopped])

@@ -86,6 +86,9 @@ class MemoryPublisher:
             self.state = FENCED
             raise Fenced(f"account {self._account}: {FENCED.reason}")
 
+    def sign_again(self) -> None:
+        """See `Publisher.sign_again`. Positions in memory have no signature."""
+
     async def stop(self) -> None:
         """See `Publisher.stop`."""
         if self.state is not FENCED:

@@ -1,7 +1,8 @@
 """The poll loop of a CometD session (poll, hand the events to the sink, acknowledge), and a heartbeat.
 
 The loop polls again only after the sink has stored the batch. Until then new events wait in the server's queue. The
-heartbeat repeats the subscriptions if the bridge has sent nothing for a third of the server's maxInterval, or for 3 s:
+heartbeat repeats the subscriptions if the bridge has sent nothing for a third of the server's maxInterval, or for 3 s
+(for 5 s while the server has a poll):
 
 - While the sink is storing a batch, the heartbeat keeps the session alive.
 - While a poll is parked (waits on the server), the heartbeat detects that the server has removed the session. The poll
@@ -315,7 +316,8 @@ class Polling:
     def _heartbeat_due(self) -> float:
         """Return the seconds until the next heartbeat. Polls don't delay heartbeats while a subscription is refused."""
         last = self._probed_at if self._reporter.status.refused else self._sent_at
-        return last + self._context.quiet_limit - time.monotonic()
+        parked = self._parked is not None and not self._reporter.status.refused
+        return last + self._context.quiet_limit(parked=parked) - time.monotonic()
 
     async def probe(self) -> None:
         """Subscribe to all channels again. Give the session up if the server no longer knows it.

@@ -15,10 +15,10 @@ from bridge.fleet.reachability import Reachability
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.delivery import AccountKeys, Slots
-    from bridge.fleet.owned_slot import AccountRelay
+    from bridge.fleet.relay_tasks import AccountRelay
     from bridge.fleet.user_data import Table
     from bridge.settings import Kafka
 
@@ -27,15 +27,15 @@ class Accounts(NamedTuple):
     """The accounts of this process, and the functions that the fleet calls for them."""
 
     relays: Mapping[str, AccountRelay]
-    """The relay of each account, by the account's name."""
-    keys: Collection[AccountKeys]
+    """The relay of each account, by the account's name. Call `Fleet.accounts_changed` when the mapping has changed."""
+    keys: Mapping[str, AccountKeys]
     """The keys of all accounts. `Fleet.run` derives them in advance, because each takes about 0.01 s of CPU time."""
     reached_at: Callable[[], float]
     """Returns when a CometD session of this replica last received a reply, on the monotonic clock."""
     reach: Callable[[], Awaitable[bool]]
     """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
-    slots: Callable[[Sequence[str], int], Slots]
-    """Makes the publishers for the accounts of one slot. Its arguments are their names and the number of slots."""
+    slots: Callable[[int], Slots]
+    """Returns an object that makes the publishers of one slot. Its argument is the number of slots."""
 
 
 class Fleet:
@@ -69,7 +69,7 @@ class Fleet:
             ExceptionGroup: a relay has ended with an error, which is a bug of the bridge. The group contains the error.
         """
         metrics.fleet_members.set(0)
-        keys = [asyncio.ensure_future(one.start("position")) for one in self._accounts.keys]
+        keys = [asyncio.ensure_future(one.start("position")) for one in self._accounts.keys.values()]
         async with asyncio.TaskGroup() as group:
             owning = group.create_task(self._ownership.run())
             beside = [group.create_task(self._membership.run()), group.create_task(self._reachability.run())]
@@ -85,6 +85,10 @@ class Fleet:
     def leave(self) -> None:
         """Make `run` return: every relay commits its current batch and stops. Then the replica leaves the group."""
         self._leaving.set()
+
+    def accounts_changed(self) -> None:
+        """Relay the accounts that have come to the slots of this replica."""
+        self._ownership.accounts_changed()
 
     @property
     def missing(self) -> str | None:
@@ -113,5 +117,7 @@ class Fleet:
         self._ownership.assign(slots, table.slots, table.orphaned)
 
     def _relays(self, slot: int, count: int) -> OwnedSlot:
-        names = self._by_slot(count)[slot]
-        return OwnedSlot(self._accounts.slots(names, count), [self._accounts.relays[name] for name in names])
+        def accounts() -> list[AccountRelay]:
+            return [one for name, one in self._accounts.relays.items() if slot_of(name, count) == slot]
+
+        return OwnedSlot(self._accounts.slots(count), accounts)

@@ -25,6 +25,9 @@ class SlotRelays(Protocol):
         """Relay until `stop`, or until another bridge takes the slot over. Return whether another bridge did."""
         ...
 
+    def accounts_changed(self) -> None:
+        """Start the relays of accounts that have come."""
+
     def stop(self) -> None:
         """Make `run` return as soon as the current batches are committed. The CometD sessions stay alive."""
 
@@ -81,6 +84,11 @@ class Ownership:
                     self._running[slot] = relays, group.create_task(self._own(slot, relays), name=f"own-slot-{slot}")
                 metrics.fleet_slots_owned.set(len(self._running))
                 await self._changed.wait()
+
+    def accounts_changed(self) -> None:
+        """Start the relays of accounts that have come to the slots of this replica."""
+        for relays, _ in self._running.values():
+            relays.accounts_changed()
 
     async def let_go(self) -> None:
         """Give every slot up, for a planned stop. Return when no relay runs any more."""

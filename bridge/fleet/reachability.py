@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-QUIET: Final = 5.0
+QUIET: Final = 7.0
 """Seconds without a reply after which the replica sends a request to Web Services. A connected CometD session receives
-a reply at least every 3 s."""
+a reply at least every 5 s."""
 GIVE_UP: Final = 30.0
 """Seconds without any reply after which the replica offers its slots to the other replicas.
 

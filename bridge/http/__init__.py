@@ -6,7 +6,7 @@ from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.from_settings import authentication_of
 from bridge.http.console.sources import ConsoleSources, Gap, IncidentsView, RefusedRecord
 from bridge.http.routes.fleet import FleetView, ReplicaView, SlotView
-from bridge.http.routes.health import Missing
+from bridge.http.routes.health import Missing, Note
 from bridge.http.routes.sessions import Guarantee, SessionView
 from bridge.http.server.server import MANAGEMENT_PORT, PORT, listen, serve
 
@@ -19,6 +19,7 @@ __all__ = [
     "Guarantee",
     "IncidentsView",
     "Missing",
+    "Note",
     "RefusedRecord",
     "ReplicaView",
     "SessionView",

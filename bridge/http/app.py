@@ -27,7 +27,7 @@ from bridge.http.routes.events import events
 from bridge.http.routes.evidence import evidence as evidence_route
 from bridge.http.routes.evidence import no_evidence
 from bridge.http.routes.fleet import FleetView, fleet
-from bridge.http.routes.health import Missing, health
+from bridge.http.routes.health import Missing, Note, health
 from bridge.http.routes.metrics import RequestMetrics, metrics_page
 from bridge.http.routes.operations import operations
 from bridge.http.routes.outbound_records import outbound_records
@@ -55,6 +55,7 @@ def create_app(
     *,
     readiness: Callable[[], Sequence[Missing]],
     session_views: Callable[[], Sequence[SessionView]],
+    notes: Callable[[], Sequence[Note]] = tuple,
     fleet_session_views: Callable[[], Awaitable[Sequence[SessionView]]] | None = None,
     fleet_view: Callable[[], FleetView] = FleetView,
     evidence: MakeEvidence = no_evidence,
@@ -71,6 +72,7 @@ def create_app(
         service: submits operations, and returns their states.
         readiness: returns what the bridge lacks to be ready. Must not block.
         session_views: returns the state of each CometD session of this replica. Must not block.
+        notes: returns what a person should correct although the bridge works. Must not block.
         fleet_session_views: returns the state of each CometD session of the fleet. By default, those of this replica.
         fleet_view: returns which replica relays which account. Must not block.
         evidence: returns the file with the evidence of an operation.
@@ -101,7 +103,7 @@ def create_app(
     app.include_router(events(topic_prefix))
     app.include_router(pages(_TITLE, management=management, console=console_sources is not None))
     if management:
-        app.include_router(health(readiness))
+        app.include_router(health(readiness, notes))
         app.include_router(metrics_page())
     if console_sources is not None:
         sources = Sources(
@@ -125,10 +127,12 @@ def _awaitable(views: Callable[[], Sequence[SessionView]]) -> Callable[[], Await
     return call
 
 
-def create_management_app(readiness: Callable[[], Sequence[Missing]]) -> FastAPI:
+def create_management_app(
+    readiness: Callable[[], Sequence[Missing]], notes: Callable[[], Sequence[Note]] = tuple
+) -> FastAPI:
     """Make the application of the management port: health and metrics, without authentication."""
     app = _bare_app(FastAPI, openapi_url=None)
-    app.include_router(health(readiness))
+    app.include_router(health(readiness, notes))
     app.include_router(metrics_page())
     return app
 

@@ -108,6 +108,16 @@ fleet_takeover = Histogram(
     "From an assignment to the first reply in an account's adopted CometD session",
     buckets=(0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 10, 30),
 )
+accounts = Gauge("bridge_accounts", "Accounts in the settings of this process")
+accounts_digest = Gauge(
+    "bridge_accounts_digest", "A number made from the names of the accounts; it differs where the accounts differ"
+)
+accounts_file_invalid = Gauge(
+    "bridge_accounts_file_invalid", "1 while the accounts file is wrong, so that the bridge keeps its earlier accounts"
+)
+accounts_reloads = Counter(
+    "bridge_accounts_reloads", "Changes of the accounts file by result: applied, or invalid", ("result",)
+)
 build_info = Gauge("bridge_build_info", "1, with the version as label", ("version",))
 
 KINDS = ("acknowledgement", "user-event", "unrecognized")
@@ -117,52 +127,80 @@ HANDSHAKE_RESULTS = ("ok", "refused", "failed")
 DEAD_LETTER_REASONS = ("too-large", "refused")
 TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
 HANDOVER_REASONS = ("orphaned", "rebalanced", "fenced")
+RELOAD_RESULTS = ("applied", "invalid")
 OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late", "timed-out", "failed")
 
 
-def start(version: str, accounts: list[str], topics: list[str], read: list[str]) -> None:
-    """Create every series with the value 0, because Prometheus can't see the first increase of a new series.
+def start(version: str, read: list[str]) -> None:
+    """Create the series of the process, because Prometheus can't see the first increase of a new series.
 
-    `topics` are the full names of the topics to which the bridge publishes events. `read` are the full names of the
-    topics that the bridge reads.
+    `read` are the full names of the topics that the bridge reads.
     """
     build_info.labels(version).set(1)
-    _start_read(read)
-    _start_fleet()
-    for account in accounts:
-        for gauge in (
-            cometd_connected,
-            cometd_ack_extension,
-            cometd_hold,
-            cometd_subscriptions_refused,
-            login_refused,
-            login_not_kept,
-            kafka_connected,
-        ):
-            gauge.labels(account)
-        for name in (cometd_gaps, event_delivery, operations_pending, operation_acknowledgement, operation_retries):
-            name.labels(account)
-        for counter, values in (
-            (cometd_handshakes, HANDSHAKE_RESULTS),
-            (cometd_replies_unusable, UNUSABLE_REPLIES),
-            (cometd_watchdog_steps, WATCHDOG_STEPS),
-            (events_received, KINDS),
-            (events_published, topics),
-            (events_dead_lettered, DEAD_LETTER_REASONS),
-            (kafka_transactions, TRANSACTION_RESULTS),
-            (operations, OPERATION_OUTCOMES),
-        ):
-            for value in values:
-                counter.labels(account, value)
-
-
-def _start_fleet() -> None:
+    for topic in read:
+        records_unreadable.labels(topic)
+        records_untrusted.labels(topic)
     fleet_members.set(1)
     for reason in HANDOVER_REASONS:
         fleet_handovers.labels(reason)
+    for result in RELOAD_RESULTS:
+        accounts_reloads.labels(result)
 
 
-def _start_read(topics: list[str]) -> None:
-    for topic in topics:
-        records_unreadable.labels(topic)
-        records_untrusted.labels(topic)
+def start_account(account: str, topics: list[str]) -> None:
+    """Create the account's series with the value 0. `topics` are the full names of the topics of events."""
+    for gauge in (
+        cometd_connected,
+        cometd_ack_extension,
+        cometd_hold,
+        cometd_subscriptions_refused,
+        login_refused,
+        login_not_kept,
+        kafka_connected,
+    ):
+        gauge.labels(account)
+    for name in (cometd_gaps, event_delivery, operations_pending, operation_acknowledgement, operation_retries):
+        name.labels(account)
+    for counter, values in (
+        (cometd_handshakes, HANDSHAKE_RESULTS),
+        (cometd_replies_unusable, UNUSABLE_REPLIES),
+        (cometd_watchdog_steps, WATCHDOG_STEPS),
+        (events_received, KINDS),
+        (events_published, topics),
+        (events_dead_lettered, DEAD_LETTER_REASONS),
+        (kafka_transactions, TRANSACTION_RESULTS),
+        (operations, OPERATION_OUTCOMES),
+    ):
+        for value in values:
+            counter.labels(account, value)
+
+
+def remove_account(account: str) -> None:
+    """Remove the account's series. Call this when nothing counts for the account any more."""
+    for metric in _OF_ACCOUNTS:
+        metric.remove_by_labels({"account": account})
+
+
+_OF_ACCOUNTS = (
+    cometd_connected,
+    cometd_ack_extension,
+    cometd_handshakes,
+    cometd_last_reply,
+    cometd_hold,
+    cometd_gaps,
+    cometd_subscriptions_refused,
+    cometd_watchdog_steps,
+    cometd_replies_unusable,
+    login_refused,
+    login_not_kept,
+    events_received,
+    events_published,
+    events_dead_lettered,
+    event_delivery,
+    kafka_connected,
+    kafka_transactions,
+    operations,
+    operations_pending,
+    operation_acknowledgement,
+    operation_retries,
+)

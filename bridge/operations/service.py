@@ -45,7 +45,7 @@ because Kafka may be unreachable."""
 
 
 class OperationsService:
-    """The operations of all accounts of this process.
+    """The operations of all accounts of this process. Accounts may be added and removed while it runs.
 
     `clients` has a client of Web Services for each account. It is never empty, and its first account is the default.
     `on_accepted` is called with the account when Web Services accepts an operation. `load_patience` is in seconds.
@@ -65,11 +65,13 @@ class OperationsService:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
+        self._in_fleet = in_fleet
         self._load_patience = load_patience
         self._patient_until = 0.0
         self._clock = clock
         self._ledger = ledger
-        self._default = next(iter(clients))
+        self.default_account = next(iter(clients))
+        """The account of submissions that name no account."""
         self._closed = False
         self._view = OperationsView(
             limit=limits.view_limit, most_bytes=limits.view_bytes, age=limits.view_age, clock=clock
@@ -77,31 +79,17 @@ class OperationsService:
         self._journal = Journal(ledger)
         self._records = records
         self._tail = Tail(ledger, self._records, self._view, self._learnt)
-        self._forwarders = {account: AccountForwarder(client, account, limits) for account, client in clients.items()}
+        self._forwarders: dict[str, AccountForwarder] = {}
+        self._correlators: dict[str, Correlator] = {}
+        self._recoveries: dict[str, Recovery] = {}
+        self._recovering: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
         self._forwarder = OperationForwarder(
             self._view, self._journal, self._records, self._forwarders, on_accepted=on_accepted, clock=clock
         )
-        self._correlators = {
-            account: Correlator(
-                account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=clock
-            )
-            for account in clients
-        }
         self._earlier = EarlierRequests(
             self._view, self._forwarder.running, forward_deadline=limits.forward_deadline, clock=clock
         )
-        self._recoveries = {
-            account: (FleetRecovery if in_fleet else Recovery)(
-                account,
-                view=self._view,
-                forwarder=self._forwarder,
-                correlator=correlator,
-                ledger=ledger,
-                limits=limits,
-                clock=clock,
-            )
-            for account, correlator in self._correlators.items()
-        }
         self._timeouts = Timeouts(
             self._view,
             self._correlators,
@@ -112,8 +100,44 @@ class OperationsService:
             end=self._forwarder.end,
             clock=clock,
         )
-        for account in clients:
-            metrics.operations_pending.labels(account).set_function(partial(self._view.pending_count, account))
+        for account, client in clients.items():
+            self.add(account, client)
+
+    # -- accounts -----------------------------------------------------------------------------------------------------
+
+    def add(self, account: str, client: OperationClient) -> None:
+        """Take operations for one more account. Its relay must call `correlator(account)`."""
+        self._forwarders[account] = AccountForwarder(client, account, self._limits)
+        correlator = self._correlators[account] = Correlator(
+            account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=self._clock
+        )
+        self._recoveries[account] = (FleetRecovery if self._in_fleet else Recovery)(
+            account,
+            view=self._view,
+            forwarder=self._forwarder,
+            correlator=correlator,
+            ledger=self._ledger,
+            limits=self._limits,
+            clock=self._clock,
+        )
+        metrics.operations_pending.labels(account).set_function(partial(self._view.pending_count, account))
+        self._recover(account)
+
+    async def remove(self, account: str) -> None:
+        """Take no more operations for the account. Return when its operations under way have their verdicts.
+
+        The account's pending operations end like those of an account that no bridge relays (`Timeouts`).
+        """
+        del self._forwarders[account], self._correlators[account], self._recoveries[account]
+        recovering = self._recovering.pop(account, None)
+        if recovering is not None:
+            recovering.cancel()
+            await asyncio.wait([recovering])
+        await self._forwarder.verdicts(account)
+
+    def _recover(self, account: str) -> None:
+        if self._group is not None:
+            self._recovering[account] = self._group.create_task(self._recoveries[account].run())
 
     def correlator(self, account: str) -> Correlator:
         """Return the correlator that the account's relay calls."""
@@ -218,16 +242,13 @@ class OperationsService:
         """Run all background tasks until cancelled. Operations can be submitted only while it runs."""
         self._patient_until = asyncio.get_running_loop().time() + self._load_patience
         try:
-            async with asyncio.TaskGroup() as group:
-                for run in (
-                    self._journal.run,
-                    self._forwarder.run,
-                    self._tail.run,
-                    self._timeouts.run,
-                    *(part.run for part in self._recoveries.values()),
-                ):
-                    group.create_task(run())
+            async with asyncio.TaskGroup() as self._group:
+                for run in (self._journal.run, self._forwarder.run, self._tail.run, self._timeouts.run):
+                    self._group.create_task(run())
+                for account in self._recoveries:
+                    self._recover(account)
         finally:
+            self._group = None
             await self._ledger.stop()
 
     async def drain(self, deadline: float) -> None:
@@ -240,7 +261,7 @@ class OperationsService:
     # -- the rules ----------------------------------------------------------------------------------------------------
 
     def _requested(self, submission: Submission, *, asynchronous: bool) -> Operation:
-        account = self._default if submission.account is None else submission.account
+        account = self.default_account if submission.account is None else submission.account
         if account not in self._forwarders:
             raise UnknownAccount(
                 "The bridge has no account of that name. Without the header the bridge uses its default account."

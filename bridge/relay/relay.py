@@ -202,10 +202,10 @@ class Relay:
         elif self._starting is not None:
             self._starting.reschedule(asyncio.get_running_loop().time())
 
-    async def close(self) -> None:
+    async def close(self, reason: str) -> None:
         """End the CometD session on the server, within `CLOSE_TIMEOUT`. Call this after `run`.
 
-        Call this only if no other bridge will resume this session.
+        `reason` is the stable word in the `closed` event. Call this only if no other bridge will resume this session.
         """
         if self.session is None or not self._position.client_id:
             return
@@ -213,7 +213,7 @@ class Relay:
         try:
             async with closing:
                 await self.session.end()
-                self._changes.closed(self._position.client_id, "disconnect-on-exit")
+                self._changes.closed(self._position.client_id, reason)
                 await self._publisher.publish(self._changes.records, EMPTY_POSITION)
         except TimeoutError:
             if not closing.expired():

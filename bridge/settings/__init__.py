@@ -1,5 +1,6 @@
 """All settings, from environment variables `BRIDGE_*` and from a TOML file."""
 
+from bridge.settings.accounts_file import AccountsFile, account_changes
 from bridge.settings.changed import changed
 from bridge.settings.loading import load, load_http, load_kafka
 from bridge.settings.models import (
@@ -27,6 +28,7 @@ def template() -> str:
 
 __all__ = [
     "Account",
+    "AccountsFile",
     "Authentication",
     "Delivery",
     "Evidence",
@@ -38,6 +40,7 @@ __all__ = [
     "Registry",
     "Settings",
     "WebServices",
+    "account_changes",
     "changed",
     "load",
     "load_http",

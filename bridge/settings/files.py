@@ -43,9 +43,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         ValueError: the file can't be read. The error's text never quotes the file.
     """
     try:
-        return tomllib.loads(path.read_text(encoding=ENCODING))
+        content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror}") from None
+    return parse_toml(content)
+
+
+def parse_toml(content: bytes) -> dict[str, Any]:
+    """Parse the content of a TOML file.
+
+    Raises:
+        ValueError: it is not TOML. The error's text never quotes the content.
+    """
+    try:
+        return tomllib.loads(content.decode(ENCODING))
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     except (ValueError, RecursionError) as error:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 
 from bridge.errors import SettingsError
 from bridge.settings import sources
+from bridge.settings.accounts_file import read_accounts
 from bridge.settings.files import read_toml
 from bridge.settings.models import Http, Kafka, Settings
 from bridge.settings.section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
+
+    from bridge.settings.models import Account
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,7 +29,20 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     Raises:
         SettingsError: settings are missing or wrong. Each line of the error names a variable, or the file and a key.
     """
-    return _load(Settings, ("web_services", "kafka"), config, environment)
+    accounts: list[Account] = []
+
+    def read_file(values: Mapping[str, Any]) -> list[str]:
+        """Read the accounts file, if there is one, and return its faults."""
+        path, setting = values.get("accounts_file"), sources.variable(("accounts_file",))
+        name = setting if environment.get(setting) else f"{config}: accounts_file"
+        try:
+            accounts.extend(read_accounts(Path(path), name) if isinstance(path, str) else ())
+        except SettingsError as error:
+            return error.faults
+        return []
+
+    settings = _load(Settings, ("web_services", "kafka"), config, environment, read_file)
+    return settings.model_copy(update={"accounts": tuple(accounts)}) if accounts else settings
 
 
 def load_kafka(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Kafka:
@@ -61,7 +77,13 @@ def _only(name: str) -> type[Section]:
     return create_model("Settings", __base__=Section, **(fields | {name: (kept.annotation, kept)}))
 
 
-def _load(model: type[Model], sections: tuple[str, ...], config: Path | None, environment: Mapping[str, str]) -> Model:
+def _load(
+    model: type[Model],
+    sections: tuple[str, ...],
+    config: Path | None,
+    environment: Mapping[str, str],
+    more_faults: Callable[[Mapping[str, Any]], list[str]] = lambda _: [],
+) -> Model:
     variables, faults = sources.read_environment(Settings, environment)
     file: dict[str, Any] = {}
     if config is not None:
@@ -82,6 +104,7 @@ def _load(model: type[Model], sections: tuple[str, ...], config: Path | None, en
             in_file = sources.at(file, place) is not None and isinstance(sources.at(variables, place), dict | None)
             name = f"{config}: {sources.dotted(location)}" if in_file else sources.variable(location)
             faults.append(f"{name}: {line['msg']}")
+    faults += more_faults(values)
     if settings is None or faults:
         raise SettingsError(list(dict.fromkeys(faults)))
     return settings

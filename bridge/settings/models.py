@@ -33,6 +33,14 @@ class Account(Section):
     """Password at Web Services, which also encrypts the account's session data in Kafka."""
 
 
+class AccountList(Section):
+    """The content of the accounts file."""
+
+    accounts: Annotated[tuple[Account, ...], AfterValidator(rules.some)]
+
+    across = staticmethod(rules.repeated_accounts)
+
+
 class WebServices(Section):
     """Connection to Web Services, and the account if there is only one."""
 
@@ -306,6 +314,9 @@ class Settings(Section):
     web_services: WebServices
     accounts: tuple[Account, ...] = ()
     """Several accounts, instead of the one in `web_services`. Validation adds the account in `web_services` here."""
+    accounts_file: Path | None = None
+    """TOML file with `[[accounts]]`, instead of the account in `web_services` and of `accounts`. The bridge reads the
+    file again when its content changes, so accounts come and go without a restart."""
     kafka: Kafka
     http: Http = Field(default_factory=Http)
     operations: Operations = Operations()

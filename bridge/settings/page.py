@@ -57,8 +57,8 @@ The same settings as a file:
   more easily than a mounted secret. The bridge never writes a secret to the log or to an error.
 - **Errors**: if a setting is wrong, the bridge does not start. It exits with code 2 and prints one line for each error.
   The line names the variable, or the file and the key, but never the value. Of a path it shows the part that exists.
-- **Changes**: the bridge reads its settings only at the start. Only the file of static tokens is read again when it
-  changes.
+- **Changes**: the bridge reads its settings only at the start. Only the accounts file and the file of static tokens are
+  read again when they change.
 """
 
 

@@ -115,14 +115,18 @@ def basic_user(username: str) -> str:
 
 
 def account_faults(settings: Values) -> Iterable[Finding]:
-    """Yield the faults of the accounts: of the list `accounts`, or of the account in `web_services`."""
+    """Yield the faults between the three places for accounts: a file, the list `accounts`, and `web_services`."""
     one, accounts = settings.get("web_services"), settings.get("accounts")
     if not isinstance(one, Mapping) or isinstance(accounts, sources.Unreadable):
         return  # validation reports this fault
     given = [name for name in ("username", "password") if one.get(name, one.get(f"{name}_file")) is not None]
-    if accounts:
-        yield from ((("web_services", name), "is set together with accounts; remove one of them") for name in given)
-        yield from _repeated(accounts)
+    instead = "accounts_file" if settings.get("accounts_file") is not None else "accounts" if accounts else None
+    if instead is not None:
+        text = f"is set together with {instead}; remove one of them"
+        yield from ((("web_services", name), text) for name in given)
+        if accounts and instead == "accounts_file":
+            yield ("accounts",), text
+        yield from repeated_accounts(settings)
         return
     yield from ((("web_services", name), "is required") for name in ("username", "password") if name not in given)
     username = one.get("username")
@@ -131,8 +135,9 @@ def account_faults(settings: Values) -> Iterable[Finding]:
         yield ("web_services", "username"), text
 
 
-def _repeated(accounts: Any) -> Iterable[Finding]:
+def repeated_accounts(settings: Values) -> Iterable[Finding]:
     """Yield repeated accounts, because two relays of one account would keep taking the session from each other."""
+    accounts = settings.get("accounts")
     if not isinstance(accounts, tuple | list):
         return
     for name in ("name", "username"):

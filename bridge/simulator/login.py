@@ -62,6 +62,10 @@ class Logins:
         """Replace the CSRF token, so that the client's token becomes invalid."""
         login.token = secrets.token_hex(16)
 
+    def change_password(self, user: str, password: str) -> None:
+        """Accept only this password in the user's later logins. HTTP sessions that are open stay open."""
+        self._passwords[user] = password
+
     def end(self, login: Login) -> None:
         """End an HTTP session and its CSRF token."""
         self._logins.pop(login.identifier, None)

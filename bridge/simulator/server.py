@@ -126,6 +126,10 @@ class Simulator:
         """End every HTTP session (JSESSIONID). Return their number."""
         return self._logins.end_all()
 
+    def change_password(self, user: str, password: str) -> None:
+        """Accept only this password in the user's later logins. HTTP sessions that are open stay open."""
+        self._logins.change_password(user, password)
+
     async def _notify(self, request: web.Request) -> web.Response:
         login = self._logins.of(request)
         if login is None:

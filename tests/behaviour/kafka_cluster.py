@@ -28,18 +28,15 @@ class KafkaCluster:
         self, account: str = "alice", password: str = "secret", unsigned: UnsignedEvents | None = None, **changes: Any
     ) -> KafkaPublisher:
         settings = self.settings.model_copy(update=changes)
-        slots = Slots(
-            settings, [AccountKeys(account, SecretStr(password))], unsigned={account: unsigned} if unsigned else None
-        )
-        publisher = slots.publisher(account)
+        publisher = Slots(settings).publisher(AccountKeys(account, SecretStr(password)), unsigned)
         self._publishers.append(publisher)
         return publisher
 
     def process(self, *accounts: str, password: str = "secret", **changes: Any) -> list[KafkaPublisher]:
         """Return the publishers of one process with several accounts, not started."""
         settings = self.settings.model_copy(update=changes)
-        slots = Slots(settings, [AccountKeys(account, SecretStr(password)) for account in accounts])
-        publishers = [slots.publisher(account) for account in accounts]
+        slots = Slots(settings)
+        publishers = [slots.publisher(AccountKeys(account, SecretStr(password))) for account in accounts]
         self._publishers += publishers
         return publishers
 

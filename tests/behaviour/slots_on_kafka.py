@@ -4,13 +4,15 @@ import asyncio
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from pydantic import SecretStr
 
-from bridge.delivery import KafkaPublisher
+from bridge.delivery import AccountKeys, KafkaPublisher, Slots
 from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.transaction import Transaction
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values
 from tests.behaviour.publisher_on_kafka import next_producer
+from tests.waiting import eventually
 
 ACCOUNTS = ("alice", "bob", "carol", "dave", "erin")
 
@@ -111,3 +113,81 @@ class SlotBehaviour:
                 await quiet.publish([record(b"0", key=b"q")], position(turn))
         assert all(names.count("alice") <= 1 for names in seen)
         assert len(seen) <= 6
+
+    async def test_an_account_joins_a_slot_that_works(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An account that comes later gets its own claim, and the others publish before and after it."""
+        slots = Slots(one_slot.settings)
+        first = slots.publisher(AccountKeys("alice", one_slot.password))
+        await first.start()
+        await first.publish([record(b"1")], position(1))
+        seen = committed_accounts(monkeypatch)
+        second = slots.publisher(AccountKeys("bob", one_slot.password))
+        assert await second.start() is None
+        assert second.state.connected
+        await asyncio.gather(*(one.publish([record(b"2")], position(2)) for one in (first, second)))
+        assert seen[0] == ["bob"]
+        assert sorted(values(await one_slot.published(), ACKNOWLEDGEMENTS)) == [b"1", b"2", b"2"]
+        await asyncio.gather(first.stop(), second.stop())
+
+    @pytest.mark.parametrize("alone", [False, True])
+    async def test_an_account_that_returns_continues_from_its_last_position(
+        self, one_slot: KafkaCluster, *, alone: bool
+    ) -> None:
+        """Not the position of an earlier process counts, but that of the slot itself, which the account has left."""
+        await (await started(one_slot, "alice"))[0].publish([record(b"0")], position(1))
+        slots = Slots(one_slot.settings)
+        first = slots.publisher(AccountKeys("alice", one_slot.password))
+        others = [] if alone else [slots.publisher(AccountKeys("bob", one_slot.password))]
+        await asyncio.gather(*(one.start() for one in (first, *others)))
+        await first.publish([record(b"1")], position(7))
+        await first.stop()
+        again = slots.publisher(AccountKeys("alice", one_slot.password))
+        found = await again.start()
+        assert found is not None
+        assert found.next_sequence == 7
+        await again.publish([record(b"2")], position(8))
+        await asyncio.gather(*(one.stop() for one in (again, *others)))
+        [successor] = await started(one_slot, "alice")
+        assert successor.claim is not None
+
+    async def test_a_changed_password_keeps_the_position(self, one_slot: KafkaCluster) -> None:
+        """The position is written again with the new key while events are published, and none comes twice."""
+        slots, keys = Slots(one_slot.settings), AccountKeys("alice", one_slot.password)
+        publisher = slots.publisher(keys)
+        await publisher.start()
+        await publisher.publish([record(b"1")], position(1))
+        publishing = asyncio.ensure_future(publisher.publish([record(b"2")], position(2)))
+        await keys.change(SecretStr("another password"))
+        publisher.sign_again()
+        await publishing
+        await eventually(lambda: not publisher.keys_changed)
+        await publisher.stop()
+        [successor] = one_slot.process("alice", password="another password")
+        found = await successor.start()
+        assert found is not None
+        assert found.next_sequence == 2
+        assert values(await one_slot.published(), ACKNOWLEDGEMENTS) == [b"1", b"2"]
+
+    async def test_a_changed_password_settles_what_was_under_way(self, one_slot: KafkaCluster) -> None:
+        """A commit with the former key whose reply is lost is found in Kafka after the change, and not repeated."""
+        slots, keys = Slots(one_slot.settings), AccountKeys("alice", one_slot.password)
+        publisher = slots.publisher(keys)
+        await publisher.start()
+        producer = next_producer(publisher)
+        commit = producer.commit
+
+        async def commit_and_lose_the_reply() -> None:
+            await commit()
+            await keys.change(SecretStr("another password"))
+            publisher.sign_again()
+            producer.committing = True
+            raise KafkaConnectionError
+
+        producer.commit = commit_and_lose_the_reply  # type: ignore[method-assign]
+        await publisher.publish([record(b"1")], position(1))
+        await publisher.publish([record(b"2")], position(2))
+        await eventually(lambda: not publisher.keys_changed)
+        assert values(await one_slot.published(), ACKNOWLEDGEMENTS) == [b"1", b"2"]
+        await publisher.stop()

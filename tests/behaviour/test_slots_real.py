@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from aiokafka.errors import ProducerFenced
 
-from bridge.delivery import AccountKeys, KafkaPublisher, earlier_transactional_id
+from bridge.delivery import AccountKeys, KafkaPublisher, Slots, earlier_transactional_id
 from bridge.delivery.client.batches import Batch
 from bridge.delivery.client.failures import fenced
 from bridge.delivery.client.producer import Producer
@@ -255,6 +255,53 @@ class TestSlotsOnRealKafka(SlotBehaviour):
             await starting
         await successor.publish([record(b"3")], position(3))
         assert await acknowledgements(one_slot) == [b"1", b"2", b"3"]
+
+    async def test_a_later_account_whose_takeover_hangs_is_left_to_the_next_process(
+        self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """This also holds for an account that comes to a slot which already publishes. Its other accounts go on."""
+        [first] = await started(one_slot, "alice")
+        await first.publish([record(b"1")], position(1))
+        slots = Slots(one_slot.settings)
+        bob = slots.publisher(AccountKeys("bob", one_slot.password))
+        await bob.start()
+        read, hangs, wakes = claims.Takeover.read, asyncio.Event(), asyncio.Event()
+
+        async def read_and_hang(takeover: claims.Takeover) -> Reading:
+            reading = await read(takeover)
+            if not hangs.is_set():
+                hangs.set()
+                await wakes.wait()
+            return reading
+
+        monkeypatch.setattr(claims.Takeover, "read", read_and_hang)
+        late = slots.publisher(AccountKeys("alice", one_slot.password))
+        starting = asyncio.create_task(late.start())
+        await hangs.wait()
+        [successor] = await started(one_slot, "alice")
+        await successor.publish([record(b"2")], position(2))
+        wakes.set()
+        with pytest.raises(Fenced):
+            await starting
+        await bob.publish([record(b"3")], position(1))
+        await successor.publish([record(b"4")], position(3))
+        assert await acknowledgements(one_slot) == [b"1", b"2", b"3", b"4"]
+        await asyncio.gather(late.stop(), bob.stop())
+
+    async def test_an_account_returns_after_another_process_had_it(self, one_slot: KafkaCluster) -> None:
+        """A process that relayed the account while it was away has not overtaken the takeover at its return."""
+        slots, keys = Slots(one_slot.settings), AccountKeys("alice", one_slot.password)
+        first = slots.publisher(keys)
+        await first.start()
+        await first.publish([record(b"1")], position(1))
+        await first.stop()
+        [meanwhile] = await started(one_slot, "alice")
+        await meanwhile.publish([record(b"2")], position(2))
+        again = slots.publisher(keys)
+        found = await again.start()
+        assert found is not None
+        assert found.next_sequence == 2
+        await again.stop()
 
     async def test_an_update_goes_on_where_the_earlier_version_was(
         self, one_slot: KafkaCluster, earlier: EarlierBridge

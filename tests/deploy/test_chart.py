@@ -61,6 +61,12 @@ def rendered(values: str) -> dict[str, Any]:
     return by_kind
 
 
+ACCOUNTS = "\n".join(
+    f"[[accounts]]\nname = '{name}'\nusername = '{name}'\npassword = 'the content of {name}'\n"
+    for name in ("east", "west")
+)
+
+
 def pod(values: str) -> Any:
     return rendered(values)["Deployment"]["spec"]["template"]["spec"]
 
@@ -94,7 +100,8 @@ def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
     for volume in pod(values)["volumes"]:
         for source in volume.get("projected", {}).get("sources", []):
             for item in next(iter(source.values()))["items"]:
-                content = certificate if item["key"] == "ca.crt" else f"the content of {item['key']}"
+                known = {"ca.crt": certificate, "accounts.toml": ACCOUNTS}
+                content = known.get(item["key"], f"the content of {item['key']}")
                 (tmp_path / item["path"]).write_text(content)
     environment = variables(values)
     environment = {name: value.replace(MOUNTED, f"{tmp_path}/") for name, value in environment.items()}
@@ -103,7 +110,7 @@ def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
     assert loaded.http.management_port == port(values, "management")
     assert all(account.password.get_secret_value().startswith("the content of") for account in loaded.accounts)
     assert (loaded.fleet.enabled, loaded.fleet.replica) == ((True, POD) if values in FLEETS else (False, None))
-    if values in {"accounts", "fleet"}:
+    if values in {"accounts", "accounts-file", "fleet"}:
         assert [account.name for account in loaded.accounts] == ["east", "west"]
     if values == "at-least-once":
         assert loaded.kafka.delivery is settings.Delivery.AT_LEAST_ONCE

@@ -113,7 +113,8 @@ def test_log_events_that_the_runbook_names_exist() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_metrics_exist(page: str) -> None:
     """Each metric and recording rule that a page names is one."""
-    metrics.start("0", ["account"], ["topic"], ["topic"])
+    metrics.start("0", ["topic"])
+    metrics.start_account("account", ["topic"])
     known = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     known |= {f"{family.name}_count" for family in REGISTRY.collect() if family.type == "histogram"}
     known |= set(re.findall(r"record: (\S+)", RULES.read_text(encoding="utf-8")))

@@ -114,7 +114,7 @@ async def findings(settings: Kafka, *, in_fleet: bool = False) -> dict[str, tupl
 
 async def publish_everything(settings: Kafka) -> None:
     """Do all that a bridge does with Kafka: take over, read the position, publish, append, follow."""
-    publishers = [Slots(settings, [AccountKeys(ACCOUNT, SecretStr("secret"))]).publisher(ACCOUNT) for _ in range(2)]
+    publishers = [Slots(settings).publisher(AccountKeys(ACCOUNT, SecretStr("secret"))) for _ in range(2)]
     ledger = KafkaLedger(settings, "operations.v1", ("acknowledgements.v1",))
     caught_up = asyncio.Event()
 

@@ -154,6 +154,10 @@ class RealWebServices(RealServer):
         """Make every JSESSIONID invalid; returns how many there were."""
         return (await self.control("POST", "/drop-logins", None, _Count)).dropped
 
+    async def change_password(self, user: str, password: str) -> None:
+        """Accept only this password in the user's later logins; those that are open stay open."""
+        await self.control("POST", "/password", {"user": user, "password": password}, object)
+
     async def sessions(self) -> list[SessionView]:
         """The CometD sessions that the server knows."""
         return await self.control("GET", "/sessions", None, list[SessionView])

@@ -25,13 +25,15 @@ def account_at(
     )
     settings = Settings(web_services=site, kafka=Kafka(bootstrap_servers="127.0.0.1:1"), fleet=fleet or Fleet())
     account = Account.model_validate({"name": "agent", "username": "agent", "password": "secret"})
+    keys = AccountKeys(account.name, account.password)
     return AccountBridge(
         settings,
         account,
         kafka or KafkaProbe(settings.kafka, ["agent"]),
         JSON,
         None,
-        publisher=Slots(settings.kafka, [AccountKeys(account.name, account.password)]).publisher(account.name),
+        publisher=Slots(settings.kafka).publisher(keys),
+        keys=keys,
     )
 
 
@@ -88,7 +90,7 @@ async def test_a_refused_login_counts_only_where_the_account_is_relayed() -> Non
     async with Simulator(password="changed") as upstream:
         bridge = replica_at(upstream.url, max_interval=10)
         async with bridge.http:
-            bridge.take_over(bridge._publisher)
+            bridge.take_over(Slots(Kafka(bootstrap_servers="127.0.0.1:1")))
             with suppress(LoginRefused):
                 await bridge.client.forward(PATH, {})
             assert [one.name for one in bridge.missing()] == ["login"]
@@ -102,7 +104,7 @@ async def test_a_takeover_has_a_grace_of_one_max_interval() -> None:
     """A session that was just taken over makes the replica unready only when it is not connected in time."""
     bridge = replica_at("http://127.0.0.1:1", max_interval=0.2)
     async with bridge.http:
-        bridge.take_over(bridge._publisher)
+        bridge.take_over(Slots(Kafka(bootstrap_servers="127.0.0.1:1")))
         assert list(bridge.missing()) == []
         await eventually(lambda: "cometd" in [one.name for one in bridge.missing()])
         assert "kafka" in [one.name for one in bridge.missing()]
@@ -115,7 +117,7 @@ async def test_a_replica_that_lets_go_forgets_the_cookies() -> None:
     async with Simulator() as upstream:
         bridge = replica_at(upstream.url, max_interval=10)
         async with bridge.http:
-            bridge.take_over(bridge._publisher)
+            bridge.take_over(Slots(Kafka(bootstrap_servers="127.0.0.1:1")))
             with suppress(UpstreamError):
                 await bridge.client.forward(PATH, {})
             assert bridge.http.cookies()

@@ -209,7 +209,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
     async def one_slot(_: Any) -> int:
         return 1
 
-    publisher = Slots(SETTINGS, [AccountKeys("alice", SecretStr("secret"))]).publisher("alice")
+    publisher = Slots(SETTINGS).publisher(AccountKeys("alice", SecretStr("secret")))
     monkeypatch.setattr("bridge.delivery.slots.slots.count_slots", one_slot)
     monkeypatch.setattr(Slot, "_recover", fail)
     try:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, Position, Unsealable
-from bridge.delivery.position.keys import EARLIER_SALTS, Purpose
+from bridge.delivery.position.keys import EARLIER_SALTS, FORMER_AGE, Purpose
 from bridge.delivery.position.stored import (
     StoredPosition,
     Unreadable,
@@ -273,3 +273,43 @@ async def shared() -> AccountKeys:
     if not _shared:
         _shared.append(await account_keys())
     return _shared[0]
+
+
+async def test_a_changed_password_leaves_earlier_data_valid() -> None:
+    """After a change the process reads what the former password has signed and sealed, and writes with the new one."""
+    keys, successor = await account_keys("before"), await account_keys("after")
+    stored = seal_position(POSITION, keys, CLAIM)
+    sealed, signature = keys.seal("ledger", b"plain"), keys.sign("ledger", b"content")
+    await keys.change(SecretStr("after"))
+    await verify(stored, keys)
+    assert await open_position(stored, keys) == POSITION
+    assert keys.open("ledger", sealed) == b"plain"
+    assert keys.verify("ledger", signature, b"content")
+    assert not await genuine(stored, successor)
+    again = seal_position(POSITION, keys, CLAIM)
+    await verify(again, successor)
+    assert await open_position(again, successor) == POSITION
+    assert successor.verify("ledger", keys.sign("ledger", b"content"), b"content")
+
+
+async def test_the_former_password_ends() -> None:
+    """An hour after the change, data with the keys of the former password is no longer valid."""
+    now = 0.0
+    keys = AccountKeys("alice", SecretStr("before"), clock=lambda: now)
+    await keys.start("position")
+    stored = seal_position(POSITION, keys, CLAIM)
+    await keys.change(SecretStr("after"))
+    now = FORMER_AGE - 1
+    assert await genuine(stored, keys)
+    now = FORMER_AGE
+    assert not await genuine(stored, keys)
+
+
+async def test_a_key_that_starts_after_the_change_reads_both() -> None:
+    """A purpose whose key nobody needed before the change gets the keys of both passwords when it starts."""
+    before = await account_keys("before")
+    keys = AccountKeys("alice", SecretStr("before"), "gws")
+    await keys.change(SecretStr("after"))
+    await keys.start("ledger")
+    assert keys.verify("ledger", before.sign("ledger", b"content"), b"content")
+    assert keys.verify("ledger", (await account_keys("after")).sign("ledger", b"content"), b"content")

@@ -7,8 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import REGISTRY
 
+from bridge.delivery import Slots
+from bridge.fleet import Alone
 from bridge.fleet.owned_slot import OwnedSlot
 from bridge.fleet.ownership import Ownership
+from bridge.settings import Kafka
 from tests.waiting import eventually
 
 
@@ -26,6 +29,9 @@ class FakeRelays:
         await self.stopped.wait()
         await self.may_end.wait()
         return self.taken
+
+    def accounts_changed(self) -> None:
+        pass
 
     def stop(self) -> None:
         self.stopped.set()
@@ -136,8 +142,8 @@ class FakeAccount:
         self._end = asyncio.Event()
         self._fenced = False
 
-    def take_over(self, publisher: object) -> None:
-        self.published_by, self.relays = publisher, True
+    def take_over(self, slots: object) -> None:
+        self.published_by, self.relays = slots, True
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
         assert not disconnect_on_exit, "another replica goes on with the session"
@@ -157,22 +163,20 @@ class FakeAccount:
         self.relays = False
 
 
-class FakeSlots:
-    def publisher(self, account: str) -> str:
-        return f"publisher of {account}"
+SLOTS = Slots(Kafka(bootstrap_servers="127.0.0.1:1"))
 
 
 def owned(*accounts: FakeAccount) -> OwnedSlot:
-    return OwnedSlot(FakeSlots(), accounts)  # type: ignore[arg-type]
+    return OwnedSlot(SLOTS, lambda: accounts)
 
 
 async def test_the_accounts_of_a_slot_relay_until_it_is_let_go() -> None:
-    """Each account relays by its own publisher, and stands by afterwards."""
+    """Each account relays by a publisher of the slot, and stands by afterwards."""
     accounts = FakeAccount("a"), FakeAccount("b")
     slot = owned(*accounts)
     running = asyncio.ensure_future(slot.run())
     await eventually(lambda: all(one.relays for one in accounts))
-    assert [one.published_by for one in accounts] == ["publisher of a", "publisher of b"]
+    assert [one.published_by for one in accounts] == [SLOTS, SLOTS]
     slot.stop()
     assert not await running
     assert not any(one.relays for one in accounts)
@@ -190,7 +194,7 @@ async def test_one_fenced_account_ends_the_slot() -> None:
 
 async def test_a_turn_that_does_not_end_is_left_to_the_next_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Letting go is bounded: after a deadline the relay is cancelled."""
-    monkeypatch.setattr("bridge.fleet.owned_slot.LET_GO_DEADLINE", 0.05)
+    monkeypatch.setattr("bridge.fleet.relay_tasks.STOP_DEADLINE", 0.05)
     account = FakeAccount("a", stuck=True)
     slot = owned(account)
     running = asyncio.ensure_future(slot.run())
@@ -208,3 +212,53 @@ async def test_a_slot_without_accounts_is_owned() -> None:
     assert not running.done()
     slot.stop()
     assert not await running
+
+
+async def test_accounts_come_and_go_while_the_slot_is_owned() -> None:
+    """What comes is relayed, the end of what has left is no fencing, and the others relay on."""
+    stays, leaves, comes = FakeAccount("a"), FakeAccount("b"), FakeAccount("c")
+    present = [stays, leaves]
+    slot = OwnedSlot(SLOTS, lambda: present)
+    running = asyncio.ensure_future(slot.run())
+    await eventually(lambda: stays.relays and leaves.relays)
+    present.remove(leaves)
+    leaves.stop()
+    present.append(comes)
+    slot.accounts_changed()
+    await eventually(lambda: comes.relays and not leaves.relays)
+    assert stays.relays
+    assert not running.done()
+    slot.stop()
+    assert not await running
+    assert not any(one.relays for one in present)
+
+
+async def test_a_slot_without_accounts_waits_for_the_first() -> None:
+    """A slot may be owned without an account, and relays the first one that comes."""
+    present: list[FakeAccount] = []
+    slot = OwnedSlot(SLOTS, lambda: present)
+    running = asyncio.ensure_future(slot.run())
+    await asyncio.sleep(0)
+    present.append(FakeAccount("a"))
+    slot.accounts_changed()
+    await eventually(lambda: present[0].relays)
+    slot.stop()
+    assert not await running
+
+
+async def test_alone_ends_when_all_accounts_are_taken() -> None:
+    """Without a fleet one fenced account stops no other; the process ends when other bridges have them all."""
+    present = [FakeAccount("a"), FakeAccount("b")]
+    alone = Alone(SLOTS, lambda: present)
+    running = asyncio.ensure_future(alone.run(disconnect_on_exit=False))
+    await eventually(lambda: all(one.relays for one in present))
+    present[0].fence()
+    await eventually(lambda: not present[0].relays)
+    present.append(FakeAccount("c"))
+    alone.accounts_changed()
+    await eventually(lambda: present[2].relays)
+    assert present[1].relays
+    assert not present[0].relays
+    for one in present:
+        one.fence()
+    await running

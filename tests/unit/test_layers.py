@@ -35,6 +35,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "evidence": SHARED | {"events", "delivery", "privacy", "settings"},
     "http": SHARED | {"operations", "settings", "contract", "privacy"},
     "account": EVERYTHING,
+    "accounts": EVERYTHING,
     "incidents": SHARED | {"delivery", "events", "http", "settings"},
     "app": EVERYTHING,
     "commands": EVERYTHING,

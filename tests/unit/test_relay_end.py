@@ -11,7 +11,7 @@ from bridge.account import AccountBridge
 from bridge.cometd import HttpSession, Opening, SessionStatus
 from bridge.cometd.advice import Advice
 from bridge.cometd.polling import Polling
-from bridge.delivery import KafkaProbe
+from bridge.delivery import AccountKeys, KafkaProbe
 from bridge.errors import Fenced, RelayEnded
 from bridge.events import JSON
 from bridge.relay import Relay
@@ -176,6 +176,7 @@ def account_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], AccountB
             JSON,
             None,
             publisher=MemoryPublisher(MemoryKafka(), ACCOUNT),
+            keys=AccountKeys(account.name, account.password),
         )
 
     return account_with

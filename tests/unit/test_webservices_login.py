@@ -16,6 +16,7 @@ from bridge.errors import (
 from bridge.webservices import Login, LoginState, Profile
 from tests.unit.login_parts import TOKEN, login_to, refused, refused_metric
 from tests.unit.scripted_upstream import CSRF, NOT_AUTHENTICATED, OK, Scripted
+from tests.waiting import eventually
 
 NEW_TOKEN = Scripted(headers={"X-CSRF-HEADER": "X-Site-Token", "X-CSRF-TOKEN": "t2"})
 
@@ -214,3 +215,40 @@ async def test_profile_comes_with_the_login(body: str, expected: Profile) -> Non
         assert await login.profile() == expected
         assert len(upstream.seen) == 1
         assert expected.may_do_outbound is bool(expected.features)
+
+
+async def test_a_changed_password_logs_in_anew() -> None:
+    """After a change the next caller logs in with the new password, and the cookies stay."""
+    async with login_to(OK, OK) as (login, upstream):
+        await login.headers()
+        login.change_password("agent", "another")
+        assert login.status.state is LoginState.UNKNOWN
+        await login.headers()
+        first, second = (one.headers["Authorization"] for one in upstream.seen)
+        assert (first, second) != (first, first)
+        assert second == "Basic YWdlbnQ6YW5vdGhlcg=="
+
+
+async def test_a_changed_password_ends_the_wait_after_a_refusal() -> None:
+    """A refused password is tried again after a minute, but another password at once."""
+    async with login_to(NOT_AUTHENTICATED, OK) as (login, upstream):
+        with pytest.raises(LoginRefused):
+            await login.headers()
+        login.change_password("agent", "another")
+        await login.headers()
+        assert login.status.state is LoginState.LOGGED_IN
+        assert len(upstream.seen) == 2
+
+
+async def test_the_answer_to_the_former_password_does_not_count() -> None:
+    """If the password changes while a login is under way, its refusal says nothing, and the new one is tried."""
+    gate = asyncio.Event()
+    refusal = Scripted(NOT_AUTHENTICATED.status, NOT_AUTHENTICATED.body, gate=gate)
+    async with login_to(refusal, OK) as (login, upstream):
+        waiting = asyncio.ensure_future(login.headers())
+        await eventually(lambda: upstream.seen)
+        login.change_password("agent", "another")
+        gate.set()
+        await waiting
+        assert login.status.state is LoginState.LOGGED_IN
+        assert len(upstream.seen) == 2

@@ -16,7 +16,7 @@ from bridge.delivery.client.failures import FAILURES, guarded, reason
 from bridge.delivery.client.rights import creation_refusals, may_use, needed_transactional_ids, view_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from bridge.settings import Kafka
 
@@ -32,9 +32,12 @@ NOT_ASKED: Final = "not asked yet"
 
 
 class KafkaProbe:
-    """Checks Kafka in `run`. `reason` says why Kafka can't be used, and is None while it can be used."""
+    """Checks Kafka in `run`. `reason` says why Kafka can't be used, and is None while it can be used.
 
-    def __init__(self, settings: Kafka, accounts: Sequence[str]) -> None:
+    `accounts` are the names of the accounts. The collection may change between two checks.
+    """
+
+    def __init__(self, settings: Kafka, accounts: Collection[str]) -> None:
         self._settings = settings
         self._accounts = accounts
         self.reason: str | None = NOT_ASKED

@@ -7,6 +7,10 @@ before its first poll, and a process may have a thousand accounts (docs/decision
 every other key from a root key, with the purpose in the label. So data that was sealed (encrypted) or signed for one
 purpose is not valid for another purpose.
 
+If the password changes while the process runs, new data is sealed and signed with the keys of the new password. Data
+with the keys of the former password stays valid for `FORMER_AGE`: the position in Kafka until the slot has written it
+again, events of operations that have not ended yet, and data of other replicas that still have the former password.
+
 The salt of scrypt is a hash of the account's name and the topic prefix. So every process computes the salt, and never
 uses a salt from a record, which might come from an attacker.
 """
@@ -17,7 +21,9 @@ import asyncio
 import hashlib
 import hmac
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -29,6 +35,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from bridge.delivery.position.earlier_seal import SALT_BYTES, EarlierSeal, Unsealable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import SecretStr
 
 Purpose: TypeAlias = Literal["position", "costly-position", "request", "ledger"]
@@ -42,6 +50,9 @@ LIGHT: Final = 2**12
 EARLIER_SALTS: Final = 8
 """Limit for the salts of version 0.1.0 that a process tries for an account. An attacker could write records with many
 salts, and each salt costs 0.1 s of CPU time."""
+FORMER_AGE: Final = 3600.0
+"""Seconds for which data with the keys of the former password stays valid after a change. Whoever knows a leaked former
+password could forge data, so the time is not longer than necessary: no operation is forwarded when it is older."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
 """The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 
@@ -49,25 +60,36 @@ _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-deri
 class AccountKeys:
     """The keys of an account, to seal (AES-256-GCM) and to sign (HMAC-SHA-256). `context` is the topic prefix."""
 
-    def __init__(self, account: str, password: SecretStr, context: str = "") -> None:
+    def __init__(
+        self, account: str, password: SecretStr, context: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.account = account
         self.salt: Final = hashlib.sha256(_joined(APPLICATION, context.encode(), account.encode())).digest()[
             :SALT_BYTES
         ]
-        self._password = password
-        self._roots: dict[int, bytes] = {}
-        """The root keys, by their parameter n of scrypt."""
-        self._signing: dict[Purpose, bytes] = {}
+        self._clock = clock
+        self._present = _PasswordKeys(password)
+        self._former: _PasswordKeys | None = None
+        self._former_until = 0.0
         self._earlier: dict[bytes, EarlierSeal] = {}
         self._deriving = asyncio.Lock()
 
     async def start(self, purpose: Purpose) -> None:
         """Derive the root key for `purpose`. The first call takes up to 0.1 s. Later calls return at once."""
         cost = _cost(purpose)
-        if cost not in self._roots:
+        if any(cost not in keys.roots for keys in self._valid()):
             async with self._deriving:
-                if cost not in self._roots:
-                    self._roots[cost] = await self._derived(self.salt, cost)
+                for keys in self._valid():
+                    await keys.derive(self.salt, cost)
+
+    async def change(self, password: SecretStr) -> None:
+        """Use another password from now on. Data of the former password stays valid for `FORMER_AGE`."""
+        new = _PasswordKeys(password)
+        async with self._deriving:
+            for cost in list(self._present.roots):
+                await new.derive(self.salt, cost)  # so that nobody has to wait for a key that was there before
+            self._former, self._present = self._present, new
+            self._former_until = self._clock() + FORMER_AGE
 
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
         """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
@@ -76,7 +98,8 @@ class AccountKeys:
         key. So AES-GCM's limit for the number of texts with one key does not apply.
         """
         salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
-        return salt + nonce + self._cipher(purpose, salt).encrypt(nonce, plain, self._bound(purpose, subject))
+        cipher = self._present.cipher(purpose, salt)
+        return salt + nonce + cipher.encrypt(nonce, plain, self._bound(purpose, subject))
 
     def open(self, purpose: Purpose, sealed: bytes, subject: bytes = b"") -> bytes:
         """Decrypt the result of `seal`, and return the plaintext.
@@ -85,23 +108,24 @@ class AccountKeys:
             Unsealable: the data is damaged, or was sealed with another password, account, purpose or subject.
         """
         salt, nonce = sealed[:SALT_BYTES], sealed[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
-        try:
-            return self._cipher(purpose, salt).decrypt(
-                nonce, sealed[SALT_BYTES + NONCE_BYTES :], self._bound(purpose, subject)
-            )
-        except (InvalidTag, ValueError):
-            raise Unsealable("the data was not encrypted for this purpose with this account's password") from None
+        for keys in self._started(purpose):
+            with suppress(InvalidTag, ValueError):
+                return keys.cipher(purpose, salt).decrypt(
+                    nonce, sealed[SALT_BYTES + NONCE_BYTES :], self._bound(purpose, subject)
+                )
+        raise Unsealable("the data was not encrypted for this purpose with this account's password")
 
     def sign(self, purpose: Purpose, *parts: bytes) -> bytes:
         """Return the signature (32 bytes) of content that is not encrypted."""
-        key = self._signing.get(purpose)
-        if key is None:
-            key = self._signing[purpose] = self._key(b"sign", purpose)
-        return hmac.digest(key, self._bound(purpose, *parts), "sha256")
+        return hmac.digest(self._present.signing_key(purpose), self._bound(purpose, *parts), "sha256")
 
     def verify(self, purpose: Purpose, signature: bytes, *parts: bytes) -> bool:
         """Return whether this account has signed the content for the purpose."""
-        return hmac.compare_digest(self.sign(purpose, *parts), signature)
+        content = self._bound(purpose, *parts)
+        return any(
+            hmac.compare_digest(hmac.digest(keys.signing_key(purpose), content, "sha256"), signature)
+            for keys in self._started(purpose)
+        )
 
     async def earlier(self, salt: bytes) -> EarlierSeal:
         """Return the keys of version 0.1.0 for a salt from a record.
@@ -115,26 +139,59 @@ class AccountKeys:
             if salt not in self._earlier:
                 if len(self._earlier) >= EARLIER_SALTS:
                     raise Unsealable(f"{EARLIER_SALTS} other salts were tried already")
-                root = await self._derived(salt, COSTLY)
-                self._earlier[salt] = EarlierSeal(root, self.account)
+                self._earlier[salt] = EarlierSeal(await self._present.derived(salt, COSTLY), self.account)
         return self._earlier[salt]
 
-    def _cipher(self, purpose: Purpose, salt: bytes) -> AESGCM:
-        return AESGCM(self._key(b"seal", purpose, salt))
+    def _valid(self) -> list[_PasswordKeys]:
+        """Return the keys of the present password, and those of the former password while they are valid."""
+        if self._former is not None and self._clock() >= self._former_until:
+            self._former = None
+        return [self._present] if self._former is None else [self._present, self._former]
 
-    def _key(self, use: bytes, purpose: Purpose, salt: bytes = b"") -> bytes:
-        root = self._roots.get(_cost(purpose))
-        if root is None:
-            raise RuntimeError(f"the account's keys are used before start({purpose!r})")
-        return HKDFExpand(SHA256(), KEY_BYTES, _joined(APPLICATION, use, _label(purpose), salt)).derive(root)
+    def _started(self, purpose: Purpose) -> list[_PasswordKeys]:
+        """Return the valid keys that are derived. The keys of the present password always are."""
+        return [keys for keys in self._valid() if keys is self._present or _cost(purpose) in keys.roots]
 
     def _bound(self, purpose: Purpose, *parts: bytes) -> bytes:
         return _joined(_label(purpose), self.account.encode(), *parts)
 
-    async def _derived(self, salt: bytes, cost: int) -> bytes:
+
+class _PasswordKeys:
+    """The keys that come from one password."""
+
+    def __init__(self, password: SecretStr) -> None:
+        self._password = password
+        self.roots: dict[int, bytes] = {}
+        """The root keys, by their parameter n of scrypt."""
+        self._signing: dict[Purpose, bytes] = {}
+
+    async def derive(self, salt: bytes, cost: int) -> None:
+        """Derive the root key of this cost, unless it is there already."""
+        if cost not in self.roots:
+            self.roots[cost] = await self.derived(salt, cost)
+
+    async def derived(self, salt: bytes, cost: int) -> bytes:
+        """Return the result of scrypt."""
         kdf = Scrypt(salt=salt, length=2 * KEY_BYTES, n=cost, r=8, p=1)
         password = self._password.get_secret_value().encode()
         return await asyncio.get_running_loop().run_in_executor(_workers, kdf.derive, password)
+
+    def cipher(self, purpose: Purpose, salt: bytes) -> AESGCM:
+        """Return the cipher for a text with this salt."""
+        return AESGCM(self._key(b"seal", purpose, salt))
+
+    def signing_key(self, purpose: Purpose) -> bytes:
+        """Return the key for signatures."""
+        key = self._signing.get(purpose)
+        if key is None:
+            key = self._signing[purpose] = self._key(b"sign", purpose)
+        return key
+
+    def _key(self, use: bytes, purpose: Purpose, salt: bytes = b"") -> bytes:
+        root = self.roots.get(_cost(purpose))
+        if root is None:
+            raise RuntimeError(f"the account's keys are used before start({purpose!r})")
+        return HKDFExpand(SHA256(), KEY_BYTES, _joined(APPLICATION, use, _label(purpose), salt)).derive(root)
 
 
 def _cost(purpose: Purpose) -> int:

@@ -29,7 +29,10 @@ AT_ONCE: Final = 4
 
 
 class OthersPositions:
-    """Finds the newest genuine position of each account. `keys` are the keys of all accounts, by name."""
+    """Finds the newest genuine position of each account.
+
+    `keys` are the keys of all accounts, by name. The mapping may change between two searches.
+    """
 
     def __init__(self, settings: Kafka, keys: Mapping[str, AccountKeys]) -> None:
         self._settings = settings
@@ -62,7 +65,7 @@ class OthersPositions:
 
     async def _search(self, accounts: Collection[str], slots: int) -> dict[str, Position]:
         by_slot: defaultdict[int, list[AccountKeys]] = defaultdict(list)
-        for name in accounts:
+        for name in self._keys.keys() & accounts:  # the others have left meanwhile
             by_slot[slot_of(name, slots)].append(self._keys[name])
         places = asyncio.Semaphore(AT_ONCE)
 

@@ -37,7 +37,7 @@ from bridge.events import operation
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.delivery.position.owner import Owner
     from bridge.delivery.position.position import Position
@@ -54,47 +54,73 @@ class Predecessors:
 
     def __init__(self) -> None:
         self._owners: dict[str, str] = {}
+        self._is_pair_known = False
 
     def first_pair(self, reading: Reading) -> int | None:
         """Return the first pair of transactional ids in the accounts' last records. None after the first call."""
-        if self._owners:
+        if self._is_pair_known or not reading.accounts:
             return None
-        owners = [owner_of(self._note(account, found)) for account, found in reading.accounts.items()]
+        self._is_pair_known = True
+        owners = [owner_of(_owner_in(found)) for found in reading.accounts.values()]
         return min((owner.pair for owner in owners if owner is not None), default=0)
 
+    def note(self, reading: Reading, read: Sequence[KafkaPublisher], members: Mapping[str, KafkaPublisher]) -> None:
+        """Remember the owners of the accounts that are read for the first time since they came to the slot.
+
+        Remove accounts from the reading that have left the slot (`members`) while they were `read`.
+        """
+        for one in read:
+            if members.get(one.account) is not one:
+                reading.accounts.pop(one.account, None)
+        for account, found in reading.accounts.items():
+            self._owners.setdefault(account, _owner_in(found))
+
+    def forget(self, account: str) -> None:
+        """Forget the owner of an account that leaves the slot. Other bridges may relay it until it comes back."""
+        self._owners.pop(account, None)
+
     def overtakers(self, reading: Reading, owner: Owner) -> list[str]:
-        """Return the accounts that another bridge has taken over since the first reading of the account.
+        """Return the accounts that another bridge has taken over since the first reading, which was noted.
 
         Only a bridge with the same pair of transactional ids counts. The start of its producers has fenced `owner`
         before it claimed the account, so `owner` can't have claimed the account after it.
         """
         overtaken = []
         for account, found in reading.accounts.items():
-            before = owner_of(self._note(account, found))
-            now = "" if found.stored is None else found.stored.owner
+            before, now = owner_of(self._owners[account]), _owner_in(found)
             if owner.collides(now) and (before is None or not before.wrote(now)):
                 overtaken.append(account)
         return overtaken
 
-    def _note(self, account: str, found: Found) -> str:
-        return self._owners.setdefault(account, "" if found.stored is None else found.stored.owner)
+
+def _owner_in(found: Found) -> str:
+    return "" if found.stored is None else found.stored.owner
 
 
 class Takeover:
     """The takeover of some accounts of a slot (`members`) by `owner`.
 
     The caller calls `read` and `claim`, commits the claims, and then calls `overtaken`. If a member already has a
-    claim, this bridge owns the account, and the new claim only records a new pair of transactional ids.
+    claim, this bridge owns the account, and the new claim only records a new pair of transactional ids or a new key.
+    `last_revision` returns the last revision that this bridge wrote when it owned the account before, or -1.
     """
 
     def __init__(
-        self, settings: Kafka, slot: int, reader: PositionReader, owner: Owner, members: Sequence[KafkaPublisher]
+        self,
+        settings: Kafka,
+        slot: int,
+        reader: PositionReader,
+        owner: Owner,
+        members: Sequence[KafkaPublisher],
+        *,
+        last_revision: Callable[[str], int],
     ) -> None:
         self._settings = settings
         self._slot = slot
         self._reader = reader
         self._owner = owner
         self._members = members
+        self._last_revision = last_revision
         self._keys = [one.keys for one in members]
         self._own = {one.account for one in members if one.claim is not None}
         self._exactly_once = settings.delivery is Delivery.EXACTLY_ONCE
@@ -160,8 +186,10 @@ class Takeover:
     async def claim(self, publisher: KafkaPublisher, found: Found) -> tuple[StoredPosition, Position]:
         """Return the claim for an account, and the position that the claim's record contains."""
         # `found.stored` may be this bridge's own claim from a takeover that failed. So prefer the last position that
-        # another bridge wrote.
-        stored = found.stored if publisher.account in self._own else found.foreign or found.stored
+        # another bridge wrote, unless this bridge has owned the account after that.
+        stored, foreign = found.stored, found.foreign
+        if publisher.account not in self._own and foreign is not None:
+            stored = foreign if foreign.revision > self._last_revision(publisher.account) else stored
         before, until = await self._unsigned_before(stored or _NOTHING, publisher.unsigned.age)
         revision = 1 + max(one.revision for one in (found.stored, found.foreign, _NOTHING) if one is not None)
         claim = StoredPosition(

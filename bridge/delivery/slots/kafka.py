@@ -53,6 +53,8 @@ class KafkaPublisher:
         self.state: PublisherState = NOT_STARTED
         self.claim: StoredPosition | None = None
         """The account's last record in the position topic, without the position. None before the takeover."""
+        self.keys_changed = False
+        """Whether the slot must write the position again, because the account's password has changed."""
         self._slots = slots
         self._slot: Slot | None = None
         self._settings = settings
@@ -107,6 +109,12 @@ class KafkaPublisher:
         if self.state is FENCED:
             self._raise_fenced()
 
+    def sign_again(self) -> None:
+        """See `Publisher.sign_again`."""
+        if self.claim is not None and self._slot is not None and self.state is not FENCED:
+            self.keys_changed = True
+            self._slot.begin()
+
     async def stop(self) -> None:
         """See `Publisher.stop`."""
         if self.state is not FENCED:
@@ -128,7 +136,7 @@ class KafkaPublisher:
 
         If a call of `publish` waits, its position gets the number that follows the claim's number.
         """
-        self.claim = claim
+        self.claim, self.keys_changed = claim, False
         if self._call is not None and not self._call.done.done():
             self._call.attempt.carry(self._next_position(claim))
         self.unsigned.end(claim.unsigned_before, claim.unsigned_until)

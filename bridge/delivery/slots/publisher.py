@@ -62,5 +62,8 @@ class Publisher(Protocol):
             Fenced: another bridge has taken the account over.
         """
 
+    def sign_again(self) -> None:
+        """Write the position again soon, because the account's keys have changed. Any task may call this."""
+
     async def stop(self) -> None:
         """Close the connections without a commit. This takes a few seconds at most, even if Kafka is not available."""

@@ -51,6 +51,7 @@ from bridge.delivery.client.topics import POSITION_TOPIC, create_missing_topics,
 from bridge.delivery.position.owner import new_owner
 from bridge.delivery.position.reader import PositionReader
 from bridge.delivery.slots.claims import Predecessors, Takeover
+from bridge.delivery.slots.members import Members
 from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.state import CONNECTED, PublisherState
 from bridge.delivery.slots.transaction import Transaction
@@ -82,8 +83,7 @@ class Slot:
 
     def __init__(self, settings: Kafka, number: int, gate: Gate) -> None:
         self.number = number
-        self.members: dict[str, KafkaPublisher] = {}
-        """The publishers of those accounts of the slot that this process relays, by the account's name."""
+        self.members = Members()
         self._settings = settings
         self._gate = gate
         self._owner = new_owner()
@@ -111,7 +111,7 @@ class Slot:
         """Start the slot's task if it does not run yet. The task takes new accounts over."""
         if self._fault is not None:
             raise self._fault
-        if self._task is None and self.members:
+        if (self._task is None or self._task.done()) and self.members:
             self._task = asyncio.create_task(self._run(), name=f"slot-{self.number}")
         self._waiting.wake()
 
@@ -141,14 +141,16 @@ class Slot:
 
     async def leave(self, member: KafkaPublisher) -> None:
         """Remove an account without a commit. After the last account, end the task and discard the producers."""
-        self.members.pop(member.account, None)
+        self.members.remove(member)
+        self._predecessors.forget(member.account)
         if self.members:
             return
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.wait([task])
-        await self._producers.discard()
+        if self._task is None:  # otherwise an account has joined meanwhile
+            await self._producers.discard()
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -161,7 +163,8 @@ class Slot:
                 except FAILURES as error:
                     await self._failed(error)
                     await asyncio.sleep(self._backoff.next_delay())
-            await self._producers.discard()
+                if not self.members:
+                    await self._producers.discard()
         except Exception as error:  # noqa: BLE001 -- a bug of the bridge; the relays of the accounts raise it
             self._fault = error
             for member in self.members.values():
@@ -171,11 +174,11 @@ class Slot:
         """Recover if necessary, take new accounts over, wait for calls, and commit the calls in one transaction."""
         if not self._producers.started:
             await self._recover()
-        unclaimed = self._unclaimed()
+        unclaimed = self.members.unclaimed(self._owner)
         if unclaimed:
             await self._take_over(unclaimed)
         self._enter_connected()
-        await self._waiting.until_due(lambda: not self.members or bool(self._unclaimed()))
+        await self._waiting.until_due(lambda: not self.members or bool(self.members.unclaimed(self._owner)))
         async with self._gate.place():
             calls = self._waiting.take()
             if calls:
@@ -183,35 +186,28 @@ class Slot:
 
     # -- taking over --------------------------------------------------------------------------------------------------
 
-    def _claimed(self) -> list[KafkaPublisher]:
-        return [one for one in self.members.values() if one.claim is not None]
-
-    def _unclaimed(self) -> list[KafkaPublisher]:
-        """Return the accounts without a claim, and those whose claim has another pair of ids than the slot uses now."""
-        owner = str(self._owner)
-        return [one for one in self.members.values() if one.claim is None or one.claim.owner != owner]
-
     async def _look_at_predecessors(self) -> None:
-        """Give way to bridges that have taken accounts over since this one began to.
-
-        At the first call, choose the pair of transactional ids that the accounts' last records show.
-        """
-        unclaimed = [one.keys for one in self.members.values() if one.claim is None]
+        """Give way to bridges that have taken accounts over since this one began to. First choose the pair of ids."""
+        unclaimed = [one for one in self.members.values() if one.claim is None]
+        await asyncio.gather(*(one.keys.start("position") for one in unclaimed))
         if not unclaimed or self._settings.delivery is not Delivery.EXACTLY_ONCE:
             return
-        reading = await self._reader.read(unclaimed, settled=False)
-        pair = self._predecessors.first_pair(reading)
-        if pair is not None:
+        reading = await self._reader.read([one.keys for one in unclaimed], settled=False)
+        self._predecessors.note(reading, unclaimed, self.members)
+        if (pair := self._predecessors.first_pair(reading)) is not None:
             self._owner = self._reader.owner = self._owner.with_pair(pair)
         for account in self._predecessors.overtakers(reading, self._owner):
             self.give_way(self.members[account])
 
     async def _take_over(self, members: Sequence[KafkaPublisher]) -> None:
         """Take accounts over: read their positions, and commit a claim with each position, all in one transaction."""
-        takeover = Takeover(self._settings, self.number, self._reader, self._owner, members)
+        await asyncio.gather(*(one.keys.start("position") for one in members))
+        parts = self._settings, self.number, self._reader, self._owner, members
+        takeover = Takeover(*parts, last_revision=self.members.last_revision)
         reading = await takeover.read()
+        self._predecessors.note(reading, members, self.members)
         self._see_successors(reading)
-        members = [one for one in members if one.account in self.members]
+        members = [one for one in members if self.members.get(one.account) is one]
         claims = {one.account: await takeover.claim(one, reading.accounts[one.account]) for one in members}
         calls = [one.claiming(*claims[one.account], self.number) for one in members]
         if not calls:
@@ -223,16 +219,20 @@ class Slot:
             why = next(iter(refused.reasons.values()))
             raise KafkaUnavailable(f"kafka refuses a record of {POSITION_TOPIC}: {why}") from None
         overtaken = await takeover.overtaken(claimed_at)
-        for one in self._claimed():
+        for one in self.members.claimed():
             if one.account in overtaken:
                 self.give_way(one)
         if any(account in self.members for account in overtaken):
             raise KafkaUnavailable("another bridge published while this one took the account over")
         self._claimed_at = takeover.end
         for call in calls:
-            if call.account in self.members:
-                self.members[call.account].committed(call.attempt)
-                self.members[call.account].claimed(*claims[call.account])
+            member = self.members.get(call.account)
+            if member is not None:
+                joins = member.claim is None
+                member.committed(call.attempt)
+                member.claimed(*claims[call.account])
+                if joins and self._connected:
+                    member.enter(CONNECTED)
         self._backoff = Backoff()
 
     def _enter_connected(self) -> None:
@@ -319,17 +319,16 @@ class Slot:
         """Do the steps 2 to 4 of the module's docstring. At the first start do only step 3."""
         if self._settings.create_topics:  # reading a topic that somebody has deleted does not create it
             await create_missing_topics(self._settings)
-        await asyncio.gather(*(one.keys.start("position") for one in self.members.values()))
         await self._look_at_predecessors()
         if self._was_fenced and await self._await_claims():
             self._settle(await self._read(settled=True))
             self._change_pair()
-        elif self._claimed():
+        elif self.members.claimed():
             self._settle(await self._read(settled=False))
         if not self.members:
             return
         await self._producers.start(self._owner.pair)
-        if self._claimed():
+        if self.members.claimed():
             self._settle(await self._read(settled=True))
         self._waiting.put_back(self._under_way)
         self._under_way = ()
@@ -344,14 +343,14 @@ class Slot:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM_WAIT
-        while self._claimed() and loop.time() < until:
+        while self.members.claimed() and loop.time() < until:
             reading = await self._read(settled=False)
             self._settle(reading)
             for account, found in reading.accounts.items():
                 if account in self.members and found.last_owner and not self._owner.wrote(found.last_owner):
                     self.give_way(self.members[account])
             if reading.last_collision >= self._claimed_at:
-                return bool(self._claimed())
+                return bool(self.members.claimed())
             await asyncio.sleep(CLAIM_POLL)
         return False
 
@@ -370,7 +369,7 @@ class Slot:
         )
 
     async def _read(self, *, settled: bool) -> Reading:
-        return await self._reader.read([one.keys for one in self._claimed()], settled=settled)
+        return await self._reader.read([one.keys for one in self.members.claimed()], settled=settled)
 
     def _settle(self, reading: Reading) -> None:
         """Find out which calls of the last transaction are committed, and which accounts another bridge has claimed."""
@@ -393,6 +392,6 @@ class Slot:
 
     def give_way(self, member: KafkaPublisher) -> None:
         """Remove an account that another bridge publishes now. Its publisher raises `Fenced`."""
-        self.members.pop(member.account, None)
+        self.members.remove(member)
         member.fenced()
         self._waiting.wake()

@@ -22,7 +22,7 @@ from bridge.delivery.slots.slot import Slot
 from bridge.events import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator
 
     from bridge.delivery.position.keys import AccountKeys
     from bridge.events import Encoding
@@ -64,7 +64,7 @@ class Gate:
 
 
 class Slots:
-    """The publishers of several accounts, grouped by slots.
+    """The publishers of several accounts, grouped by slots. Accounts may be added while others are published.
 
     A single bridge has one object for all accounts. It asks Kafka for the number of slots. A replica of a fleet has one
     object for each slot that it owns. Then `count` is the number of slots, and all these objects share one `gate`.
@@ -73,33 +73,31 @@ class Slots:
     def __init__(
         self,
         settings: Kafka,
-        keys: Iterable[AccountKeys],
         encoding: Encoding = JSON,
-        unsigned: Mapping[str, UnsignedEvents] | None = None,
         *,
         gate: Gate | None = None,
         count: int | None = None,
     ) -> None:
         self._settings = settings
+        self._encoding = encoding
         self._gate = gate or Gate()
         self._count = count
         self.in_fleet = count is not None
         """Whether this process is a replica of a fleet."""
         self._asking: asyncio.Task[int] | None = None
-        self._slot_of: dict[str, Slot] = {}
-        none = UnsignedEvents(age=0.0)
-        self._publishers = {
-            one.account: KafkaPublisher(self, settings, one, encoding, (unsigned or {}).get(one.account, none))
-            for one in keys
-        }
+        self._slots: dict[int, Slot] = {}
+        self._publishers: dict[str, KafkaPublisher] = {}
+        self._placed: dict[str, Slot] = {}
 
-    def publisher(self, account: str) -> KafkaPublisher:
-        """Return the publisher of the account. Each call returns the same object."""
-        return self._publishers[account]
+    def publisher(self, keys: AccountKeys, unsigned: UnsignedEvents | None = None) -> KafkaPublisher:
+        """Make the publisher of an account. Its `stop` removes it again."""
+        made = KafkaPublisher(self, self._settings, keys, self._encoding, unsigned or UnsignedEvents(age=0.0))
+        self._publishers[keys.account] = made
+        return made
 
     def numbers(self) -> dict[str, int]:
         """Return the number of each account's slot. Empty until the number of slots is known."""
-        return {account: slot.number for account, slot in self._slot_of.items()}
+        return {account: slot.number for account, slot in self._placed.items()}
 
     async def slot_of(self, publisher: KafkaPublisher) -> Slot:
         """Return the publisher's slot. If the number of slots is not known yet, read it from Kafka.
@@ -107,35 +105,34 @@ class Slots:
         Raises:
             aiokafka.errors.KafkaError, OSError, TimeoutError: the number of slots can't be read.
         """
-        if not self._slot_of and self._count is not None:
-            self._place(self._count)
-        if not self._slot_of:
+        if self._count is None:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.ensure_future(count_slots(self._settings))
-            slots = await asyncio.shield(self._asking)
-            if not self._slot_of:
-                self._place(slots)
-        return self._slot_of[publisher.account]
+            count = await asyncio.shield(self._asking)
+            self._count = self._count or count
+        self._place(self._count)
+        return self._placed[publisher.account]
 
     async def left(self, publisher: KafkaPublisher) -> None:
         """Remove a stopped publisher. The last publisher of a slot also ends the slot."""
-        if publisher.account in self._slot_of:
-            await self._slot_of[publisher.account].leave(publisher)
-        self._publishers.pop(publisher.account, None)
+        account = publisher.account
+        if self._publishers.get(account) is publisher:
+            del self._publishers[account]
+            if account in self._placed:
+                await self._placed.pop(account).leave(publisher)
         if not self._publishers and self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
-    def _place(self, slots: int) -> None:
-        """Assign all accounts to slots in one step, because a slot takes all its accounts over together."""
-        by_number: dict[int, Slot] = {}
-        for account, publisher in self._publishers.items():
-            number = slot_of(account, slots)
-            slot = by_number.get(number)
+    def _place(self, count: int) -> None:
+        """Assign all new accounts to slots in one step, because a slot takes all its accounts over together."""
+        for account in self._publishers.keys() - self._placed.keys():
+            number = slot_of(account, count)
+            slot = self._slots.get(number)
             if slot is None:
-                slot = by_number[number] = Slot(self._settings, number, self._gate)
-            slot.members[account] = publisher
-            self._slot_of[account] = slot
+                slot = self._slots[number] = Slot(self._settings, number, self._gate)
+            slot.members[account] = self._publishers[account]
+            self._placed[account] = slot
 
 
 async def count_slots(settings: Kafka) -> int:

@@ -23,6 +23,14 @@ class Missing(BaseModel):
     account: str | None = None
 
 
+class Note(BaseModel):
+    """Something that a person should correct, although the bridge works without it."""
+
+    name: str
+    """A short and stable word, for example accounts-file."""
+    reason: str
+
+
 class Live(BaseModel):
     """The process responds."""
 
@@ -33,6 +41,8 @@ class Ready(BaseModel):
     """The bridge can forward operations and publish events."""
 
     status: Literal["ready"] = "ready"
+    notes: list[Note] | None = None
+    """What a person should correct although the bridge is ready."""
 
 
 class NotReady(BaseModel):
@@ -44,10 +54,12 @@ class NotReady(BaseModel):
     code: Literal["not-ready"] = "not-ready"
     detail: str
     missing: list[Missing]
+    notes: list[Note] | None = None
+    """What else a person should correct."""
 
 
-def health(readiness: Callable[[], Sequence[Missing]]) -> APIRouter:
-    """Make the router. `readiness` returns what is missing, and must not block."""
+def health(readiness: Callable[[], Sequence[Missing]], notes: Callable[[], Sequence[Note]]) -> APIRouter:
+    """Make the router. `readiness` returns what is missing, and `notes` what else is wrong. Both must not block."""
     router = APIRouter(prefix="/health", tags=["Health"])
 
     @router.get("/live", operation_id="getLiveness", summary="Check whether the process responds")
@@ -67,11 +79,11 @@ def health(readiness: Callable[[], Sequence[Missing]]) -> APIRouter:
         },
     )
     async def ready() -> Response:
-        missing = list(readiness())
+        missing, wrong = list(readiness()), list(notes()) or None
         if not missing:
-            return Response(Ready().model_dump_json(), media_type="application/json")
+            return Response(Ready(notes=wrong).model_dump_json(exclude_none=True), media_type="application/json")
         detail = f"Missing: {', '.join(dict.fromkeys(one.name for one in missing))}."
-        content = NotReady(detail=detail, missing=missing).model_dump_json(exclude_none=True)
+        content = NotReady(detail=detail, missing=missing, notes=wrong).model_dump_json(exclude_none=True)
         return Response(content, 503, media_type=MEDIA_TYPE)
 
     return router

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from bridge.backoff import Backoff
-from bridge.errors import KafkaUnavailable, UpstreamRejected, UpstreamTimeout
+from bridge.errors import KafkaUnavailable, UnknownAccount, UpstreamRejected, UpstreamTimeout
 from bridge.events import Upstream, operation, rfc3339
 from bridge.observability import metrics, tracing
 from bridge.operations.view.state import event_of
@@ -45,8 +45,10 @@ class ForwardingTask:
     traceparent: str | None
     persistent: bool
     """Whether to retry until the deadline, because no caller waits."""
-    forwarder: AccountForwarder | None
-    """The account's forwarder if this task has a place there (`AccountForwarder.enter`), else None."""
+    forwarder: AccountForwarder
+    """The account's forwarder."""
+    has_place: bool
+    """Whether this task has a place at the forwarder (`AccountForwarder.enter`)."""
     done: asyncio.Future[OperationView | Exception]
     """The result: the operation with Web Services' verdict, or an error."""
 
@@ -78,11 +80,6 @@ class OperationForwarder:
         self._on_accepted = on_accepted
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
-        self._outcomes = {
-            (account, outcome): metrics.operations.labels(account, outcome)
-            for account in forwarders
-            for outcome in ("accepted", "rejected", "failed")
-        }
         self.running: dict[str, ForwardingTask] = {}
         """The tasks that have no verdict yet, by referenceId."""
 
@@ -104,6 +101,7 @@ class OperationForwarder:
 
         Raises:
             Busy: the account has too many operations under way.
+            UnknownAccount: the account has left the bridge. Nothing is forwarded.
             UpstreamError: Web Services rejected the operation, or gave no verdict.
         """
         with self._begun(event, traceparent, persistent=False, take_place=True) as task:
@@ -115,11 +113,18 @@ class OperationForwarder:
 
         Raises:
             Busy: the account has too many operations under way.
+            UnknownAccount: the account has left the bridge. Nothing is forwarded.
             KafkaUnavailable: Kafka did not take the event. Nothing is forwarded.
         """
         with self._begun(event, traceparent, persistent=True, take_place=True):
             record = self.record(event, traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
+
+    async def verdicts(self, account: str) -> None:
+        """Wait until every operation of the account that is being forwarded has its verdict, or none in time."""
+        done = [task.done for task in self.running.values() if task.event.account == account]
+        if done:
+            await asyncio.wait(done)
 
     async def keep_promise(self, event: Operation, *, patient: bool) -> OperationView | Exception:
         """Forward an operation that an earlier process had accepted with 202. Return the operation, or the error.
@@ -153,11 +158,13 @@ class OperationForwarder:
         A repeated request finds the registered task and waits for it. If the body fails, the task ends with that error.
         """
         assert self._group is not None
-        forwarder = self._forwarders[event.account] if take_place else None
-        if forwarder is not None:
+        forwarder = self._forwarders.get(event.account)
+        if forwarder is None:
+            raise UnknownAccount("The account has just left the bridge. Nothing was forwarded.")
+        if take_place:
             forwarder.enter()
         done: asyncio.Future[OperationView | Exception] = asyncio.get_running_loop().create_future()
-        task = ForwardingTask(event, traceparent, persistent, forwarder, done)
+        task = ForwardingTask(event, traceparent, persistent, forwarder, take_place, done)
         self.running[event.reference_id] = task
         try:
             yield task
@@ -175,7 +182,7 @@ class OperationForwarder:
     def _leave(self, task: ForwardingTask) -> None:
         """Remove a task from `running`, and free its place."""
         del self.running[task.event.reference_id]
-        if task.forwarder is not None:
+        if task.has_place:
             task.forwarder.leave()
 
     def _take_back(self, requested: Operation, traceparent: str | None) -> Record:
@@ -202,7 +209,7 @@ class OperationForwarder:
     async def _carry(self, task: ForwardingTask) -> None:
         event = task.event
         try:
-            verdict = await self._forwarders[event.account].forward(
+            verdict = await task.forwarder.forward(
                 event.operation,
                 event.record_handle,
                 msgspec.json.decode(event.request),
@@ -266,7 +273,7 @@ class OperationForwarder:
                 forwarded = self._view.forwarded.get(reference)
                 if forwarded is not None:
                     self._view.forwarded[reference] = forwarded._replace(attempt=attempt)
-        self._outcomes[account, outcome].inc()
+        metrics.operations.labels(account, outcome).inc()
         return view if event is None else self._write(view, event)
 
     def _write(self, view: OperationView, event: Operation) -> OperationView:

@@ -113,6 +113,12 @@ class Login:
         """Whether several logins in a row ended early. True until a login has lasted a minute."""
         return self._guard.dies_young
 
+    def change_password(self, username: str, password: str) -> None:
+        """Log in anew with another password before the next request. The cookies stay, and with them the session."""
+        self._basic = {"Authorization": aiohttp.encode_basic_auth(username, password)}
+        self._not_before = 0.0
+        self._enter(LoginState.UNKNOWN)
+
     async def profile(self) -> Profile:
         """Return the account's features and devices from the newest login. Log in first if necessary.
 
@@ -209,7 +215,11 @@ class Login:
 
     async def _log_in(self) -> None:
         await self._await_turn()
-        reply = await exchange(self._http, "GET", ME, headers=self._basic, timeout=self._request_timeout)
+        basic = self._basic
+        reply = await exchange(self._http, "GET", ME, headers=basic, timeout=self._request_timeout)
+        if basic is not self._basic:  # the password has changed meanwhile, so this reply says nothing about the new one
+            await self._log_in()
+            return
         if challenge(reply) is Challenge.LOGIN:
             self._refuse("its name or password is wrong")
         answer = verdict(reply)

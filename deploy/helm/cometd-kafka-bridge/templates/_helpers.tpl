@@ -72,11 +72,15 @@ BRIDGE_{{ . | replace "." "__" | upper }}
 {{- define "bridge.check" -}}
 {{- $site := .Values.config.web_services }}
 {{- $password := hasKey .Values.files "web_services.password_file" }}
+{{- $file := hasKey .Values.files "accounts_file" }}
+{{- if and $file (or .Values.accounts $site.username $password) }}
+{{- fail "files.accounts_file: remove accounts, config.web_services.username and files.\"web_services.password_file\"" }}
+{{- end }}
 {{- if and .Values.accounts (or $site.username $password) }}
 {{- fail "accounts: keep either this list, or config.web_services.username and files.\"web_services.password_file\"" }}
 {{- end }}
-{{- if not (or .Values.accounts (and $site.username $password)) }}
-{{- fail "say who the bridge is: config.web_services.username and files.\"web_services.password_file\", or accounts" }}
+{{- if not (or $file .Values.accounts (and $site.username $password)) }}
+{{- fail "say who the bridge is: config.web_services.username and files.\"web_services.password_file\", accounts, or files.accounts_file" }}
 {{- end }}
 {{- if and (include "bridge.inFleet" .) (hasKey (.Values.config.fleet | default dict) "enabled") (not .Values.config.fleet.enabled) }}
 {{- fail "config.fleet.enabled is false, but several replicas need a fleet: remove it, or set replicas to 1 and autoscaling.enabled to false" }}

@@ -30,7 +30,7 @@ final class Access implements Filter, HttpSessionListener {
     private final Set<HttpSession> logins = ConcurrentHashMap.newKeySet();
 
     Access(Map<String, String> users, boolean csrf) {
-        this.users = users;
+        this.users = new ConcurrentHashMap<>(users);
         this.csrf = csrf;
     }
 
@@ -68,6 +68,11 @@ final class Access implements Filter, HttpSessionListener {
     /** Gives a login another CSRF token; the one it had is invalid from now on. */
     static void renewToken(HttpSession session) {
         session.setAttribute(CSRF_HEADER, UUID.randomUUID().toString());
+    }
+
+    /** Accepts only this password in the user's later logins; those that are open stay open. */
+    void changePassword(String user, String password) {
+        users.put(user, password);
     }
 
     /** Ends every login; returns how many there were. */

@@ -42,6 +42,11 @@ final class ControlServlet extends HttpServlet {
                 case "/publish" -> Reply.json(response, 200, Map.of("published", publish(Json.object(request.getReader()))));
                 case "/expire-sessions" -> Reply.json(response, 200, Map.of("expired", events.expireSessions()));
                 case "/drop-logins" -> Reply.json(response, 200, Map.of("dropped", access.dropLogins()));
+                case "/password" -> {
+                    Map<String, Object> order = Json.object(request.getReader());
+                    access.changePassword((String) order.get("user"), (String) order.get("password"));
+                    Reply.json(response, 200, Map.of());
+                }
                 case "/faults" -> {
                     String lines = request.getReader().lines().collect(Collectors.joining("\n"));
                     Reply.json(response, 200, Map.of("added", faults.add(lines)));

@@ -1,0 +1,115 @@
+"""The running relays of some accounts. Accounts may come and go while the others are relayed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from bridge.delivery import Slots
+
+log = structlog.get_logger(__name__)
+
+STOP_DEADLINE: Final = 6.0
+"""Seconds that the relays get to commit their current batches when they are stopped.
+
+If a batch is not committed in time, the CometD server sends its events to the next process that polls the session."""
+
+
+class AccountRelay(Protocol):
+    """One account. In a fleet, a replica relays the account only while it owns the account's slot."""
+
+    name: str
+
+    def take_over(self, slots: Slots) -> None:
+        """Prepare the next `run`, which takes the account over with a publisher of `slots`."""
+
+    async def run(self, *, disconnect_on_exit: bool) -> bool:
+        """Relay until `stop`, or until another bridge takes the account over. Return whether another bridge did."""
+        ...
+
+    def stop(self) -> None:
+        """Make `run` return as soon as the current batch is committed."""
+
+    def let_go(self) -> None:
+        """Record that this process no longer relays the account. Call this after `run`."""
+
+
+class RelayTasks:
+    """Runs one task for each account in `accounts()`, with a publisher of `slots`.
+
+    An account that has left ends its task by itself.
+    """
+
+    def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:
+        self._slots = slots
+        self._accounts = accounts
+        self._tasks: dict[AccountRelay, asyncio.Task[bool]] = {}
+        self._stopping = False
+        self._changed = asyncio.Event()
+        self.fenced: set[AccountRelay] = set()
+        """The accounts that another bridge has taken over."""
+
+    def accounts_changed(self) -> None:
+        """Make `run` start the relays of accounts that have come."""
+        self._changed.set()
+
+    def stop(self) -> None:
+        """Make `run` return as soon as the current batches are committed."""
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self, *, ended: Callable[[], bool], disconnect_on_exit: bool = False) -> None:
+        """Relay until `stop`, or until `ended` returns True. It is called whenever a relay has ended.
+
+        With `disconnect_on_exit` a stop ends the CometD sessions too. An error of a relay, which is a bug of the
+        bridge, is raised.
+        """
+        try:
+            while not self._stopping and not ended():
+                self._changed.clear()
+                self._start_new(disconnect_on_exit=disconnect_on_exit)
+                changed = asyncio.ensure_future(self._changed.wait())
+                try:
+                    await asyncio.wait([changed, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
+                self._collect()
+            for account in self._tasks:
+                account.stop()
+            if self._tasks:
+                _, late = await asyncio.wait(self._tasks.values(), timeout=STOP_DEADLINE)
+                if late:
+                    log.warning("stop-deadline-passed", effect="the next process must publish the current batch")
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks.values())
+        self._collect()
+
+    def _start_new(self, *, disconnect_on_exit: bool) -> None:
+        new = [one for one in self._accounts() if one not in self._tasks and one not in self.fenced]
+        for account in new:  # all of them join their slots before the slots take the first one over
+            account.take_over(self._slots)
+        for account in new:
+            relay = self._relay(account, disconnect_on_exit=disconnect_on_exit)
+            self._tasks[account] = asyncio.create_task(relay, name=f"relay-{account.name}")
+
+    async def _relay(self, account: AccountRelay, *, disconnect_on_exit: bool) -> bool:
+        try:
+            return await account.run(disconnect_on_exit=disconnect_on_exit)
+        finally:
+            account.let_go()
+
+    def _collect(self) -> None:
+        """Forget the tasks that have ended."""
+        for account, task in list(self._tasks.items()):
+            if task.done():
+                del self._tasks[account]
+                if not task.cancelled() and task.result():
+                    self.fenced.add(account)
