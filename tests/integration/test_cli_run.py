@@ -253,7 +253,9 @@ async def test_simulate_with_kafka() -> None:
         checked = await bridge("check", environment=given | {"BRIDGE_HTTP__PORT": "0"})
         command.send(signal.SIGTERM)
         ended = await command.ended(within=10)
-    assert (checked.status, set(checked.findings().values())) == (0, {"ok"})
+    findings = checked.findings()
+    assert findings.pop("evidence") == "skipped"  # the embedded broker does not say how long it keeps records
+    assert (checked.status, set(findings.values())) == (0, {"ok"})
     assert (ended.status, ended.errors) == (0, "")
 
 
