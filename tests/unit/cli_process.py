@@ -34,7 +34,9 @@ class Command:
 
     def __init__(self, *arguments: str, environment: Mapping[str, str], program: Sequence[str] = COMMAND) -> None:
         self._program = (*program, *arguments)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+        # The readline library of the process that started this one may have set the size of a terminal.
+        own = ("BRIDGE_", "COLUMNS", "LINES")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         self._environment = {**inherited, **environment}
         self._process: asyncio.subprocess.Process | None = None
         self._reading: list[asyncio.Task[None]] = []
