@@ -22,7 +22,7 @@ HOSTILE = [
     "x autofocus onfocus=alert(1) y",
     "</textarea></title></pre><svg onload=alert(1)>",
     "javascript:alert(1)",
-    "{{ 7*7 }}{% raw %}<b>",
+    "{{ 7*191 }}{% raw %}<b>",
     "<!--<script>",
     "&lt;img src=x onerror=alert(1)&gt;",
     "x\u2028</script>\u0000<b>\u202e",
@@ -130,7 +130,7 @@ async def test_data_changes_no_page_structure(text: str) -> None:
         assert page.parsed.structure == harmless[name].parsed.structure, name
         for link in page.parsed.links():
             assert link.startswith(("/console", "/docs", "/metrics", "#")), (name, link)
-        assert "49" not in page.text or "{{ 7*7 }}" not in text, name
+        assert "1337" not in page.text or "{{ 7*191 }}" not in text, name
 
 
 async def test_the_test_has_every_field() -> None:
