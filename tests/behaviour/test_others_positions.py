@@ -1,7 +1,7 @@
 """The positions of accounts that other processes relay, as read from the embedded broker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -21,14 +21,6 @@ NAMES = ("north", "south", "nobody")
 POSITION = msgspec.structs.replace(
     EMPTY_POSITION, client_id="c1", acknowledgement=7, next_sequence=3, base_sequence=3, last_reply_at=1000.0
 )
-
-
-@pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest_asyncio.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,6 @@ from tests.unit.cli_process import Command
 from tests.waiting import eventually
 
 WORDS = {"anna": "word-of-anna", "bert": "word-of-bert", "cleo": "word-of-cleo"}
-
-
-@pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest_asyncio.fixture

@@ -6,7 +6,7 @@ import json
 import shlex
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -24,14 +24,6 @@ from tests.unit.cli_process import Command, bridge
 from tests.waiting import eventually
 
 PASSWORD = "correct-horse-battery"
-
-
-@pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest_asyncio.fixture

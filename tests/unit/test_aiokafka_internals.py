@@ -26,23 +26,17 @@ from bridge.delivery.client import unreadable
 from bridge.delivery.client.aiokafka_internals import connecting, groups, metadata, producing
 from bridge.delivery.client.consumer import consumer
 from bridge.settings import Kafka
-from bridge.simulator import EmbeddedBroker
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
+
+    from bridge.simulator import EmbeddedBroker
 
 TRIED = "0.14."
 ROOT = Path(bridge.__file__).parent
 PUBLIC = {"aiokafka", "aiokafka.admin", "aiokafka.errors"}
 ALLOWED = "delivery/client/aiokafka_internals/"
-
-
-@pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 def private_uses(source: str) -> list[str]:
@@ -306,6 +300,23 @@ async def test_consumers_read_with_the_bridges_own_reader(
             fetched = await client.getmany(timeout_ms=200)
             sizes += [len(records) for records in fetched.values()]
     assert sizes == [1, 1, 1], "aiokafka reads with a reader of its own: one bad record stops every reader"
+
+
+async def test_fetches_wait_for_as_many_bytes_as_are_asked_for(broker: EmbeddedBroker) -> None:
+    """A started consumer can be told how many bytes its further fetches wait for."""
+    await create_topic(broker, "t")
+    settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)
+    async with consumer(settings, ["t"], "read_committed", wait_ms=50) as client:
+        sent: list[Any] = []
+        send = client._client.send
+
+        async def listening_send(node: int, request: Any, **options: Any) -> Any:
+            sent.append(request)
+            return await send(node, request, **options)
+
+        client._client.send = listening_send
+        client.fetch_at_least(4321)
+        await eventually(lambda: any(getattr(request, "_min_bytes", None) == 4321 for request in sent), within=10)
 
 
 async def test_discard_ends_all_tasks_while_kafka_is_away(broker: EmbeddedBroker) -> None:

@@ -33,16 +33,16 @@ unreadable.install()
 
 @asynccontextmanager
 async def consumer(
-    settings: Kafka, topics: Sequence[str], isolation: Isolation, *, wait_ms: int, least_bytes: int = 1
-) -> AsyncGenerator[AIOKafkaConsumer, None]:
+    settings: Kafka, topics: Sequence[str], isolation: Isolation, *, wait_ms: int
+) -> AsyncGenerator[Consumer, None]:
     """Start a consumer of all partitions of `topics`, and close it at the end of the block.
 
-    At each fetch, the broker waits for at least `least_bytes` of new records, but at most `wait_ms` milliseconds.
+    At each fetch, the broker waits for new records, but at most `wait_ms` milliseconds.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or a topic doesn't exist.
     """
-    client: AIOKafkaConsumer = guarded(
+    client: Consumer = guarded(
         Consumer(
             *topics,
             **connection(settings),
@@ -52,7 +52,6 @@ async def consumer(
             auto_offset_reset="earliest",
             check_crcs=settings.check_crcs,
             fetch_max_wait_ms=wait_ms,
-            fetch_min_bytes=least_bytes,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_BYTES,
         )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
-from aiokafka.errors import UnknownTopicOrPartitionError
 
 from bridge.backoff import Backoff
 from bridge.delivery.client.consumer import consumer, last_offsets, unread
@@ -19,10 +17,11 @@ from bridge.delivery.reader import consumed
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import TopicPartition
 
+    from bridge.delivery.client.aiokafka_internals.reading import Consumer
     from bridge.delivery.reader import ConsumedRecord
     from bridge.settings import Kafka
 
@@ -56,7 +55,7 @@ class Follower:
         self._again: dict[TopicPartition, int] = {}
         """The offsets at which to continue after a rewind."""
         self._rewound = False
-        self._client: AIOKafkaConsumer | None = None
+        self._client: Consumer | None = None
         self._handed_over = asyncio.Event()
         """Set whenever `take` has received all fetched records."""
         self.failing: str | None = None
@@ -117,45 +116,34 @@ class Follower:
         if self._settings.create_topics and not self._next:
             # No consumer makes a broker create the topic, so it must exist before the first request.
             await create_missing_topics(self._settings)
-        if not self._caught_up:
-            await self._read_to_end(take)
-        if not self._caught_up and not self._rewound:
-            self._caught_up = True
-            caught_up()
-        async with self._reading(LEAST_BYTES) as client:
-            while not self._rewound:
-                await self._pass_on(client, take)
-
-    async def _read_to_end(self, take: Take) -> None:
-        """Read all records that the topic contains now. Fetches don't wait for many bytes, because a start waits."""
-        ends = await last_offsets(self._settings, [self._topic])
-        async with self._reading(least_bytes=1) as client:
-            loop = asyncio.get_running_loop()
-            moved_at = loop.time()
-            while not self._rewound and await unread(client, ends) and loop.time() - moved_at <= STANDSTILL:
-                if await self._pass_on(client, take):
-                    moved_at = loop.time()
-
-    @asynccontextmanager
-    async def _reading(self, least_bytes: int) -> AsyncGenerator[AIOKafkaConsumer, None]:
-        """Open a consumer of the topic at the offsets where reading continues."""
-        topics = [self._topic]
-        async with consumer(
-            self._settings, topics, "read_committed", wait_ms=POLL_MS, least_bytes=least_bytes
-        ) as client:
+        ends = {} if self._caught_up else await last_offsets(self._settings, [self._topic])
+        async with consumer(self._settings, [self._topic], "read_committed", wait_ms=POLL_MS) as client:
             places = client.assignment()
-            if not places:
-                raise UnknownTopicOrPartitionError(self._topic)  # aiokafka would search for it only every 5 minutes
             client.pause(*places)  # a fetch at a broker would delay the requests for offsets
             await self._seek(client)
             client.resume(*places)
             self._client = client
             try:
-                yield client
+                if not self._caught_up:
+                    await self._read_to_end(client, ends, take)
+                if not self._caught_up and not self._rewound:
+                    self._caught_up = True
+                    caught_up()
+                client.fetch_at_least(LEAST_BYTES)
+                while not self._rewound:
+                    await self._pass_on(client, take)
             finally:
                 self._client = None
 
-    async def _pass_on(self, client: AIOKafkaConsumer, take: Take) -> bool:
+    async def _read_to_end(self, client: Consumer, ends: Mapping[TopicPartition, int], take: Take) -> None:
+        """Read all records before the offsets `ends`. Fetches don't wait for many bytes, because a start waits."""
+        loop = asyncio.get_running_loop()
+        moved_at = loop.time()
+        while not self._rewound and await unread(client, ends) and loop.time() - moved_at <= STANDSTILL:
+            if await self._pass_on(client, take):
+                moved_at = loop.time()
+
+    async def _pass_on(self, client: Consumer, take: Take) -> bool:
         """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether there were any."""
         fetched = await client.getmany(timeout_ms=POLL_MS)
         self.failing = None
@@ -168,7 +156,7 @@ class Follower:
         self._handed_over.set()
         return bool(fetched)
 
-    async def _seek(self, client: AIOKafkaConsumer) -> None:
+    async def _seek(self, client: Consumer) -> None:
         """Continue at the last offset, or begin with the first record that is not older than `age`."""
         oldest = int(max(0.0, time.time() - self._age) * 1000)
         fresh = [place for place in client.assignment() if place not in self._next]

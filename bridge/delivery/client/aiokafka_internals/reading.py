@@ -50,6 +50,14 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
                     raise UnknownTopicOrPartitionError(missing)
                 await asyncio.sleep(LOOK_AGAIN)
 
+    def fetch_at_least(self, size: int) -> None:
+        """Make further fetches wait for `size` bytes of records, but not longer than the consumer's waiting time.
+
+        Private part: `AIOKafkaConsumer._fetcher` and `Fetcher._fetch_min_bytes`. The public consumer takes this number
+        only when it is made. If aiokafka renames them, each record of a topic that is followed costs a fetch.
+        """
+        self._fetcher._fetch_min_bytes = size  # noqa: SLF001
+
 
 class _Batch:
     """Wraps a batch of aiokafka. The iteration ends at the first record that can't be read."""
