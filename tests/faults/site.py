@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -136,16 +136,41 @@ class Site:
 
         The block begins when the first of them is in Kafka.
         """
-        stop = asyncio.Event()
 
         async def publish() -> None:
-            while not stop.is_set():
-                try:
-                    await self.ledger.generate(round(rate * _SLICE), keys=keys, rate=rate)
-                except NETWORK:
-                    await asyncio.sleep(0.1)
+            try:
+                await self.ledger.generate(round(rate * _SLICE), keys=keys, rate=rate)
+            except NETWORK:
+                await asyncio.sleep(0.1)
 
-        publishing = asyncio.create_task(publish())  # no TaskGroup: a failed assertion should come out as it is
+        async with self._beside(publish):
+            yield
+
+    @asynccontextmanager
+    async def load_of(self, handles: Mapping[str, int], *, events: int) -> AsyncIterator[None]:
+        """A steady load beside the block: for each user `events`, from a first record handle on, ten times a second.
+
+        `handles` has the first record handle of each user. The block begins when the first event is in Kafka.
+        """
+
+        async def publish() -> None:
+            for user, handle in handles.items():
+                await self.ledger.publish(events, user=user, first_handle=handle)
+            await asyncio.sleep(0.1)
+
+        async with self._beside(publish):
+            yield
+
+    @asynccontextmanager
+    async def _beside(self, publish: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Repeat `publish` beside the block, which begins when the first event is in Kafka."""
+        stop = asyncio.Event()
+
+        async def repeat() -> None:
+            while not stop.is_set():
+                await publish()
+
+        publishing = asyncio.create_task(repeat())  # no TaskGroup: a failed assertion should come out as it is
         try:
             await self.arrived(1)
             yield

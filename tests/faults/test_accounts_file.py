@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +11,7 @@ import pytest
 from tests.faults.site import PASSWORD, Site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.faults.bridge_process import BridgeProcess
@@ -73,39 +72,24 @@ async def client_ids(site: Site) -> dict[str, str]:
     return {one.user: one.client_id for one in await site.web.sessions()}
 
 
-@asynccontextmanager
-async def load(site: Site, *users: str) -> AsyncIterator[None]:
-    """100 events/s for each of these users beside the block."""
-    stop = asyncio.Event()
-
-    async def publish() -> None:
-        while not stop.is_set():
-            for user in users:
-                await site.ledger.publish(10, user=user, first_handle=100 * NAMES.index(user))
-            await asyncio.sleep(0.1)
-
-    publishing = asyncio.create_task(publish())
-    try:
-        await site.arrived(1)
-        yield
-    finally:
-        stop.set()
-        await publishing
+def handles(*names: str) -> dict[str, int]:
+    """The first record handle of each of these accounts."""
+    return {name: 100 * NAMES.index(name) for name in names}
 
 
 async def come_and_go(site: Site, file: AccountsFile, bridges: Sequence[BridgeProcess]) -> None:
     """Let one account of three leave, one come, and one change its password, under traffic."""
     await relaying(bridges, "stays", "leaves", "changes")
     before = await client_ids(site)
-    async with load(site, "stays", "changes"):
-        async with load(site, "leaves"):
+    async with site.load_of(handles("stays", "changes"), events=10):
+        async with site.load_of(handles("leaves"), events=10):
             await site.caught_up()
         await site.caught_up()
         await site.web.change_password("changes", NEW_PASSWORD)
         await site.web.drop_logins()
         file.write("stays", "changes", "comes", changes=NEW_PASSWORD)
         await relaying(bridges, "stays", "changes", "comes")
-        async with load(site, "comes"):
+        async with site.load_of(handles("comes"), events=10):
             await site.caught_up()
         await site.caught_up()
     after = await client_ids(site)

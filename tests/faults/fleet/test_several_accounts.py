@@ -3,8 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,32 +14,13 @@ from tests.faults.fleet.replicas import CONNECTED, handshakes, replica_of, sessi
 from tests.faults.site import PASSWORD, Site
 
 ACCOUNTS = {f"agent-{number}": PASSWORD for number in range(6)}
+HANDLES = {name: 100 * place for place, name in enumerate(ACCOUNTS)}
 SEVERAL = pytest.mark.parametrize("web", [{"users": ACCOUNTS, "max_interval": 20.0}], indirect=True)
 SEVERAL_ACCOUNTS = {
     "ACCOUNTS": json.dumps([{"name": name, "username": name, "password": word} for name, word in ACCOUNTS.items()]),
     "WEB_SERVICES__USERNAME": "",
     "WEB_SERVICES__PASSWORD": "",
 }
-
-
-@asynccontextmanager
-async def load_for_each(site: Site) -> AsyncIterator[None]:
-    """300 events/s beside the block, 50 for each account."""
-    stop = asyncio.Event()
-
-    async def publish() -> None:
-        while not stop.is_set():
-            for place, name in enumerate(ACCOUNTS):
-                await site.ledger.publish(5, user=name, first_handle=100 * place)
-            await asyncio.sleep(0.1)
-
-    publishing = asyncio.create_task(publish())
-    try:
-        await site.arrived(1)
-        yield
-    finally:
-        stop.set()
-        await publishing
 
 
 async def told_fleet(replica: BridgeProcess) -> dict[str, Any]:
@@ -85,7 +65,7 @@ async def test_several_accounts_through_every_end(site: Site) -> None:
     await shared_evenly(replicas)
     opened = await settled_sessions(site)
     kept = await replicas[2].handshakes()
-    async with load_for_each(site):
+    async with site.load_of(HANDLES, events=5):
         await replicas[0].kill()
         await shared_evenly(replicas[1:])
         replicas[0] = await replica_of(site, 0, **SEVERAL_ACCOUNTS)
