@@ -195,14 +195,18 @@ class AccountBridge:
         return fenced
 
     async def leave(self) -> None:
-        """End `run` and the CometD session for ever: after the current batch, but within `LEAVE_DEADLINE`."""
+        """End `run` and the CometD session after the current batch, within `LEAVE_DEADLINE` seconds."""
         self._leaves = True
         self.stop()
         try:
             async with asyncio.timeout(LEAVE_DEADLINE):
                 await self._at_rest.wait()
         except TimeoutError:
-            log.warning("leave-deadline-passed", account=self.name, effect="the CometD session expires by itself")
+            log.warning(
+                "leave-deadline-passed",
+                account=self.name,
+                effect="the server ends the CometD session later",
+            )
             if self._running is not None:
                 self._running.cancel()
                 await self._at_rest.wait()

@@ -47,7 +47,7 @@ class Incidents:
         self._refused = _Newest(kafka, DEAD_LETTERS, encoding, DeadLetter, _refused)
 
     async def run(self) -> None:
-        """Follow both topics for ever, from the first `view` on."""
+        """Wait for the first `view`, and then follow both topics until cancelled."""
         await self._wanted.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._gaps.run())

@@ -55,7 +55,7 @@ class Retention:
     """How long the topics keep their records."""
 
     days: dict[str, float]
-    """Days, by the topic's full name. Infinity: for ever."""
+    """Days, by the topic's full name. Infinity means that Kafka deletes no record because of its age."""
     archived: bool
     """Whether an archive is being written."""
 
@@ -76,7 +76,7 @@ def archive_group(settings: Kafka) -> str:
 
 
 async def retention_of(settings: Kafka) -> Retention | None:
-    """Return how long the existing topics keep their records. None: the cluster does not say.
+    """Return how long the existing topics keep their records, or None if the cluster does not say it.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached.
@@ -144,7 +144,7 @@ class RetentionWatch:
         self._settings = settings
 
     async def run(self) -> None:
-        """Look at the topics again and again, for ever."""
+        """Look at the topics' settings at intervals, until cancelled."""
         while True:
             found = None
             with suppress(*FAILURES):

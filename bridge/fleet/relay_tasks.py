@@ -42,7 +42,7 @@ class AccountRelay(Protocol):
 class RelayTasks:
     """Runs one task for each account in `accounts()`, with a publisher of `slots`.
 
-    An account that has left ends its task by itself.
+    The task of an account that has left is not cancelled, because the account ends its task.
     """
 
     def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:

@@ -79,7 +79,7 @@ records_untrusted = Counter(
     ("topic",),
 )
 topic_retention = Gauge(
-    "bridge_topic_retention_seconds", "How long Kafka keeps the records of a topic; +Inf: for ever", ("topic",)
+    "bridge_topic_retention_seconds", "How long Kafka keeps the records of a topic; +Inf without a limit", ("topic",)
 )
 evidence_at_risk = Gauge(
     "bridge_evidence_at_risk", "1 while topics keep their records for less than five years and no archive is written"

@@ -66,7 +66,7 @@ class Rates:
         return [*self._intervals]
 
     async def run(self) -> None:
-        """Count for ever. With thousands of accounts the addition takes milliseconds, so a thread does it."""
+        """Count until cancelled. With thousands of accounts the addition takes milliseconds, so a thread does it."""
         while True:
             await asyncio.sleep(INTERVAL)
             self.count(await asyncio.to_thread(self._read))

@@ -85,7 +85,7 @@ class _Walk:
         if manifest.day != day:
             yield f"It is the manifest of {manifest.day}."
         if manifest.previous != self._digest:
-            yield "It does not follow the manifest before it: that one was changed, removed or added."
+            yield "This manifest does not follow the one before, because the one before was changed, removed or added."
         if before is None:
             return
         if before.day + DAY != manifest.day:
