@@ -92,6 +92,12 @@ async def come_and_go(site: Site, file: AccountsFile, bridges: Sequence[BridgePr
         async with site.load_of(handles("comes"), events=10):
             await site.caught_up()
         await site.caught_up()
+
+    async def has_left() -> bool:
+        return "leaves" not in await client_ids(site)
+
+    # Less than maxInterval: the bridge ends the session, it does not expire.
+    await bridges[0].until(has_left, within=15, what="ending the session of the account that left")
     after = await client_ids(site)
     assert after == {"stays": before["stays"], "changes": before["changes"], "comes": after["comes"]}
 
