@@ -128,6 +128,8 @@ class _Scene:
         self._half_shown = asyncio.Event()
         self._ids: list[str] = []
         """The `ce_id` of each event of Web Services that was shown."""
+        self._sent = 0
+        """The number of events that Web Services had sent when `_complete` looked. A late call may cause more later."""
 
     @property
     def _alive(self) -> list[Replica]:
@@ -220,17 +222,13 @@ class _Scene:
 
         After a lost session, missing events are accepted.
         """
+        self._sent = EVENTS_OF_A_CALL * sum(one.status_code == 0 for one in self._upstream.operations)
         return self._opened_anew > 0 or len(set(self._ids)) == self._sent
 
     @property
     def _opened_anew(self) -> int:
         """The number of CometD sessions that were opened since the replicas shared the accounts."""
         return self._upstream.handshakes - self._handshakes
-
-    @property
-    def _sent(self) -> int:
-        """The number of events that Web Services has sent."""
-        return EVENTS_OF_A_CALL * sum(one.status_code == 0 for one in self._upstream.operations)
 
     async def _until(self, condition: Callable[[], Awaitable[bool]], *, within: float, what: str) -> None:
         """Wait until the condition holds.
