@@ -57,7 +57,7 @@ class Polling:
         self._context = context
         self._reporter = context.reporter
         self._opening: Opening | None = None
-        """The opening that the sink must get before the session's first batch. None after that."""
+        """The opening that the sink must get before the next batch. None if the sink has it."""
         self._waiting: list[Batch] = []
         """Batches that went to `sink.arrived` and must still go to `sink.received`."""
         self._arrivals = asyncio.Lock()
@@ -220,23 +220,33 @@ class Polling:
             await self._hand_over(self._waiting.pop(0))
 
     async def _hand_over(self, batch: Batch) -> None:
-        if self._opening is not None:
-            await self._context.sink.opened(self._opening)
-            self._opening = None
+        await self._hand_over_opening()
         self._reporter.holding(batch)
         try:
             await self._context.sink.received(batch)
         finally:
             self._reporter.released()
 
+    async def _hand_over_opening(self) -> None:
+        if self._opening is not None:
+            await self._context.sink.opened(self._opening)
+            self._opening = None
+
     # -- sessions -----------------------------------------------------------------------------------------------------
 
     def resumed(self) -> None:
-        """Begin with the session of an earlier process, which the transport has restored."""
+        """Begin with the session of an earlier process, which the transport has restored.
+
+        The sink gets the opening with the first batch, because only a reply shows that the server has the session.
+        """
         self._begin("start", resumed=True)
 
     async def open_session(self, reason: str) -> None:
-        """Repeat the handshake, at the rate that the guard allows, until there is a new session or a stop."""
+        """Repeat the handshake, at the rate that the guard allows, until there is a new session or a stop.
+
+        The sink gets the opening before the first poll. So even if the bridge stops or dies right after the handshake,
+        the next process continues this session.
+        """
         self._lost = reason
         await self._hand_over_waiting()
         if self._transport.client_id is not None:
@@ -251,6 +261,7 @@ class Polling:
             if result == "ok":
                 self._context.guard.opened()
                 self._begin(reason, resumed=False)
+                await self._hand_over_opening()
                 return
 
     async def _shake_hands(self) -> str:
@@ -268,7 +279,7 @@ class Polling:
         return "refused"
 
     def _begin(self, reason: str, *, resumed: bool) -> None:
-        self._lost = None
+        self._lost, self._sent_at = None, time.monotonic()
         self._opening = Opening(
             self._session(), resumed=resumed, ack_extension=self._context.acks.enabled, reason=reason
         )

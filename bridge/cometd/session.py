@@ -46,7 +46,7 @@ class CometdSession:
             BridgeError: an error of the sink.
         """
         if self._resume is None:
-            await self._polling.open_session("start")
+            self._polling.give_up("start")
         else:
             self._transport.resume(self._resume)
             self._polling.resumed()

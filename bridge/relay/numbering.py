@@ -30,9 +30,14 @@ class Chunk(NamedTuple):
     """The position that the transaction commits beside the events. A successor continues there."""
 
 
-def start_of(client_id: str, *, ack_extension: bool) -> Position:
-    """Return the position of a session that has just been opened."""
-    return msgspec.structs.replace(EMPTY_POSITION, client_id=client_id, acknowledgement=0 if ack_extension else None)
+def start_of(client_id: str, opened_at: float, *, ack_extension: bool) -> Position:
+    """Return the position of a session that was opened at `opened_at`, in seconds since the epoch."""
+    return msgspec.structs.replace(
+        EMPTY_POSITION,
+        client_id=client_id,
+        acknowledgement=0 if ack_extension else None,
+        last_reply_at=opened_at,
+    )
 
 
 def chunks(position: Position, batch: Batch, size: int) -> Iterator[Chunk]:

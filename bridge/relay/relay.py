@@ -274,11 +274,13 @@ class Relay:
         return translation
 
     async def opened(self, opening: Opening) -> None:
-        """Handle a new or resumed session. Its session events are published with the session's first batch."""
+        """Publish a new session's events and first position. A resumed session's event waits for the first batch."""
         self._on_open()
         self._changes.opened(opening, self._position)
         if not opening.resumed:
-            self._position = start_of(opening.client_id, ack_extension=opening.ack_extension)
+            opened_at = time.time()
+            self._position = start_of(opening.client_id, opened_at, ack_extension=opening.ack_extension)
+            await self._publish(Chunk((), 0, self._position), opened_at)
 
     async def displaced(self) -> None:
         """Raise Fenced if another bridge has taken the account over. That bridge tells Kafka before it polls."""

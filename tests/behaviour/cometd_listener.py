@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,6 +53,7 @@ class RememberingSink:
         self.refused: list[int] = []
         self.held: Batch | None = None
         self.fails = False
+        self.on_open: Callable[[], None] = lambda: None
         self.displacements = 0
         """How many of its polls ended because another client polled the session."""
         self.acknowledgement: int | None = None
@@ -78,6 +79,7 @@ class RememberingSink:
 
     async def opened(self, opening: Opening) -> None:
         self.openings.append(opening)
+        self.on_open()
         self.acknowledgement = None
         self._base = len(self.events)
         if opening.ack_extension and not opening.resumed:
@@ -143,10 +145,10 @@ class Listener:
             await self.run
 
     async def listening(self, *, sessions: int = 1) -> None:
-        """Wait until the session that is the n-th for the sink polls, with all subscriptions confirmed."""
+        """Wait until a session polls, the n-th for the sink or a later one, with all subscriptions confirmed."""
         await eventually(
             lambda: (
-                len(self.sink.openings) == sessions
+                len(self.sink.openings) >= sessions
                 and self.session.status.state is State.CONNECTED
                 and self.session.status.confirmed == set(CHANNELS)
             )

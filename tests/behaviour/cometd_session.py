@@ -75,7 +75,7 @@ class DeliveryRules(OnAnUpstream):
     async def test_the_first_poll(self, proxy: FaultProxy) -> None:
         """The first poll of a session brings the subscriptions along: nothing is missed between the two."""
         async with Listener(proxy.url, max_interval=MAX_INTERVAL) as listener:
-            await eventually(lambda: listener.sink.openings)
+            await eventually(lambda: listener.sink.batches)
             assert listener.session.status.confirmed == set(CHANNELS)
 
     async def test_one_reply_of_20000_events(self, upstream: Upstream, listener: Listener) -> None:
@@ -163,6 +163,19 @@ class SuccessionRules(OnAnUpstream):
         listener.sink.open()
         await asyncio.wait_for(listener.run, STOP_LIMIT)
         assert listener.sink.events == [1]
+
+    async def test_stop_right_after_the_handshake(self, upstream: Upstream, proxy: FaultProxy) -> None:
+        """The sink has the session before the first poll, so a process that ends here leaves it to its successor."""
+        async with Listener(proxy.url, max_interval=MAX_INTERVAL) as listener:
+            listener.sink.on_open = listener.session.stop
+            await asyncio.wait_for(listener.run, STOP_LIMIT)
+            resume = listener.resume()
+        assert not listener.sink.batches
+        async with Listener(proxy.url, max_interval=MAX_INTERVAL, resume=resume) as successor:
+            await successor.listening()
+            await upstream.publish(OUTBOUND, 1)
+            await successor.has_kept(1)
+        assert successor.handshakes == 0
 
     async def test_stop_before_the_start(self, proxy: FaultProxy) -> None:
         """A stop that comes before `run` lets it do nothing, instead of being forgotten."""

@@ -32,6 +32,8 @@ class Point(StrEnum):
     """The slot's producers have started, so the former owner is fenced. The claims are not committed."""
     TAKEOVER_CLAIMED = "takeover-claimed"
     """The claim is committed. The first poll is not sent."""
+    SESSION_OPENED = "session-opened"
+    """A new session's first position is committed. The first poll is not sent."""
     FORWARDING = "forwarding"
     """The `requested` event of an operation is in Kafka. The request is not sent to Web Services.
 
@@ -112,6 +114,7 @@ def _rig_points() -> None:
     _rig(Relay, "received", _received)
     _stop_after(SlotProducers, "start", Point.TAKEOVER_FENCED)
     _stop_after(Relay, "begin", Point.TAKEOVER_CLAIMED)
+    _stop_after(Relay, "opened", Point.SESSION_OPENED)
     _rig(AccountForwarder, "forward", _forward)
 
 

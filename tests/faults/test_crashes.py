@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
+from tests.faults.rig import Rig
+from tests.faults.rigged_bridge import Point
 from tests.faults.site import Site
 from tests.faults.tcp_proxy import END_TXN, TcpProxy
 
@@ -32,6 +35,23 @@ async def test_kill_at_random_moments(site: Site, seed: int) -> None:
     assert await bridge.handshakes() == 0
     assert await site.client_ids() == sessions
     account = await site.settled()
+    assert account.changes == ["opened"]
+
+
+@pytest.mark.parametrize("web", [{"max_interval": 20.0}], indirect=True)
+async def test_a_bridge_dies_before_the_first_poll(site: Site, tmp_path: Path) -> None:
+    """A kill -9 right after the handshake costs no second one: the session's position is in Kafka before it polls."""
+    site.rig = Rig(tmp_path)
+    site.rig.arm(Point.SESSION_OPENED)
+    bridge = await site.bridge()
+    await site.rig.reached(Point.SESSION_OPENED, [bridge])
+    sessions = await site.client_ids()
+    await bridge.kill()
+    successor = await site.ready_bridge()
+    await site.ledger.publish(20)
+    account = await site.settled()
+    assert successor.events("cometd-session-resuming")
+    assert await site.client_ids() == sessions
     assert account.changes == ["opened"]
 
 

@@ -115,6 +115,11 @@ class Process:
         self._acknowledged = 0
 
     async def start(self) -> None:
+        await self.open()
+        await self.poll()
+
+    async def open(self) -> None:
+        """Resume the session, or open one. Nothing is polled yet."""
         await self._relay_http.__aenter__()
         resume = await self.relay.begin()
         if resume is not None and resume.client_id == self._server.client_id:
@@ -124,7 +129,6 @@ class Process:
         else:
             opening = self._open("start" if resume is None else "unknown-client")
         await self.relay.opened(opening)
-        await self.poll()
 
     def _open(self, reason: str) -> Opening:
         self._acknowledged = 0

@@ -37,7 +37,9 @@ def numbered(position: Position, received: Batch, size: int) -> tuple[list[tuple
 @given(COUNTS, SIZES, st.integers(0, 1000))
 def test_each_event_has_the_sequence_of_its_place(count: int, size: int, base: int) -> None:
     """An event's sequence is its place in the session, however the reply is cut into transactions."""
-    position = msgspec.structs.replace(start_of("client", ack_extension=True), base_sequence=base, next_sequence=base)
+    position = msgspec.structs.replace(
+        start_of("client", 1.0, ack_extension=True), base_sequence=base, next_sequence=base
+    )
     found, positions = numbered(position, batch(count), size)
     assert found == [(base + index, f"/{index}") for index in range(count)]
     assert positions[-1] == msgspec.structs.replace(
@@ -48,7 +50,7 @@ def test_each_event_has_the_sequence_of_its_place(count: int, size: int, base: i
 @given(COUNTS, SIZES, st.data())
 def test_a_crash_between_two_transactions_repeats_nothing(count: int, size: int, data: st.DataObject) -> None:
     """After a crash the same reply, with more behind it, brings exactly the events that are not in Kafka yet."""
-    position = start_of("client", ack_extension=True)
+    position = start_of("client", 1.0, ack_extension=True)
     done = list(chunks(position, batch(count), size))
     survived = data.draw(st.integers(0, len(done) - 1))
     committed = [event.channel for step in done[:survived] for event in step.events]
@@ -63,7 +65,7 @@ def test_a_crash_between_two_transactions_repeats_nothing(count: int, size: int,
 @given(COUNTS, SIZES)
 def test_the_acknowledgement_moves_with_the_last_transaction_only(count: int, size: int) -> None:
     """Until the whole reply is in Kafka the position names the acknowledgement that brings all of it again."""
-    position = start_of("client", ack_extension=True)
+    position = start_of("client", 1.0, ack_extension=True)
     _, positions = numbered(position, batch(count, acknowledgement=9), size)
     assert [one.acknowledgement for one in positions] == [0] * (len(positions) - 1) + [9]
     assert {one.base_sequence for one in positions[:-1]} <= {0}
@@ -72,7 +74,7 @@ def test_the_acknowledgement_moves_with_the_last_transaction_only(count: int, si
 @given(COUNTS, COUNTS, SIZES)
 def test_without_acknowledgements_events_count_on(first: int, second: int, size: int) -> None:
     """Events that the server will not send again are numbered on from the last one, and leave nothing to skip."""
-    position = start_of("client", ack_extension=False)
+    position = start_of("client", 1.0, ack_extension=False)
     _, positions = numbered(position, batch(first, base=None, acknowledgement=None), size)
     found, after = numbered(positions[-1], batch(second, base=None, acknowledgement=None), size)
     assert [sequence for sequence, _ in found] == list(range(first, first + second))
@@ -83,7 +85,7 @@ def test_without_acknowledgements_events_count_on(first: int, second: int, size:
 @given(COUNTS, COUNTS, SIZES)
 def test_stray_events_do_not_shift_what_comes_again(stray: int, count: int, size: int) -> None:
     """Events beside a poll's own reply are counted, and the next reply begins behind them."""
-    position = start_of("client", ack_extension=True)
+    position = start_of("client", 1.0, ack_extension=True)
     _, positions = numbered(position, batch(stray, base=None, acknowledgement=None), size)
     assert positions[-1].acknowledgement == 0
     found, _ = numbered(positions[-1], batch(count), size)
@@ -106,7 +108,9 @@ def channels(count: int) -> list[Event]:
 @given(COUNTS, CUTS, SIZES, st.integers(0, 100))
 def test_parts_of_a_reply_are_numbered_as_the_whole(count: int, sizes: list[int], size: int, base: int) -> None:
     """A reply that comes in parts has the sequences of the whole, and the same position at its end, not before."""
-    position = msgspec.structs.replace(start_of("client", ack_extension=True), base_sequence=base, next_sequence=base)
+    position = msgspec.structs.replace(
+        start_of("client", 1.0, ack_extension=True), base_sequence=base, next_sequence=base
+    )
     found = []
     for part in parts_of(channels(count), sizes, base=0, acknowledgement=1):
         assert (position.acknowledgement, position.base_sequence) == (0, base)
@@ -123,7 +127,7 @@ def test_a_reply_that_is_cut_repeats_nothing(
 ) -> None:
     """Wherever a reply is cut, the next one, cut into other parts, brings exactly what is not in Kafka yet."""
     count, more = counts
-    position, committed = start_of("client", ack_extension=True), list[tuple[int, str]]()
+    position, committed = start_of("client", 1.0, ack_extension=True), list[tuple[int, str]]()
     parts = parts_of(channels(count), sizes, base=0, acknowledgement=1)
     for part in parts[: data.draw(st.integers(0, len(parts) - 1))]:
         numbers, positions = numbered(position, part, size)
@@ -140,7 +144,7 @@ def test_a_reply_that_is_cut_repeats_nothing(
 @given(COUNTS, CUTS, SIZES)
 def test_parts_without_acknowledgements_count_on(count: int, sizes: list[int], size: int) -> None:
     """Parts that the server does not send again leave nothing to skip."""
-    position, found = start_of("client", ack_extension=False), list[tuple[int, str]]()
+    position, found = start_of("client", 1.0, ack_extension=False), list[tuple[int, str]]()
     for part in parts_of(channels(count), sizes, base=None, acknowledgement=None):
         numbers, positions = numbered(position, part, size)
         found += numbers
@@ -151,7 +155,7 @@ def test_parts_without_acknowledgements_count_on(count: int, sizes: list[int], s
 
 def test_an_empty_reply_moves_the_position() -> None:
     """An empty reply leaves one transaction's worth: the newer acknowledgement and the time of the reply."""
-    [step] = chunks(start_of("client", ack_extension=True), batch(0, acknowledgement=4, at=7.5), 10)
+    [step] = chunks(start_of("client", 1.0, ack_extension=True), batch(0, acknowledgement=4, at=7.5), 10)
     assert not step.events
     assert (step.position.acknowledgement, step.position.last_reply_at) == (4, 7.5)
 

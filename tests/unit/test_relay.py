@@ -84,6 +84,37 @@ async def exactly_once(actions: list[tuple[str, int]]) -> None:
     assert "gap" not in changes(kafka)
 
 
+async def test_a_process_that_ends_before_its_first_poll_leaves_its_session() -> None:
+    """The session is in Kafka before the first poll. The next process resumes it, with what was sent meanwhile."""
+    server, kafka = Server(), MemoryKafka()
+    process = Process(server, MemoryPublisher(kafka, ACCOUNT))
+    await process.open()
+    await process.end()
+    server.send(2)
+    successor = Process(server, MemoryPublisher(kafka, ACCOUNT))
+    await successor.start()
+    await successor.end()
+    assert server.sessions == 1
+    assert references(kafka) == server.sent[0]
+    assert changes(kafka) == ["opened", "resumed"]
+
+
+async def test_a_session_that_is_lost_before_its_first_poll_is_told() -> None:
+    """Events may have waited in it, so its loss has a gap, which begins at its handshake."""
+    server, kafka = Server(), MemoryKafka()
+    process = Process(server, MemoryPublisher(kafka, ACCOUNT))
+    await process.open()
+    await process.end()
+    server.open()
+    opened_at = time.time()
+    successor = Process(server, MemoryPublisher(kafka, ACCOUNT))
+    await successor.start()
+    await successor.end()
+    assert changes(kafka) == ["opened", "lost", "gap", "opened"]
+    gap = msgspec.json.decode(of_type(kafka, "session")[2].value)
+    assert abs(datetime.fromisoformat(gap["from"]).timestamp() - opened_at) < 5
+
+
 async def test_a_lost_session_is_told_before_the_new_one_speaks() -> None:
     """The events of a loss are lost, gap, opened, in this order, before the first event of the new session."""
     server, kafka = Server(), MemoryKafka()

@@ -142,13 +142,14 @@ class Ending:
         self._run = run
         self.end = end
 
-    def __call__(self, _: object, __: object, ___: object, sink: Sink, *, resume: object) -> Ending:
+    def __call__(self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object) -> Ending:
         assert resume is None
-        self._sink = sink
+        self._http, self._sink = http, sink
         return self
 
     async def run(self) -> None:
-        await self._sink.opened(Opening("c", resumed=False, ack_extension=True, reason="start"))
+        async with self._http:
+            await self._sink.opened(Opening("c", resumed=False, ack_extension=True, reason="start"))
         self.running.set()
         await self._run()
 
@@ -237,7 +238,7 @@ async def stop_while_running(session: Ending, account_with: AccountWith, *, disc
     session._run = session.stopped.wait
     account = account_with(session)
     run = asyncio.create_task(account.run(disconnect_on_exit=disconnect_on_exit))
-    await session.running.wait()
+    await asyncio.wait({run, asyncio.ensure_future(session.running.wait())}, return_when=asyncio.FIRST_COMPLETED)
     account.stop()
     await run
 

@@ -73,7 +73,11 @@ class Sink(Protocol):
     """Stores the batches of a session. The session polls again only after `received` has returned."""
 
     async def opened(self, opening: Opening) -> None:
-        """Handle a new or resumed session. The session's first batch follows this call, and may be empty."""
+        """Store a new session, or note a resumed one. The session's first batch follows, and may be empty.
+
+        For a new session the call comes right after the handshake. After the return, the session can be continued by
+        another process. For a resumed session the call comes with the first batch.
+        """
 
     async def displaced(self) -> None:
         """Handle a poll that another client's poll ended. Raise if that client has taken the account over."""
