@@ -1,6 +1,7 @@
 """Fixtures and settings for every test."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,10 +15,23 @@ settings.register_profile("busy-machine", deadline=None, suppress_health_check=[
 settings.load_profile("busy-machine")
 
 
-@pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    """An embedded broker of one test's own. Files that share one among their tests have a fixture of this name."""
+@contextmanager
+def _running_broker() -> Iterator[EmbeddedBroker]:
     broker = EmbeddedBroker()
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    """An embedded broker of one test's own."""
+    with _running_broker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def shared_broker() -> Iterator[EmbeddedBroker]:
+    """An embedded broker that the tests of a file share."""
+    with _running_broker() as broker:
+        yield broker

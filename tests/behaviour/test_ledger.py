@@ -1,6 +1,6 @@
 """The ledger keeps its promises in memory and on the embedded broker."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -13,14 +13,6 @@ from tests.memory_kafka import MemoryKafka, MemoryLedger
 
 PLACED = ("acknowledgements.v1",)
 DAY = 86_400.0
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 class TestLedgerInMemory(LedgerBehaviour):
@@ -36,8 +28,8 @@ class TestLedgerOnTheEmbeddedBroker(LedgerBehaviour):
     """On librdkafka's mock cluster."""
 
     @pytest_asyncio.fixture
-    async def ledgers(self, broker: EmbeddedBroker) -> AsyncIterator[list[KafkaLedger]]:
-        settings = KafkaCluster(broker.bootstrap, check_crcs=False).settings
+    async def ledgers(self, shared_broker: EmbeddedBroker) -> AsyncIterator[list[KafkaLedger]]:
+        settings = KafkaCluster(shared_broker.bootstrap, check_crcs=False).settings
         ledgers = [KafkaLedger(settings, TOPIC, PLACED, age=DAY) for _ in range(2)]
         yield ledgers
         for one in ledgers:

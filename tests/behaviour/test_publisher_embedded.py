@@ -1,6 +1,6 @@
 """The Kafka publisher keeps its promises on the embedded broker."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -16,17 +16,9 @@ PARTITIONS = 4
 """That the embedded broker gives to each topic."""
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @pytest_asyncio.fixture
-async def cluster(broker: EmbeddedBroker) -> AsyncIterator[KafkaCluster]:
-    cluster = KafkaCluster(broker.bootstrap, check_crcs=False, partitions=PARTITIONS)
+async def cluster(shared_broker: EmbeddedBroker) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(shared_broker.bootstrap, check_crcs=False, partitions=PARTITIONS)
     yield cluster
     await cluster.stop()
 
@@ -36,10 +28,10 @@ class TestKafkaPublisherOnTheEmbeddedBroker(PublisherBehaviour, KafkaPublisherBe
 
 
 @pytest_asyncio.fixture
-async def one_slot(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KafkaCluster]:
+async def one_slot(shared_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KafkaCluster]:
     """All accounts share slot 0, although the embedded broker gives the topic four partitions."""
     monkeypatch.setattr(slots, "slot_of", lambda *_: 0)
-    cluster = KafkaCluster(broker.bootstrap, check_crcs=False, partitions=PARTITIONS)
+    cluster = KafkaCluster(shared_broker.bootstrap, check_crcs=False, partitions=PARTITIONS)
     yield cluster
     await cluster.stop()
 

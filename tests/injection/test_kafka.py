@@ -16,7 +16,6 @@ from bridge.commands.process import started_threads
 from bridge.delivery import KafkaLedger
 from bridge.errors import CommandFailed, KafkaUnavailable
 from bridge.events import Record
-from bridge.simulator.broker import EmbeddedBroker
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, position, record, values
 from tests.fuzz.budget import FACTOR
@@ -24,7 +23,9 @@ from tests.injection.injector import Injector
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from bridge.simulator.broker import EmbeddedBroker
 
 WITHIN = 30.0
 ERRORS: dict[str, Callable[[], BaseException]] = {
@@ -52,17 +53,9 @@ SEAMS: dict[str, tuple[Any, str]] = {
 LEDGER = "operations.v1"
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @pytest_asyncio.fixture
-async def cluster(broker: EmbeddedBroker) -> AsyncIterator[KafkaCluster]:
-    cluster = KafkaCluster(broker.bootstrap, check_crcs=False, partitions=4)
+async def cluster(shared_broker: EmbeddedBroker) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(shared_broker.bootstrap, check_crcs=False, partitions=4)
     yield cluster
     await cluster.stop()
 

@@ -10,11 +10,12 @@ import pytest
 import pytest_asyncio
 
 from bridge.simulator import Simulator
-from bridge.simulator.broker import EmbeddedBroker
 from tests.unit.cli_process import Command
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
+
+    from bridge.simulator.broker import EmbeddedBroker
 
 PASSWORD = "correct-horse-battery"
 PRIVATE = "+15550100123"
@@ -37,14 +38,6 @@ FAULTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @pytest_asyncio.fixture
 async def upstream() -> AsyncIterator[Simulator]:
     async with Simulator(users={"agent": PASSWORD}) as simulator:
@@ -53,14 +46,14 @@ async def upstream() -> AsyncIterator[Simulator]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_of_the_bridge_ends_it_with_one_clear_line(
-    broker: EmbeddedBroker, upstream: Simulator, fault: str
+    shared_broker: EmbeddedBroker, upstream: Simulator, fault: str
 ) -> None:
     """An unexpected error ends the process with code 1 and one line that names it and its place, and no traceback."""
     environment = {
         "BRIDGE_WEB_SERVICES__URL": upstream.url,
         "BRIDGE_WEB_SERVICES__USERNAME": "agent",
         "BRIDGE_WEB_SERVICES__PASSWORD": PASSWORD,
-        "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+        "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": shared_broker.bootstrap,
         "BRIDGE_KAFKA__CHECK_CRCS": "false",
         "BRIDGE_HTTP__PORT": "0",
     }

@@ -6,7 +6,7 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -25,14 +25,6 @@ START = {"start", "http address"}
 KAFKA = {"kafka", "topics", "transactions"}
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @dataclass
 class Site:
     """A stand-in, and the settings that lead there."""
@@ -46,7 +38,7 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(broker: EmbeddedBroker, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+async def site(shared_broker: EmbeddedBroker, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     async with Simulator(password=PASSWORD, **getattr(request, "param", {})) as upstream:
         yield Site(
             upstream,
@@ -55,7 +47,7 @@ async def site(broker: EmbeddedBroker, request: pytest.FixtureRequest) -> AsyncI
                 "BRIDGE_WEB_SERVICES__USERNAME": "agent",
                 "BRIDGE_WEB_SERVICES__PASSWORD": PASSWORD,
                 "BRIDGE_WEB_SERVICES__REQUEST_TIMEOUT": "2",
-                "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+                "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": shared_broker.bootstrap,
                 "BRIDGE_KAFKA__REQUEST_TIMEOUT": "2",
                 "BRIDGE_KAFKA__CHECK_CRCS": "false",
                 "BRIDGE_HTTP__PORT": "0",

@@ -41,14 +41,6 @@ OPERATION = {
 }
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @pytest.fixture
 def exporter() -> Iterator[InMemorySpanExporter]:
     """Tracing, into memory; `tracing.stop()` sees to it that all spans are there."""
@@ -58,12 +50,12 @@ def exporter() -> Iterator[InMemorySpanExporter]:
     tracing.stop()
 
 
-def environment(upstream: Simulator, broker: EmbeddedBroker) -> dict[str, str]:
+def environment(upstream: Simulator, shared_broker: EmbeddedBroker) -> dict[str, str]:
     return {
         "BRIDGE_WEB_SERVICES__URL": upstream.url,
         "BRIDGE_WEB_SERVICES__USERNAME": "agent",
         "BRIDGE_WEB_SERVICES__PASSWORD": "pa55word",
-        "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+        "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": shared_broker.bootstrap,
         "BRIDGE_KAFKA__CHECK_CRCS": "false",
         "BRIDGE_KAFKA__TOPIC_PREFIX": f"t{uuid.uuid4().hex[:8]}",
         "BRIDGE_HTTP__PORT": "0",
@@ -83,10 +75,10 @@ async def mark(url: str, **headers: str) -> None:
             assert (reply.status, (await reply.json())["status"]) == (200, "acknowledged")
 
 
-async def mark_in_process(broker: EmbeddedBroker, **headers: str) -> dict[str, str | None]:
+async def mark_in_process(shared_broker: EmbeddedBroker, **headers: str) -> dict[str, str | None]:
     """Mark a record by a bridge in this process; return the `traceparent` of its records, by topic and status."""
     async with Simulator(username="agent", password="pa55word") as upstream:
-        settings = load(environment=environment(upstream, broker))
+        settings = load(environment=environment(upstream, shared_broker))
         stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
         running = asyncio.create_task(Bridge(settings).run(stop, listening=listening.set_result))
         try:
@@ -120,9 +112,9 @@ def parent_of(span: ReadableSpan) -> str:
     return f"{span.parent.span_id:016x}"
 
 
-async def test_one_trace(broker: EmbeddedBroker, exporter: InMemorySpanExporter) -> None:
+async def test_one_trace(shared_broker: EmbeddedBroker, exporter: InMemorySpanExporter) -> None:
     """Caller, REST request, upstream POST and Kafka records are one trace; the relay's turn is linked to it."""
-    records = await mark_in_process(broker, traceparent=f"00-{TRACE}-{CALLER}-01")
+    records = await mark_in_process(shared_broker, traceparent=f"00-{TRACE}-{CALLER}-01")
     spans = by_name(exporter)
     server = spans["POST /api/"]
     assert (server.kind, parent_of(server)) == (SpanKind.SERVER, CALLER)
@@ -140,9 +132,9 @@ async def test_one_trace(broker: EmbeddedBroker, exporter: InMemorySpanExporter)
     assert [f"{link.context.span_id:016x}" for link in turn.links] == [request]
 
 
-async def test_what_spans_tell(broker: EmbeddedBroker, exporter: InMemorySpanExporter) -> None:
+async def test_what_spans_tell(shared_broker: EmbeddedBroker, exporter: InMemorySpanExporter) -> None:
     """Without a caller's trace there is a new one; spans name route and status, and nothing personal or secret."""
-    records = await mark_in_process(broker)
+    records = await mark_in_process(shared_broker)
     spans = by_name(exporter)
     server = spans["POST /api/"]
     assert server.parent is None
@@ -156,10 +148,10 @@ async def test_what_spans_tell(broker: EmbeddedBroker, exporter: InMemorySpanExp
     assert not [secret for secret in (PHONE, "pa55word", "Campaign1") if secret in told]
 
 
-async def test_off_leaves_the_callers_trace_alone(broker: EmbeddedBroker) -> None:
+async def test_off_leaves_the_callers_trace_alone(shared_broker: EmbeddedBroker) -> None:
     """While tracing is off the records carry the caller's own traceparent, unchanged."""
     sent = f"00-{TRACE}-{CALLER}-01"
-    records = await mark_in_process(broker, traceparent=sent)
+    records = await mark_in_process(shared_broker, traceparent=sent)
     told = {records[name] for name in ("acknowledgements.v1", "operations.v1 requested", "operations.v1 acknowledged")}
     assert told == {sent}
 
@@ -182,10 +174,10 @@ async def collector() -> AsyncIterator[tuple[str, list[Any]]]:
         yield url, spans
 
 
-async def test_spans_reach_a_collector(broker: EmbeddedBroker) -> None:
+async def test_spans_reach_a_collector(shared_broker: EmbeddedBroker) -> None:
     """`bridge run` sends its spans by OTLP over HTTP, and at a planned stop those that are left."""
     async with Simulator(username="agent", password="pa55word") as upstream, collector() as (endpoint, spans):
-        given = environment(upstream, broker)
+        given = environment(upstream, shared_broker)
         given |= {"BRIDGE_TRACING__ENABLED": "true", "BRIDGE_TRACING__ENDPOINT": endpoint}
         async with Command("run", environment=given) as command:
             await mark(await command.url(), traceparent=f"00-{TRACE}-{CALLER}-01")

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,14 +33,6 @@ OPERATION = {
 PROXY_PASSWORD = "proxy-pa55word"
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker()
-    broker.start()
-    yield broker
-    broker.stop()
-
-
 @dataclass
 class Site:
     """A stand-in, TLS before it, and the settings that lead there."""
@@ -61,7 +53,7 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(broker: EmbeddedBroker, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(shared_broker: EmbeddedBroker, tmp_path: Path) -> AsyncIterator[Site]:
     authority = Authority(tmp_path)
     own = authority.issue("web-services", hosts=("127.0.0.1",))
     async with Simulator(username="agent") as upstream:
@@ -72,7 +64,7 @@ async def site(broker: EmbeddedBroker, tmp_path: Path) -> AsyncIterator[Site]:
                 "BRIDGE_WEB_SERVICES__PASSWORD": "secret",
                 "BRIDGE_WEB_SERVICES__CA_FILE": str(authority.certificate),
                 "BRIDGE_WEB_SERVICES__REQUEST_TIMEOUT": "3",
-                "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+                "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": shared_broker.bootstrap,
                 "BRIDGE_KAFKA__CHECK_CRCS": "false",
                 "BRIDGE_HTTP__PORT": "0",
             }
