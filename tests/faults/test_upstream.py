@@ -103,9 +103,13 @@ async def test_login_dropped(site: Site) -> None:
     """When its login is gone the bridge logs in again, and goes on with the session it has."""
     bridge = await site.ready_bridge()
     sessions = await site.client_ids()
+
+    async def dropped() -> bool:
+        return await site.web.drop_logins() > 0
+
     async with site.load():
         for rounds in range(1, 4):
-            assert await site.web.drop_logins() > 0
+            await bridge.until(dropped, within=30, what="logging in")
             await site.arrived(rounds * 150)
         await bridge.ready()
     assert await bridge.handshakes() == 1
