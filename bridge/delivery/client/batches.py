@@ -6,10 +6,11 @@ Then a dead letter replaces the record. The parts of a batch keep their order, s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.client.partition import partition_of
+from bridge.delivery.client.partition import partitions_of
 from bridge.events import DEAD_LETTERS
 
 if TYPE_CHECKING:
@@ -37,24 +38,20 @@ class Batch:
 
 def batches(records: Iterable[Record], partitions: Mapping[str, int]) -> list[Batch]:
     """Group the records into a batch for each partition. `partitions` has the number of partitions of each topic."""
-    places: dict[str, dict[int, list[Record]]] = {}
+    by_topic: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
-        topic = record.topic
-        by_partition = places.get(topic)
-        if by_partition is None:
-            by_partition = places[topic] = {}
-        count = partitions[topic]
-        partition = partition_of(record.key, count) if count > 1 else 0
-        group = by_partition.get(partition)
-        if group is None:
-            by_partition[partition] = [record]
-        else:
-            group.append(record)
-    return [
-        Batch(topic, partition, group)
-        for topic, by_partition in places.items()
-        for partition, group in by_partition.items()
-    ]
+        by_topic[record.topic].append(record)
+    return [batch for topic, group in by_topic.items() for batch in _by_partition(topic, group, partitions[topic])]
+
+
+def _by_partition(topic: str, records: list[Record], count: int) -> list[Batch]:
+    if count == 1:
+        return [Batch(topic, 0, records)]
+    partitions = partitions_of((record.key for record in records), count)
+    groups: defaultdict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[partitions[record.key]].append(record)
+    return [Batch(topic, partition, group) for partition, group in groups.items()]
 
 
 def placed(batch: Batch, partitions: Mapping[str, int]) -> Batch:
