@@ -15,12 +15,10 @@ def integer(value: object) -> int | None:
     """Return the value as a 64-bit integer, None if that is not possible (other text, 1.5, true, 2**64)."""
     if value is None:
         return None
-    if isinstance(value, str):
+    if type(value) is int:  # not bool, which is a subclass
+        number: int | None = value
+    elif isinstance(value, str):
         number = int(value) if _INTEGER.fullmatch(value) else None
-    elif isinstance(value, bool):
-        return None
-    elif isinstance(value, int):
-        number = value
     elif isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
         number = int(value)
     else:
