@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, Position, Unsealable
-from bridge.delivery.position.keys import EARLIER_SALTS, FORMER_AGE, Purpose
+from bridge.delivery.position.earlier_seal import SALT_BYTES
+from bridge.delivery.position.keys import EARLIER_SALTS, FORMER_AGE, NONCE_BYTES, Purpose
 from bridge.delivery.position.stored import (
     StoredPosition,
     Unreadable,
@@ -120,6 +121,19 @@ async def test_keys_of_one_purpose_are_of_no_use_for_another() -> None:
         with pytest.raises(Unsealable):
             keys.open("request", sealed, subject)
     assert not keys.verify("ledger", keys.sign("position", b"a"), b"a")
+
+
+async def test_an_unchanged_secret_is_encrypted_once() -> None:
+    """While the session's secret stays the same, its encryption is the same; every other secret has its own nonce."""
+    keys = await account_keys()
+    renewed = msgspec.structs.replace(POSITION, cookies={**POSITION.cookies, "JSESSIONID": "renewed"})
+    moved = msgspec.structs.replace(POSITION, next_sequence=POSITION.next_sequence + 1)
+    first, second, third, fourth = (seal_position(one, keys, CLAIM) for one in (POSITION, moved, renewed, POSITION))
+    assert first.secret == second.secret
+    assert len({one.secret[: SALT_BYTES + NONCE_BYTES] for one in (first, third, fourth)}) == 3
+    for stored, position in ((first, POSITION), (second, moved), (third, renewed), (fourth, POSITION)):
+        await verify(stored, keys)
+        assert await open_position(stored, keys) == position
 
 
 async def test_a_sealed_text_belongs_to_its_subject() -> None:

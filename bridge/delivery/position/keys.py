@@ -101,6 +101,17 @@ class AccountKeys:
         cipher = self._present.cipher(purpose, salt)
         return salt + nonce + cipher.encrypt(nonce, plain, self._bound(purpose, subject))
 
+    def seal_unchanged(self, purpose: Purpose, plain: bytes) -> bytes:
+        """Encrypt `plain` as `seal` does, once: while `plain` and the password stay the same, return the same result.
+
+        The position of each transaction has the same secret, until the session or its cookies change. The result shows
+        that the secret is the same as before, and nothing else. Another text gets another key, so no nonce is repeated.
+        """
+        last = self._present.sealed.get(purpose)
+        if last is None or last[0] != plain:
+            last = self._present.sealed[purpose] = plain, self.seal(purpose, plain)
+        return last[1]
+
     def open(self, purpose: Purpose, sealed: bytes, subject: bytes = b"") -> bytes:
         """Decrypt the result of `seal`, and return the plaintext.
 
@@ -164,6 +175,8 @@ class _PasswordKeys:
         self.roots: dict[int, bytes] = {}
         """The root keys, by their parameter n of scrypt."""
         self._signing: dict[Purpose, bytes] = {}
+        self.sealed: dict[Purpose, tuple[bytes, bytes]] = {}
+        """The last text that `seal_unchanged` has encrypted for a purpose, and the result."""
 
     async def derive(self, salt: bytes, cost: int) -> None:
         """Derive the root key of this cost, unless it is there already."""

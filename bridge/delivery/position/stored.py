@@ -112,7 +112,7 @@ def seal_position(position: Position, keys: AccountKeys, stored: StoredPosition)
         stored,
         key="light",
         salt=keys.salt,
-        secret=keys.seal("position", plain) if position.client_id else b"",
+        secret=keys.seal_unchanged("position", plain) if position.client_id else b"",
         acknowledgement=position.acknowledgement,
         base_sequence=position.base_sequence,
         next_sequence=position.next_sequence,
@@ -171,9 +171,15 @@ def _purpose(stored: StoredPosition) -> Purpose:
 
 def _writable(cookies: dict[str, str]) -> dict[str, str]:
     """Remove cookies with invalid UTF-8, which aiohttp decodes to surrogates. Surrogates can't be encoded as JSON."""
-    return {
-        name: value for name, value in cookies.items() if not any("\ud800" <= one <= "\udfff" for one in name + value)
-    }
+    return {name: value for name, value in cookies.items() if _is_unicode(name + value)}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _signed(stored: StoredPosition) -> bytes:
