@@ -106,7 +106,7 @@ async def relay(body: bytes, translator: Translator, keys: AccountKeys, producer
     with stages.stage("seal the position, choose partitions"):
         stored = seal_position(POSITION, keys, StoredPosition(owner="bridge", turn=1, revision=1))
         attempt = PublishAttempt("agent", translation.records, stored, 0)
-        transaction = Transaction([new_call("agent", attempt, translation.records)])
+        transaction = Transaction([new_call("agent", attempt)])
         batches = [*transaction.batches(PARTITIONS, {}), *transaction.positions()]
     with stages.stage("write Kafka's record format"):
         for batch in batches:

@@ -17,7 +17,7 @@ from bridge.settings import Kafka
 
 def call(account: str, records: int = 1) -> Call:
     these = [Record("acknowledgements.v1", b"k", b"{}", [])] * records
-    return new_call(account, PublishAttempt(account, these, StoredPosition(owner="o", turn=1), 0), these)
+    return new_call(account, PublishAttempt(account, these, StoredPosition(owner="o", turn=1), 0))
 
 
 def test_an_owner_tells_the_bridge_and_the_pair() -> None:

@@ -47,7 +47,7 @@ def batches(records: Iterable[Record], partitions: Mapping[str, int]) -> list[Ba
 def _by_partition(topic: str, records: list[Record], count: int) -> list[Batch]:
     if count == 1:
         return [Batch(topic, 0, records)]
-    partitions = partitions_of((record.key for record in records), count)
+    partitions = partitions_of({record.key for record in records}, count)
     groups: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
         groups[partitions[record.key]].append(record)

@@ -7,7 +7,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
 SEED: Final = 0x9747B28C
 MULTIPLIER: Final = 0x5BD1E995
@@ -23,10 +24,10 @@ def partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def partitions_of(keys: Iterable[bytes], partitions: int) -> dict[bytes, int]:
+def partitions_of(keys: AbstractSet[bytes], partitions: int) -> dict[bytes, int]:
     """Return the partition of each key, as `partition_of` does. For many keys this takes a fifth of the time."""
     by_length: defaultdict[int, list[bytes]] = defaultdict(list)
-    for key in set(keys):
+    for key in keys:
         by_length[len(key)].append(key)
     return {
         key: (digest & 0x7FFFFFFF) % partitions

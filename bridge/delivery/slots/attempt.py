@@ -47,7 +47,11 @@ class PublishAttempt:
         """How many records were replaced by dead letters, by reason."""
         self._batches: list[Batch] | None = None
         self._records = records
-        if any(len(record.value) > MAX_VALUE for record in records):
+        self.count = len(records)
+        """The number of records."""
+        self.size = sum([len(record.value) for record in records])
+        """The length of all values in bytes."""
+        if self.size > MAX_VALUE and any(len(record.value) > MAX_VALUE for record in records):
             kept = [self._to_dead_letter(r, TOO_LARGE) if len(r.value) > MAX_VALUE else r for r in records]
             self._records = self._with_revised(kept)
 

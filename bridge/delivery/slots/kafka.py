@@ -93,7 +93,7 @@ class KafkaPublisher:
         self._publishing = position
         stored = self._next_position(self.claim)
         attempt = PublishAttempt(self.account, records, stored, self._slot.number, self._encoding, revise=revise)
-        self._call = call = new_call(self.account, attempt, records)
+        self._call = call = new_call(self.account, attempt)
         self._slot.submit(call)
         try:
             await call.done
@@ -194,7 +194,6 @@ class KafkaPublisher:
         raise Fenced(f"account {self.account}: {FENCED.reason}")
 
 
-def new_call(account: str, attempt: PublishAttempt, records: Sequence[Record] = ()) -> Call:
+def new_call(account: str, attempt: PublishAttempt) -> Call:
     """Return a new call for `attempt`. It has not been sent yet."""
-    size = sum(len(record.value) for record in records)
-    return Call(account, attempt, len(records), size, asyncio.get_running_loop().create_future())
+    return Call(account, attempt, attempt.count, attempt.size, asyncio.get_running_loop().create_future())

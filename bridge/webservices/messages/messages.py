@@ -142,7 +142,11 @@ def _outbound_record(body: Body, data: msgspec.Raw) -> OutboundRecord:
 
 
 def _device_user_event(body: Body, data: msgspec.Raw) -> DeviceUserEvent:
-    user_data, raw = _user_data(body.user_data)
+    raw = body.user_data
+    try:
+        user_data = decode_user_data(raw)
+    except UNREADABLE:
+        user_data, raw = _tolerant_user_data(raw)
     times = None if body.metrics is None else body.metrics.event_processing
     generated = node_nanos = server_ms = None
     if times is not None:
@@ -173,9 +177,6 @@ def _device_user_event(body: Body, data: msgspec.Raw) -> DeviceUserEvent:
 _NO_USER_DATA = UserData()
 
 
-def _user_data(raw: msgspec.Raw) -> tuple[UserData, msgspec.Raw]:
-    try:
-        return decode_user_data(raw), raw
-    except UNREADABLE:
-        user_data = tolerant(UserData, raw)
-        return (_NO_USER_DATA, _NULL) if user_data is None else (user_data, raw)
+def _tolerant_user_data(raw: msgspec.Raw) -> tuple[UserData, msgspec.Raw]:
+    user_data = tolerant(UserData, raw)
+    return (_NO_USER_DATA, _NULL) if user_data is None else (user_data, raw)
