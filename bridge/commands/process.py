@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 KEPT_MEMORY: Final = 32 << 20
-"""Bytes of freed memory that the process keeps at most. A transaction of 3,000 events needs about half of this."""
+"""Bytes. If more freed memory than this is at the end of the heap, the C library gives it back to the system. The
+transaction of a long reply needs about half of this."""
 LARGEST_KEPT: Final = 8 << 20
 """Bytes. A larger block, such as the memory of a very long message, goes back to the system as soon as it is freed."""
 _M_TRIM_THRESHOLD: Final = -1
@@ -98,7 +99,7 @@ def collect_rarely() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Make the C library keep freed memory for the next transaction, up to `KEPT_MEMORY`.
+    """Make the C library keep freed memory, up to about `KEPT_MEMORY`, for the next transaction.
 
     By default glibc gives the memory back to the system after each transaction. The system must then clear it again for
     the next one, page by page, which took a fifth of the CPU time of each event. Other C libraries have no `mallopt`,
