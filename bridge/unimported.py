@@ -19,7 +19,7 @@ def unimported(name: str) -> Iterator[None]:
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment]  # Python documents that None makes the import raise
+    sys.modules[name] = None  # type: ignore[assignment]  # None makes the import raise
     try:
         yield
     finally:

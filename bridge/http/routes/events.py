@@ -13,7 +13,7 @@ from bridge.contract import asyncapi
 def events(topic_prefix: str) -> APIRouter:
     """Make the router. `topic_prefix` is the prefix of the topics in the document."""
     router = APIRouter(tags=["Events"])
-    document = cache(asyncapi)  # made at the first request: it takes as long as a tenth of the start
+    document = cache(asyncapi)  # made at the first request, because it would make each start longer
 
     @router.get(
         "/asyncapi.json", operation_id="getAsyncapi", summary="Get the AsyncAPI document of the published events"
