@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from bridge.cometd.messages.stream import MessageStream
 from bridge.cometd.transport import PART, _Replies
-from bridge.commands.process import collect_rarely, keep_freed_memory
+from bridge.__main__ import collect_rarely
+from bridge.commands.process import freeze_objects, keep_freed_memory
 from bridge.delivery import AccountKeys, Position
 from bridge.delivery.client.producer import Producer
 from bridge.delivery.position.stored import StoredPosition, seal_position
@@ -125,6 +126,7 @@ async def measure(rounds: int) -> dict[str, float]:
     producer._kafka = loopback  # noqa: SLF001
     replies = [reply(number * EVENTS) for number in range(rounds)]
     collect_rarely()
+    freeze_objects()
     keep_freed_memory()
     for body in replies:
         await relay(body, translator, keys, producer, stages)

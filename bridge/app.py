@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,6 @@ from bridge.accounts import BridgeAccounts
 from bridge.cometd import HttpSession
 from bridge.delivery import Gate, KafkaLedger, OthersPositions, RetentionWatch, Slots, position_topic
 from bridge.errors import InFlightUnwritable, SettingsError
-from bridge.evidence import EvidenceMaker
 from bridge.fleet import Accounts, Alone, Fleet
 from bridge.http import (
     MANAGEMENT_PORT,
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from bridge.evidence import EvidenceMaker
     from bridge.http import SessionView
     from bridge.settings import Settings
 
@@ -91,7 +92,6 @@ class Bridge:
             on_accepted=accounts.accepted,
             in_fleet=settings.fleet.enabled,
         )
-        self._evidence = EvidenceMaker(settings, self._encoding, signature_check(accounts.keys))
         self._replica = settings.fleet.replica or host_name()
         self._since = time.time()
         site = settings.web_services
@@ -275,7 +275,7 @@ class Bridge:
             session_views=self.sessions,
             fleet_session_views=self.fleet_sessions,
             fleet_view=self.fleet,
-            evidence=self._evidence.file,
+            evidence=self._make_evidence,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
             management=http.management_port is None,
@@ -283,6 +283,15 @@ class Bridge:
             hosts=allowed_hosts(http),
             console_sources=self._console_sources() if http.console else None,
         )
+
+    @cached_property
+    def _evidence(self) -> EvidenceMaker:
+        from bridge.evidence import EvidenceMaker  # noqa: PLC0415 -- 2 % of each start, and used at its first call only
+
+        return EvidenceMaker(self._settings, self._encoding, signature_check(self._accounts.keys))
+
+    async def _make_evidence(self, reference: str) -> bytes:
+        return await self._evidence.file(reference)
 
     async def _serve(self, listening: Callable[[str], None] | None) -> None:
         host = self._settings.http.host

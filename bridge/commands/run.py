@@ -11,7 +11,7 @@ import structlog
 
 from bridge import __version__
 from bridge.app import Bridge
-from bridge.commands.process import collect_rarely, keep_freed_memory, run_to_end, stop_on_signals
+from bridge.commands.process import freeze_objects, keep_freed_memory, run_to_end, stop_on_signals
 from bridge.errors import BridgeError, CommandFailed, SettingsError
 from bridge.observability import Masked, configure, printable, tracing
 from bridge.settings import changed
@@ -62,7 +62,7 @@ def _log_start(settings: Settings) -> None:
 async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -> None:
     stop = stop_on_signals()
     bridge = Bridge(settings)
-    collect_rarely()
+    freeze_objects()
     keep_freed_memory()
     await bridge.run(stop, disconnect_on_exit=disconnect_on_exit, linger=linger)
 

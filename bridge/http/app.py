@@ -36,6 +36,7 @@ from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
 from bridge.observability import tracing
 from bridge.operations import OUTBOUND_OPERATIONS
+from bridge.unimported import unimported
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -50,6 +51,7 @@ _TITLE: Final = "CometD to Kafka bridge for Genesys Web Services"
 _CODES: Final = {404: "not-found", 405: "method-not-allowed"}
 
 
+@unimported("pydantic.v1")  # FastAPI asks for each parameter whether its type is a model of pydantic 1
 def create_app(
     service: Operations,
     *,
@@ -127,6 +129,7 @@ def _awaitable(views: Callable[[], Sequence[SessionView]]) -> Callable[[], Await
     return call
 
 
+@unimported("pydantic.v1")
 def create_management_app(
     readiness: Callable[[], Sequence[Missing]], notes: Callable[[], Sequence[Note]] = tuple
 ) -> FastAPI:

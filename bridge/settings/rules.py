@@ -13,9 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import HttpUrl, SecretStr, TypeAdapter
 
 from bridge import tls
@@ -215,6 +212,11 @@ def evidence_faults(evidence: Values) -> Iterable[Finding]:
     file = evidence.get("key_file")
     if not isinstance(file, str | Path) or not Path(file).is_file():
         return  # validation reports this fault
+    # Here, because cryptography's readers of keys take 2 % of each start, and most bridges have no signing key.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         key: Any = load_pem_private_key(Path(file).read_bytes(), password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):

@@ -193,6 +193,27 @@ def _plain(body: object) -> bool:
     return True
 
 
+async def test_other_tasks_run_while_a_long_ledger_is_read() -> None:
+    """Reading a long ledger lets other tasks run after each slice, so that a start connects meanwhile."""
+    await KEYS.start("ledger")  # otherwise other tasks run while a thread derives the keys
+    slices = 50
+    value = msgspec.json.encode(event("acknowledged", received_at=rfc3339(time.time())))
+    kafka = MemoryKafka()
+    kafka.records += [Record(LEDGER_TOPIC, b"1", value, [])] * (slices * tail.SLICE)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    async with running(ScriptedUpstream(), kafka):
+        counting.cancel()
+    assert turns > slices
+
+
 # -- more pending operations than the view may hold -------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from fastapi import Depends, Request, Security
@@ -13,7 +15,7 @@ from bridge.http.auth.authentication import ANYBODY, Authentication, Caller, Sco
 from bridge.http.problems.types import ADMISSION, GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from fastapi.params import Depends as Dependency
 
@@ -35,10 +37,14 @@ class _Bearer(SecurityBase):
 
     async def __call__(self, request: Request, needed: SecurityScopes) -> Caller:
         (scope,) = needed.scopes
-        return await admit(self._authentication, request.headers.getlist("Authorization"), cast("Scope", scope))
+        return await self.caller(request, cast("Scope", scope))
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        """Return the caller of a request, if the caller has the scope."""
+        return await admit(self._authentication, request.headers.getlist("Authorization"), scope)
 
 
-async def _anybody() -> Caller:
+async def _anybody(_: Request) -> Caller:
     return ANYBODY
 
 
@@ -49,6 +55,21 @@ class Guard(NamedTuple):
     """FastAPI dependencies, to be passed to the `APIRouter`."""
     problems: Sequence[str]
     """Codes of the problems that the check may answer with."""
+    caller: Callable[[Request], Awaitable[Caller]]
+    """Returns the caller of a request. For a route that skips FastAPI's dependencies, together with `admitted`."""
+
+
+@contextmanager
+def admitted(request: Request, caller: Caller) -> Iterator[None]:
+    """Hold a place for the request, and tell the route who the caller is (`request.state.caller`).
+
+    Raises:
+        Refused: (429) the caller has too many requests under way.
+    """
+    request.state.caller = caller
+    peer = "" if request.client is None else request.client.host
+    with request.app.state.shares.place(peer if caller.name is None else caller.name):
+        yield
 
 
 def guarded(authentication: Authentication, scope: Scope) -> Guard:
@@ -57,14 +78,15 @@ def guarded(authentication: Authentication, scope: Scope) -> Guard:
     The check runs before the body is read, so an unauthorised request costs little. It also limits the concurrent
     requests of each caller (`RequestShares`), by the caller's name or else by the client's address.
     """
-    open_to_all = authentication.scheme is None
-    admission = Security(_anybody if open_to_all else _Bearer(authentication), scopes=[scope])
+    bearer = None if authentication.scheme is None else _Bearer(authentication)
+    admission = Security(bearer or _anybody, scopes=[scope])
 
-    async def admitted(request: Request, caller: Caller = admission) -> AsyncIterator[None]:
-        request.state.caller = caller
-        peer = "" if request.client is None else request.client.host
-        with request.app.state.shares.place(peer if caller.name is None else caller.name):
+    async def dependency(request: Request, caller: Caller = admission) -> AsyncIterator[None]:
+        with admitted(request, caller):
             yield
 
     # Scope "function" frees the place when the route returns. Otherwise a slow reader of the response would hold it.
-    return Guard([Depends(admitted, scope="function")], ADMISSION if open_to_all else (*ADMISSION, *GUARD))
+    dependencies = [Depends(dependency, scope="function")]
+    if bearer is None:
+        return Guard(dependencies, ADMISSION, _anybody)
+    return Guard(dependencies, (*ADMISSION, *GUARD), partial(bearer.caller, scope=scope))

@@ -14,6 +14,7 @@ from bridge.http.auth.authentication import WRITE
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented, documented_header
 from bridge.http.problems.types import SUBMISSION
+from bridge.http.routes.direct_route import direct_route
 from bridge.http.routes.prefer import LONGEST_WAIT, parse_prefer
 from bridge.http.routes.replies import REPLIES, OperationReply, outcome
 from bridge.http.routes.strict_json import strict_json
@@ -79,6 +80,7 @@ def outbound_records(service: Operations, authentication: Authentication, enable
     guard = guarded(authentication, WRITE)
     router = APIRouter(
         prefix="/api/v2/me/outbound-records",
+        route_class=direct_route(guard, _parameters),
         tags=["Outbound records"],
         dependencies=guard.dependencies,
         responses=_ACCEPTED | documented(*SUBMISSION, *guard.problems),
@@ -130,6 +132,17 @@ def outbound_records(service: Operations, authentication: Authentication, enable
         return await submit(http, account, None, on_none)
 
     return router
+
+
+def _parameters(http: Request) -> dict[str, Any] | None:
+    """Return the parameters of the endpoint, None if the record handle in the path is not valid."""
+    account = http.headers.get(ACCOUNT)
+    handle = http.path_params.get("recordHandle")
+    if handle is None:
+        return {"account": account}
+    if _DIGITS.fullmatch(handle) is None or int(handle) > LARGEST_ID:
+        return None
+    return {"account": account, "record_handle": int(handle)}
 
 
 async def _wait(service: Operations, reference_id: str, seconds: float, http: Request) -> OperationView:

@@ -176,7 +176,7 @@ def fit(event: Operation, *, latest: float = math.inf) -> Operation:
     Raises:
         ValueError, RecursionError: a value is not allowed.
     """
-    for moment in (event.at, event.received_at):
+    for moment in (event.received_at,) if event.at == event.received_at else (event.at, event.received_at):
         if _TIME.fullmatch(moment) is None or not 0 <= seconds(moment) <= latest:
             raise ValueError("a time is malformed, before 1970 or in the future")
     upstream = event.upstream
@@ -185,7 +185,9 @@ def fit(event: Operation, *, latest: float = math.inf) -> Operation:
         raise ValueError("a number is too large")
     if event.acknowledgement_topic not in {None, acknowledgement.TOPIC, DEAD_LETTERS}:
         raise ValueError("the acknowledgement's topic is neither acknowledgements nor dead letters")
-    return msgspec.structs.replace(event, request=msgspec.Raw(readable(bytes(event.request))))
+    request = bytes(event.request)
+    form = readable(request)
+    return event if form == request else msgspec.structs.replace(event, request=msgspec.Raw(form))
 
 
 def _without_message(upstream: Upstream) -> Upstream:

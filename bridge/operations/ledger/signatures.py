@@ -41,7 +41,7 @@ class Origin(Enum):
     @property
     def trusted(self) -> bool:
         """Whether the bridge may act on the event. An untrusted event is only displayed."""
-        return self in {Origin.SIGNED, Origin.EARLIER}
+        return self is Origin.SIGNED or self is Origin.EARLIER
 
 
 class Signatures:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SLICE: Final = 100
+"""Number of records that are read without letting other tasks run: a few milliseconds of work. At a start the bridge
+connects while it reads a long ledger."""
 PATIENCE: Final = 5.0
 """Maximum seconds between two attempts to fetch a schema from the registry."""
 
@@ -66,6 +69,8 @@ class Tail:
         left_out: int | None = None
         untrusted = 0
         for index, record in enumerate(records):
+            if index % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
             try:
                 event, origin = await self._read(record)
             except UnreadableEvent as error:
