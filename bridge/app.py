@@ -81,7 +81,12 @@ class Bridge:
         privacy = concealment_of(settings.privacy)
         self._accounts = accounts = BridgeAccounts(settings, self._encoding, privacy)
         ledger = KafkaLedger(
-            settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=settings.operations.view_age
+            settings.kafka,
+            LEDGER_TOPIC,
+            PLACED_TOPICS,
+            self._encoding,
+            age=settings.operations.view_age,
+            prompt=settings.fleet.enabled,
         )
         self._operations = OperationsService(
             Limits(**settings.operations.model_dump()),

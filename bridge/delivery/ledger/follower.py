@@ -43,12 +43,14 @@ may hide the end until Kafka aborts the transaction, which takes up to a minute.
 class Follower:
     """Follows a topic and reads its committed records. `topic` is the name without the prefix.
 
-    Records that are older than `age` seconds at the start may be skipped.
+    Records that are older than `age` seconds at the start may be skipped. With `prompt` each new record is passed on at
+    once, which costs a fetch for each. Otherwise a new record waits up to `POLL_MS`.
     """
 
-    def __init__(self, settings: Kafka, topic: str, age: float = math.inf) -> None:
+    def __init__(self, settings: Kafka, topic: str, age: float = math.inf, *, prompt: bool = False) -> None:
         self._settings = settings
         self._age = age
+        self._prompt = prompt
         self._topic = topic_name(settings, topic)
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
@@ -129,7 +131,8 @@ class Follower:
                 if not self._caught_up and not self._rewound:
                     self._caught_up = True
                     caught_up()
-                client.fetch_at_least(LEAST_BYTES)
+                if not self._prompt:
+                    client.fetch_at_least(LEAST_BYTES)
                 while not self._rewound:
                     await self._pass_on(client, take)
             finally:

@@ -66,7 +66,8 @@ class Ledger(Protocol):
 class KafkaLedger:
     """The `Ledger` on Kafka, which follows `topic`. `placed` are the topics for which `place` returns a partition.
 
-    Records that are older than `age` seconds at the start may be skipped.
+    Records that are older than `age` seconds at the start may be skipped. With `prompt`, `follow` passes each new
+    record on at once. Otherwise a new record may wait for a quarter of a second.
     """
 
     def __init__(
@@ -77,11 +78,12 @@ class KafkaLedger:
         encoding: Encoding = JSON,
         *,
         age: float = math.inf,
+        prompt: bool = False,
     ) -> None:
         self.topic = topic_name(settings, topic)
         self._settings = settings
         self._appender = Appender(settings, encoding)
-        self._follower = Follower(settings, topic, age)
+        self._follower = Follower(settings, topic, age, prompt=prompt)
         self._partitions: dict[str, int] = {}
         self._unplaced = list(placed)
 

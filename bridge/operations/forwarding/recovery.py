@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.operations.ledger.precedence import Overtaken
 from bridge.operations.view.state import event_of, seconds
 from bridge.webservices import outbound_request, repeatable
 
@@ -96,7 +97,7 @@ class Recovery:
             return
         event = event_of(view, "requested", self._forwarder.now(), attempt=view.attempt + 1)
         outcome = await self._forwarder.keep_promise(event, patient=self._patient)
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) and not isinstance(outcome, Overtaken):
             name = outcome.code if isinstance(outcome, BridgeError) else type(outcome).__name__
             log.info("operation-not-recovered", account=self._account, error=name)
 
