@@ -66,8 +66,8 @@ class Ledger(Protocol):
 class KafkaLedger:
     """The `Ledger` on Kafka, which follows `topic`. `placed` are the topics for which `place` returns a partition.
 
-    Records that are older than `age` seconds at the start may be skipped. With `prompt`, `follow` passes each new
-    record on at once. Otherwise a new record may wait for a quarter of a second.
+    Records that are older than `age` seconds at the start may be skipped. With `prompt`, `follow` passes the records of
+    this process on at once, and those of other processes soon. Otherwise a record may wait for a quarter of a second.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class KafkaLedger:
     async def append(self, records: Sequence[Record]) -> None:
         """See `Ledger.append`."""
         await self._appender.append(records)
+        self._follower.hurry()
         while self._unplaced:
             self._partitions[self._unplaced[-1]] = await self._appender.partitions(self._unplaced[-1])
             self._unplaced.pop()
