@@ -16,7 +16,7 @@ import structlog
 from bridge import __version__
 from bridge.accounts import BridgeAccounts
 from bridge.cometd import HttpSession
-from bridge.delivery import Gate, KafkaLedger, OthersPositions, RetentionWatch, Slots, position_topic
+from bridge.delivery import KafkaLedger, OthersPositions, RetentionWatch, Slots, position_topic, transaction_gate
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.evidence import EvidenceMaker
 from bridge.fleet import Accounts, Alone, Fleet
@@ -113,7 +113,7 @@ class Bridge:
         metrics.start(__version__, [ledger.topic, position_topic(settings.kafka)])
 
     def _make_fleet(self) -> Fleet:
-        gate = Gate()
+        gate = transaction_gate()
         # The fleet's membership has already created missing topics, so a takeover does not check for them.
         settings = self._settings.kafka.model_copy(update={"create_topics": False})
 

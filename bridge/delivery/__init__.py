@@ -44,7 +44,7 @@ from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
-from bridge.delivery.slots.slots import Gate, Slots, count_slots
+from bridge.delivery.slots.slots import Slots, count_slots, transaction_gate
 from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
@@ -57,7 +57,6 @@ __all__ = [
     "ClusterView",
     "ConsumedRecord",
     "Follower",
-    "Gate",
     "GroupMember",
     "GroupPlan",
     "KafkaLedger",
@@ -106,6 +105,7 @@ __all__ = [
     "topic_name",
     "topic_names",
     "topic_rights",
+    "transaction_gate",
     "transactional_ids_of",
     "unreadable_records",
     "view_cluster",

@@ -67,8 +67,8 @@ if TYPE_CHECKING:
     from bridge.delivery.client.failures import Refusal
     from bridge.delivery.position.reader import Reading
     from bridge.delivery.slots.kafka import KafkaPublisher
-    from bridge.delivery.slots.slots import Gate
     from bridge.delivery.slots.transaction import Call
+    from bridge.gate import Gate
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
