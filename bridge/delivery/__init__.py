@@ -35,7 +35,7 @@ from bridge.delivery.group import GroupMember, group_member
 from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
-from bridge.delivery.position.keys import AccountKeys
+from bridge.delivery.position.keys import AccountKeys, derive_ahead
 from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
@@ -82,6 +82,7 @@ __all__ = [
     "count_slots",
     "create_missing_topics",
     "creation_refusals",
+    "derive_ahead",
     "earlier_transactional_id",
     "existing_topics",
     "group_member",

@@ -94,9 +94,8 @@ class Run:
                 if not kill_only:
                     await self._terminate()
                     await self._suspend()
-            await self._site.arrived(self._site.ledger.taken, within=self._limit)
             await self._note_sessions(opened)
-            await self._site.settled()
+            await self._site.settled(within=self._limit)
         except (AssertionError, TimeoutError) as error:
             self.result.wrong = str(error).split("\n", 1)[0] or type(error).__name__
         await self._note_events()
