@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-import pytest
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys
 from bridge.delivery.position import keys as position_keys
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    import pytest
 
 
 async def test_keys_are_derived_while_the_process_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
