@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bridge.cometd import SessionStatus
     from bridge.delivery import AccountKeys, KafkaProbe, Position, Publisher, Slots, UnsignedEvents
     from bridge.events import Encoding
+    from bridge.gate import Gate
     from bridge.http import Guarantee
     from bridge.operations import Correlator
     from bridge.privacy import Concealment
@@ -52,6 +53,7 @@ class AccountBridge:
         publisher: Publisher,
         keys: AccountKeys,
         unsigned: UnsignedEvents | None = None,
+        handshakes: Gate | None = None,
         came_later: bool = False,
     ) -> None:
         """Build the parts.
@@ -64,6 +66,7 @@ class AccountBridge:
             privacy: hides phone numbers, if there is one.
             publisher: the publisher of the first `run`.
             keys: the account's keys, for the publishers that `take_over` makes.
+            handshakes: limits the simultaneous logins and handshakes of all accounts.
             unsigned: says which events on the operations topic need no signature.
             came_later: whether the account came after the start of the process.
         """
@@ -104,6 +107,7 @@ class AccountBridge:
         self._privacy = privacy
         self._keys = keys
         self._unsigned = unsigned
+        self._handshakes = handshakes
         self._came_later = came_later
         self._in_fleet = settings.fleet.enabled
         self.stands_by = self._in_fleet
@@ -133,6 +137,7 @@ class AccountBridge:
             self.http,
             self._login,
             publisher,
+            handshakes=self._handshakes,
             encoding=self._encoding,
             privacy=self._privacy,
             in_flight=None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
 from bridge.account import AccountBridge
 from bridge.delivery import AccountKeys, KafkaProbe, Slots, UnsignedEvents, topic_names
+from bridge.gate import Gate
 from bridge.observability import metrics
 from bridge.settings import account_changes
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from bridge.privacy import Concealment
     from bridge.settings import Account, Settings
 
+HANDSHAKES: Final = 32
+"""Maximum number of simultaneous logins with their CometD handshakes. If 1,000 accounts did this at once, many requests
+would wait in Web Services until their deadline has passed."""
+LONG: Final = 1.0
+"""Seconds after which a handshake no longer counts towards the limit, because accounts with a slow server must not hold
+the others up."""
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +51,7 @@ class BridgeAccounts:
         self.kafka = KafkaProbe(settings.kafka, self.bridges)
         self.slots = Slots(settings.kafka, encoding)
         """The publishers of all accounts, if this process is no replica of a fleet."""
+        self._handshakes = Gate(HANDSHAKES, LONG)
         self._opened: set[HttpSession] = set()
         self._operations: OperationsService | None = None
         self._on_change: Callable[[], None] = lambda: None
@@ -126,6 +134,7 @@ class BridgeAccounts:
             publisher=self.slots.publisher(keys, unsigned),
             keys=keys,
             unsigned=unsigned,
+            handshakes=self._handshakes,
             came_later=came_later,
         )
         return bridge

@@ -10,14 +10,22 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from socket import gethostname
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from bridge import __version__
 from bridge.accounts import BridgeAccounts
 from bridge.cometd import HttpSession
-from bridge.delivery import Gate, KafkaLedger, OthersPositions, RetentionWatch, Slots, position_topic
+from bridge.delivery import (
+    KafkaLedger,
+    OthersPositions,
+    RetentionWatch,
+    Slots,
+    derive_ahead,
+    position_topic,
+    transaction_gate,
+)
 from bridge.errors import InFlightUnwritable, SettingsError
 from bridge.fleet import Accounts, Alone, Fleet
 from bridge.http import (
@@ -51,7 +59,7 @@ from bridge.settings import AccountsFile
 from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from fastapi import FastAPI
 
@@ -82,7 +90,12 @@ class Bridge:
         privacy = concealment_of(settings.privacy)
         self._accounts = accounts = BridgeAccounts(settings, self._encoding, privacy)
         ledger = KafkaLedger(
-            settings.kafka, LEDGER_TOPIC, PLACED_TOPICS, self._encoding, age=settings.operations.view_age
+            settings.kafka,
+            LEDGER_TOPIC,
+            PLACED_TOPICS,
+            self._encoding,
+            age=settings.operations.view_age,
+            prompt=settings.fleet.enabled,
         )
         self._operations = OperationsService(
             Limits(**settings.operations.model_dump()),
@@ -108,7 +121,7 @@ class Bridge:
         metrics.start(__version__, [ledger.topic, position_topic(settings.kafka)])
 
     def _make_fleet(self) -> Fleet:
-        gate = Gate()
+        gate = transaction_gate()
         # The fleet's membership has already created missing topics, so a takeover does not check for them.
         settings = self._settings.kafka.model_copy(update={"create_topics": False})
 
@@ -156,10 +169,7 @@ class Bridge:
                 await connections.enter_async_context(self._way)
             await connections.enter_async_context(self._accounts)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
-            parts = [self._accounts.kafka.run, self._encoding.run, self._operations.run, self._retention.run]
-            if self._settings.http.console:
-                parts += [self._incidents.run, self._rates.run]
-            beside = [group.create_task(run()) for run in parts]
+            beside = [group.create_task(run()) for run in self._parts_beside()]
             relays = group.create_task(self._relay(disconnect_on_exit=disconnect_on_exit))
             watching = [] if self._file is None else [group.create_task(self._file.run())]
             await _first(stop, relays)
@@ -176,6 +186,18 @@ class Bridge:
             for task in (*servers, *beside):
                 task.cancel()
         log.info("stopped")
+
+    def _parts_beside(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs beside the relays and the servers, until the bridge stops."""
+        parts = [self._accounts.kafka.run, self._encoding.run, self._operations.run, self._retention.run]
+        if self._fleet is not None:
+            parts.append(self._derive_ahead)
+        if self._settings.http.console:
+            parts += [self._incidents.run, self._rates.run]
+        return parts
+
+    async def _derive_ahead(self) -> None:
+        await derive_ahead(self._accounts.keys, idle=lambda: not self.readiness())
 
     async def _reach(self) -> bool:
         return await answers(self._way)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -266,7 +266,8 @@ class Polling:
 
     async def _shake_hands(self) -> str:
         try:
-            reply = await self._transport.new_session()
+            async with self._context.handshakes.place() if self._context.handshakes is not None else nullcontext():
+                reply = await self._transport.new_session()
         except (ExchangeFailed, UpstreamError) as failure:
             self._reporter.disconnected(State.OPENING, _reason(failure))
             return "failed"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bridge.cometd.http.session import Credentials, HttpSession
     from bridge.cometd.messages.batch import Resume, Sink
     from bridge.cometd.status import SessionStatus
+    from bridge.gate import Gate
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +28,16 @@ class CometdSession:
     """
 
     def __init__(
-        self, http: HttpSession, credentials: Credentials, options: Options, sink: Sink, *, resume: Resume | None = None
+        self,
+        http: HttpSession,
+        credentials: Credentials,
+        options: Options,
+        sink: Sink,
+        *,
+        resume: Resume | None = None,
+        handshakes: Gate | None = None,
     ) -> None:
-        self._context = SessionContext(options, http, credentials, sink)
+        self._context = SessionContext(options, http, credentials, sink, handshakes)
         self._resume = resume
         self._transport = LongPollingTransport(self._context)
         self._polling = Polling(self._transport, self._context)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bridge.cometd.http.session import Credentials, HttpSession
     from bridge.cometd.messages.batch import Sink
+    from bridge.gate import Gate
 
 HANDSHAKE_BACKOFF_CAP: Final = 30.0
 QUIET_CAP: Final = 3.0
@@ -51,6 +52,8 @@ class SessionContext(Extension):
     http: HttpSession
     credentials: Credentials
     sink: Sink
+    handshakes: Gate | None = None
+    """Limits the simultaneous handshakes of a process with many accounts."""
     acks: AcknowledgementExtension = field(default_factory=AcknowledgementExtension)
     guard: RenewalGuard = field(default_factory=lambda: RenewalGuard(cap=HANDSHAKE_BACKOFF_CAP, clock=time.monotonic))
     reporter: SessionReporter = field(init=False)

@@ -45,4 +45,9 @@ def headers_of(kind: Kind) -> Iterator[Header]:
     if kind.event_type == operation.TYPE:
         told = "Signature of the account's bridge, which other replicas check: HMAC-SHA-256 in hexadecimal."
         yield Header(operation.SIGNATURE, told, always=False)
+        told = (
+            "Random name of the process that wrote the event. Only `requested` events of a fleet have it. If several "
+            "replicas get the same request at the same moment, the replica whose event comes first forwards it."
+        )
+        yield Header(operation.PROCESS, told, always=False)
     yield Header("traceparent", "W3C trace context of the event's cause, if there is one.", always=False)

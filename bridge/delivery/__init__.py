@@ -35,7 +35,7 @@ from bridge.delivery.group import GroupMember, group_member
 from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
-from bridge.delivery.position.keys import AccountKeys
+from bridge.delivery.position.keys import AccountKeys, derive_ahead
 from bridge.delivery.position.others import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
@@ -44,7 +44,7 @@ from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
-from bridge.delivery.slots.slots import Gate, Slots, count_slots
+from bridge.delivery.slots.slots import Slots, count_slots, transaction_gate
 from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
@@ -57,7 +57,6 @@ __all__ = [
     "ClusterView",
     "ConsumedRecord",
     "Follower",
-    "Gate",
     "GroupMember",
     "GroupPlan",
     "KafkaLedger",
@@ -83,6 +82,7 @@ __all__ = [
     "count_slots",
     "create_missing_topics",
     "creation_refusals",
+    "derive_ahead",
     "earlier_transactional_id",
     "existing_topics",
     "group_member",
@@ -106,6 +106,7 @@ __all__ = [
     "topic_name",
     "topic_names",
     "topic_rights",
+    "transaction_gate",
     "transactional_ids_of",
     "unreadable_records",
     "view_cluster",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from prometheus_client import Counter
 
@@ -79,9 +79,13 @@ class Rates:
 
 
 def _total(counter: Counter, label: str | None = None, values: Collection[str] = ()) -> float:
-    return sum(
-        sample.value
-        for metric in counter.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total") and (label is None or sample.labels[label] in values)
-    )
+    """Add up the series of a counter, or those whose `label` has one of the `values`.
+
+    Private part: `Counter._labelnames`, `._lock`, `._metrics` and `._value`. The public `collect` makes objects for
+    each series. With 1,000 accounts this was a large part of the work of an idle bridge.
+    """
+    place = None if label is None else counter._labelnames.index(label)  # noqa: SLF001
+    with counter._lock:  # noqa: SLF001
+        series: list[tuple[Sequence[str], Any]] = [*counter._metrics.items()]  # noqa: SLF001
+    found: float = sum(one._value.get() for labels, one in series if place is None or labels[place] in values)  # noqa: SLF001
+    return found

@@ -20,6 +20,7 @@ from bridge.operations.forwarding.fleet_recovery import FleetRecovery
 from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
+from bridge.operations.ledger.precedence import Overtaken, Precedence
 from bridge.operations.ledger.records import fit
 from bridge.operations.ledger.tail import Tail
 from bridge.operations.timeouts import Timeouts
@@ -28,7 +29,7 @@ from bridge.operations.view.published import PublishedRequest, published_request
 from bridge.operations.view.view import Counts, OperationsView, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.delivery import Ledger
     from bridge.operations.ledger.records import OperationRecords
@@ -78,14 +79,21 @@ class OperationsService:
         )
         self._journal = Journal(ledger)
         self._records = records
-        self._tail = Tail(ledger, self._records, self._view, self._learnt)
+        precedence = Precedence() if in_fleet else None
+        self._tail = Tail(ledger, self._records, self._view, self._learnt, precedence)
         self._forwarders: dict[str, AccountForwarder] = {}
         self._correlators: dict[str, Correlator] = {}
         self._recoveries: dict[str, Recovery] = {}
         self._recovering: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._forwarder = OperationForwarder(
-            self._view, self._journal, self._records, self._forwarders, on_accepted=on_accepted, clock=clock
+            self._view,
+            self._journal,
+            self._records,
+            self._forwarders,
+            precedence,
+            on_accepted=on_accepted,
+            clock=clock,
         )
         self._earlier = EarlierRequests(
             self._view, self._forwarder.running, forward_deadline=limits.forward_deadline, clock=clock
@@ -155,14 +163,7 @@ class OperationsService:
             UpstreamRejected: Web Services rejected this request, or an earlier, equal one.
             UpstreamError: Web Services gave no verdict.
         """
-        event = self._requested(submission, asynchronous=False)
-        await self._records.start(event.account)
-        await self._ledger_read()
-        view = await self._earlier.outcome(event)
-        if view is None:
-            self._check_open()
-            view = await self._forwarder.forward(self._earlier.following(event), submission.traceparent)
-        return self._placed(view)
+        return await self._submit(submission, self._forwarder.forward, asynchronous=False)
 
     async def submit_async(self, submission: Submission) -> OperationView:
         """Store the request in Kafka and return. The bridge then forwards it, and forwards it again after a crash.
@@ -173,15 +174,27 @@ class OperationsService:
             UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing is forwarded.
             KafkaUnavailable: Kafka did not store the request. Nothing is forwarded.
         """
-        event = self._requested(submission, asynchronous=True)
+        return await self._submit(submission, self._forwarder.promise, asynchronous=True)
+
+    async def _submit(
+        self,
+        submission: Submission,
+        forward: Callable[[Operation, str | None], Awaitable[OperationView]],
+        *,
+        asynchronous: bool,
+    ) -> OperationView:
+        event = self._requested(submission, asynchronous=asynchronous)
         await self._records.start(event.account)
         await self._ledger_read()
-        view = await self._earlier.outcome(event)
-        if view is None:
-            self._check_open()
-            await self._forwarder.promise(self._earlier.following(event), submission.traceparent)
-            view = self._existing(event.reference_id)
-        return self._placed(view)
+        while True:
+            try:
+                view = await self._earlier.outcome(event)
+                if view is None:
+                    self._check_open()
+                    view = await forward(self._earlier.following(event), submission.traceparent)
+            except Overtaken:
+                continue  # now the view has the other replica's request
+            return self._placed(view)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bridge.cometd import Credentials, HttpSession, Opening, Options
     from bridge.delivery import Position, Publisher, Revise
     from bridge.events import Encoding, Record
+    from bridge.gate import Gate
     from bridge.privacy import Concealment
     from bridge.relay.in_flight import InFlight
     from bridge.relay.translation import Translation
@@ -106,6 +107,7 @@ class Relay:
         publisher: Publisher,
         *,
         in_flight: InFlight | None = None,
+        handshakes: Gate | None = None,
         encoding: Encoding = JSON,
         privacy: Concealment | None = None,
         chunk: int = CHUNK,
@@ -117,6 +119,7 @@ class Relay:
         self._http = http
         self._credentials = credentials
         self._publisher = publisher
+        self._handshakes = handshakes
         self._in_flight = InFlightGuard(options.account, in_flight)
         self._chunk = chunk
         self._on_open = on_open
@@ -175,7 +178,9 @@ class Relay:
             return  # stopped before the session began, so no batch is waiting
         finally:
             self._starting = None
-        self.session = CometdSession(self._http, self._credentials, self._options, self, resume=resume)
+        self.session = CometdSession(
+            self._http, self._credentials, self._options, self, resume=resume, handshakes=self._handshakes
+        )
         await self.session.run()
 
     async def begin(self) -> Resume | None:

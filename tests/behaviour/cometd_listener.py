@@ -13,6 +13,7 @@ import msgspec
 from bridge.cometd import Batch, CometdSession, HttpReply, HttpSession, Opening, Options, Resume, State
 from bridge.cometd.http.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
+from bridge.gate import Gate
 from bridge.observability import metrics
 from tests.waiting import eventually
 
@@ -113,7 +114,13 @@ class Listener:
     """Listens as soon as it is entered, until it is left or stopped. `options` are those of `bridge.cometd.Options`."""
 
     def __init__(
-        self, url: str, *, resume: Resume | None = None, max_reply_bytes: int = MAX_REPLY_BYTES, **options: Any
+        self,
+        url: str,
+        *,
+        resume: Resume | None = None,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        handshakes: Gate | None = None,
+        **options: Any,
     ) -> None:
         settings: dict[str, Any] = {
             "account": f"test-{uuid.uuid4().hex[:8]}",
@@ -125,7 +132,9 @@ class Listener:
         self.sink = RememberingSink()
         self.http = HttpSession(url, request_timeout=self.options.request_timeout, max_reply_bytes=max_reply_bytes)
         self.credentials = PasswordWhenAsked(self.http)
-        self.session = CometdSession(self.http, self.credentials, self.options, self.sink, resume=resume)
+        self.session = CometdSession(
+            self.http, self.credentials, self.options, self.sink, resume=resume, handshakes=handshakes
+        )
 
     async def __aenter__(self) -> Self:
         await self.http.__aenter__()

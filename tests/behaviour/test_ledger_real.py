@@ -79,6 +79,20 @@ class TestLedgerOnRealKafka(LedgerBehaviour):
         task.cancel()
         await asyncio.wait([task])
 
+    async def test_a_prompt_follower_waits_for_no_other_records(
+        self, cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A replica of a fleet gets each record at once, also if it is small and the fetch could wait for more."""
+        wait = 8.0
+        monkeypatch.setattr(follower, "POLL_MS", round(wait * 1000))
+        ledger = KafkaLedger(cluster.settings, TOPIC, prompt=True)
+        await ledger.append([record("a")])
+        async with following(ledger) as reader:
+            for value in ("b", "c"):
+                await ledger.append([record(value)])
+                await eventually(lambda value=value: reader.values[-1] == value, within=wait / 4)  # type: ignore[misc]
+        await ledger.stop()
+
     async def test_what_is_too_old_is_left_out(self, cluster: KafkaCluster) -> None:
         """With an age a start passes over what is older, except in a partition where all is: that is read whole."""
         await create_missing_topics(cluster.settings)

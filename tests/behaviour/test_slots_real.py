@@ -19,18 +19,21 @@ from bridge.delivery.position.stored import StoredPosition, encode, seal_positio
 from bridge.delivery.slots import claims
 from bridge.delivery.slots.producers import SlotProducers
 from bridge.errors import Fenced
+from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, DEAD_LETTERS, Published, numbered, position, record, values
 from tests.behaviour.slots_on_kafka import ACCOUNTS, SlotBehaviour, committed_accounts, started
 from tests.real import RealKafka
 
 OLD = b"0123456789abcdef"
+BOTH_DELIVERIES = pytest.mark.parametrize("one_slot", list(Delivery), indirect=True)
 RELEASED = (Path(__file__).parents[1] / "released" / "position-one-id-per-account.json").read_bytes()
 
 
 @pytest_asyncio.fixture
-async def one_slot(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
-    cluster = KafkaCluster(real_kafka.bootstrap, slots=1)
+async def one_slot(real_kafka: RealKafka, request: pytest.FixtureRequest) -> AsyncIterator[KafkaCluster]:
+    delivery = getattr(request, "param", Delivery.EXACTLY_ONCE)
+    cluster = KafkaCluster(real_kafka.bootstrap, slots=1, delivery=delivery)
     cluster.refused = 2 << 20
     yield cluster
     await cluster.stop()
@@ -230,6 +233,7 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         await carol.publish([record(b"3")], position(8))
         assert await acknowledgements(one_slot) == [b"1", b"3"]
 
+    @BOTH_DELIVERIES
     async def test_a_takeover_that_hangs_leaves_the_account_to_the_next_one(
         self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -256,6 +260,7 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         await successor.publish([record(b"3")], position(3))
         assert await acknowledgements(one_slot) == [b"1", b"2", b"3"]
 
+    @BOTH_DELIVERIES
     async def test_a_later_account_whose_takeover_hangs_is_left_to_the_next_process(
         self, one_slot: KafkaCluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -12,11 +12,12 @@ ROOT = Path(bridge.__file__).parent
 
 # Which package or module may import which; what is not named here may not be imported.
 EVERYTHING = frozenset({"*"})
-SHARED = frozenset({"backoff", "errors", "futures", "observability", "tls"})
+SHARED = frozenset({"backoff", "errors", "futures", "gate", "observability", "tls"})
 LAYERS: dict[str, frozenset[str]] = {
     "backoff": frozenset(),
     "errors": frozenset(),
     "futures": frozenset(),
+    "gate": frozenset(),
     "interrupt": frozenset(),
     "tls": frozenset(),
     "unimported": frozenset(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 POLL_MS: Final = 250
 LEAST_BYTES: Final = 1 << 16
 """A fetch waits for this many bytes, but not longer than `POLL_MS`. Otherwise each record would cost a fetch."""
+LINGER: Final = 0.02
+"""Seconds between two fetches of a prompt follower, while records arrive. More fetches would cost processor time."""
 DENIALS: Final = 4
 """After this many denials in a row, the topic counts as missing. A topic that is just being created needs a moment."""
 STANDSTILL: Final = 5.0
@@ -43,12 +46,14 @@ may hide the end until Kafka aborts the transaction, which takes up to a minute.
 class Follower:
     """Follows a topic and reads its committed records. `topic` is the name without the prefix.
 
-    Records that are older than `age` seconds at the start may be skipped.
+    Records that are older than `age` seconds at the start may be skipped. A new record waits up to `POLL_MS`, or with
+    `prompt` up to `LINGER`. After `hurry` it does not wait.
     """
 
-    def __init__(self, settings: Kafka, topic: str, age: float = math.inf) -> None:
+    def __init__(self, settings: Kafka, topic: str, age: float = math.inf, *, prompt: bool = False) -> None:
         self._settings = settings
         self._age = age
+        self._prompt = prompt
         self._topic = topic_name(settings, topic)
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = False
@@ -56,6 +61,7 @@ class Follower:
         """The offsets at which to continue after a rewind."""
         self._rewound = False
         self._client: Consumer | None = None
+        self._hurry = asyncio.Event()
         self._handed_over = asyncio.Event()
         """Set whenever `take` has received all fetched records."""
         self.failing: str | None = None
@@ -90,6 +96,10 @@ class Follower:
     def rewind(self) -> None:
         """Make `run` go back to the first records that must be passed again, and call `caught_up` once more."""
         self._rewound = True
+
+    def hurry(self) -> None:
+        """Make a prompt follower fetch the next records at once."""
+        self._hurry.set()
 
     async def catch_up(self) -> None:
         """Wait until `take` has received all records that the topic contains now. `run` must be running.
@@ -129,9 +139,11 @@ class Follower:
                 if not self._caught_up and not self._rewound:
                     self._caught_up = True
                     caught_up()
-                client.fetch_at_least(LEAST_BYTES)
+                if not self._prompt:
+                    client.fetch_at_least(LEAST_BYTES)
                 while not self._rewound:
-                    await self._pass_on(client, take)
+                    if await self._pass_on(client, take) and self._prompt:
+                        await self._linger()
             finally:
                 self._client = None
 
@@ -155,6 +167,12 @@ class Follower:
             self._next[place] = records[-1].offset + 1
         self._handed_over.set()
         return bool(fetched)
+
+    async def _linger(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._hurry.wait()
+        self._hurry.clear()
 
     async def _seek(self, client: Consumer) -> None:
         """Continue at the last offset, or begin with the first record that is not older than `age`."""

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from bridge.delivery.position.earlier_seal import SALT_BYTES, EarlierSeal, Unsealable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydantic import SecretStr
 
@@ -53,6 +53,8 @@ salts, and each salt costs 0.1 s of CPU time."""
 FORMER_AGE: Final = 3600.0
 """Seconds for which data with the keys of the former password stays valid after a change. Whoever knows a leaked former
 password could forge data, so the time is not longer than necessary: no operation is forwarded when it is older."""
+AHEAD_INTERVAL: Final = 5.0
+"""Seconds between two looks for keys that are not derived yet."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
 """The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 
@@ -205,6 +207,19 @@ class _PasswordKeys:
         if root is None:
             raise RuntimeError(f"the account's keys are used before start({purpose!r})")
         return HKDFExpand(SHA256(), KEY_BYTES, _joined(APPLICATION, use, _label(purpose), salt)).derive(root)
+
+
+async def derive_ahead(keys: Mapping[str, AccountKeys], *, idle: Callable[[], bool]) -> None:
+    """Derive the keys for the positions of accounts that other replicas relay, one after the other, for ever.
+
+    So a takeover of hundreds of accounts does not wait for their keys. The derivation begins when `idle` returns that
+    this process has nothing more important to do.
+    """
+    while True:
+        await asyncio.sleep(AHEAD_INTERVAL)
+        if idle():
+            for one in [*keys.values()]:
+                await one.start("position")
 
 
 def _cost(purpose: Purpose) -> int:

@@ -82,8 +82,9 @@ class Predecessors:
     def overtakers(self, reading: Reading, owner: Owner) -> list[str]:
         """Return the accounts that another bridge has taken over since the first reading, which was noted.
 
-        Only a bridge with the same pair of transactional ids counts. The start of its producers has fenced `owner`
-        before it claimed the account, so `owner` can't have claimed the account after it.
+        Only a bridge with the same pair of transactional ids counts. With `exactly-once`, the start of its producers
+        has fenced `owner` before it claimed the account, so `owner` can't have claimed the account after it. With
+        `at-least-once` Kafka fences nothing. So `owner` calls this method just before it claims the account.
         """
         overtaken = []
         for account, found in reading.accounts.items():

@@ -67,8 +67,8 @@ if TYPE_CHECKING:
     from bridge.delivery.client.failures import Refusal
     from bridge.delivery.position.reader import Reading
     from bridge.delivery.slots.kafka import KafkaPublisher
-    from bridge.delivery.slots.slots import Gate
     from bridge.delivery.slots.transaction import Call
+    from bridge.gate import Gate
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,7 @@ class Slot:
         """Give way to bridges that have taken accounts over since this one began to. First choose the pair of ids."""
         unclaimed = [one for one in self.members.values() if one.claim is None]
         await asyncio.gather(*(one.keys.start("position") for one in unclaimed))
-        if not unclaimed or self._settings.delivery is not Delivery.EXACTLY_ONCE:
+        if not unclaimed:
             return
         reading = await self._reader.read([one.keys for one in unclaimed], settled=False)
         self._predecessors.note(reading, unclaimed, self.members)
@@ -209,6 +209,9 @@ class Slot:
         self._see_successors(reading)
         members = [one for one in members if self.members.get(one.account) is one]
         claims = {one.account: await takeover.claim(one, reading.accounts[one.account]) for one in members}
+        if self._settings.delivery is not Delivery.EXACTLY_ONCE:  # Kafka does not fence this process, if it hung
+            await self._look_at_predecessors()
+            members = [one for one in members if self.members.get(one.account) is one]
         calls = [one.claiming(*claims[one.account], self.number) for one in members]
         if not calls:
             return

@@ -6,7 +6,6 @@ A slot is a partition of the position topic `bridge-state`, with the accounts th
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaClient
@@ -20,10 +19,9 @@ from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.slot import Slot
 from bridge.events import JSON
+from bridge.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from bridge.delivery.position.keys import AccountKeys
     from bridge.events import Encoding
     from bridge.settings import Kafka
@@ -37,30 +35,9 @@ LOOK_AGAIN: Final = 0.1
 """Seconds between two requests for metadata while the position topic is missing."""
 
 
-class Gate:
-    """Limits the number of simultaneous transactions."""
-
-    def __init__(self, places: int = OPEN_TRANSACTIONS) -> None:
-        self._places = asyncio.Semaphore(places)
-
-    @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None, None]:
-        """Wait for a free place, and hold it during the block, but for `LONG` seconds at most."""
-        await self._places.acquire()
-        held = True
-
-        def give_up() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._places.release()
-
-        giving_up = asyncio.get_running_loop().call_later(LONG, give_up)
-        try:
-            yield
-        finally:
-            giving_up.cancel()
-            give_up()
+def transaction_gate() -> Gate:
+    """Return a gate for the transactions of a process."""
+    return Gate(OPEN_TRANSACTIONS, LONG)
 
 
 class Slots:
@@ -80,7 +57,7 @@ class Slots:
     ) -> None:
         self._settings = settings
         self._encoding = encoding
-        self._gate = gate or Gate()
+        self._gate = gate or transaction_gate()
         self._count = count
         self.in_fleet = count is not None
         """Whether this process is a replica of a fleet."""

@@ -17,6 +17,8 @@ TYPE = "gws.operation.v1"
 SCHEMA = "urn:cometd-kafka-bridge:schema:operation:v1"
 SIGNATURE = "bridge-signature"
 """Name of the header with the signature of the account's bridge."""
+PROCESS = "bridge-process"
+"""Name of the header with the random name of the writing process. Only a fleet's `requested` events have it."""
 
 Status: TypeAlias = Literal["requested", "accepted", "rejected", "acknowledged", "timed-out"]
 

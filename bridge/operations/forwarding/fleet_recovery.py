@@ -7,12 +7,10 @@ verdict within `forward_deadline`, or has none and has stopped trying.
 
 from __future__ import annotations
 
-import asyncio
 import math
+from asyncio import sleep
 from contextlib import suppress
-from time import monotonic
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from bridge.errors import KafkaUnavailable
 from bridge.operations.forwarding.recovery import Recovery
@@ -20,8 +18,6 @@ from bridge.operations.ledger.journal import APPEND_DEADLINE
 from bridge.webservices import repeatable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bridge.operations.view.state import OperationView
 
 INTERVAL: Final = 5.0
@@ -31,51 +27,27 @@ MARGIN: Final = APPEND_DEADLINE + 5.0
 `APPEND_DEADLINE` before its replica begins to forward. The rest is for writing the verdict to Kafka and reading it."""
 
 
-class _Seen(NamedTuple):
-    """A `requested` operation at its newest attempt."""
-
-    attempt: int
-    since: float
-    """When this process first saw the operation at this attempt, by `time.monotonic`."""
-
-
 class FleetRecovery(Recovery):
     """Recovers the operations of one account in a fleet, while this replica relays the account.
 
-    An operation is silent if this process has seen the status `requested` and the same `attempt` for
+    An operation is silent if this process has known it with the status `requested` and the same `attempt` for
     `forward_deadline` plus `MARGIN`. No replica forwards a silent operation any more. This process measures the time
     itself, because the clocks of replicas may differ. It also measures the time for the accounts of other replicas, so
     that it can continue at once after a takeover.
     """
 
-    _patient = False  # a replica that waits for Kafka may lose the account meanwhile. The next look tries again
-
-    _seen: Mapping[str, _Seen] = MappingProxyType({})
-    """The account's `requested` operations at the last look, by referenceId."""
-
     async def run(self) -> None:
         """Look at the operations every `INTERVAL` seconds until cancelled, and forward what dead replicas left."""
         while True:
-            self._observe()
             if any(self._left_behind()):
                 await self._recover()
-            await asyncio.sleep(INTERVAL)
+            await sleep(INTERVAL)
 
     def in_progress(self, view: OperationView) -> bool:
         """Return whether a replica may be forwarding the operation, or this one still has to. It must not time out."""
         if view.status != "requested" or not view.trusted or self._too_old(view) or self._tried_here(view):
             return False
         return not self._silent(view) or (view.promised and repeatable(view.operation))
-
-    def _observe(self) -> None:
-        now = monotonic()
-        seen: dict[str, _Seen] = {}
-        for view in self._view.pending(self._account):
-            if view.status == "requested":
-                before = self._seen.get(view.reference_id)
-                same = before is not None and before.attempt == view.attempt
-                seen[view.reference_id] = before if before is not None and same else _Seen(view.attempt, now)
-        self._seen = seen
 
     async def _recover(self) -> None:
         try:
@@ -107,13 +79,11 @@ class FleetRecovery(Recovery):
         view = self._view.get(reference)
         if view is not None and self._recoverable(view) and self._correlator.decides(after=math.inf):
             with suppress(KafkaUnavailable):
-                await super()._forward(reference)
+                # A replica that waits for Kafka may lose the account meanwhile. The next look tries again.
+                await self._keep_promise(reference, patient=False)
 
     def _silent(self, view: OperationView) -> bool:
-        seen = self._seen.get(view.reference_id)
-        if seen is None or seen.attempt != view.attempt:
-            return False
-        return monotonic() - seen.since >= self._limits.forward_deadline + MARGIN
+        return self._view.known_for(view.reference_id) >= self._limits.forward_deadline + MARGIN
 
     def _tried_here(self, view: OperationView) -> bool:
         """Return whether this process itself forwarded the operation's newest attempt."""

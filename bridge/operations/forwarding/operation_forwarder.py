@@ -16,6 +16,7 @@ from bridge.backoff import Backoff
 from bridge.errors import KafkaUnavailable, UnknownAccount, UpstreamRejected, UpstreamTimeout
 from bridge.events import Upstream, operation, rfc3339
 from bridge.observability import metrics, tracing
+from bridge.operations.ledger.precedence import Overtaken
 from bridge.operations.view.state import event_of
 from bridge.operations.view.view import Forwarded
 
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from bridge.events import Operation, Record
     from bridge.operations.forwarding.account_forwarder import AccountForwarder, Verdict
     from bridge.operations.ledger.journal import Journal
+    from bridge.operations.ledger.precedence import Precedence
     from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.view.state import OperationView
     from bridge.operations.view.view import OperationsView
 
 log = structlog.get_logger(__name__)
 
+PRECEDENCE_DEADLINE: Final = 1.0
+"""Maximum seconds that a request waits until the ledger shows whether another replica got it first. Normally it takes
+some milliseconds. An open transaction of a dead replica may hide the events for several seconds."""
 OTHERS: Final = "(other)"
 """The metrics' label for all accounts of other processes. Any client that writes to the ledger could name thousands of
 accounts."""
@@ -49,8 +54,14 @@ class ForwardingTask:
     """The account's forwarder."""
     has_place: bool
     """Whether this task has a place at the forwarder (`AccountForwarder.enter`)."""
+    first: asyncio.Future[bool] | None
+    """Whether no other replica wrote an earlier `requested` event. None without a fleet."""
+    begun: asyncio.Future[None]
+    """Done when the forwarding has begun, or when the task has ended without a forwarding."""
     done: asyncio.Future[OperationView | Exception]
     """The result: the operation with Web Services' verdict, or an error."""
+    twice: bool = False
+    """Whether another replica has forwarded the same request, too."""
 
     async def verdict(self) -> OperationView:
         """Wait for the result. Return the operation, or raise the error."""
@@ -61,7 +72,10 @@ class ForwardingTask:
 
 
 class OperationForwarder:
-    """Forwards operations of all accounts. Calls `on_accepted` with the account when Web Services accepts one."""
+    """Forwards operations of all accounts. Calls `on_accepted` with the account when Web Services accepts one.
+
+    In a fleet `precedence` decides which replica forwards an operation. Without a fleet it is None.
+    """
 
     def __init__(
         self,
@@ -69,6 +83,7 @@ class OperationForwarder:
         journal: Journal,
         records: OperationRecords,
         forwarders: Mapping[str, AccountForwarder],
+        precedence: Precedence | None = None,
         *,
         on_accepted: Callable[[str], None],
         clock: Callable[[], float] = time.time,
@@ -77,6 +92,7 @@ class OperationForwarder:
         self._journal = journal
         self._records = records
         self._forwarders = forwarders
+        self._precedence = precedence
         self._on_accepted = on_accepted
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
@@ -102,23 +118,28 @@ class OperationForwarder:
         Raises:
             Busy: the account has too many operations under way.
             UnknownAccount: the account has left the bridge. Nothing is forwarded.
+            Overtaken: another replica got the same request first. This replica forwards nothing.
             UpstreamError: Web Services rejected the operation, or gave no verdict.
         """
         with self._begun(event, traceparent, persistent=False, take_place=True) as task:
-            self._journal.note(self.record(event, traceparent))
+            self._journal.note(self.record(event, traceparent), urgent=task.first is not None)
         return await task.verdict()
 
-    async def promise(self, event: Operation, traceparent: str | None) -> None:
-        """Write the `requested` event, start the forwarding, and return once Kafka has the event.
+    async def promise(self, event: Operation, traceparent: str | None) -> OperationView:
+        """Write the `requested` event, and return the operation once Kafka has the event and the forwarding has begun.
 
         Raises:
             Busy: the account has too many operations under way.
             UnknownAccount: the account has left the bridge. Nothing is forwarded.
+            Overtaken: another replica got the same request first. This replica forwards nothing.
             KafkaUnavailable: Kafka did not take the event. Nothing is forwarded.
         """
-        with self._begun(event, traceparent, persistent=True, take_place=True):
+        with self._begun(event, traceparent, persistent=True, take_place=True) as task:
             record = self.record(event, traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
+        await asyncio.shield(task.begun)
+        view = self._view.get(event.reference_id)
+        return await task.verdict() if view is None else view
 
     async def verdicts(self, account: str) -> None:
         """Wait until every operation of the account that is being forwarded has its verdict, or none in time."""
@@ -164,12 +185,14 @@ class OperationForwarder:
         if take_place:
             forwarder.enter()
         done: asyncio.Future[OperationView | Exception] = asyncio.get_running_loop().create_future()
-        task = ForwardingTask(event, traceparent, persistent, forwarder, take_place, done)
+        first = None if self._precedence is None else self._precedence.of(event)
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = ForwardingTask(event, traceparent, persistent, forwarder, take_place, first, begun, done)
         self.running[event.reference_id] = task
         try:
             yield task
-            self._view.apply(event)
-            self._view.forwarded[event.reference_id] = Forwarded(self._clock(), traceparent, event.attempt)
+            if first is None:
+                self._begin(task)
             self._group.create_task(self._carry(task))  # a task, because the caller may disconnect before the verdict
         except BaseException as error:
             self._leave(task)
@@ -179,8 +202,42 @@ class OperationForwarder:
                 done.cancel()
             raise
 
+    def _begin(self, task: ForwardingTask) -> None:
+        event = task.event
+        self._view.apply(event)
+        self._view.forwarded[event.reference_id] = Forwarded(self._clock(), task.traceparent, event.attempt)
+        task.begun.set_result(None)
+
+    async def _decided(self, task: ForwardingTask, first: asyncio.Future[bool]) -> None:
+        """Wait until the ledger shows which replica wrote the first `requested` event, but not long.
+
+        Without Kafka the ledger does not show it, and the operation is more important than a second forwarding.
+
+        Raises:
+            Overtaken: another replica wrote it, and forwards the operation.
+        """
+        if self._journal.available:
+            await asyncio.wait([first], timeout=PRECEDENCE_DEADLINE)
+        if not first.done():
+            first.add_done_callback(partial(self._decided_late, task))
+        elif not first.result():
+            raise Overtaken
+
+    def _decided_late(self, task: ForwardingTask, first: asyncio.Future[bool]) -> None:
+        """Report that this replica forwarded, or is forwarding, a request that another replica forwards, too."""
+        if first.cancelled() or first.result():
+            return
+        task.twice = True
+        reference = task.event.reference_id
+        log.warning("operation-forwarded-twice", account=task.event.account)
+        view = self._view.get(reference)
+        if view is not None and self.running.get(reference) is not task:
+            self._write(view, event_of(view, view.status, self.now(), attempt=view.attempt + 1))
+
     def _leave(self, task: ForwardingTask) -> None:
         """Remove a task from `running`, and free its place."""
+        if not task.begun.done():
+            task.begun.set_result(None)
         del self.running[task.event.reference_id]
         if task.has_place:
             task.forwarder.leave()
@@ -192,11 +249,17 @@ class OperationForwarder:
         return self.record(event, traceparent)
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
-        """Make the Kafka record of an event, with the operation's trace context unless another one is given."""
+        """Make the Kafka record of an event, with the operation's trace context unless another one is given.
+
+        In a fleet the record of a `requested` event names this process.
+        """
         forwarded = self._view.forwarded.get(event.reference_id)
         if traceparent is None and forwarded is not None:
             traceparent = forwarded.traceparent
-        return self._records.record(event, tracing.publishing(operation.TOPIC, traceparent))
+        record = self._records.record(event, tracing.publishing(operation.TOPIC, traceparent))
+        if self._precedence is not None and event.status == "requested":
+            return self._precedence.mark(record)
+        return record
 
     def end(self, view: OperationView, at: str | None = None) -> None:
         """Write the `timed-out` event of a pending operation. `at` is the event's time, by default now."""
@@ -209,6 +272,9 @@ class OperationForwarder:
     async def _carry(self, task: ForwardingTask) -> None:
         event = task.event
         try:
+            if task.first is not None:
+                await self._decided(task, task.first)
+                self._begin(task)
             verdict = await task.forwarder.forward(
                 event.operation,
                 event.record_handle,
@@ -217,12 +283,14 @@ class OperationForwarder:
                 traceparent=task.traceparent,
                 acknowledged=partial(self._acknowledged, event.reference_id),
             )
-            view = self._settle(event, verdict)
+            view = self._settle(task, verdict)
         except asyncio.CancelledError:
             task.done.set_result(
                 UpstreamTimeout("The bridge stopped before Web Services answered. The operation may have been done.")
             )
             raise
+        except Overtaken as overtaken:
+            task.done.set_result(overtaken)
         except Exception as error:
             log.exception("operation-failed", error=type(error).__name__)
             task.done.set_result(error)
@@ -242,16 +310,17 @@ class OperationForwarder:
                 return False
             await self._view.changed(reference)
 
-    def _settle(self, requested: Operation, verdict: Verdict) -> OperationView:
+    def _settle(self, task: ForwardingTask, verdict: Verdict) -> OperationView:
         """Write the event of the verdict, and return the operation.
 
         If the request may have reached Web Services and there is no verdict, the operation stays `requested`. Its
         acknowledgement or the time-out ends it later.
         """
+        requested = task.event
         reference, account = requested.reference_id, requested.account
         view = self._view.get(reference) or self._view.apply(requested)
         assert view is not None
-        attempt = requested.attempt + max(0, verdict.sent - 1)
+        attempt = requested.attempt + max(0, verdict.sent - 1) + task.twice
         error = verdict.error
         event: Operation | None = None
         if verdict.reply is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.operations.ledger.precedence import Overtaken
 from bridge.operations.view.state import event_of, seconds
 from bridge.webservices import outbound_request, repeatable
 
@@ -27,9 +28,6 @@ log = structlog.get_logger(__name__)
 
 class Recovery:
     """Recovers the operations of one account after a crash. Looks once, because no other replica can die later."""
-
-    _patient: ClassVar[bool] = True
-    """Whether to try again while Kafka does not take the `requested` event."""
 
     def __init__(
         self,
@@ -82,6 +80,14 @@ class Recovery:
                 self._left.discard(view.reference_id)
 
     async def _forward(self, reference: str) -> None:
+        await self._keep_promise(reference, patient=True)
+
+    async def _keep_promise(self, reference: str, *, patient: bool) -> None:
+        """Forward an operation, or end it if it must not be forwarded again.
+
+        Raises:
+            KafkaUnavailable: Kafka did not take the `requested` event, and this call is not `patient`.
+        """
         view = self._view.get(reference)
         if view is None or not self._promised(view):
             return  # for example because it has been acknowledged
@@ -95,8 +101,8 @@ class Recovery:
             log.warning("operation-not-recovered", account=self._account, error="invalid-request")
             return
         event = event_of(view, "requested", self._forwarder.now(), attempt=view.attempt + 1)
-        outcome = await self._forwarder.keep_promise(event, patient=self._patient)
-        if isinstance(outcome, Exception):
+        outcome = await self._forwarder.keep_promise(event, patient=patient)
+        if isinstance(outcome, Exception) and not isinstance(outcome, Overtaken):
             name = outcome.code if isinstance(outcome, BridgeError) else type(outcome).__name__
             log.info("operation-not-recovered", account=self._account, error=name)
 

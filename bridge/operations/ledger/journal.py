@@ -100,9 +100,14 @@ class Journal:
                 raise
             raise KafkaUnavailable("Kafka did not confirm in time that the request is stored.") from None
 
-    def note(self, record: Record) -> None:
-        """Queue the record, to be written in the background. Drop the record if the queue is full."""
+    def note(self, record: Record, *, urgent: bool = False) -> None:
+        """Queue the record, to be written in the background. Drop the record if the queue is full.
+
+        If it is `urgent`, because a caller waits for its effect, the write does not wait for more events.
+        """
         self._add(record)
+        if urgent:
+            self._urgent.set()
 
     async def settled(self, key: bytes) -> None:
         """Return once Kafka has every event of that key that was queued before."""

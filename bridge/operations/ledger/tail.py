@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery import ConsumedRecord, Ledger
+    from bridge.operations.ledger.precedence import Precedence
     from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.view.state import OperationView
     from bridge.operations.view.view import OperationsView
@@ -39,7 +40,10 @@ ROOMY: Final = 0.5
 
 
 class Tail:
-    """Applies the ledger's events to the view. Calls `learnt` with each pending operation that was unknown before."""
+    """Applies the ledger's events to the view. Calls `learnt` with each pending operation that was unknown before.
+
+    In a fleet it also passes them to `precedence`.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,13 @@ class Tail:
         records: OperationRecords,
         view: OperationsView,
         learnt: Callable[[OperationView], None],
+        precedence: Precedence | None = None,
     ) -> None:
         self._ledger = ledger
         self._records = records
         self._view = view
         self._learnt = learnt
+        self._precedence = precedence
         self._unreadable = unreadable_records(ledger.topic)
         self._left_out = False
         self._told_untrusted = False
@@ -77,6 +83,8 @@ class Tail:
                 self._unreadable.found(str(error))
                 continue
             untrusted += origin is Origin.UNSIGNED
+            if self._precedence is not None and origin.trusted:
+                self._precedence.read(event, record.headers)
             known = self._view.trusted(event.reference_id) is not None
             if origin.trusted and not known and event.status in PENDING and self._view.full():
                 self._leave_out()

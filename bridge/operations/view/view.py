@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from itertools import dropwhile, islice
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -67,7 +67,7 @@ class OperationsView:
     """
 
     def __init__(
-        self, *, limit: int, age: float, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.time
+        self, *, limit: int, age: float, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time
     ) -> None:
         self._limit = limit
         self._most_bytes = most_bytes
@@ -163,7 +163,7 @@ class OperationsView:
 
         Other processes wrote the operation's times, perhaps by a clock that differs from the clock of this process.
         """
-        return time.monotonic() - self._known_since[reference_id]
+        return monotonic() - self._known_since[reference_id]
 
     def timed_out_count(self, account: str) -> int:
         """Return how many of the account's operations have timed out, and are still without an acknowledgement."""
@@ -262,7 +262,7 @@ class OperationsView:
             self._unindex(before)
         self._operations[after.reference_id] = after
         if before is None or (before.status, before.attempt) != (after.status, after.attempt):
-            self._known_since[after.reference_id] = time.monotonic()
+            self._known_since[after.reference_id] = monotonic()
         self._index(after)
         self._tell(after.reference_id)
 

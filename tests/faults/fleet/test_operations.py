@@ -1,4 +1,6 @@
-"""A replica accepts an operation with 202, and dies or hangs before it forwards the operation."""
+"""Operations in a fleet: the same request at two replicas, and a replica that ends before it forwards one."""
+
+import asyncio
 
 import pytest
 
@@ -10,6 +12,22 @@ from tests.faults.site import Site
 
 SHORT_DEADLINE = {"OPERATIONS__FORWARD_DEADLINE": "3"}
 """Seconds. Another replica forwards the operation 10 s after that."""
+
+
+async def test_the_same_request_at_two_replicas_at_the_same_moment(site: Site) -> None:
+    """One of the replicas forwards it, and both callers get its verdict."""
+    one, other, _ = await start(site)
+    references = [f"op-{number}" for number in range(20)]
+    async with caller(one) as first, caller(other) as second:
+        for number, reference in enumerate(references):
+            prefer = "respond-async" if number % 2 else None
+            answers = await asyncio.gather(first.post(reference, prefer), second.post(reference, prefer))
+            assert [answer.status for answer in answers] == ([202, 202] if prefer else [200, 200])
+        for reference in references:
+            await first.until(reference, "acknowledged")
+    assert await forwarded(site) == dict.fromkeys(references, 1)
+    events = await ledger(site)
+    assert {event.attempt for reference in references for event in events[reference]} == {1}
 
 
 @UNATTENDED_TWICE

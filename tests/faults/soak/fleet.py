@@ -1,22 +1,17 @@
 """Random faults of the replicas of a fleet, of Kafka and of Web Services, with many accounts."""
 
 import asyncio
-import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import aiohttp
-import msgspec
 from rich.table import Table
 
 from tests.fault_proxy import FaultProxy
-from tests.faults.bridge_process import BridgeProcess
-from tests.faults.ledger import NETWORK, Account
+from tests.faults.fleet.many_accounts import ManyAccounts
+from tests.faults.ledger import Account
 from tests.faults.site import EXIT_LIMIT, PASSWORD, Site
 from tests.faults.soak.surroundings import MINUTE, RECOVERY, Surroundings, console
 from tests.real import RealKafka, RealWebServices
@@ -30,7 +25,6 @@ MAX_INTERVAL = 20.0
 LONGEST_SUSPENSION = 20.0
 LONGEST_ABSENCE = 10.0
 """Seconds after which a replica that ended is started again, at most."""
-CONNECTED = {"connected", "holding"}
 READ_ALL = 120.0
 """Seconds that it may take until all events are in Kafka and read back."""
 
@@ -40,12 +34,9 @@ class FleetSoak(Surroundings):
 
     def __init__(self, site: Site, proxy: FaultProxy, chance: random.Random, accounts: Sequence[str]) -> None:
         super().__init__(site, proxy, chance)
-        self._accounts = accounts
-        self._replicas: list[BridgeProcess] = []
+        self.fleet = ManyAccounts(site, accounts, url=proxy.url)
         self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
         """For each fault, how long it took each time from its end until all was well, in seconds."""
-        self.shares: list[tuple[str, int, int, int]] = []
-        """Name, slots, slots with accounts, and accounts of each replica, when all was last well."""
 
     @property
     def _faults(self) -> Sequence[Callable[[], Awaitable[None]]]:
@@ -59,11 +50,6 @@ class FleetSoak(Surroundings):
             self.login_dropped,
         ]
         return [*3 * of_replicas, *of_others]
-
-    async def start(self, count: int) -> None:
-        """Start the replicas together, and wait until all is well."""
-        self._replicas = [await self._bridge(number) for number in range(count)]
-        await self.well()
 
     async def run(self, minutes: float) -> None:
         """Do one fault after the other until the time is over."""
@@ -81,117 +67,42 @@ class FleetSoak(Surroundings):
     async def kill(self) -> None:
         """Kill -9 a replica, and start it again at once or some seconds later."""
         number = self._one()
-        await self._replicas[number].kill()
+        await self.fleet.replicas[number].kill()
         await self._again(number)
 
     async def terminate(self) -> None:
         """SIGTERM a replica, and start it again at once or some seconds later."""
         number = self._one()
-        exit_ = await self._replicas[number].terminate()
+        exit_ = await self.fleet.replicas[number].terminate()
         assert exit_.status == 0, f"exit status {exit_.status} after SIGTERM"
         assert exit_.seconds < EXIT_LIMIT, f"{exit_.seconds:.1f} s for a planned stop"
         await self._again(number)
 
     async def suspend(self) -> None:
         """A replica hangs, also for longer than its session in the group lasts."""
-        replica = self._replicas[self._one()]
+        replica = self.fleet.replicas[self._one()]
         await replica.suspend()
         await asyncio.sleep(self.chance.uniform(0.5, LONGEST_SUSPENSION))
         replica.resume()
 
     def _one(self) -> int:
-        return self.chance.randrange(len(self._replicas))
+        return self.chance.randrange(len(self.fleet.replicas))
 
     async def _again(self, number: int) -> None:
         await asyncio.sleep(self.chance.choice([0.0, self.chance.uniform(0.0, LONGEST_ABSENCE)]))
-        self._replicas[number] = await self._bridge(number)
-
-    async def _bridge(self, number: int) -> BridgeProcess:
-        accounts = [{"name": name, "username": name, "password": PASSWORD} for name in self._accounts]
-        return await self.site.bridge(
-            WEB_SERVICES__URL=self.proxy.url,
-            WEB_SERVICES__USERNAME="",
-            WEB_SERVICES__PASSWORD="",
-            ACCOUNTS=json.dumps(accounts),
-            FLEET__ENABLED="true",
-            FLEET__REPLICA=f"replica-{number}",
-        )
-
-    # -- all is well --------------------------------------------------------------------------------------------------
+        await self.fleet.start_again(number)
 
     async def well(self) -> None:
-        """Wait until all replicas are ready, say the same, have even shares, and relay each account once.
+        """Wait until all is well (`ManyAccounts.well`).
 
         Raises:
             AssertionError: this took longer than `RECOVERY`, or a replica ended.
         """
-        deadline = time.monotonic() + RECOVERY
-        while (trouble := await self._trouble()) is not None:
-            ended = [one for one in self._replicas if one.ended]
-            assert not ended, f"a replica ended by itself\n{ended[0].output()[-3000:]}"
-            assert time.monotonic() < deadline, f"not well within {RECOVERY:g} s: {trouble}"
-            await asyncio.sleep(0.2)
-
-    async def _trouble(self) -> str | None:
-        """Return what is not well, None if all is well."""
-        try:
-            missing = [one for replica in self._replicas for one in await replica.missing()]
-            tables = [await self._json(replica, "/fleet") for replica in self._replicas]
-            shown = [await self._json(replica, "/sessions") for replica in self._replicas]
-        except (aiohttp.ClientError, TimeoutError, LookupError) as error:
-            return f"no answer ({type(error).__name__})"
-        if missing:
-            return f"not ready: {missing[:3]}"
-        if any(table != tables[0] for table in tables) or len(tables[0]["replicas"]) != len(self._replicas):
-            return "the replicas know different fleets"
-        relayed = sorted(one["account"] for own in shown for one in own if one["state"] in CONNECTED)
-        if relayed != sorted(self._accounts):
-            return f"{len(relayed)} of {len(self._accounts)} accounts are relayed"
-        busy = {slot["slot"] for slot in tables[0]["slots"] if slot["accounts"]}
-        for shares in (
-            [len(one["slots"]) for one in tables[0]["replicas"]],
-            [len(busy & set(one["slots"])) for one in tables[0]["replicas"]],
-        ):
-            if max(shares) - min(shares) > 1:
-                return f"uneven shares: {shares}"
-        self.shares = [
-            (one["name"], len(one["slots"]), len(busy & set(one["slots"])), len(one["accounts"]))
-            for one in tables[0]["replicas"]
-        ]
-        return None
-
-    async def _json(self, replica: BridgeProcess, path: str) -> Any:
-        _, body = await replica.get(path)
-        return msgspec.json.decode(body)
-
-    # -- load and report ----------------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def load(self) -> AsyncIterator[None]:
-        """`RATE` events/s beside the block, each account's under record handles of its own."""
-        stop = asyncio.Event()
-
-        async def publish() -> None:
-            while not stop.is_set():
-                began = time.monotonic()
-                for place, name in enumerate(self._accounts):
-                    try:
-                        await self.site.ledger.publish(BURST, user=name, first_handle=100 * place)
-                    except NETWORK:
-                        await asyncio.sleep(0.1)
-                await asyncio.sleep(max(0.0, BURST * len(self._accounts) / RATE - (time.monotonic() - began)))
-
-        publishing = asyncio.create_task(publish())
-        try:
-            await self.site.arrived(1)
-            yield
-        finally:
-            stop.set()
-            await publishing
+        await self.fleet.well(within=RECOVERY)
 
     def report(self, account: Account) -> None:
         """Print the table of the run."""
-        opened = account.changes.count("opened") - len(self._accounts)
+        opened = account.changes.count("opened") - len(self.fleet.accounts)
         table = Table("fault", "times", "longest recovery")
         for name, seconds in sorted(self.recoveries.items()):
             table.add_row(name, str(len(seconds)), f"{max(seconds):.1f} s")
@@ -210,7 +121,7 @@ class FleetSoak(Surroundings):
             results.add_row(name, str(number))
         console.print(results)
         shares = Table("replica", "slots", "with accounts", "accounts")
-        for name, *numbers in self.shares:
+        for name, *numbers in self.fleet.shares:
             shares.add_row(name, *map(str, numbers))
         console.print(shares)
 
@@ -225,9 +136,9 @@ async def soak_fleet(minutes: float, seed: int, directory: Path, replicas: int, 
         soaked = FleetSoak(site, proxy, chance, names)
         wrong = []
         try:
-            await soaked.start(replicas)
+            await soaked.fleet.start(replicas, within=RECOVERY)
             at_first = await site.client_ids()
-            async with soaked.load():
+            async with soaked.fleet.load(RATE, BURST):
                 await soaked.run(minutes)
             new = await site.client_ids() - at_first
             account = await site.settled(within=READ_ALL)
