@@ -6,7 +6,7 @@ from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
 from bridge.events.kinds import acknowledgement, operation, request, session, unrecognized, user_event
 from bridge.events.kinds.acknowledgement import Acknowledgement
-from bridge.events.kinds.catalogue import KINDS, RECORD_KEY, REQUEST, SCHEMA_PREFIX, Kind
+from bridge.events.kinds.catalogue import CONTRACT_KINDS, KINDS, RECORD_KEY, REQUEST, SCHEMA_PREFIX, Kind
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
 from bridge.events.kinds.dead_letter import DeadLetter, dead_letter, refused_request
 from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
@@ -23,6 +23,7 @@ TOPICS = tuple(kind.topic for kind in KINDS)
 
 __all__ = [
     "CONTENT_TYPE",
+    "CONTRACT_KINDS",
     "DEAD_LETTERS",
     "FRAME_BYTES",
     "INT64_MAX",

@@ -265,7 +265,7 @@ class RequestConsumer:
             self._refused, self._refused_told_at = 0, now
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Repeat an attempt until Kafka, the registry and the account's lanes allow it. The reading pauses meanwhile."""
+        """Repeat an attempt until Kafka, the registry and the lanes allow it. The reading pauses meanwhile."""
         backoff = Backoff(first=0.1, cap=2.0)
         while True:
             try:

@@ -109,3 +109,6 @@ REQUEST: Final = Kind(
     key="the referenceId",
 )
 """The kind of record that the bridge reads, and that other programs write."""
+
+CONTRACT_KINDS: Final = (*KINDS, REQUEST)
+"""Every kind of record that has a schema."""

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from bridge.events.cloudevent import HeaderTemplate, account_of
 from bridge.events.encoding import JSON, Encoding
-from bridge.events.fields import Account, Count, Time
+from bridge.events.fields import Account, Count, Int64, Time
 from bridge.events.record import Record
 from bridge.events.times import rfc3339
 
@@ -69,13 +69,13 @@ class DeadLetter(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=F
         ),
     ] = None
     partition: Annotated[
-        Count | None,
+        Int64 | None,
         Meta(
             description="Partition of a refused request; null for other records.", extra_json_schema={"default": None}
         ),
     ] = None
     offset: Annotated[
-        Count | None,
+        Int64 | None,
         Meta(description="Offset of a refused request; null for other records.", extra_json_schema={"default": None}),
     ] = None
 

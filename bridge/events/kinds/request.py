@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from bridge.events.fields import Count, JsonObject
+from bridge.events.fields import Int64, JsonObject
 
 TOPIC = "requests.v1"
 TYPE = "gws.request.v1"
@@ -28,7 +28,7 @@ class Request(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=Fals
         ),
     ]
     record_handle: Annotated[
-        Count | None,
+        Int64 | None,
         Meta(description="Handle of the record; null if the request itself names the record by its phone number."),
     ]
     request: Annotated[
