@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import msgspec
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.operations import forwarded, ledger
@@ -57,8 +57,6 @@ class RequestTopic:
         return sum(ends[place] - max(0, offsets.get(place, 0)) for place in places)
 
     async def _ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        from aiokafka import AIOKafkaConsumer  # noqa: PLC0415
-
         consumer = AIOKafkaConsumer(bootstrap_servers=self._site.kafka.bootstrap)
         await consumer.start()
         try:

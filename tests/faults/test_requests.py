@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.delivery import existing_topics
 from tests.faults.fleet.replicas import replica_of
 from tests.faults.operations import events_of, statuses
 from tests.faults.requests import BODY, ON, RequestTopic, numbered, paused, request_topic
@@ -80,23 +81,20 @@ async def test_web_services_away(site: Site) -> None:
         async def waits() -> bool:
             return await paused(bridge, "web-services")
 
+        async def measures() -> bool:
+            """Return whether the bridge still polls and measures while it is paused."""
+            return await bridge.metric("bridge_requests_lag") >= left
+
         await eventually(waits, within=60)
         left = await topic.left()
         assert left > 200
-        await eventually(_lag_of(bridge, at_least=left), within=20)  # it polls and measures while it is paused
+        await eventually(measures, within=20)
         assert await topic.left() == left
         await site.web.resume()
         await topic.ended(within=120)
         await topic.all_committed()
     assert bridge.output().count("request-partitions") == joins
     assert not await paused(bridge, "web-services")
-
-
-def _lag_of(bridge, *, at_least: int):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    async def lags() -> bool:
-        return await bridge.metric("bridge_requests_lag") >= at_least
-
-    return lags
 
 
 @PATIENT
@@ -178,10 +176,4 @@ async def test_the_topic_is_not_created_without_the_setting(site: Site) -> None:
     """Without the setting the bridge neither creates nor reads the topic."""
     await site.ready_bridge()
     await site.ready_bridge(KAFKA__CREATE_TOPICS="false", **ON)
-    assert f"{site.prefix}.requests.v1" not in await _topics(site)
-
-
-async def _topics(site: Site) -> set[str]:
-    from bridge.delivery import existing_topics  # noqa: PLC0415
-
-    return await existing_topics(site.settings)
+    assert f"{site.prefix}.requests.v1" not in await existing_topics(site.settings)
