@@ -31,6 +31,7 @@ class UpstreamWatch:
         self._ask = ask
         self._here = asyncio.Event()
         self._here.set()
+        self._looking: asyncio.Future[None] | None = None
 
     @property
     def away(self) -> bool:
@@ -45,17 +46,23 @@ class UpstreamWatch:
             await asyncio.sleep(TICK)
 
     async def look(self) -> None:
-        """Ask now."""
-        answered = await self._ask()
+        """Ask now. Callers that come meanwhile share the answer."""
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+        await asyncio.shield(self._looking)
+
+    async def returned(self) -> None:
+        """Return once Web Services is not away."""
+        await self._here.wait()
+
+    async def _look(self) -> None:
+        try:
+            answered = await self._ask()
+        finally:
+            self._looking = None
         if answered == self.away:
             log.warning("requests-resumed" if answered else "requests-paused", reason="web-services")
         if answered:
             self._here.set()
         else:
             self._here.clear()
-
-    async def returned(self) -> None:
-        """Return once Web Services answers. If it is not known to be away, ask first."""
-        if not self.away:
-            await self.look()
-        await self._here.wait()
