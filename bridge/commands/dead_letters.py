@@ -84,8 +84,7 @@ def print_letters(letters: list[ConsumedRecord], console: Console, *, wide: bool
         time, key, topic = time_of(letter.timestamp), key_of(letter), short_name(topic)
         if wide:
             place = f"{letter.partition}@{letter.offset}"
-            rows.show(
-                (time, place, visible(told.get("problem") or "") or reason, topic, key, size, event_id, account, digest)
-            )
+            problem = visible(told.get("problem") or told.get("reason") or "")
+            rows.show((time, place, problem, topic, key, size, event_id, account, digest))
         else:
             rows.show((time, reason, topic, key, size, digest[:DIGEST]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 
 from bridge.delivery.client.aiokafka_internals.groups import tolerate_odd_members
@@ -167,6 +166,7 @@ async def group_reader(
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or the topic is missing.
     """
+    # The partitions are divided by aiokafka's default assignor (round robin). Its sticky one does not work.
     name = topic_name(settings, topic)
     if settings.create_topics:
         await create_missing_topics(settings, [topic])
@@ -181,7 +181,6 @@ async def group_reader(
         check_crcs=settings.check_crcs,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=PARTITION_BYTES,
-        partition_assignment_strategy=[RoundRobinPartitionAssignor],
         session_timeout_ms=milliseconds(SESSION_TIMEOUT),
         heartbeat_interval_ms=milliseconds(HEARTBEAT),
         rebalance_timeout_ms=milliseconds(REBALANCE_TIMEOUT),
