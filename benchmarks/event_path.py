@@ -16,9 +16,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
+from bridge.__main__ import collect_rarely
 from bridge.cometd.messages.stream import MessageStream
 from bridge.cometd.transport import PART, _Replies
-from bridge.__main__ import collect_rarely
 from bridge.commands.process import freeze_objects, keep_freed_memory
 from bridge.delivery import AccountKeys, Position
 from bridge.delivery.client.producer import Producer

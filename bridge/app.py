@@ -24,6 +24,7 @@ from bridge.delivery import (
     Slots,
     derive_ahead,
     position_topic,
+    topic_name,
     transaction_gate,
 )
 from bridge.errors import InFlightUnwritable, SettingsError
@@ -55,16 +56,18 @@ from bridge.operations import (
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
+from bridge.requests import RequestConsumer, UpstreamWatch, request_consumer, request_topics
 from bridge.settings import AccountsFile
 from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from fastapi import FastAPI
 
     from bridge.evidence import EvidenceMaker
     from bridge.http import SessionView
+    from bridge.privacy import Concealment
     from bridge.settings import Settings
 
 STOP_DEADLINE: Final = 6.0
@@ -98,7 +101,7 @@ class Bridge:
             prompt=settings.fleet.enabled,
         )
         self._operations = OperationsService(
-            Limits(**settings.operations.model_dump()),
+            Limits(**settings.operations.model_dump(exclude={"request_topic"})),
             {name: account.client for name, account in accounts.bridges.items()},
             ledger,
             OperationRecords(self._encoding, privacy, accounts.keys, accounts.unsigned),
@@ -115,10 +118,12 @@ class Bridge:
         self._rates = Rates()
         self._fleet = self._make_fleet() if settings.fleet.enabled else None
         self._alone = Alone(accounts.slots, accounts.bridges.values)
+        self._requests = self._make_requests(privacy) if settings.operations.request_topic else None
         self._file = None if settings.accounts_file is None else AccountsFile(settings.accounts_file, accounts.apply)
         accounts.serve(self._operations, on_change=self._relays.accounts_changed)
         self._app = self._make_app()
-        metrics.start(__version__, [ledger.topic, position_topic(settings.kafka)])
+        reads = [topic_name(settings.kafka, topic) for topic in request_topics(settings)]
+        metrics.start(__version__, [ledger.topic, position_topic(settings.kafka), *reads])
 
     def _make_fleet(self) -> Fleet:
         gate = transaction_gate()
@@ -131,6 +136,16 @@ class Bridge:
         accounts = self._accounts
         parts = Accounts(accounts.bridges, accounts.keys, self._reached_at, self._reach, slots)
         return Fleet(self._settings.kafka, self._replica, parts, session_timeout=self._settings.fleet.session_timeout)
+
+    def _make_requests(self, privacy: Concealment | None) -> RequestConsumer:
+        return request_consumer(
+            self._settings,
+            self._operations,
+            self._encoding,
+            privacy,
+            accounts=self._accounts.bridges,
+            upstream=UpstreamWatch(self._reached_at, self._reach),
+        )
 
     async def run(
         self,
@@ -165,13 +180,13 @@ class Bridge:
                     "state-dir-open-to-others", effect="other users of this machine can delete unpublished events"
                 )
         async with AsyncExitStack() as connections, asyncio.TaskGroup() as group:
-            if self._fleet is not None:
-                await connections.enter_async_context(self._way)
+            await connections.enter_async_context(self._way)
             await connections.enter_async_context(self._accounts)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
             beside = [group.create_task(run()) for run in self._parts_beside()]
             relays = group.create_task(self._relay(disconnect_on_exit=disconnect_on_exit))
-            watching = [] if self._file is None else [group.create_task(self._file.run())]
+            until_stop = [one.run for one in (self._file, self._requests) if one is not None]
+            watching = [group.create_task(run()) for run in until_stop]
             await _first(stop, relays)
             for task in watching:
                 task.cancel()
@@ -181,6 +196,7 @@ class Bridge:
                 log.warning("stop-deadline-passed", effect="a successor must publish the current batch")
                 relays.cancel()
             await drained
+            await _ended(watching, STOP_DEADLINE)
             if linger and not stop.is_set():
                 await _linger(stop, linger)
             for task in (*servers, *beside):
@@ -369,6 +385,12 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]], within: float) -> None:
+    """Wait until the tasks have ended, but for `within` seconds at most."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=within)
 
 
 async def _first(stop: asyncio.Event, relays: asyncio.Task[None]) -> None:

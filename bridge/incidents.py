@@ -144,7 +144,7 @@ def _gap(event: Session, _: ConsumedRecord) -> Gap | None:
 def _refused(event: DeadLetter, record: ConsumedRecord) -> RefusedRecord:
     return RefusedRecord(
         account=_short(event.account),
-        reason=event.reason,
+        reason=_short(event.problem) or event.reason,
         topic=_short(event.topic) or "",
         size=event.size,
         event_type=_short(event.event_type),

@@ -21,6 +21,7 @@ from bridge.commands.output.progress import Progress
 from bridge.commands.output.views import in_cell, visible
 from bridge.commands.process import run_to_end
 from bridge.observability import configure, printable_json
+from bridge.requests import request_topics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -69,7 +70,9 @@ def _sides(settings: Settings) -> Iterator[_Side]:
         yield _Side(f"Web Services as {account.name}", findings, account.name)
     kafka = settings.kafka
     accounts = [account.name for account in settings.accounts]
-    yield _Side(f"Kafka at {kafka.bootstrap_servers}", check_kafka(kafka, accounts, in_fleet=settings.fleet.enabled))
+    reads = request_topics(settings)
+    findings = check_kafka(kafka, accounts, in_fleet=settings.fleet.enabled, reads=reads)
+    yield _Side(f"Kafka at {kafka.bootstrap_servers}", findings)
     yield _Side(f"the schema registry at {kafka.registry.url}", check_registry(kafka))
     yield _Side(f"the directory {settings.state_dir}", check_state_dir(settings.state_dir))
 

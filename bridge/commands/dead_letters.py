@@ -33,7 +33,7 @@ _COLUMNS: Final = (
 _WIDE_COLUMNS: Final = (
     Column("time (UTC)", 19),
     Column("place", 8),
-    Column("reason", 9),
+    Column("reason", 18),
     Column("topic", 16),
     Column("key", 20),
     Column("size", 9),
@@ -84,6 +84,7 @@ def print_letters(letters: list[ConsumedRecord], console: Console, *, wide: bool
         time, key, topic = time_of(letter.timestamp), key_of(letter), short_name(topic)
         if wide:
             place = f"{letter.partition}@{letter.offset}"
-            rows.show((time, place, reason, topic, key, size, event_id, account, digest))
+            problem = visible(told.get("problem") or told.get("reason") or "")
+            rows.show((time, place, problem, topic, key, size, event_id, account, digest))
         else:
             rows.show((time, reason, topic, key, size, digest[:DIGEST]))

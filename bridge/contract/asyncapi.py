@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -10,7 +10,7 @@ from bridge import __version__
 from bridge.contract.examples import example_of
 from bridge.contract.headers import headers_of
 from bridge.contract.json_schema import json_schema
-from bridge.events import KINDS, RECORD_KEY
+from bridge.events import CONTRACT_KINDS, RECORD_KEY, REQUEST
 
 if TYPE_CHECKING:
     from bridge.events import Kind
@@ -20,6 +20,8 @@ _BINDING_VERSION: Final = "0.5.0"
 _DESCRIPTION: Final = f"""\
 The bridge publishes every acknowledgement and every user event of Genesys Web Services. It also publishes the status \
 of each operation that it forwards, the changes of each CometD session, and the records that Kafka refused.
+
+The bridge reads one topic: other programs send their requests there.
 
 With `isolation.level=read_committed` consumers get each event exactly once. With another isolation level, or if the \
 bridge is set to at-least-once, consumers must drop events whose `ce_id` they have already seen.
@@ -54,11 +56,11 @@ def asyncapi(topic_prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:
                 },
             }
         },
-        "channels": {_channel_name(kind): _channel(kind, topic_prefix) for kind in KINDS},
-        "operations": {f"publish-{kind.name}-{kind.version}": _operation(kind) for kind in KINDS},
+        "channels": {_channel_name(kind): _channel(kind, topic_prefix) for kind in CONTRACT_KINDS},
+        "operations": {f"{_action(kind)[0]}-{kind.name}-{kind.version}": _operation(kind) for kind in CONTRACT_KINDS},
         "components": {
-            "messages": {_name(kind): _message(kind) for kind in KINDS},
-            "schemas": {_name(kind): _payload(kind) for kind in KINDS},
+            "messages": {_name(kind): _message(kind) for kind in CONTRACT_KINDS},
+            "schemas": {_name(kind): _payload(kind) for kind in CONTRACT_KINDS},
         },
     }
 
@@ -84,12 +86,24 @@ def _channel(kind: Kind, topic_prefix: str) -> dict[str, Any]:
 
 def _operation(kind: Kind) -> dict[str, Any]:
     channel = f"#/channels/{_channel_name(kind)}"
+    _, action, description = _action(kind)
     return {
-        "action": "send",
-        "description": f"Publish with a key: {kind.key}.",
+        "action": action,
+        "description": description,
         "channel": {"$ref": channel},
         "messages": [{"$ref": f"{channel}/messages/{_name(kind)}"}],
     }
+
+
+def _action(kind: Kind) -> tuple[str, Literal["send", "receive"], str]:
+    """Return the first word of the operation's name, what the bridge does, and a description."""
+    if kind is REQUEST:
+        told = (
+            f"Send requests to this topic, with a key: {kind.key}. The bridge reads it if `operations.request_topic` "
+            "is set. The outcome of each request is on the topic of operations, under the same key."
+        )
+        return "take", "receive", told
+    return "publish", "send", f"Publish with a key: {kind.key}."
 
 
 def _message(kind: Kind) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from bridge.events import HeaderTemplate, Record
+from bridge.events import CONTENT_TYPE, REQUEST, HeaderTemplate, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +154,12 @@ _DEAD_LETTER: Final = {
     "eventId": f"{_SESSION}-18",
     "account": _ACCOUNT,
     "receivedAt": _AT,
+    "problem": None,
+    "detail": None,
+    "partition": None,
+    "offset": None,
 }
+_REQUEST: Final = {"account": None, "recordHandle": 13, "request": {**_OPERATION["request"]}}  # type: ignore[dict-item]
 
 
 class _Example(NamedTuple):
@@ -170,6 +175,7 @@ _EXAMPLES: Final[Mapping[str, _Example]] = {
     "operation/v1": _Example(_OPERATION, f"123456789-acknowledged-{_AT}", "123456789"),
     "session/v1": _Example(_GAP, f"{_SESSION}-gap", _ACCOUNT),
     "unrecognized/v1": _Example(_UNRECOGNIZED, f"{_SESSION}-19", _ACCOUNT, 19),
+    "request/v1": _Example(_REQUEST, "7f0c", "123456789"),
     "dead-letter/v1": _Example(_DEAD_LETTER, f"{_SESSION}-18-dead-letter", _RECORD_KEY, 18),
 }
 
@@ -179,7 +185,23 @@ def example_of(kind: Kind) -> Record:
     example = _EXAMPLES[kind.path]
     key = example.key.encode()
     sequence = None if example.sequence is None else str(example.sequence).encode()
+    if kind is REQUEST:
+        headers = _request_headers(example.id)
+        return Record(kind.topic, key, msgspec.json.encode(example.value), headers)
     headers = HeaderTemplate(kind.event_type, kind.schema, _ACCOUNT, _AT).headers(
         example.id.encode(), key, sequence=sequence
     )
     return Record(kind.topic, key, msgspec.json.encode(example.value), headers)
+
+
+def _request_headers(id_: str) -> list[tuple[str, bytes]]:
+    told = {
+        "ce_specversion": "1.0",
+        "ce_id": id_,
+        "ce_source": "/crm",
+        "ce_type": REQUEST.event_type,
+        "ce_time": _AT,
+        "ce_dataschema": REQUEST.schema,
+        "content-type": CONTENT_TYPE,
+    }
+    return [(name, value.encode()) for name, value in told.items()]

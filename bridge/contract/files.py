@@ -11,7 +11,7 @@ from bridge.contract.asyncapi import asyncapi
 from bridge.contract.avro import avro_schema
 from bridge.contract.json_schema import json_schema
 from bridge.contract.tables import with_tables
-from bridge.events import KINDS
+from bridge.events import CONTRACT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ _PAGE: Final = "docs/events.md"
 
 def schema_texts() -> Iterator[tuple[str, str]]:
     """Yield the path (relative to `schemas/`) and the text of each schema file."""
-    for kind in KINDS:
+    for kind in CONTRACT_KINDS:
         yield f"{kind.path}.json", _as_text(json_schema(kind))
         yield f"{kind.path}.avsc", _as_text(avro_schema(kind))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bridge.events import operation
+from bridge.events import REQUEST, operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,23 @@ class Header(msgspec.Struct, frozen=True):
     always: bool = True
 
 
+_REQUEST_HEADERS: Final = (
+    Header("ce_specversion", "Version of CloudEvents.", "1.0"),
+    Header("ce_id", "Id of the record, which the sender chooses."),
+    Header("ce_source", "The program that sends the request. It is the `requestedBy` of the operation's events."),
+    Header("ce_type", "Kind and version of the record.", REQUEST.event_type),
+    Header("ce_time", "When the request was made, RFC 3339.", always=False),
+    Header("ce_dataschema", "`$id` of the JSON Schema of the value.", REQUEST.schema, always=False),
+    Header("content-type", "Media type of the value.", "application/json", always=False),
+    Header("traceparent", "W3C trace context, which the operation continues.", always=False),
+)
+
+
 def headers_of(kind: Kind) -> Iterator[Header]:
     """Yield the headers that records of this kind have, in the order in which a record has them."""
+    if kind is REQUEST:
+        yield from _REQUEST_HEADERS
+        return
     yield Header("ce_specversion", "Version of CloudEvents.", "1.0")
     yield Header("ce_id", "Id of the event. It is the same for each delivery, so consumers can detect duplicates.")
     yield Header("ce_source", "`/web-services/<account>`, percent-encoded.")

@@ -11,7 +11,7 @@ from bridge.contract.asyncapi import DEFAULT_PREFIX
 from bridge.contract.examples import example_of
 from bridge.contract.fields import record_of
 from bridge.contract.headers import headers_of
-from bridge.events import KINDS
+from bridge.events import CONTRACT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def with_tables(page: str) -> str:
     Raises:
         ValueError: a kind has no markers on the page.
     """
-    for kind in KINDS:
+    for kind in CONTRACT_KINDS:
         marker = f"<!-- {kind.path} -->"
         before, found, rest = page.partition(marker)
         _, ended, after = rest.partition(_END)

@@ -32,6 +32,7 @@ from bridge.delivery.client.topics import (
 )
 from bridge.delivery.client.unreadable import unreadable_records
 from bridge.delivery.group import GroupMember, group_member
+from bridge.delivery.group_reader import GroupReader, group_reader
 from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
@@ -59,6 +60,7 @@ __all__ = [
     "Follower",
     "GroupMember",
     "GroupPlan",
+    "GroupReader",
     "KafkaLedger",
     "KafkaProbe",
     "KafkaPublisher",
@@ -86,6 +88,7 @@ __all__ = [
     "earlier_transactional_id",
     "existing_topics",
     "group_member",
+    "group_reader",
     "guarded",
     "kafka_reason",
     "may_join",

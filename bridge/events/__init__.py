@@ -1,14 +1,14 @@
 """The published events: one module for each kind, with its topic, type, schema and key."""
 
-from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash
+from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash, source
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
-from bridge.events.kinds import acknowledgement, operation, session, unrecognized, user_event
+from bridge.events.kinds import acknowledgement, operation, request, session, unrecognized, user_event
 from bridge.events.kinds.acknowledgement import Acknowledgement
-from bridge.events.kinds.catalogue import KINDS, RECORD_KEY, SCHEMA_PREFIX, Kind
+from bridge.events.kinds.catalogue import CONTRACT_KINDS, KINDS, RECORD_KEY, REQUEST, SCHEMA_PREFIX, Kind
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
-from bridge.events.kinds.dead_letter import DeadLetter, dead_letter
+from bridge.events.kinds.dead_letter import DeadLetter, dead_letter, refused_request
 from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
 from bridge.events.kinds.session import TOPIC as SESSIONS
 from bridge.events.kinds.session import Change, Session, session_record
@@ -23,12 +23,14 @@ TOPICS = tuple(kind.topic for kind in KINDS)
 
 __all__ = [
     "CONTENT_TYPE",
+    "CONTRACT_KINDS",
     "DEAD_LETTERS",
     "FRAME_BYTES",
     "INT64_MAX",
     "JSON",
     "KINDS",
     "RECORD_KEY",
+    "REQUEST",
     "SCHEMA_PREFIX",
     "SESSIONS",
     "TOPICS",
@@ -57,6 +59,8 @@ __all__ = [
     "operation",
     "operation_record",
     "record_key",
+    "refused_request",
+    "request",
     "rfc3339",
     "rfc3339_milliseconds",
     "schema_files",
@@ -64,6 +68,7 @@ __all__ = [
     "session",
     "session_hash",
     "session_record",
+    "source",
     "unframed",
     "unrecognized",
     "user_event",

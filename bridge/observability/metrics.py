@@ -70,6 +70,19 @@ operation_events_left_out = Counter(
     "bridge_operation_events_left_out",
     "Events of pending operations skipped because the memory for operations was full; they are read again later",
 )
+requests = Counter(
+    "bridge_requests",
+    "Records of the request topic by result: accepted, repeated (its operation exists already) or rejected",
+    ("result",),
+)
+requests_paused = Gauge(
+    "bridge_requests_paused",
+    "1 while the bridge does not read the request topic, by reason; busy: enough operations are under way",
+    ("reason",),
+)
+requests_lag = Gauge(
+    "bridge_requests_lag", "Records of the request topic that this replica still has to turn into operations"
+)
 records_unreadable = Counter(
     "bridge_records_unreadable", "Records that the bridge read, could not understand and skipped, by topic", ("topic",)
 )
@@ -128,6 +141,8 @@ DEAD_LETTER_REASONS = ("too-large", "refused")
 TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
 HANDOVER_REASONS = ("orphaned", "rebalanced", "fenced")
 RELOAD_RESULTS = ("applied", "invalid")
+REQUEST_RESULTS = ("accepted", "repeated", "rejected")
+PAUSE_REASONS = ("web-services", "kafka", "registry", "busy")
 OPERATION_OUTCOMES = ("accepted", "rejected", "acknowledged", "acknowledged-late", "timed-out", "failed")
 
 
@@ -145,6 +160,10 @@ def start(version: str, read: list[str]) -> None:
         fleet_handovers.labels(reason)
     for result in RELOAD_RESULTS:
         accounts_reloads.labels(result)
+    for result in REQUEST_RESULTS:
+        requests.labels(result)
+    for reason in PAUSE_REASONS:
+        requests_paused.labels(reason)
 
 
 def start_account(account: str, topics: list[str]) -> None:

@@ -7,6 +7,7 @@ numbers: never a phone number, a token or free text.
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,7 @@ __all__ = [
     "stop",
     "traceparent",
     "use",
+    "well_formed",
 ]
 
 NAME: Final = "cometd-kafka-bridge"
@@ -42,6 +44,7 @@ STOP_DEADLINE: Final = 2.0
 """Seconds that `stop` waits for the last spans to be sent."""
 _OFF: Final = nullcontext(INVALID_SPAN)
 _W3C: Final = TraceContextTextMapPropagator()
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _provider: TracerProvider | None = None
 _tracer: Tracer | None = None
 
@@ -77,6 +80,11 @@ def stop() -> None:
         ending = threading.Thread(target=provider.shutdown, daemon=True)
         ending.start()
         ending.join(STOP_DEADLINE)
+
+
+def well_formed(sent: str | None) -> str | None:
+    """Return a `traceparent` that a caller sent, or None if it is missing or malformed."""
+    return sent if sent is not None and _TRACEPARENT.fullmatch(sent) else None
 
 
 def on() -> bool:

@@ -4,9 +4,11 @@ from bridge.operations.correlation import Correlator
 from bridge.operations.ledger.records import OperationRecords
 from bridge.operations.ledger.signatures import signature_check
 from bridge.operations.limits import Limits
-from bridge.operations.requests import nested_too_deep
+from bridge.operations.requests import told_request
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
-from bridge.operations.submission import Submission
+from bridge.operations.strict_json import parse_json
+from bridge.operations.submission import LONGEST_CALLER, Submission
+from bridge.operations.validation import Forms, InvalidRequest, validated
 from bridge.operations.view.filters import EVERY_OPERATION, OperationFilter
 from bridge.operations.view.published import PublishedRequest
 from bridge.operations.view.state import Evidence, OperationView, Times
@@ -24,11 +26,14 @@ __all__ = [
     "EVERY_OPERATION",
     "LARGEST_ID",
     "LEDGER_TOPIC",
+    "LONGEST_CALLER",
     "OUTBOUND_OPERATIONS",
     "PLACED_TOPICS",
     "Correlator",
     "Counts",
     "Evidence",
+    "Forms",
+    "InvalidRequest",
     "Limits",
     "OperationFilter",
     "OperationRecords",
@@ -39,9 +44,11 @@ __all__ = [
     "PublishedRequest",
     "Submission",
     "Times",
-    "nested_too_deep",
+    "parse_json",
     "refusal",
     "request_forms",
     "signature_check",
     "status_code",
+    "told_request",
+    "validated",
 ]

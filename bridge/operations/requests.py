@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MOST_NESTING: Final = 100
 """Maximum levels of JSON objects and arrays. Far below Python's recursion limit."""
@@ -53,6 +53,14 @@ def readable(request: bytes) -> bytes:
         raise ValueError("the request can't be written again")
     record_name(form)
     return form
+
+
+def told_request(body: Mapping[str, Any]) -> bytes:
+    """Return the members of an invalid request for the event that rejects it, or none if no bridge could read them."""
+    try:
+        return shortened(readable(msgspec.json.encode(body)))
+    except ValueError:
+        return b"{}"
 
 
 def digest(request: bytes) -> bytes:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.delivery import Ledger
+    from bridge.events import Record
     from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.limits import Limits
     from bridge.operations.submission import Submission
@@ -196,6 +197,47 @@ class OperationsService:
                 continue  # now the view has the other replica's request
             return self._placed(view)
 
+    async def read_to_end(self) -> None:
+        """Return once the view has all that the ledger contains now, also the events of other replicas.
+
+        Raises:
+            KafkaUnavailable: the ledger can't be read now.
+        """
+        await self._tail.loaded.wait()
+        await self._ledger.catch_up()
+
+    def known(self, reference_id: str) -> OperationView | None:
+        """Return one operation, None if it is unknown or untrusted."""
+        return self._view.trusted(reference_id)
+
+    async def verdict(self, reference_id: str, seconds: float) -> OperationView:
+        """Wait for the verdict of Web Services on an asynchronous operation, for at most `seconds`. Return its state.
+
+        Raises:
+            UnknownOperation: no operation with that referenceId is known.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._existing(reference_id).promised:
+                    await self._view.changed(reference_id)
+        return self.get(reference_id)
+
+    async def reject(self, event: Operation | None, dead_letter: Record) -> None:
+        """Store why a request was refused: its dead letter, and the `rejected` event if the referenceId is new.
+
+        An operation that exists keeps its state, because the refused request is not that operation's request.
+
+        Raises:
+            KafkaUnavailable: Kafka did not confirm the records. It may have stored them nevertheless.
+            RegistryUnavailable: the schema registry has not confirmed the schema yet.
+        """
+        records = [dead_letter]
+        if event is not None and self._view.get(event.reference_id) is None:
+            await self._records.start(event.account)
+            records.append(self._forwarder.record(fit(event)))
+        for record in records:
+            await self._journal.append(record, otherwise=partial(_same, record))
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     async def wait(self, reference_id: str, seconds: float) -> OperationView:
@@ -347,3 +389,7 @@ class OperationsService:
         correlator = self._correlators.get(view.account)
         if correlator is not None:
             correlator.learnt(view)
+
+
+def _same(record: Record) -> Record:
+    return record

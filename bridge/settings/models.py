@@ -221,7 +221,7 @@ class Http(Section):
 
 
 class Operations(Section):
-    """Operations that the bridge forwards to Web Services for REST callers."""
+    """Operations that the bridge forwards to Web Services for its callers."""
 
     acknowledgement_timeout: Seconds = 30
     """Seconds that the bridge waits for the acknowledgement of an operation. Then the operation is `timed-out`."""
@@ -243,6 +243,9 @@ class Operations(Section):
     operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
     view_age: Seconds = 86_400
     """Seconds that an operation stays in memory for GET /operations after it has ended."""
+    request_topic: bool = False
+    """Whether to take requests from the topic `<prefix>.requests.v1`, too. Every program that may write to this topic
+    may request operations. All replicas read it as the consumer group `<prefix>.requests`."""
 
 
 class Privacy(Section):

@@ -6,8 +6,11 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -17,9 +20,12 @@ from bridge.events import Record, session_record
 from bridge.registry import encoding_of
 from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
+from bridge.simulator import Simulator
 from tests import page
 from tests.real import RealKafka, RealRegistry
+from tests.unit.cli_process import Command
 from tests.unit.upstream_samples import ACKNOWLEDGEMENT, Sample
+from tests.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BUILD_DEADLINE = 300
@@ -53,6 +59,54 @@ def settings(real_kafka: RealKafka, real_registry: RealRegistry) -> Kafka:
     registry = Registry(url=real_registry.url)
     prefix = f"e{uuid.uuid4().hex[:8]}"
     return Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=prefix, format="avro-registry", registry=registry)
+
+
+REQUEST = {"application": "134", "campaign": "Campaign1", "list": "CallingList1", "device": page.DEVICE, "handle": "13"}
+
+
+@asynccontextmanager
+async def taking_requests(kafka: Kafka) -> AsyncIterator[Simulator]:
+    """A ready bridge that takes requests by Kafka, before a stand-in for Web Services."""
+    async with Simulator(username="agent") as upstream, aiohttp.ClientSession() as http:
+        environment = {
+            "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "BRIDGE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+            "BRIDGE_WEB_SERVICES__URL": upstream.url,
+            "BRIDGE_WEB_SERVICES__USERNAME": "agent",
+            "BRIDGE_WEB_SERVICES__PASSWORD": "secret",
+            "BRIDGE_HTTP__PORT": "0",
+            "BRIDGE_OPERATIONS__REQUEST_TOPIC": "true",
+        }
+        async with Command("run", environment=environment) as command:
+            url = await command.url()
+
+            async def ready() -> bool:
+                async with http.get(f"{url}/health/ready") as reply:
+                    return reply.status == 200
+
+            await eventually(ready, within=60)
+            yield upstream
+
+
+async def test_python_requests(settings: Kafka) -> None:
+    """The Python program sends a request that the bridge forwards, and prints its outcome."""
+    options = [part for name, value in REQUEST.items() for part in (f"--{name}", value)]
+    where = ["--bootstrap", settings.bootstrap_servers, "--prefix", settings.topic_prefix, "--reference", "crm-1"]
+    async with taking_requests(settings):
+        lines = await run(sys.executable, str(EXAMPLES / "python" / "request.py"), *where, *options, cwd=EXAMPLES)
+    assert lines == ["crm-1 acknowledged"]
+
+
+async def test_java_requests(settings: Kafka) -> None:
+    """The Java program sends a request that the bridge forwards, and prints its outcome."""
+    java = EXAMPLES / "java"
+    await asyncio.to_thread(
+        subprocess.run, ["mvn", "--batch-mode", "--quiet", "compile"], cwd=java, check=True, timeout=BUILD_DEADLINE
+    )
+    program = ["java", "-cp", ".build/classes:.build/jars/*", "example.RequestDoNotCall"]
+    async with taking_requests(settings):
+        lines = await run(*program, settings.bootstrap_servers, settings.topic_prefix, *REQUEST.values(), cwd=java)
+    assert [line.split()[1] for line in lines] == ["acknowledged"]
 
 
 def acknowledgements(count: int) -> list[Sample]:

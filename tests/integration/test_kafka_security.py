@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from bridge.commands.checks.kafka import check_kafka
 from bridge.delivery import (
     AccountKeys,
     ConsumedRecord,
+    GroupReader,
     KafkaLedger,
     KafkaProbe,
     Position,
     Slots,
     create_missing_topics,
+    group_reader,
     topic_names,
 )
 from bridge.events import TOPICS, Record
@@ -57,9 +60,11 @@ def documented_rights() -> list[Right]:
 
 
 DOCUMENTED = documented_rights()
-FLEET_RIGHTS = [right for right in DOCUMENTED if right.resource == "group"]
-RIGHTS = [right for right in DOCUMENTED if right not in FLEET_RIGHTS]
-"""The rights of a bridge without a fleet."""
+REQUEST_RIGHTS = [right for right in DOCUMENTED if "requests" in right.name]
+"""The further rights of a bridge that takes requests by Kafka."""
+FLEET_RIGHTS = [right for right in DOCUMENTED if right.resource == "group" and right not in REQUEST_RIGHTS]
+RIGHTS = [right for right in DOCUMENTED if right not in FLEET_RIGHTS + REQUEST_RIGHTS]
+"""The rights of a bridge without a fleet, and without requests by Kafka."""
 TOPIC_RIGHTS = [right for right in RIGHTS if right.resource == "topic"]
 
 
@@ -101,14 +106,16 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     directory = tmp_path_factory.mktemp("certificates")
     authority = Authority(directory)
     async with SecureKafka(authority, ["bridge", "newcomer"], PASSWORD) as kafka:
-        await create_missing_topics(Kafka(bootstrap_servers=kafka.bootstrap))
+        await create_missing_topics(Kafka(bootstrap_servers=kafka.bootstrap), ["requests.v1"])
         await kafka.allow("bridge", RIGHTS)
         yield Site(kafka, authority, directory)
 
 
-async def findings(settings: Kafka, *, in_fleet: bool = False) -> dict[str, tuple[Outcome, str]]:
+async def findings(
+    settings: Kafka, *, in_fleet: bool = False, reads: Sequence[str] = ()
+) -> dict[str, tuple[Outcome, str]]:
     """What `bridge check` finds, by subject, without `evidence`: it needs a right that the bridge does not need."""
-    found = check_kafka(settings, [ACCOUNT], in_fleet=in_fleet)
+    found = check_kafka(settings, [ACCOUNT], in_fleet=in_fleet, reads=reads)
     told = {one.subject: (one.outcome, one.text) async for one in found}
     assert told.pop("evidence", (Outcome.SKIPPED, ""))[0] is Outcome.SKIPPED
     return told
@@ -205,6 +212,32 @@ async def test_a_missing_right_on_the_group_is_named(site: Site) -> None:
         assert {outcome for outcome, _ in (await findings(settings, in_fleet=True)).values()} == {Outcome.OK}
         await site.kafka.revoke("bridge", FLEET_RIGHTS)
         assert await ready(words) == 503
+
+
+async def test_missing_rights_for_requests_are_named(site: Site) -> None:
+    """`bridge check` names each right that requests by Kafka lack. With them a bridge joins the group."""
+    settings = site.sasl()
+    [topic] = [right for right in REQUEST_RIGHTS if right.resource == "topic"]
+    [group] = [right for right in REQUEST_RIGHTS if right.resource == "group"]
+    outcome, text = (await findings(settings, reads=["requests.v1"]))["topics"]
+    assert (outcome, f"read on topic {topic.name}" in text) == (Outcome.FAILED, True), text
+    await site.kafka.allow("bridge", [topic])
+    outcome, text = (await findings(settings, reads=["requests.v1"]))["requests"]
+    assert (outcome, f"read on group {group.name}" in text) == (Outcome.FAILED, True), text
+    await site.kafka.allow("bridge", [group])
+    assert {one for one, _ in (await findings(settings, reads=["requests.v1"])).values()} == {Outcome.OK}
+
+    async def stay() -> None:
+        pass
+
+    async with group_reader(settings, "requests.v1", group.name, stay) as reader:
+        await eventually(partial(_assigned, reader))
+    await site.kafka.revoke("bridge", REQUEST_RIGHTS)
+
+
+async def _assigned(reader: GroupReader) -> bool:
+    await reader.poll(1)
+    return reader.assignments > 0
 
 
 @asynccontextmanager

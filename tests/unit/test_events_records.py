@@ -168,6 +168,10 @@ def test_a_dead_letter_tells_what_was_refused() -> None:
         "eventId": "session-18",
         "account": "al/ice",
         "receivedAt": WRITTEN,
+        "problem": None,
+        "detail": None,
+        "partition": None,
+        "offset": None,
     }
     headers = headers_of(record)
     assert headers["ce_id"] == "session-18-dead-letter"

@@ -3,7 +3,7 @@
 import aiohttp
 
 from bridge.contract import DEFAULT_PREFIX, asyncapi
-from bridge.events import KINDS
+from bridge.events import CONTRACT_KINDS
 from bridge.http import create_app
 from bridge.settings import Kafka
 from tests.unit.operations_in_memory import InMemoryOperations
@@ -17,7 +17,9 @@ async def test_the_document_names_the_bridges_own_topics() -> None:
         assert (reply.status, reply.content_type) == (200, "application/json")
         document = await reply.json()
     assert document == asyncapi("site-7")
-    assert [channel["address"] for channel in document["channels"].values()] == [f"site-7.{one.topic}" for one in KINDS]
+    assert [channel["address"] for channel in document["channels"].values()] == [
+        f"site-7.{one.topic}" for one in CONTRACT_KINDS
+    ]
 
 
 def test_the_committed_documents_have_the_default_prefix() -> None:

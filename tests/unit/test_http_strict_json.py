@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.http.routes.strict_json import parse
+from bridge.operations import parse_json as parse
 
 values = st.recursive(
     st.none()

@@ -35,6 +35,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "relay": SHARED | {"cometd", "webservices", "events", "delivery", "privacy"},
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
     "evidence": SHARED | {"events", "delivery", "privacy", "settings"},
+    "requests": SHARED | {"delivery", "events", "operations", "privacy", "settings"},
     "http": SHARED | {"operations", "settings", "contract", "privacy", "unimported"},
     "account": EVERYTHING,
     "accounts": EVERYTHING,

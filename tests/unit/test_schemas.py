@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge import events
 from bridge.cometd.messages.batch import Event
 from bridge.events import (
-    KINDS,
+    CONTRACT_KINDS,
     SCHEMA_PREFIX,
     Acknowledgement,
     DeadLetter,
@@ -34,7 +34,7 @@ from tests.unit.test_messages import MESSAGE
 
 Struct: TypeAlias = type[msgspec.Struct]
 
-STRUCTS: dict[str, Struct] = {kind.schema: kind.struct for kind in KINDS}
+STRUCTS: dict[str, Struct] = {kind.schema: kind.struct for kind in CONTRACT_KINDS}
 AVRO_SCHEMAS: dict[str, Any] = {id_: msgspec.json.decode(text) for id_, text in avro_schema_files().items()}
 SCHEMAS: dict[str, dict[str, Any]] = {id_: msgspec.json.decode(text) for id_, text in schema_files().items()}
 VALIDATORS = {id_: jsonschema_rs.validator_for(schema, validate_formats=True) for id_, schema in SCHEMAS.items()}
@@ -93,7 +93,7 @@ def assert_valid(record: Record) -> None:
 def test_every_kind_has_its_schema_and_none_is_left_over() -> None:
     """The `$id`s are exactly the ones that `ce_dataschema` names, and tell where the file lies."""
     assert SCHEMAS.keys() == STRUCTS.keys() == AVRO_SCHEMAS.keys()
-    for kind in KINDS:
+    for kind in CONTRACT_KINDS:
         assert kind.schema == f"{SCHEMA_PREFIX}{kind.name}:{kind.version}"
         assert kind.event_type == f"gws.{kind.name}.{kind.version}"
         assert (schemas_directory() / kind.name / f"{kind.version}.json").is_file()

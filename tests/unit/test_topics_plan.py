@@ -37,9 +37,18 @@ def grants(text: str) -> set[Grant]:
 def test_the_rights_are_those_of_the_page() -> None:
     """The plan grants what docs/kafka-security.md lists, but all ids of slots by their prefix."""
     documented = {one for one in grants(PAGE.read_text(encoding="utf-8")) if ".slot." not in one[1]}
-    planned = grants(plan(FLEET__ENABLED="true").as_commands())
+    planned = grants(plan(FLEET__ENABLED="true", OPERATIONS__REQUEST_TOPIC="true").as_commands())
     assert {one for one in planned if ".slot." not in one[1]} == documented
     assert planned - documented == {("--transactional-id", "gws.slot.", "Write")}
+
+
+def test_requests_by_kafka() -> None:
+    """With the setting the plan has the request topic, which the bridge only reads, and the group that reads it."""
+    text = plan(OPERATIONS__REQUEST_TOPIC="true").as_commands()
+    wanted = {("--topic", "gws.requests.v1", "Read"), ("--group", "gws.requests", "Read")}
+    assert wanted <= grants(text)
+    assert "--create --if-not-exists --topic gws.requests.v1" in text
+    assert "gws.requests" not in plan().as_commands()
 
 
 def test_the_topics_are_those_that_the_bridge_creates() -> None:

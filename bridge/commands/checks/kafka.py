@@ -27,6 +27,7 @@ from bridge.delivery import (
 )
 from bridge.events import acknowledgement, user_event
 from bridge.fleet import fleet_group
+from bridge.requests import requests_group
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
@@ -35,35 +36,41 @@ if TYPE_CHECKING:
     from bridge.delivery import ClusterView
     from bridge.settings import Kafka
 
-KAFKA, TOPICS, TRANSACTIONS, FLEET, EVIDENCE = "kafka", "topics", "transactions", "fleet", "evidence"
+KAFKA, TOPICS, TRANSACTIONS, FLEET, REQUESTS = "kafka", "topics", "transactions", "fleet", "requests"
+EVIDENCE = "evidence"
 END: Final = 2.0
 _SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
 
-async def check_kafka(settings: Kafka, accounts: Sequence[str], *, in_fleet: bool) -> AsyncIterator[Finding]:
+async def check_kafka(
+    settings: Kafka, accounts: Sequence[str], *, in_fleet: bool, reads: Sequence[str] = ()
+) -> AsyncIterator[Finding]:
     """Check the cluster, the topics, and the right to use transactions for the slots of the accounts.
 
-    If this bridge is a replica of a fleet, also check the right to join the fleet's consumer group.
+    If this bridge is a replica of a fleet, also check the right to join the fleet's consumer group. `reads` has the
+    request topic if this bridge takes requests from it. Then also check the right to join the group that reads it.
     """
+    groups = {FLEET: fleet_group(settings)} if in_fleet else {}
+    groups |= {REQUESTS: requests_group(settings)} if reads else {}
     client: AIOKafkaClient | None = None
     try:
         try:
             client = guarded(AIOKafkaClient(**connection(settings)))
             async with asyncio.timeout(settings.request_timeout):
                 await client.bootstrap()
-                seen = await view_cluster(client, settings)
+                seen = await view_cluster(client, settings, reads)
         except KAFKA_FAILURES as error:
             cause = await connection_trouble(settings, settings.request_timeout) or _cause(error, settings)
             remedy = "check BRIDGE_KAFKA__BOOTSTRAP_SERVERS, the security settings and the network"
             yield failed(KAFKA, f"{settings.bootstrap_servers} can't be used ({cause}); {remedy}.")
-            for finding in skipped([TOPICS, TRANSACTIONS, *([FLEET] if in_fleet else []), EVIDENCE], KAFKA):
+            for finding in skipped([TOPICS, TRANSACTIONS, *groups, EVIDENCE], KAFKA):
                 yield finding
             return
         yield ok(KAFKA, f"{settings.bootstrap_servers} answers; brokers: {seen.brokers}.")
-        yield await _topics(client, seen, settings)
+        yield await _topics(client, seen, settings, reads)
         yield await _transactions(client, settings, needed_transactional_ids(settings, accounts, seen))
-        if in_fleet:
-            yield await _group(client, settings)
+        for subject, group in groups.items():
+            yield await _group(client, settings, subject, group)
         yield await _evidence(settings)
     finally:
         if client is not None:
@@ -72,14 +79,14 @@ async def check_kafka(settings: Kafka, accounts: Sequence[str], *, in_fleet: boo
                     await client.close()
 
 
-async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -> Finding:
+async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka, reads: Sequence[str]) -> Finding:
     if seen.lacking:
         return failed(TOPICS, f"Not authorised: {', '.join(seen.lacking)}; grant it (docs/kafka-security.md).")
     if (fault := seen.position_fault(settings)) is not None:
         topic = position_topic(settings)
         return failed(TOPICS, f"{fault[:1].upper()}{fault[1:]}; set cleanup.policy=compact on {topic} (kafka-configs).")
     if seen.unknown:
-        return await _missing(client, seen, settings)
+        return await _missing(client, seen, settings, reads)
     counts = {topic: seen.partitions.get(topic_name(settings, topic)) for topic in _SAME_PARTITIONS}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
@@ -115,7 +122,7 @@ def _position_topic(seen: ClusterView, settings: Kafka) -> Finding:
     return ok(TOPICS, told)
 
 
-async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -> Finding:
+async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka, reads: Sequence[str]) -> Finding:
     """Ask the cluster whether the bridge may create the missing topics. Nothing is created."""
     names = ", ".join(seen.unknown)
     if not settings.create_topics:
@@ -127,7 +134,7 @@ async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka) -
         return ok(TOPICS, f"The cluster will create the missing topics on first use: {names}.")
     try:
         async with asyncio.timeout(settings.request_timeout):
-            refused = await creation_refusals(client, settings, seen.unknown)
+            refused = await creation_refusals(client, settings, seen.unknown, reads)
     except KAFKA_FAILURES as error:
         return failed(TOPICS, f"Kafka did not say if it can create {names} ({_cause(error, settings)}); try again.")
     if refused:
@@ -169,19 +176,18 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
     return ok(TRANSACTIONS, "A test transaction worked.")
 
 
-async def _group(client: AIOKafkaClient, settings: Kafka) -> Finding:
-    """Check the right on the fleet's consumer group. The check does not join the group, so no slot moves."""
-    group = fleet_group(settings)
+async def _group(client: AIOKafkaClient, settings: Kafka, subject: str, group: str) -> Finding:
+    """Check the right on a consumer group. The check does not join the group, so it starts no rebalance."""
     try:
         async with asyncio.timeout(settings.request_timeout):
             may = await may_join(client, group)
     except KAFKA_FAILURES as error:
         return failed(
-            FLEET, f"Kafka did not say if the bridge may join {group} ({_cause(error, settings)}); try again."
+            subject, f"Kafka did not say if the bridge may join {group} ({_cause(error, settings)}); try again."
         )
     if not may:
-        return failed(FLEET, f"Not authorised: read on group {group}; grant it (docs/kafka-security.md).")
-    return ok(FLEET, f"The bridge may join the consumer group {group}.")
+        return failed(subject, f"Not authorised: read on group {group}; grant it (docs/kafka-security.md).")
+    return ok(subject, f"The bridge may join the consumer group {group}.")
 
 
 async def _evidence(settings: Kafka) -> Finding:

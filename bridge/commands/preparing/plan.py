@@ -14,6 +14,7 @@ import msgspec
 
 from bridge.delivery import check_transactional_id, slot_ids_prefix, topic_rights, wanted_topics
 from bridge.fleet import fleet_group
+from bridge.requests import request_topics, requests_group
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Plan:
 def plan_of(settings: Settings, *, user: str) -> Plan:
     """Return the plan for a bridge with these settings, whose Kafka user is `user`."""
     kafka = settings.kafka
+    reads = request_topics(settings)
     topics = tuple(
         Topic(
             one.name,
@@ -122,9 +124,9 @@ def plan_of(settings: Settings, *, user: str) -> Plan:
             None if one.replication_factor == -1 else one.replication_factor,
             one.topic_configs,
         )
-        for one in wanted_topics(kafka)
+        for one in wanted_topics(kafka, reads)
     )
-    rights = [Right("topic", name, operations) for name, operations in topic_rights(kafka).items()]
+    rights = [Right("topic", name, operations) for name, operations in topic_rights(kafka, reads).items()]
     if kafka.delivery is Delivery.EXACTLY_ONCE:
         rights += [
             Right("transactionalId", slot_ids_prefix(kafka), ("write",), prefixed=True),
@@ -132,6 +134,8 @@ def plan_of(settings: Settings, *, user: str) -> Plan:
         ]
     if settings.fleet.enabled:
         rights.append(Right("group", fleet_group(kafka), ("read",)))
+    if reads:
+        rights.append(Right("group", requests_group(kafka), ("read",)))
     login = "scram-sha-512" if kafka.sasl_mechanism == "SCRAM-SHA-512" else None
     if kafka.ssl_certfile is not None:
         login = "tls"

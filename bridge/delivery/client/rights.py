@@ -73,20 +73,24 @@ class ClusterView(NamedTuple):
         )
 
 
-def topic_rights(settings: Kafka) -> dict[str, tuple[str, ...]]:
-    """Return the rights that the bridge needs on each of its topics. Both rights include Describe."""
-    reads = {topic_name(settings, operation.TOPIC), position_topic(settings)}
+def topic_rights(settings: Kafka, reads: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
+    """Return the rights that the bridge needs on each of its topics. Both rights include Describe.
+
+    `reads` are further topics, which the bridge only reads, without the prefix.
+    """
+    both = {topic_name(settings, operation.TOPIC), position_topic(settings)}
     names = [*topic_names(settings), position_topic(settings)]
-    return {name: (WRITE, READ) if name in reads else (WRITE,) for name in names}
+    rights: dict[str, tuple[str, ...]] = {name: (WRITE, READ) if name in both else (WRITE,) for name in names}
+    return rights | {topic_name(settings, topic): (READ,) for topic in reads}
 
 
-async def view_cluster(client: AIOKafkaClient, settings: Kafka) -> ClusterView:
-    """Ask a broker about the bridge's topics. Nothing is created.
+async def view_cluster(client: AIOKafkaClient, settings: Kafka, reads: Collection[str] = ()) -> ClusterView:
+    """Ask a broker about the bridge's topics, and about further ones that it reads. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer.
     """
-    rights = topic_rights(settings)
+    rights = topic_rights(settings, reads)
     names = list(rights)
     answer = await topic_metadata(client, names, create=False)
     topics = {topic["topic"]: topic for topic in answer["topics"]}
@@ -113,13 +117,15 @@ async def view_cluster(client: AIOKafkaClient, settings: Kafka) -> ClusterView:
     return ClusterView(len(brokers), partitions, unknown, lacking, creates_on_use, cleanup)
 
 
-async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Collection[str]) -> dict[str, str]:
+async def creation_refusals(
+    client: AIOKafkaClient, settings: Kafka, names: Collection[str], reads: Collection[str] = ()
+) -> dict[str, str]:
     """Return the topics that the bridge may not create, each with the reason. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.
     """
-    topics = [topic for topic in wanted_topics(settings) if topic.name in names]
+    topics = [topic for topic in wanted_topics(settings, reads) if topic.name in names]
     codes = await validate_creation(client, topics, milliseconds(settings.request_timeout))
     refused = {}
     for name, code in codes.items():

@@ -23,7 +23,7 @@ from bridge.delivery.client.partition import partition_of
 from bridge.events import TOPICS, acknowledgement, operation, session, user_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection
 
     from bridge.settings import Kafka
 
@@ -91,8 +91,8 @@ def earlier_transactional_id(settings: Kafka, account: str) -> str:
     return f"{settings.topic_prefix}.relay.{account}"
 
 
-async def create_missing_topics(settings: Kafka) -> None:
-    """Create the missing topics.
+async def create_missing_topics(settings: Kafka, reads: Collection[str] = ()) -> None:
+    """Create the missing topics. `reads` are further topics, which the bridge only reads, without the prefix.
 
     The function does not fail if the cluster denies the right to create topics. The missing topic then causes an error
     when it is used. A cluster without a controller (librdkafka's mock cluster) creates the topics with its own options.
@@ -103,7 +103,7 @@ async def create_missing_topics(settings: Kafka) -> None:
     async with _admin(settings) as admin:
         cluster = await admin.describe_cluster()
         present = set(await admin.list_topics())
-        missing = [topic for topic in wanted_topics(settings) if topic.name not in present]
+        missing = [topic for topic in wanted_topics(settings, reads) if topic.name not in present]
         if not missing:
             return
         if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
@@ -150,9 +150,12 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
             log.warning("topic-not-created", topic=name, reason=result.__name__)
 
 
-def wanted_topics(settings: Kafka) -> list[NewTopic]:
-    """Return all topics of the bridge, each with the options for its creation."""
-    topics = [_topic(settings, topic, settings.partitions, _configs(settings, topic)) for topic in TOPICS]
+def wanted_topics(settings: Kafka, reads: Collection[str] = ()) -> list[NewTopic]:
+    """Return all topics of the bridge, each with the options for its creation.
+
+    `reads` are further topics, which the bridge only reads, without the prefix.
+    """
+    topics = [_topic(settings, topic, settings.partitions, _configs(settings, topic)) for topic in (*TOPICS, *reads)]
     return [*topics, _topic(settings, POSITION_TOPIC, settings.slots, POSITION_CONFIGS)]
 
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from bridge.events.kinds import acknowledgement, operation, session, unrecognized, user_event
+from bridge.events.kinds import acknowledgement, operation, request, session, unrecognized, user_event
 from bridge.events.kinds.dead_letter import SCHEMA as DEAD_LETTER_SCHEMA
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTER_TOPIC
 from bridge.events.kinds.dead_letter import TYPE as DEAD_LETTER_TYPE
@@ -99,4 +99,16 @@ KINDS: Final = (
         sequenced="as-refused",
     ),
 )
-"""Every kind, in the order of the documentation."""
+"""Every kind of published event, in the order of the documentation."""
+
+REQUEST: Final = Kind(
+    topic=request.TOPIC,
+    event_type=request.TYPE,
+    schema=request.SCHEMA,
+    struct=request.Request,
+    key="the referenceId",
+)
+"""The kind of record that the bridge reads, and that other programs write."""
+
+CONTRACT_KINDS: Final = (*KINDS, REQUEST)
+"""Every kind of record that has a schema."""

@@ -10,9 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
 from bridge.http.routes.outbound_records import RecordHandle
-from bridge.http.routes.strict_json import parse
 from bridge.http.routes.submissions import read_request
-from bridge.operations import OUTBOUND_OPERATIONS, request_forms
+from bridge.operations import OUTBOUND_OPERATIONS, parse_json, request_forms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -127,7 +126,7 @@ def _value(field: FormField, text: str) -> Any:
         return int(text)
     if field.kind == "json":
         try:
-            return parse(text.encode())
+            return parse_json(text.encode())
         except json.JSONDecodeError:
             return text
     return text

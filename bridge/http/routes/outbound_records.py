@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.http.auth.authentication import Authentication
     from bridge.http.routes.operations import Operations
-    from bridge.http.routes.submissions import Forms
-    from bridge.operations import OperationView
+    from bridge.operations import Forms, OperationView
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 

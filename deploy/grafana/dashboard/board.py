@@ -18,6 +18,7 @@ from deploy.grafana.dashboard.rows.ingress import INGRESS
 from deploy.grafana.dashboard.rows.kafka import KAFKA
 from deploy.grafana.dashboard.rows.operations import OPERATIONS
 from deploy.grafana.dashboard.rows.processes import PROCESSES
+from deploy.grafana.dashboard.rows.requests import REQUESTS
 from deploy.grafana.dashboard.rows.sessions import SESSIONS
 
 ROWS: Final = {
@@ -27,6 +28,7 @@ ROWS: Final = {
     "Kafka": KAFKA,
     "Fleet": FLEET,
     "REST ingress": INGRESS,
+    "Requests by Kafka": REQUESTS,
     "Process": PROCESSES,
     "Alerts and versions": ALERTS,
 }

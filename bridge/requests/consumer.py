@@ -1,0 +1,314 @@
+"""Reads the request topic in a consumer group of all replicas, and makes an operation from each record.
+
+A record is in hand from its reading until its operation has the verdict of Web Services. Its offset is committed only
+then, or when its refusal is stored. If the process is killed before, another member reads the record again, and finds
+the operation by the referenceId.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from bridge.backoff import Backoff
+from bridge.delivery import KAFKA_FAILURES, kafka_reason
+from bridge.errors import (
+    BridgeError,
+    Busy,
+    Conflict,
+    KafkaUnavailable,
+    LedgerUnread,
+    RegistryUnavailable,
+    UnknownAccount,
+    UnknownOperation,
+    UpstreamError,
+)
+from bridge.observability import metrics
+from bridge.requests.reading import Envelope, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from typing import TypeAlias
+
+    from bridge.delivery import ConsumedRecord, GroupReader
+    from bridge.operations import OperationsService, OperationView, Submission
+    from bridge.requests.reading import RequestReading
+    from bridge.requests.refusals import Refusals
+    from bridge.requests.upstream_watch import UpstreamWatch
+
+    OpenReader: TypeAlias = Callable[[Callable[[], Awaitable[None]]], AbstractAsyncContextManager[GroupReader]]
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+
+
+SHARE: Final = 0.5
+"""The part of an account's places for operations that requests by Kafka may take. REST callers find the rest free."""
+STORE_DEADLINE: Final = 7.0
+"""Seconds that a rebalance waits until the events that are being written are stored. A write takes 5 s at most."""
+VERDICT_MARGIN: Final = 10.0
+"""Seconds beyond `forward_deadline` after which an operation without a verdict is left to its time-out."""
+UNDELIVERED: Final = 3
+"""Attempts to deliver an operation while Web Services answers other requests, for example if it refuses the login."""
+LAG_INTERVAL: Final = 5.0
+REFUSED_INTERVAL: Final = 60.0
+"""Shortest time between two log lines about refused requests, in seconds."""
+
+
+class RequestConsumer:
+    """Takes part in the group while `run` runs.
+
+    `open_reader` makes the member of the group. `places` is how many operations of an account may be under way.
+    """
+
+    def __init__(
+        self,
+        open_reader: OpenReader,
+        operations: OperationsService,
+        reading: RequestReading,
+        refusals: Refusals,
+        upstream: UpstreamWatch,
+        *,
+        places: int,
+        forward_deadline: float,
+    ) -> None:
+        self._open_reader = open_reader
+        self._operations = operations
+        self._reading = reading
+        self._refusals = refusals
+        self._upstream = upstream
+        self._window = max(1, int(places * SHARE))
+        self._verdict_deadline = forward_deadline + VERDICT_MARGIN
+        self._tasks: set[asyncio.Task[None]] = set()
+        """One for each record in hand."""
+        self._last: dict[bytes | None, asyncio.Task[None]] = {}
+        """The newest task of each key. Records with the same key are taken one after the other."""
+        self._storing: set[asyncio.Future[OperationView]] = set()
+        """The calls that store operations now. A call that is cancelled revokes its operation."""
+        self._generation = 0
+        """Changes whenever the group takes the records in hand away."""
+        self._waiting = dict.fromkeys(metrics.PAUSE_REASONS, 0)
+        """How many records in hand wait, by the reason."""
+        self._refused = 0
+        self._refused_told_at = -REFUSED_INTERVAL
+        self._group: asyncio.TaskGroup | None = None
+        self._failure: str | None = None
+
+    async def run(self) -> None:
+        """Read requests until the cancellation. Then the operations that are being stored are finished."""
+        async with asyncio.TaskGroup() as self._group:
+            watching = self._group.create_task(self._upstream.run())
+            try:
+                await self._stay()
+            finally:
+                watching.cancel()
+
+    async def _stay(self) -> None:
+        backoff = Backoff(first=0.2, cap=3.0)
+        while True:
+            try:
+                async with self._open_reader(self._let_go) as reader:
+                    await self._read(reader, backoff)
+            except KAFKA_FAILURES as error:
+                self._failed(kafka_reason(error))
+            finally:
+                metrics.requests_lag.set(0)  # the other members of the group have the partitions now
+            await asyncio.sleep(backoff.next_delay())
+
+    async def _read(self, reader: GroupReader, backoff: Backoff) -> None:
+        loop = asyncio.get_running_loop()
+        assignments, measured_at = 0, 0.0
+        while True:
+            records = await reader.poll(self._room())
+            generation = self._generation
+            if reader.assignments != assignments:
+                assignments = reader.assignments
+                # The former owner of a partition may have stored operations that this view does not have yet.
+                await self._operations.read_to_end()
+            if generation == self._generation:  # else the group has begun anew, and the records are read again
+                for record in records:
+                    self._begin(reader, record)
+            await reader.commit()
+            if assignments:
+                self._works(backoff)
+            if loop.time() - measured_at >= LAG_INTERVAL:
+                metrics.requests_lag.set(await reader.lag())
+                measured_at = loop.time()
+
+    def _room(self) -> int:
+        """Return how many more records may be in hand, 0 while the reading pauses."""
+        room = max(0, self._window - len(self._tasks))
+        waits = {reason: tasks > 0 for reason, tasks in self._waiting.items()}
+        waits["web-services"] |= self._upstream.away
+        waits["busy"] |= room == 0
+        for reason, paused in waits.items():
+            metrics.requests_paused.labels(reason).set(paused or (reason == "kafka" and self._failure is not None))
+        return 0 if any(waits.values()) else room
+
+    def _begin(self, reader: GroupReader, record: ConsumedRecord) -> None:
+        assert self._group is not None
+        before = self._last.get(record.key)
+        task = self._last[record.key] = self._group.create_task(self._take(reader, record, before, self._generation))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, record.key))
+
+    def _ended(self, key: bytes | None, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._last.get(key) is task:
+            del self._last[key]
+
+    async def _let_go(self) -> None:
+        """Finish the storing of operations, and forget all records in hand. Those that are not done are read again."""
+        self._generation += 1
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=STORE_DEADLINE)
+        ending = [*self._tasks]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
+
+    # -- one record ---------------------------------------------------------------------------------------------------
+
+    async def _take(
+        self, reader: GroupReader, record: ConsumedRecord, before: asyncio.Task[None] | None, generation: int
+    ) -> None:
+        """Bring a record to its end: its operation has a verdict, or its refusal is stored."""
+        if before is not None:
+            await asyncio.wait([before])
+        refused: Refused | None = None
+        try:
+            await self._deliver(record, generation)
+        except Refused as error:
+            refused = error
+        except Exception as error:  # a record must never end the bridge, nor block the records behind it
+            log.exception("request-failed", error=type(error).__name__)
+            refused = Refused("bridge-fault", "A fault of the bridge, which its log describes.", Envelope())
+        if refused is not None:
+            try:
+                await self._refuse(record, refused)
+            except Exception:
+                log.exception("request-lost", partition=record.partition, offset=record.offset)
+        reader.done(record)
+
+    async def _deliver(self, record: ConsumedRecord, generation: int) -> None:
+        """Make the operation, and wait for its verdict. If the operation was not delivered, try again.
+
+        Raises:
+            Refused: the record is invalid.
+        """
+        submission = await self._patiently(partial(self._reading.submission, record))
+        known = self._operations.known(submission.reference_id)
+        undelivered = 0
+        view = await self._patiently(partial(self._submit, submission, generation))
+        metrics.requests.labels("accepted" if known is None else "repeated").inc()
+        while True:
+            if view is not None and view.promised:
+                with suppress(UnknownOperation, LedgerUnread):  # dropped by the view's limits, so it has ended
+                    view = await self._operations.verdict(submission.reference_id, self._verdict_deadline)
+            if view is None or not view.undelivered:
+                return
+            await self._upstream.look()
+            undelivered += not self._upstream.away
+            if undelivered >= UNDELIVERED:
+                return
+            with self._waits("web-services"):
+                await self._upstream.returned()
+            view = await self._patiently(partial(self._submit, submission, generation))
+
+    async def _submit(self, submission: Submission, generation: int) -> OperationView | None:
+        """Store the operation. Return None if an earlier, equal request has an outcome that no repetition changes.
+
+        Raises:
+            Refused: the bridge can't make this operation.
+            Busy, KafkaUnavailable, RegistryUnavailable: not now.
+        """
+        if generation != self._generation:
+            await asyncio.get_running_loop().create_future()  # the record belongs to another member; `_let_go` cancels
+        storing = asyncio.ensure_future(self._operations.submit_async(submission))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+        try:
+            return await storing
+        except (UpstreamError, UnknownOperation):
+            return None
+        except (Conflict, UnknownAccount) as error:
+            raise Refused(error.code, str(error), _envelope(submission)) from None
+        except ValueError as error:
+            raise Refused(
+                "invalid-request", f"The bridge can't store the request: {error}", _envelope(submission)
+            ) from None
+
+    async def _refuse(self, record: ConsumedRecord, refused: Refused) -> None:
+        async def store() -> None:
+            refusal = self._refusals.refusal(record, refused)
+            event = None if refused.problem == Conflict.code else refusal.rejected
+            await self._operations.reject(event, refusal.dead_letter)
+
+        await self._patiently(store)
+        metrics.requests.labels("rejected").inc()
+        self._refused += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._refused_told_at >= REFUSED_INTERVAL:
+            log.warning(
+                "requests-refused",
+                requests=self._refused,
+                problem=refused.problem,
+                partition=record.partition,
+                offset=record.offset,
+            )
+            self._refused, self._refused_told_at = 0, now
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Repeat an attempt until Kafka, the registry and the lanes allow it. The reading pauses meanwhile."""
+        backoff = Backoff(first=0.1, cap=2.0)
+        while True:
+            try:
+                return await attempt()
+            except (Busy, KafkaUnavailable, RegistryUnavailable) as error:
+                with self._waits(_REASONS[type(error)]):
+                    await asyncio.sleep(backoff.next_delay())
+
+    @contextmanager
+    def _waits(self, reason: str) -> Iterator[None]:
+        self._waiting[reason] += 1
+        try:
+            yield
+        finally:
+            self._waiting[reason] -= 1
+
+    # -- the group ----------------------------------------------------------------------------------------------------
+
+    def _works(self, backoff: Backoff) -> None:
+        backoff.reset()
+        if self._failure is not None:
+            log.info("requests-read-again")
+            self._failure = None
+
+    def _failed(self, reason: str) -> None:
+        if reason != self._failure:
+            log.warning("requests-unreadable", reason=reason, effect="the bridge tries again")
+        self._failure = reason
+        metrics.requests_paused.labels("kafka").set(1)
+
+
+_REASONS: Final[Mapping[type[BridgeError], str]] = {
+    Busy: "busy",
+    KafkaUnavailable: "kafka",
+    RegistryUnavailable: "registry",
+}
+
+
+def _envelope(submission: Submission) -> Envelope:
+    return Envelope(
+        submission.reference_id,
+        submission.requested_by,
+        submission.account,
+        submission.record_handle,
+        submission.request.body(),
+    )

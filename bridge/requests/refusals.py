@@ -1,0 +1,112 @@
+"""Makes the records about a refused request: its dead letter, and the `rejected` event of its operation."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from bridge.events import Operation, Record, refused_request, request, rfc3339, source
+from bridge.observability import tracing
+from bridge.operations import LONGEST_CALLER, told_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from bridge.delivery import ConsumedRecord
+    from bridge.events import Encoding
+    from bridge.privacy import Concealment
+    from bridge.requests.reading import Refused
+
+LONGEST_HEADER: Final = 255
+"""Characters of a header that the dead letter repeats. A longer header is cut, so that Kafka takes the dead letter."""
+LONGEST_DETAIL: Final = 1000
+UNKNOWN: Final = "unknown"
+"""The `operation` of a `rejected` event whose request names none that the bridge knows."""
+
+
+class Refusal(NamedTuple):
+    """The records about one refused request."""
+
+    dead_letter: Record
+    rejected: Operation | None
+    """None if the record has no referenceId."""
+
+
+class Refusals:
+    """Makes the records. `known` has the accounts of this process, and `operations` the names of all operations.
+
+    `privacy` hides phone numbers, None leaves them in.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        privacy: Concealment | None,
+        *,
+        default_account: Callable[[], str],
+        known: Collection[str],
+        operations: Collection[str],
+    ) -> None:
+        self._encoding = encoding
+        self._privacy = privacy
+        self._default_account = default_account
+        self._known = known
+        self._operations = operations
+
+    def refusal(self, record: ConsumedRecord, refused: Refused) -> Refusal:
+        """Return the records about a record that was refused.
+
+        Raises:
+            RegistryUnavailable: the schema registry has not confirmed the schema yet.
+        """
+        at, value = time.time(), record.value or b""
+        account = refused.envelope.account or self._default_account()
+        letter = refused_request(
+            Record(
+                request.TOPIC, record.key or b"", value, _published(record, account if account in self._known else None)
+            ),
+            refused.problem,
+            refused.detail[:LONGEST_DETAIL],
+            start=self._start(value),
+            place=(record.partition, record.offset),
+            at=at,
+            encoding=self._encoding,
+        )
+        return Refusal(letter, self._rejected(refused, rfc3339(at)))
+
+    def _rejected(self, refused: Refused, at: str) -> Operation | None:
+        told = refused.envelope
+        if told.reference_id is None:
+            return None
+        name = (told.request or {}).get("operationName")
+        return Operation(
+            reference_id=told.reference_id,
+            operation=name if isinstance(name, str) and name in self._operations else UNKNOWN,
+            status="rejected",
+            at=at,
+            account=told.account or self._default_account(),
+            received_at=at,
+            requested_by=None if told.requested_by is None else told.requested_by[:LONGEST_CALLER],
+            record_handle=told.record_handle,
+            request=msgspec.Raw(told_request(told.request or {})),
+            asynchronous=True,
+        )
+
+    def _start(self, value: bytes) -> str:
+        """Return the value's text for the dead letter. If phone numbers are hidden, only JSON is repeated."""
+        if self._privacy is None:
+            return value.decode(errors="replace")
+        content = bytes(self._privacy.of(msgspec.Raw(value)).content)
+        return "" if content == b"null" else content.decode()
+
+
+def _published(record: ConsumedRecord, account: str | None) -> list[tuple[str, bytes]]:
+    """Return the headers that the dead letter needs, as far as they are text. `account` is None if it is unknown."""
+    headers = [] if account is None else [("ce_source", source(account).encode())]
+    for name in ("ce_id", "ce_type", "traceparent"):
+        text = (record.headers.get(name) or b"").decode(errors="replace")[:LONGEST_HEADER]
+        if text and (name != "traceparent" or tracing.well_formed(text)):
+            headers.append((name, text.encode()))
+    return headers
