@@ -50,7 +50,7 @@ ACCOUNT: Final = "alice"
 PASSWORD: Final = "secret"
 EVENTS_EACH: Final = 3
 """Events of an operation: requested, accepted, acknowledged."""
-HANDLES: Final = 200_000
+HANDLES: Final = 100_000
 """Outbound records, and as many phone numbers. Each record gets several operations if there are more operations."""
 BATCH_BYTES: Final = 512 << 10
 SECONDS_APART: Final = 2.0
@@ -236,6 +236,9 @@ async def run_command(arguments: Sequence[str], settings: Kafka, directory: Path
         RuntimeError: the command has failed. The text is its output.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
+        # An installed bridge has its bytecode on disk.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(directory / "bytecode"),
         "BRIDGE_WEB_SERVICES__URL": "http://127.0.0.1:9",
         "BRIDGE_WEB_SERVICES__USERNAME": ACCOUNT,
         "BRIDGE_WEB_SERVICES__PASSWORD": PASSWORD,
@@ -286,6 +289,7 @@ async def run(records: int, rounds: int, console: Console) -> bool:
             began = time.monotonic()
             written = await fill(settings, operations)
             console.print(f"{written:,} records written in {time.monotonic() - began:.0f} s")
+            await run_command(searches[0].arguments, settings, directory)  # writes the bytecode
             for search in searches:
                 runs = [await run_command(search.arguments, settings, directory) for _ in range(rounds)]
                 found = found_in(directory / "found")

@@ -7,7 +7,7 @@ from bridge.evidence.archive.chain import verify_archive
 from bridge.evidence.archive.day import KIND as ARCHIVE_KIND
 from bridge.evidence.archive.source import ArchiveSource
 from bridge.evidence.archive.write import Archiver
-from bridge.evidence.bundle import Bundle, Life, Place, StoredRecord, Subject
+from bridge.evidence.bundle import Bundle, OperationHistory, Place, StoredRecord, Subject
 from bridge.evidence.collect import Collector
 from bridge.evidence.file.document import Document, Malformed, decode
 from bridge.evidence.file.sign import private_key, public_key, signer_of, thumbprint
@@ -28,8 +28,8 @@ __all__ = [
     "Document",
     "EvidenceMaker",
     "KafkaSource",
-    "Life",
     "Malformed",
+    "OperationHistory",
     "Outcome",
     "Place",
     "Source",

@@ -69,7 +69,7 @@ class StoredRecord(_Part, frozen=True):
         return base64.b64decode(self.value or "")
 
 
-class Step(_Part, frozen=True):
+class OperationEvent(_Part, frozen=True):
     """One event in the history of an operation."""
 
     status: str
@@ -100,7 +100,7 @@ class Notification(_Part, frozen=True):
     record: Place
 
 
-class Life(_Part, frozen=True):
+class OperationHistory(_Part, frozen=True):
     """The history of one operation."""
 
     reference_id: str
@@ -121,7 +121,7 @@ class Life(_Part, frozen=True):
     attempts: int
     """How many times the bridge sent the request, or may have sent it."""
     answer: Answer | None
-    steps: tuple[Step, ...]
+    events: tuple[OperationEvent, ...]
     acknowledgement: Notification | None
     """The first acknowledgement that was found on its topic. None if there is none."""
     late: bool
@@ -227,7 +227,7 @@ class Bundle(_Part, frozen=True):
     """Everything that is known about the operations of one subject."""
 
     head: Head
-    operations: tuple[Life, ...]
+    operations: tuple[OperationHistory, ...]
     records: tuple[StoredRecord, ...]
     """All records that the other parts name, and further records about the subject, by time."""
     gaps: tuple[Gap, ...]

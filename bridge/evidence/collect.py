@@ -23,7 +23,7 @@ from bridge.evidence.bundle import Bundle, Head, Missing, Schema, Subject, store
 from bridge.evidence.content import Found, content_of, named_in
 from bridge.evidence.contradictions import contradictions_in, gaps_in, missing_in
 from bridge.evidence.criteria import Criteria, OutboundRecord, keys_of
-from bridge.evidence.lives import Signed, lives_of
+from bridge.evidence.histories import CheckedEvent, histories_of
 from bridge.evidence.sources import Wanted
 from bridge.privacy import normalised
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.delivery import ConsumedRecord
     from bridge.events import Encoding
     from bridge.evidence.bundle import Signature, SubjectKind
-    from bridge.evidence.lives import Told
+    from bridge.evidence.histories import ReconstructedOperation
     from bridge.evidence.sources import Source
     from bridge.privacy import Concealment
 
@@ -139,14 +139,14 @@ class Collector:
     async def _bundle(self, subject: Subject, search: _Search, since: int | None, until: int | None) -> Bundle:
         now = self._clock()
         events = [
-            Signed(found, await self._check(found.record, found.content.account or ""))
+            CheckedEvent(found, await self._check(found.record, found.content.account or ""))
             for found in search.of(operation.TOPIC)
         ]
         sessions = search.of(session.TOPIC)
         others = search.of(acknowledgement.TOPIC) + search.of(user_event.TOPIC) + search.of(DEAD_LETTERS)
         wanted = {subject.value} if subject.kind == "reference" else None
-        told = lives_of(events, others, deadline_days=self._deadline_days, now=now, references=wanted)
-        gaps = gaps_in(told, sessions, rfc3339(now))
+        operations = histories_of(events, others, deadline_days=self._deadline_days, now=now, references=wanted)
+        gaps = gaps_in(operations, sessions, rfc3339(now))
         named = {gap.record for gap in gaps}
         records = [stored(found.record, found.source) for found in search.found.values()]  # type: ignore[arg-type]
         reports = [source.report() for source in self._sources]
@@ -162,7 +162,7 @@ class Collector:
                 topic_prefix=self._prefix,
                 phone_numbers=self._phone_numbers,
             ),
-            operations=tuple(one.life for one in told),
+            operations=tuple(one.history for one in operations),
             records=tuple(
                 sorted(
                     (one for one in records if one.topic != f"{self._prefix}.{session.TOPIC}" or one.place in named),
@@ -170,9 +170,9 @@ class Collector:
                 )
             ),
             gaps=gaps,
-            contradictions=contradictions_in(told, others),
+            contradictions=contradictions_in(operations, others),
             searched=tuple(one for found, _ in reports for one in found),
-            missing=(*missing, *_without_operation(subject, told, others), *missing_in(told)),
+            missing=(*missing, *_without_operation(subject, operations, others), *missing_in(operations)),
             schemas=_schemas(search.found.values()),
         )
 
@@ -284,12 +284,14 @@ def _earliest(operations: Iterable[Found]) -> int | None:
     return max(0, min(times) - SLACK_MS) if times else None
 
 
-def _without_operation(subject: Subject, told: Sequence[Told], others: Sequence[Found]) -> Iterable[Missing]:
+def _without_operation(
+    subject: Subject, operations: Sequence[ReconstructedOperation], others: Sequence[Found]
+) -> Iterable[Missing]:
     """Yield the acknowledged references without an operation. Other clients of Web Services may have sent them.
 
     A bundle of a reference or a job does not search for other operations on the same record.
     """
-    known = {one.life.reference_id for one in told}
+    known = {one.history.reference_id for one in operations}
     answered = (one.content.reference_id for one in others if one.topic == acknowledgement.TOPIC)
     for reference in dict.fromkeys(answered):
         if reference is None or reference in known or (subject.kind == "reference" and reference != subject.value):

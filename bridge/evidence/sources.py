@@ -96,17 +96,16 @@ class KafkaSource:
             partitions, reasons[name] = self._partitions(name, count, names[name])
             ranges += [one for one in every if one.topic == name and one.partition in partitions]
         reader = RangeReader(self._settings, ranges)
-        prefix = len(self._settings.topic_prefix) + 1
 
         def wants(topic: str, key: bytes | None, value: bytes | None) -> bool:
-            return keep(topic[prefix:], key, value)
+            return keep(names[topic].topic, key, value)
 
         records = reader.records(wants, lambda: progress(reader.done, reader.total))
         async with aclosing(records):
             async for record in records:
                 if names[record.topic].covers(record.timestamp):
                     yield record
-        self._tell(reader, ranges, reasons)
+        self._report_searched(reader, ranges, reasons)
 
     def _partitions(self, topic: str, count: int, wanted: Wanted) -> tuple[Collection[int], str]:
         """Return the partitions to search, and the reason."""
@@ -138,7 +137,7 @@ class KafkaSource:
                 if record.key is not None and partition_of(record.key, counts[record.topic]) != record.partition:
                     self._moved[record.topic] = True
 
-    def _tell(self, reader: RangeReader, ranges: Sequence[PartitionRange], reasons: dict[str, str]) -> None:
+    def _report_searched(self, reader: RangeReader, ranges: Sequence[PartitionRange], reasons: dict[str, str]) -> None:
         for topic, reason in reasons.items():
             own = [one for one in ranges if one.topic == topic]
             parts = []

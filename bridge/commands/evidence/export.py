@@ -149,9 +149,9 @@ def write(path: Path, content: bytes) -> None:
 
 def _summary(bundle: Bundle) -> list[str]:
     lines = []
-    for life in bundle.operations[:MOST_LINES]:
-        took = "" if life.seconds is None else f", {life.seconds:,} s after the request"
-        lines.append(f"{visible(life.reference_id)}: {visible(life.status)}, {life.verdict}{took}")
+    for history in bundle.operations[:MOST_LINES]:
+        took = "" if history.seconds is None else f", {history.seconds:,} s after the request"
+        lines.append(f"{visible(history.reference_id)}: {visible(history.status)}, {history.verdict}{took}")
     if len(bundle.operations) > MOST_LINES:
         lines.append(f"and {len(bundle.operations) - MOST_LINES:,} further operations")
     if not bundle.operations:

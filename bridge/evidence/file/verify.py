@@ -126,9 +126,9 @@ def _stamp(one: Document, roots: list[Certificate]) -> Iterator[Check]:
     except NotStamped as error:
         yield Check("timeStamp", Outcome.FAILED, f"{str(error).capitalize()}.")
         return
-    told = f"{at:%Y-%m-%dT%H:%M:%SZ} by {one.time_stamp.authority}"
+    stamped = f"{at:%Y-%m-%dT%H:%M:%SZ} by {one.time_stamp.authority}"
     if roots:
-        yield Check("timeStamp", Outcome.OK, f"Stamped at {told}, under one of the given certificates.")
+        yield Check("timeStamp", Outcome.OK, f"Stamped at {stamped}, under one of the given certificates.")
     else:
-        text = f"Stamped at {told}. Give the authority's certificate (--timestamp-ca) to check who made it."
+        text = f"Stamped at {stamped}. Give the authority's certificate (--timestamp-ca) to check who made it."
         yield Check("timeStamp", Outcome.UNCHECKED, text)
