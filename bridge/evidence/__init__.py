@@ -17,6 +17,7 @@ from bridge.evidence.maker import EvidenceMaker, sealed
 from bridge.evidence.page import page
 from bridge.evidence.sources import KafkaSource, Source
 from bridge.evidence.standing import still_in_kafka
+from bridge.evidence.wording import counted
 
 __all__ = [
     "ARCHIVE_KIND",
@@ -36,6 +37,7 @@ __all__ = [
     "StoredRecord",
     "Subject",
     "certificates",
+    "counted",
     "decode",
     "page",
     "private_key",

@@ -317,7 +317,7 @@ def _read(sources: Sequence[Source]) -> str:
     topics = sorted({one.topic for one in searched})
     records = sum(part.records for one in searched for part in one.ranges)
     notes = [one.text for source in sources for one in source.report()[1]]
-    return " ".join([f"{records:,} records were read on {', '.join(topics) or 'no topic'}.", *notes])
+    return " ".join([f"Records read on {', '.join(topics) or 'no topic'}: {records:,}.", *notes])
 
 
 def _time(milliseconds: int | None) -> str | None:

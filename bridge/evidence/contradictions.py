@@ -51,8 +51,8 @@ def _in_events(one: ReconstructedOperation) -> Iterator[Contradiction]:
     if unsigned:
         yield Contradiction(
             what="event-not-signed",
-            text=f"{len(unsigned)} events of {reference} do not have the signature of the account's bridge. Another "
-            "writer, or version 0.1.0 of the bridge, wrote them.",
+            text=f"Events of {reference} without the signature of the account's bridge: {len(unsigned)}. Another "
+            "program, or version 0.1.0 of the bridge, wrote them.",
             records=tuple(map(place_of, unsigned)),
         )
     trusted = [event.found for event in one.events if event.signature in TRUSTED]
@@ -163,7 +163,8 @@ def missing_in(operations: Sequence[ReconstructedOperation]) -> Iterator[Missing
             yield Missing(
                 what="requested-event",
                 text=f"The event `requested` of {history.reference_id} is not there. Kafka has deleted it, or keeps "
-                "only the newest event of each operation (cleanup.policy=compact). The later events repeat the request.",
+                "only the newest event of each operation (cleanup.policy=compact). The later events repeat the "
+                "request.",
             )
         claimed = next((one.found.content for one in one.events if one.found.content.acknowledgement_id), None)
         ids = {found.ce_id for found in one.acknowledgements}
