@@ -1,7 +1,7 @@
 """What the console's pages show."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -107,14 +107,31 @@ async def test_overview_says_why_the_bridge_is_not_ready() -> None:
     assert "Everything is flowing" not in page.text
 
 
-async def test_overview_does_not_call_a_broken_session_flowing() -> None:
-    """A session that is not connected, or holds events, is told though the bridge counts as ready."""
-    for state, held in (("opening", 0), ("connected", 5)):
-        view = CONNECTED.model_copy(update={"state": state, "held_events": held})
-        async with console_side(session_views=lambda view=view: [view]) as browser:
-            text = (await browser.get("/console")).text
-        assert "Partly flowing" in text
-        assert "Everything is flowing" not in text
+def holding(seconds: float) -> SessionView:
+    """A session that has held events for so many seconds."""
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    return CONNECTED.model_copy(update={"state": "holding", "held_events": 5, "held_since": since})
+
+
+@pytest.mark.parametrize(
+    "view", [CONNECTED.model_copy(update={"state": "opening"}), holding(60)], ids=["opening", "held"]
+)
+async def test_overview_does_not_call_a_broken_session_flowing(view: SessionView) -> None:
+    """A session that is not connected, or has held events for long, is reported though the bridge counts as ready."""
+    async with console_side(session_views=lambda: [view]) as browser:
+        text = (await browser.get("/console")).text
+    assert "Partly flowing" in text
+    assert "0 of 1 connected" in text
+    assert "Everything is flowing" not in text
+
+
+async def test_overview_calls_a_session_connected_while_its_batch_is_on_the_way_to_kafka() -> None:
+    """Each reply's events wait for Kafka for some milliseconds. This is no trouble, so the overview doesn't flicker."""
+    async with console_side(session_views=lambda: [holding(0.02)]) as browser:
+        text = (await browser.get("/console")).text
+    assert "Everything is flowing" in text
+    assert "1 of 1 connected" in text
+    assert "holding" not in text
 
 
 async def test_overview_of_a_replica_that_stands_by() -> None:

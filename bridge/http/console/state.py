@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.errors import LedgerUnread
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastapi import Response
 
     from bridge.http.console.pages import Pages, Visit
+    from bridge.http.routes.sessions import SessionView
     from bridge.observability import Interval
     from bridge.operations import Counts, OperationView
 
@@ -24,6 +26,8 @@ WIDTH: Final = 240
 HEIGHT: Final = 48
 _STEP: Final = WIDTH / INTERVALS
 _GAP: Final = 1.0
+HELD_TOO_LONG: Final = 5.0
+"""Seconds that a session's events may wait for Kafka. Each reply's events wait for some milliseconds."""
 LATEST: Final = 8
 """Operations on the overview."""
 
@@ -56,7 +60,7 @@ def add_state(pages: Pages) -> None:
             interval=REFRESH,
             missing=sources.readiness(),
             sessions=sessions,
-            states=sorted(Counter(one.state for one in sessions).items()),
+            states=states(sessions),
             unsafe=[one.account for one in sessions if one.ack_extension is False],
             accounts=len(own.accounts()),
             counts=counts(),
@@ -86,6 +90,21 @@ def add_state(pages: Pages) -> None:
     pages.add("GET", "", overview, READ)
     pages.add("GET", "/incidents", incidents, READ)
     pages.add("GET", "/sessions", sessions, READ)
+
+
+def states(sessions: Sequence[SessionView]) -> dict[str, int]:
+    """Return the number of sessions in each state.
+
+    A session that has held events for a short time counts as connected, because its events are on their way to Kafka.
+    """
+    now = datetime.now(UTC)
+
+    def state(session: SessionView) -> str:
+        since = session.held_since
+        brief = since is None or (now - since).total_seconds() < HELD_TOO_LONG
+        return "connected" if session.state == "holding" and brief else session.state
+
+    return dict(sorted(Counter(map(state, sessions)).items()))
 
 
 class Bar(NamedTuple):
