@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,17 @@ async def test_without_a_key(site: Site) -> None:
         "archive", "--since", "2026-11-01", "--output", str(site.place / "archive"), BRIDGE_EVIDENCE__KEY_FILE=""
     )
     assert (archive.status, "BRIDGE_EVIDENCE__KEY_FILE" in archive.errors) == (2, True)
+
+
+async def test_an_archive_needs_a_kafka_that_finds_records_by_time(site: Site) -> None:
+    """The embedded Kafka can't find records by time. The archive is refused, instead of records in a wrong day."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=2)
+    directory = site.place / "by-day"
+    ended = await site.run("archive", "--since", str(yesterday), "--output", str(directory))
+    assert (ended.status, ended.output) == (1, "")
+    assert "does not find records by their time" in ended.errors
+    assert len(ended.errors.splitlines()) == 1
+    assert not list(directory.glob("*.json"))
 
 
 async def test_kafka_away(site: Site) -> None:
