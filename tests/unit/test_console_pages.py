@@ -103,8 +103,40 @@ async def test_overview_says_why_the_bridge_is_not_ready() -> None:
     async with console_side(readiness=lambda: missing, session_views=lambda: [CONNECTED]) as browser:
         page = await browser.get("/console")
     assert "Not ready" in page.text
-    assert "kafka of first: no broker answers" in page.text
+    assert "Kafka : no broker answers" in page.text.replace("Kafka:", "Kafka :")
+    assert "Events wait in the CometD server's queue" in page.text
     assert "Everything is flowing" not in page.text
+
+
+async def test_a_cause_that_many_accounts_share_is_listed_once() -> None:
+    """A cause is one entry with its accounts and what to do, however many accounts it concerns."""
+    accounts = [f"account-{number}" for number in range(30)]
+    missing = [Missing(name="kafka", reason="no broker answers", account=one) for one in accounts]
+    for path in ("/console", "/console/sessions"):
+        async with console_side(readiness=lambda: missing) as browser:
+            text = (await browser.get(path)).text
+        assert text.count("no broker answers (30 accounts: account-0, account-1, account-2, …)") == 1
+
+
+async def test_a_refused_login_is_the_only_cause() -> None:
+    """Without a login there is no CometD session, which would say the same again in a word for programs."""
+    missing = [
+        Missing(name="login", reason="Web Services refuses the account's name or password", account="first"),
+        Missing(name="cometd", reason="login-refused", account="first"),
+        Missing(name="cometd", reason="unreachable", account="second"),
+    ]
+    async with console_side(readiness=lambda: missing) as browser:
+        text = (await browser.get("/console")).text
+    assert "refuses the account's name or password (account first)" in text
+    assert "login-refused" not in text
+    assert "unreachable (account second)" in text
+
+
+async def test_a_cause_that_the_console_does_not_know_is_shown() -> None:
+    """A new name in readiness appears as it is, without an explanation."""
+    missing = [Missing(name="new-part", reason="not there", account=None)]
+    async with console_side(readiness=lambda: missing) as browser:
+        assert "new-part: not there" in (await browser.get("/console")).text
 
 
 def holding(seconds: float) -> SessionView:

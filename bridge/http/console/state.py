@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastapi import Response
 
     from bridge.http.console.pages import Pages, Visit
+    from bridge.http.routes.health import Missing
     from bridge.http.routes.sessions import SessionView
     from bridge.observability import Interval
     from bridge.operations import Counts, OperationView
@@ -30,6 +31,38 @@ HELD_TOO_LONG: Final = 5.0
 """Seconds that a session's events may wait for Kafka. Each reply's events wait for some milliseconds."""
 LATEST: Final = 8
 """Operations on the overview."""
+NAMED: Final = 3
+"""Accounts of a trouble that are named."""
+_TROUBLES: Final = {
+    "kafka": (
+        "Kafka",
+        """The bridge can't write to Kafka. Events wait in the CometD server's queue, and new operations are refused. Check
+        Kafka and the network. Do not restart the bridge now, because the queue would be lost.""",
+    ),
+    "login": (
+        "Login at Web Services",
+        """No event arrives, and operations are refused. Check the account's user name and password in the settings, and
+        whether the account is locked. The bridge tries again by itself.""",
+    ),
+    "cometd": (
+        "CometD session",
+        """No acknowledgement arrives. The bridge tries again by itself. Check whether Web Services answers, and whether
+        the proxy or load balancer in front of it works.""",
+    ),
+    "subscription": (
+        "Subscription",
+        "The events of this channel do not arrive. Check the rights of the account at Web Services.",
+    ),
+    "fleet": (
+        "Fleet",
+        "This replica can't join the fleet. Check Kafka, and the right Read on the consumer group of the fleet.",
+    ),
+    "schema-registry": (
+        "Schema registry",
+        "The bridge starts no account before the schema registry answers. Check the registry and its address.",
+    ),
+}
+"""By the name in readiness: the name for people, what the trouble means, and what to do."""
 
 
 def add_state(pages: Pages) -> None:
@@ -58,7 +91,7 @@ def add_state(pages: Pages) -> None:
             visit,
             "overview.html",
             interval=REFRESH,
-            missing=sources.readiness(),
+            troubles=troubles(sources.readiness()),
             sessions=sessions,
             states=states(sessions),
             unsafe=[one.account for one in sessions if one.ack_extension is False],
@@ -84,12 +117,52 @@ def add_state(pages: Pages) -> None:
             sessions=sources.session_views(),
             fleet=sources.fleet_view(),
             in_fleet=own.in_fleet,
-            missing=sources.readiness(),
+            troubles=troubles(sources.readiness()),
         )
 
     pages.add("GET", "", overview, READ)
     pages.add("GET", "/incidents", incidents, READ)
     pages.add("GET", "/sessions", sessions, READ)
+
+
+class Trouble(NamedTuple):
+    """A reason why the bridge is not ready."""
+
+    name: str
+    """The name in readiness, such as `kafka`."""
+    title: str
+    reason: str
+    meaning: str
+    """What the trouble means, and what to do. Empty for a name that the console does not know."""
+    accounts: Sequence[str]
+    """The accounts that the trouble concerns. Empty if it concerns the whole bridge."""
+
+    @property
+    def concerned(self) -> str:
+        """The accounts in words."""
+        if len(self.accounts) < 2:
+            return "".join(f" (account {one})" for one in self.accounts)
+        named = ", ".join(self.accounts[:NAMED]) + (", …" if len(self.accounts) > NAMED else "")
+        return f" ({len(self.accounts)} accounts: {named})"
+
+
+def troubles(missing: Sequence[Missing]) -> list[Trouble]:
+    """Return each reason why the bridge is not ready once, with all accounts that it concerns.
+
+    An account without a login has no CometD session either. Only the login is returned then.
+    """
+    without_login = {one.account for one in missing if one.name == "login"}
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in missing:
+        if one.name != "cometd" or one.account not in without_login:
+            accounts = found.setdefault((one.name, one.reason), [])
+            if one.account is not None:
+                accounts.append(one.account)
+    return [
+        Trouble(name, title, reason, meaning, accounts)
+        for (name, reason), accounts in found.items()
+        for title, meaning in [_TROUBLES.get(name, (name, ""))]
+    ]
 
 
 def states(sessions: Sequence[SessionView]) -> dict[str, int]:
