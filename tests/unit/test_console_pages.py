@@ -241,6 +241,14 @@ async def test_operations_are_found_by_each_filter(browser: Browser) -> None:
     assert "No operation matches these filters" in page.text
 
 
+async def test_a_search_for_a_number_without_a_result_says_what_else_to_try(browser: Browser) -> None:
+    """The console has only recent operations, so it names the command that searches all of Kafka."""
+    page = await browser.follow(await browser.send("/console/operations", "/console/operations", phone="5559999"))
+    assert "No operation matches these filters" in page.text
+    assert "with and without the country code" in page.text
+    assert "run bridge evidence export with --phone" in page.text
+
+
 async def test_phone_and_record_are_encrypted_in_urls(browser: Browser) -> None:
     """A search for a number leaves no number in a URL, pages keep it, and another visitor can't use the URL."""
     for number in range(51):

@@ -36,8 +36,8 @@ NAMED: Final = 3
 _TROUBLES: Final = {
     "kafka": (
         "Kafka",
-        """The bridge can't write to Kafka. Events wait in the CometD server's queue, and new operations are refused. Check
-        Kafka and the network. Do not restart the bridge now, because the queue would be lost.""",
+        """The bridge can't write to Kafka. Events wait in the CometD server's queue, and new operations are refused.
+        Check Kafka and the network. Do not restart the bridge now, because the queue would be lost.""",
     ),
     "login": (
         "Login at Web Services",
