@@ -401,7 +401,9 @@ async def test_unread_topic_is_not_told_as_no_gaps() -> None:
         async with console_side(incidents=view) as browser:
             page, overview = await browser.get("/console/incidents"), await browser.get("/console")
         assert words in page.text
-        assert "none" not in overview.text.partition("Gaps, last 24 h")[2].partition("The last 5 minutes")[0]
+        tiles = overview.text.partition("Gaps, last 24 h")[2].partition("The last 5 minutes")[0]
+        assert "none" not in tiles
+        assert tiles.split()[:2] == ["…", "gaps"]
 
 
 async def test_sessions_page_has_each_session(browser: Browser) -> None:
