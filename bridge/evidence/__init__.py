@@ -1,4 +1,4 @@
-"""Collects the records about a request from Kafka in a signed file, so that a later change of the file is found.
+"""Evidence: a signed file with all records that Kafka has about a request. Every later change of the file is found.
 
 `EvidenceMaker.collect` returns the bundle of one operation. `verify` checks the file of a bundle.
 """

@@ -38,11 +38,15 @@ if TYPE_CHECKING:
     from bridge.privacy import Concealment
 
 MOST_RECORDS: Final = 50_000
-"""Limit for the records of a bundle, which are all in memory."""
+"""Limit for the number of records in a bundle. The collector keeps them all in memory."""
 SLACK_MS: Final = 600_000
-"""A search for the other records of an operation begins this much earlier, because the clocks of replicas differ."""
+"""Milliseconds before an operation's first event at which the search for its other records begins.
+
+The clocks of replicas may differ."""
 ROUNDS: Final = 3
-"""Limit for the searches that follow from others: from a number to its operations, their records, and back."""
+"""Limit for the number of further searches.
+
+A search for a number finds operations. Their records have keys. A search for these keys may find more operations."""
 _EVERYTHING: Final = (operation.TOPIC, acknowledgement.TOPIC, user_event.TOPIC)
 
 
@@ -83,7 +87,7 @@ class Collector:
         until: int | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Bundle:
-        """Return the bundle of a subject. `since` and `until` are in ms since the epoch, and bound the whole search.
+        """Return the bundle of a subject. `since` and `until` limit all searches, in ms since the epoch.
 
         `progress` is called with the number of records that the current search has read, and the number that it will
         read.
@@ -178,7 +182,7 @@ class Collector:
 
 
 class _Search:
-    """The records that were found so far, by their place in Kafka, and the searches that they require."""
+    """Collects records, and decides which further searches the records require."""
 
     def __init__(
         self,
@@ -223,7 +227,7 @@ class _Search:
         self.found[place] = found
 
     def following(self, *, follow_all: bool, since: int | None, until: int | None) -> list[Wanted]:
-        """Return the searches for the other records of the operations and outbound records that were found.
+        """Return the further searches: for the other records of the operations and outbound records that were found.
 
         `follow_all`: also search the operations whose acknowledgements were found.
         """
@@ -287,7 +291,7 @@ def _earliest(operations: Iterable[Found]) -> int | None:
 def _without_operation(
     subject: Subject, operations: Sequence[ReconstructedOperation], others: Sequence[Found]
 ) -> Iterable[Missing]:
-    """Yield the acknowledged references without an operation. Other clients of Web Services may have sent them.
+    """Yield each acknowledged reference of which no operation was found. Another client may have sent the request.
 
     A bundle of a reference or a job does not search for other operations on the same record.
     """

@@ -29,7 +29,7 @@ USES: Final = frozenset(
         "StatusChanged",
     }
 )
-"""Notifications and user events that show that the dialler or an agent may call the record."""
+"""Notifications and user events that show that the dialler or an agent still uses the record."""
 
 
 def contradictions_in(

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from bridge.evidence.content import Content, Found, Named
 
 FEW: Final = 64
-"""Up to this number of references, a value's bytes are searched for them. This is faster than decoding each value."""
+"""Limit for the references that are searched in the bytes of a value. With more references, decoding is faster."""
 _SEPARATOR: Final = rb"(?:[ \t\-.()]|\\t)*"
-"""Separators between the digits of a number, as the bytes of a value have them. JSON writes a tab as `\\t`."""
+"""Separators that may be between the digits of a number in the bytes of a value. JSON writes a tab as `\\t`."""
 _ESCAPE: Final = b"\\u"
-"""Begins a character in JSON that is escaped, which may be a digit."""
+"""The beginning of an escaped character in JSON. Such a character may be a digit of the number."""
 
 
 @dataclass(frozen=True, slots=True)

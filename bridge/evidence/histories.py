@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RANK: Final = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 """The order of the statuses in one attempt (docs/operations.md)."""
 TRUSTED: Final[frozenset[Signature]] = frozenset({"valid", "unknown"})
-"""If an operation has events with these signatures, its other events are ignored."""
+"""Events with these signatures count. Events with other signatures count only if the operation has no others."""
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

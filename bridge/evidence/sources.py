@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     """Called with the number of records that the search has read, and the number that it will read."""
 
 SAMPLE: Final = 200
-"""Number of oldest records of each partition that are compared with the partitions of their keys."""
+"""Number of records at the beginning of each partition that `_look_for_moved_keys` reads."""
 SLACK_MS: Final = 3_600_000
-"""The search continues this much after `until`, because records of several writers are not exactly in order of time."""
+"""Milliseconds after `until` for which the search continues.
+
+Several processes write to a partition, so its records are not exactly in the order of time."""
 
 
 class Wanted(NamedTuple):
@@ -64,7 +66,7 @@ class KafkaSource:
         self._settings = settings
         self._all = all_partitions
         self._moved: dict[str, bool] = {}
-        """Whether the number of partitions of a topic has changed while the topic had records."""
+        """By topic: whether partitions were added after the first records were written."""
         self._searched: list[Searched] = []
         self._missing: list[Missing] = []
 

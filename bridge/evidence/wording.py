@@ -1,4 +1,4 @@
-"""Words numbers of things, for the sentences that people read."""
+"""Writes a number with its noun, in the singular or plural, for the sentences that people read."""
 
 from __future__ import annotations
 

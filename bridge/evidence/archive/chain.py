@@ -27,8 +27,8 @@ def verify_archive(
 ) -> list[Check]:
     """Verify each day of an archive: its file, its signature, and that it follows the day before.
 
-    This can't find that the last days were removed. To find that, compare the digest of the last manifest with a copy
-    of the digest that was kept elsewhere.
+    If somebody removed the last days, this function does not notice it. Compare the digest of the last manifest with a
+    copy that you keep in another place.
 
     Raises:
         UnusableInput: the directory can't be read.

@@ -116,9 +116,9 @@ class ArchiveSource:
 
 
 def _within(day: date, since: int | None, until: int | None) -> bool:
-    """Return whether a day's file may have records of a period.
+    """Return whether the file of a day may have records of a period.
 
-    A record that came late is in the file of a later day.
+    A record that reached Kafka late is in the file of a later day. So days after the period count too.
     """
     first = None if since is None else datetime.fromtimestamp(since / 1000, UTC).date() - DAY
     last = None if until is None else datetime.fromtimestamp(until / 1000, UTC).date() + 2 * DAY

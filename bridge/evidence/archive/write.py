@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 CLOSED_AFTER: Final = 3600.0
-"""Seconds after midnight (UTC) from which a day is archived. Records that come later are in the next day's file."""
+"""A day is archived so many seconds after its end. Records that reach Kafka later are in the file of the next day."""
 
 _NO_TIMES: Final = (
     "This Kafka does not find records by their time, so the bridge can't archive them by day. The embedded Kafka of "
@@ -55,7 +55,7 @@ _NO_TIMES: Final = (
 
 
 class Archiver:
-    """Appends days to an archive: from `since` on if the archive is empty, else after its last day."""
+    """Appends days to an archive. A new archive begins with the day `since`, another continues after its last day."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class Archiver:
 
 
 class _DayFile:
-    """A compressed file that is being written. Its errors are CommandFailed, to differ from Kafka's errors."""
+    """Writes a compressed file. Errors of the file system become CommandFailed, to differ from Kafka's errors."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

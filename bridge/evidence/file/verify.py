@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNCHECKED = "unchecked"
-    """The check found no fault, but could not prove the point."""
+    """The check found no fault, but has nothing to compare with, such as a trusted key."""
 
 
 @dataclass(frozen=True, slots=True)

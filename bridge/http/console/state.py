@@ -32,7 +32,7 @@ HELD_TOO_LONG: Final = 5.0
 LATEST: Final = 8
 """Operations on the overview."""
 NAMED: Final = 3
-"""Accounts of a trouble that are named."""
+"""How many accounts of a trouble the page names."""
 _TROUBLES: Final = {
     "kafka": (
         "Kafka",
