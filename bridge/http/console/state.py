@@ -36,7 +36,7 @@ NAMED: Final = 3
 _TROUBLES: Final = {
     "kafka": (
         "Kafka",
-        """The bridge can't write to Kafka. Events wait in the CometD server's queue, and new operations are refused.
+        """The bridge can't write to Kafka, so no event reaches its consumers. Events wait in the CometD server's queue.
         Check Kafka and the network. Do not restart the bridge now, because the queue would be lost.""",
     ),
     "login": (
