@@ -187,10 +187,10 @@ class RangeReader:
                 fetched = await client.getmany(*left, timeout_ms=POLL_MS)
                 for place, records in fetched.items():
                     end = self._ranges[place].end
+                    if records[-1].offset >= end:
+                        records = [record for record in records if record.offset < end]  # noqa: PLW2901
+                    self._read[place] += len(records)
                     for record in records:
-                        if record.offset >= end:
-                            break
-                        self._read[place] += 1
                         if keep(record.topic, record.key, record.value):
                             yield consumed(record)
                 if await self._moved(client, left):

@@ -1,4 +1,4 @@
-"""Collects the records about a request from Kafka in a signed file, so that a later change of the file is found.
+"""Evidence: a signed file with all records that Kafka has about a request. Every later change of the file is found.
 
 `EvidenceMaker.collect` returns the bundle of one operation. `verify` checks the file of a bundle.
 """
@@ -7,7 +7,7 @@ from bridge.evidence.archive.chain import verify_archive
 from bridge.evidence.archive.day import KIND as ARCHIVE_KIND
 from bridge.evidence.archive.source import ArchiveSource
 from bridge.evidence.archive.write import Archiver
-from bridge.evidence.bundle import Bundle, Life, Place, StoredRecord, Subject
+from bridge.evidence.bundle import Bundle, OperationHistory, Place, StoredRecord, Subject
 from bridge.evidence.collect import Collector
 from bridge.evidence.file.document import Document, Malformed, decode
 from bridge.evidence.file.sign import private_key, public_key, signer_of, thumbprint
@@ -17,6 +17,7 @@ from bridge.evidence.maker import EvidenceMaker, sealed
 from bridge.evidence.page import page
 from bridge.evidence.sources import KafkaSource, Source
 from bridge.evidence.standing import still_in_kafka
+from bridge.evidence.wording import counted
 
 __all__ = [
     "ARCHIVE_KIND",
@@ -28,14 +29,15 @@ __all__ = [
     "Document",
     "EvidenceMaker",
     "KafkaSource",
-    "Life",
     "Malformed",
+    "OperationHistory",
     "Outcome",
     "Place",
     "Source",
     "StoredRecord",
     "Subject",
     "certificates",
+    "counted",
     "decode",
     "page",
     "private_key",

@@ -1,4 +1,4 @@
-"""The model of a bundle: all records about the operations of one subject, and conclusions from them.
+"""The model of a bundle: the records about the operations of one subject, and what they show.
 
 A bundle is JSON with names in camelCase. Times are RFC 3339, UTC. `FORMAT` is the version. A reader must refuse an
 unknown version, because a later version may have parts that the reader would overlook.
@@ -69,7 +69,7 @@ class StoredRecord(_Part, frozen=True):
         return base64.b64decode(self.value or "")
 
 
-class Step(_Part, frozen=True):
+class OperationEvent(_Part, frozen=True):
     """One event in the history of an operation."""
 
     status: str
@@ -100,7 +100,7 @@ class Notification(_Part, frozen=True):
     record: Place
 
 
-class Life(_Part, frozen=True):
+class OperationHistory(_Part, frozen=True):
     """The history of one operation."""
 
     reference_id: str
@@ -121,7 +121,7 @@ class Life(_Part, frozen=True):
     attempts: int
     """How many times the bridge sent the request, or may have sent it."""
     answer: Answer | None
-    steps: tuple[Step, ...]
+    events: tuple[OperationEvent, ...]
     acknowledgement: Notification | None
     """The first acknowledgement that was found on its topic. None if there is none."""
     late: bool
@@ -133,7 +133,7 @@ class Life(_Part, frozen=True):
     seconds: float | None
     """Seconds from the request to the acknowledgement."""
     days: float | None
-    """Days from the request to the acknowledgement, rounded up to four digits."""
+    """Days from the request to the acknowledgement, rounded up to four decimal places."""
     verdict: Verdict
     """in-time: acknowledged before the deadline; late: acknowledged after it; waiting: not acknowledged, and the
     deadline is still to come; overdue: not acknowledged, and the deadline has passed; rejected: Web Services refused,
@@ -147,10 +147,10 @@ class Gap(_Part, frozen=True):
     since: str | None
     """When the bridge received the last reply whose events are all in Kafka. None: not known."""
     until: str | None
-    """When the new session was opened."""
+    """When the bridge opened the new session."""
     reason: str | None
     operations: tuple[str, ...]
-    """The referenceIds of the operations that waited for their acknowledgement in the gap."""
+    """The referenceIds of the operations that waited for their acknowledgement during the gap."""
     record: Place
 
 
@@ -163,11 +163,11 @@ class Contradiction(_Part, frozen=True):
 
 
 class SearchedPartition(_Part, frozen=True):
-    """The part of a partition that was searched: the offsets `since` to `until` (exclusive)."""
+    """The part of a partition that was searched: the offsets from `since` to before `until`."""
 
     partition: int
     first: int
-    """The oldest offset that Kafka still had. Retention has deleted the records before it."""
+    """The oldest offset that Kafka still had. Kafka has deleted the records before it."""
     since: int
     until: int
     records: int
@@ -194,7 +194,7 @@ class Missing(_Part, frozen=True):
 
 
 class Subject(_Part, frozen=True):
-    """The subject of a bundle: what the records were searched by."""
+    """The subject of a bundle: the reference, phone number, record or job that the records were searched for."""
 
     kind: SubjectKind
     value: str
@@ -227,9 +227,9 @@ class Bundle(_Part, frozen=True):
     """Everything that is known about the operations of one subject."""
 
     head: Head
-    operations: tuple[Life, ...]
+    operations: tuple[OperationHistory, ...]
     records: tuple[StoredRecord, ...]
-    """All records that the other parts name, and further records about the subject, by time."""
+    """The records about the subject, by time. The other parts name records of this list."""
     gaps: tuple[Gap, ...]
     contradictions: tuple[Contradiction, ...]
     searched: tuple[Searched, ...]

@@ -23,7 +23,7 @@ from bridge.evidence.bundle import Bundle, Head, Missing, Schema, Subject, store
 from bridge.evidence.content import Found, content_of, named_in
 from bridge.evidence.contradictions import contradictions_in, gaps_in, missing_in
 from bridge.evidence.criteria import Criteria, OutboundRecord, keys_of
-from bridge.evidence.lives import Signed, lives_of
+from bridge.evidence.histories import CheckedEvent, histories_of
 from bridge.evidence.sources import Wanted
 from bridge.privacy import normalised
 
@@ -33,16 +33,20 @@ if TYPE_CHECKING:
     from bridge.delivery import ConsumedRecord
     from bridge.events import Encoding
     from bridge.evidence.bundle import Signature, SubjectKind
-    from bridge.evidence.lives import Told
+    from bridge.evidence.histories import ReconstructedOperation
     from bridge.evidence.sources import Source
     from bridge.privacy import Concealment
 
 MOST_RECORDS: Final = 50_000
-"""Limit for the records of a bundle, which are all in memory."""
+"""Limit for the number of records in a bundle. The collector keeps them all in memory."""
 SLACK_MS: Final = 600_000
-"""A search for the other records of an operation begins this much earlier, because the clocks of replicas differ."""
+"""Milliseconds before an operation's first event at which the search for its other records begins.
+
+The clocks of replicas may differ."""
 ROUNDS: Final = 3
-"""Limit for the searches that follow from others: from a number to its operations, their records, and back."""
+"""Limit for the number of further searches.
+
+A search for a number finds operations. Their records have keys. A search for these keys may find more operations."""
 _EVERYTHING: Final = (operation.TOPIC, acknowledgement.TOPIC, user_event.TOPIC)
 
 
@@ -83,7 +87,7 @@ class Collector:
         until: int | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Bundle:
-        """Return the bundle of a subject. `since` and `until` are in ms since the epoch, and bound the whole search.
+        """Return the bundle of a subject. `since` and `until` limit all searches, in ms since the epoch.
 
         `progress` is called with the number of records that the current search has read, and the number that it will
         read.
@@ -139,14 +143,14 @@ class Collector:
     async def _bundle(self, subject: Subject, search: _Search, since: int | None, until: int | None) -> Bundle:
         now = self._clock()
         events = [
-            Signed(found, await self._check(found.record, found.content.account or ""))
+            CheckedEvent(found, await self._check(found.record, found.content.account or ""))
             for found in search.of(operation.TOPIC)
         ]
         sessions = search.of(session.TOPIC)
         others = search.of(acknowledgement.TOPIC) + search.of(user_event.TOPIC) + search.of(DEAD_LETTERS)
         wanted = {subject.value} if subject.kind == "reference" else None
-        told = lives_of(events, others, deadline_days=self._deadline_days, now=now, references=wanted)
-        gaps = gaps_in(told, sessions, rfc3339(now))
+        operations = histories_of(events, others, deadline_days=self._deadline_days, now=now, references=wanted)
+        gaps = gaps_in(operations, sessions, rfc3339(now))
         named = {gap.record for gap in gaps}
         records = [stored(found.record, found.source) for found in search.found.values()]  # type: ignore[arg-type]
         reports = [source.report() for source in self._sources]
@@ -162,7 +166,7 @@ class Collector:
                 topic_prefix=self._prefix,
                 phone_numbers=self._phone_numbers,
             ),
-            operations=tuple(one.life for one in told),
+            operations=tuple(one.history for one in operations),
             records=tuple(
                 sorted(
                     (one for one in records if one.topic != f"{self._prefix}.{session.TOPIC}" or one.place in named),
@@ -170,15 +174,15 @@ class Collector:
                 )
             ),
             gaps=gaps,
-            contradictions=contradictions_in(told, others),
+            contradictions=contradictions_in(operations, others),
             searched=tuple(one for found, _ in reports for one in found),
-            missing=(*missing, *_without_operation(subject, told, others), *missing_in(told)),
+            missing=(*missing, *_without_operation(subject, operations, others), *missing_in(operations)),
             schemas=_schemas(search.found.values()),
         )
 
 
 class _Search:
-    """The records that were found so far, by their place in Kafka, and the searches that they require."""
+    """Collects records, and decides which further searches the records require."""
 
     def __init__(
         self,
@@ -223,7 +227,7 @@ class _Search:
         self.found[place] = found
 
     def following(self, *, follow_all: bool, since: int | None, until: int | None) -> list[Wanted]:
-        """Return the searches for the other records of the operations and outbound records that were found.
+        """Return the further searches: for the other records of the operations and outbound records that were found.
 
         `follow_all`: also search the operations whose acknowledgements were found.
         """
@@ -284,12 +288,14 @@ def _earliest(operations: Iterable[Found]) -> int | None:
     return max(0, min(times) - SLACK_MS) if times else None
 
 
-def _without_operation(subject: Subject, told: Sequence[Told], others: Sequence[Found]) -> Iterable[Missing]:
-    """Yield the acknowledged references without an operation. Other clients of Web Services may have sent them.
+def _without_operation(
+    subject: Subject, operations: Sequence[ReconstructedOperation], others: Sequence[Found]
+) -> Iterable[Missing]:
+    """Yield each acknowledged reference of which no operation was found. Another client may have sent the request.
 
     A bundle of a reference or a job does not search for other operations on the same record.
     """
-    known = {one.life.reference_id for one in told}
+    known = {one.history.reference_id for one in operations}
     answered = (one.content.reference_id for one in others if one.topic == acknowledgement.TOPIC)
     for reference in dict.fromkeys(answered):
         if reference is None or reference in known or (subject.kind == "reference" and reference != subject.value):
@@ -315,7 +321,7 @@ def _read(sources: Sequence[Source]) -> str:
     topics = sorted({one.topic for one in searched})
     records = sum(part.records for one in searched for part in one.ranges)
     notes = [one.text for source in sources for one in source.report()[1]]
-    return " ".join([f"{records:,} records were read on {', '.join(topics) or 'no topic'}.", *notes])
+    return " ".join([f"Records read on {', '.join(topics) or 'no topic'}: {records:,}.", *notes])
 
 
 def _time(milliseconds: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Reads what the search needs from a record's value. Values come from outside, so nothing here raises."""
+"""Reads the members of a value that the search needs. Any program may have written a value, so bad ones don't raise."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
     from bridge.evidence.content import Content, Found, Named
 
 FEW: Final = 64
-"""Up to this number of references, a value's bytes are searched for them. This is faster than decoding each value."""
+"""Limit for the references that are searched in the bytes of a value. With more references, decoding is faster."""
+_SEPARATOR: Final = rb"(?:[ \t\-.()]|\\t)*"
+"""Separators that may be between the digits of a number in the bytes of a value. JSON writes a tab as `\\t`."""
+_ESCAPE: Final = b"\\u"
+"""The beginning of an escaped character in JSON. Such a character may be a digit of the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +53,34 @@ class Criteria:
     """Accounts whose gaps are wanted."""
     _encoded: set[bytes] = field(default_factory=set)
     _needles: tuple[bytes, ...] = ()
+    _numbers: re.Pattern[bytes] | None = None
 
     def prepare(self) -> None:
         """Encode the criteria for `may_meet`. Call it after each change."""
         self._encoded = {text.encode() for text in self.references | self.keys}
         forms = {form for text in self.references for form in (text, json.dumps(text)[1:-1])}
         self._needles = tuple(form.encode() for form in forms)
+        written = [_SEPARATOR.join(re.escape(one.encode()) for one in phone) for phone in sorted(self.phones)]
+        self._numbers = re.compile(b"|".join(written)) if written else None
 
     def may_meet(self, topic: str, key: bytes | None, value: bytes | None) -> bool:
         """Return whether the record may meet a criterion, so that it must be decoded.
 
-        A record without `value` never does.
+        The bytes of a value are searched here, because decoding each value takes much longer. A record without `value`
+        meets no criterion.
         """
         if value is None:
             return False
-        if topic == session.TOPIC or self.phones or len(self.references) > FEW:
+        if topic == session.TOPIC or key in self._encoded:
             return True
-        if key in self._encoded:
+        if self._numbers is not None and (self._numbers.search(value) is not None or _ESCAPE in value):
             return True
         if topic == operation.TOPIC:
             starts = self.job is not None and key is not None and key.startswith(self.job.encode())
             return starts or self.record is not None
         if topic == acknowledgement.TOPIC:
-            return self.job is not None or any(needle in value for needle in self._needles)
+            few = len(self.references) <= FEW
+            return self.job is not None or not few or any(needle in value for needle in self._needles)
         return False
 
     def meets(self, found: Found) -> bool:

@@ -1,4 +1,4 @@
-"""Makes evidence for a running bridge: collects a bundle from Kafka, signs it, and has it stamped."""
+"""Makes evidence: collects a bundle from Kafka, signs it, and gets a time stamp."""
 
 from __future__ import annotations
 

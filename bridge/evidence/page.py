@@ -18,7 +18,7 @@ from bridge.observability import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bridge.evidence.bundle import Bundle, Life, Place, StoredRecord
+    from bridge.evidence.bundle import Bundle, OperationHistory, Place, StoredRecord
     from bridge.evidence.file.document import Document
 
 STYLE: Final = """
@@ -60,8 +60,8 @@ def page(one: Document, name: str) -> bytes:
     _add(head, "style", STYLE)
     body = _add(html, "body")
     _summary(body, one, name)
-    for life in bundle.operations:
-        _life(body, life)
+    for history in bundle.operations:
+        _history(body, history)
     _gaps(body, bundle)
     _listed(body, "Contradictions", [one.text for one in bundle.contradictions], "No records contradict each other.")
     _listed(body, "Searched and not found", [one.text for one in bundle.missing], "Nothing is missing.")
@@ -102,43 +102,43 @@ def _summary(body: ET.Element, one: Document, name: str) -> None:
         _add(body, "p", "No operation of this subject was found.", css="bad")
 
 
-def _life(body: ET.Element, life: Life) -> None:
+def _history(body: ET.Element, history: OperationHistory) -> None:
     box = _add(body, "article")
-    _add(box, "h2", f"{life.operation} {life.reference_id}")
-    good = life.verdict == "in-time"
-    _add(box, "p", f"{VERDICTS[life.verdict]}.", css="good" if good else "bad")
-    answer = life.answer
-    told = None
+    _add(box, "h2", f"{history.operation} {history.reference_id}")
+    good = history.verdict == "in-time"
+    _add(box, "p", f"{VERDICTS[history.verdict]}.", css="good" if good else "bad")
+    answer = history.answer
+    reply = None
     if answer is not None:
         parts = (f"HTTP {answer.http_status}", f"statusCode {answer.status_code}", answer.status_message)
-        told = ", ".join(str(part) for part in parts if part)
+        reply = ", ".join(str(part) for part in parts if part)
     rows: list[tuple[str, object]] = [
-        ("Requested at", life.received_at),
-        ("Requested by", life.requested_by or "a caller without authentication"),
-        ("Account at Web Services", life.account),
-        ("Record", life.record_key),
-        ("Forwarded request", bytes(life.request).decode(errors="replace")),
-        ("Times forwarded", life.attempts),
-        ("Answer of Web Services", told),
-        ("Last status", life.status + (" (after the time-out)" if life.late else "")),
-        ("Deadline", life.deadline),
+        ("Requested at", history.received_at),
+        ("Requested by", history.requested_by or "a caller without authentication"),
+        ("Account at Web Services", history.account),
+        ("Record", history.record_key),
+        ("Forwarded request", bytes(history.request).decode(errors="replace")),
+        ("Times forwarded", history.attempts),
+        ("Answer of Web Services", reply),
+        ("Last status", history.status + (" (after the time-out)" if history.late else "")),
+        ("Deadline", history.deadline),
     ]
-    if life.acknowledgement is not None:
-        note = life.acknowledgement
+    if history.acknowledgement is not None:
+        note = history.acknowledgement
         rows.append(("Acknowledged at", f"{note.received_at} ({note.what}, {_place(note.record)}, ce_id {note.ce_id})"))
-    if life.seconds is not None:
-        rows.append(("Time taken", f"{life.seconds:,} seconds ({life.days} days)"))
+    if history.seconds is not None:
+        rows.append(("Time taken", f"{history.seconds:,} seconds ({history.days} days)"))
     _table(box, rows)
     _add(box, "h3", "Events of the operation")
-    steps = [
-        (step.at, step.status, f"attempt {step.attempt}", _place(step.record), SIGNATURES[step.signature])
-        for step in life.steps
+    events = [
+        (event.at, event.status, f"attempt {event.attempt}", _place(event.record), SIGNATURES[event.signature])
+        for event in history.events
     ]
-    _rows(box, ("at", "status", "", "record in Kafka", "signature"), steps)
-    if life.user_events:
+    _rows(box, ("at", "status", "", "record in Kafka", "signature"), events)
+    if history.user_events:
         _add(box, "h3", "User events about the same record")
-        events = [(one.received_at, one.what, _place(one.record), one.ce_id) for one in life.user_events]
-        _rows(box, ("received at", "user event", "record in Kafka", "ce_id"), events)
+        user_events = [(one.received_at, one.what, _place(one.record), one.ce_id) for one in history.user_events]
+        _rows(box, ("received at", "user event", "record in Kafka", "ce_id"), user_events)
 
 
 def _gaps(body: ET.Element, bundle: Bundle) -> None:

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     """Called with the number of records that the search has read, and the number that it will read."""
 
 SAMPLE: Final = 200
-"""Number of oldest records of each partition that are compared with the partitions of their keys."""
+"""Number of records at the beginning of each partition that `_look_for_moved_keys` reads."""
 SLACK_MS: Final = 3_600_000
-"""The search continues this much after `until`, because records of several writers are not exactly in order of time."""
+"""Milliseconds after `until` for which the search continues.
+
+Several processes write to a partition, so its records are not exactly in the order of time."""
 
 
 class Wanted(NamedTuple):
@@ -64,7 +66,7 @@ class KafkaSource:
         self._settings = settings
         self._all = all_partitions
         self._moved: dict[str, bool] = {}
-        """Whether the number of partitions of a topic has changed while the topic had records."""
+        """By topic: whether partitions were added after the first records were written."""
         self._searched: list[Searched] = []
         self._missing: list[Missing] = []
 
@@ -96,17 +98,16 @@ class KafkaSource:
             partitions, reasons[name] = self._partitions(name, count, names[name])
             ranges += [one for one in every if one.topic == name and one.partition in partitions]
         reader = RangeReader(self._settings, ranges)
-        prefix = len(self._settings.topic_prefix) + 1
 
         def wants(topic: str, key: bytes | None, value: bytes | None) -> bool:
-            return keep(topic[prefix:], key, value)
+            return keep(names[topic].topic, key, value)
 
         records = reader.records(wants, lambda: progress(reader.done, reader.total))
         async with aclosing(records):
             async for record in records:
                 if names[record.topic].covers(record.timestamp):
                     yield record
-        self._tell(reader, ranges, reasons)
+        self._report_searched(reader, ranges, reasons)
 
     def _partitions(self, topic: str, count: int, wanted: Wanted) -> tuple[Collection[int], str]:
         """Return the partitions to search, and the reason."""
@@ -138,7 +139,7 @@ class KafkaSource:
                 if record.key is not None and partition_of(record.key, counts[record.topic]) != record.partition:
                     self._moved[record.topic] = True
 
-    def _tell(self, reader: RangeReader, ranges: Sequence[PartitionRange], reasons: dict[str, str]) -> None:
+    def _report_searched(self, reader: RangeReader, ranges: Sequence[PartitionRange], reasons: dict[str, str]) -> None:
         for topic, reason in reasons.items():
             own = [one for one in ranges if one.topic == topic]
             parts = []

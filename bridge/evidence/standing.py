@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from bridge.delivery import records_at
 from bridge.evidence.bundle import stored
 from bridge.evidence.file.verify import Check, Outcome
+from bridge.evidence.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,9 @@ async def still_in_kafka(
             text = f"{record.name} is not in Kafka any more. Retention or compaction may have deleted it."
             checks.append(Check(f"records[{number}]", Outcome.FAILED, text))
         elif stored(there, record.source) != record:
-            text = f"{record.name} has other bytes in Kafka than in the file."
+            text = f"{record.name} is in Kafka with other bytes than in the file."
             checks.append(Check(f"records[{number}]", Outcome.FAILED, text))
     if not checks:
-        text = f"All {len(bundle.records)} records are in Kafka, with the same bytes."
+        text = f"{counted(len(bundle.records), 'record')}: Kafka still has each with the same bytes."
         checks.append(Check("kafka", Outcome.OK, text))
     return checks

@@ -63,7 +63,7 @@ class Writer:
                 timestamp_ms=round(at * 1000),
             )
 
-    async def life(self, reference: str, number: int, at: float = START) -> None:
+    async def write_history(self, reference: str, number: int, at: float = START) -> None:
         await self.write(
             operation(reference, "requested", at),
             acknowledged(reference, at + 1, number=number),
@@ -97,8 +97,8 @@ async def writer(real_kafka: RealKafka) -> AsyncIterator[Writer]:
 
 async def test_a_search_by_key_reads_only_the_partitions_of_the_keys(writer: Writer) -> None:
     """A bundle by reference is whole, though only one partition of the operations is read, and says so."""
-    await writer.life("r1", 0)
-    await writer.life("r2", 2)
+    await writer.write_history("r1", 0)
+    await writer.write_history("r2", 2)
     bundle = await of(writer.settings, "r1")
     assert (bundle.operations[0].verdict, len(bundle.records)) == ("in-time", 6)
     first = bundle.searched[0]
@@ -111,7 +111,7 @@ async def test_added_partitions_hide_nothing(writer: Writer) -> None:
     """After partitions were added, operations from before are found, and the bundle says that all were searched."""
     references = [f"r{number}" for number in range(20)]
     for number, reference in enumerate(references):
-        await writer.life(reference, 2 * number)
+        await writer.write_history(reference, 2 * number)
     prefix = writer.settings.topic_prefix
     async with kafka_admin(writer.settings.bootstrap_servers) as admin:
         topics = ("operations.v1", "acknowledgements.v1", "user-events.v1")
@@ -121,7 +121,7 @@ async def test_added_partitions_hide_nothing(writer: Writer) -> None:
                 await asyncio.sleep(0.1)
     for reference in references:
         bundle = await of(writer.settings, reference)
-        assert len(bundle.operations[0].steps) == 2
+        assert len(bundle.operations[0].events) == 2
         assert bundle.operations[0].acknowledgement is not None
         assert len(bundle.searched[0].ranges) == 7
         assert "in all partitions, because" in bundle.searched[0].reason
@@ -143,9 +143,9 @@ async def _partitions(writer: Writer) -> int:
 
 async def test_a_period_bounds_the_search(writer: Writer) -> None:
     """Records before `since` and after `until` are not in a bundle, also where records are not in the order of time."""
-    await writer.life("r1", 0, START + DAY)
-    await writer.life("r1", 2, START)
-    await writer.life("r1", 4, START + 2 * DAY)
+    await writer.write_history("r1", 0, START + DAY)
+    await writer.write_history("r1", 2, START)
+    await writer.write_history("r1", 4, START + 2 * DAY)
     since, until = (round((START + days * DAY) * 1000) for days in (0.5, 1.5))
     assert {
         record.timestamp[:10] for record in (await of(writer.settings, "r1", since=since, until=until)).records
@@ -155,7 +155,7 @@ async def test_a_period_bounds_the_search(writer: Writer) -> None:
 
 
 async def test_what_was_not_committed_is_no_evidence(writer: Writer) -> None:
-    """Records of an aborted transaction are not found, and an open transaction is told as the end of the search."""
+    """Records of an aborted transaction are not found, and an open transaction is reported as the end of the search."""
     await writer.write(operation("r1", "requested", START), at=START)
     record = acknowledged("r1", START + 1)
     topic = f"{writer.settings.topic_prefix}.{record.topic}"
@@ -181,21 +181,21 @@ async def test_what_was_not_committed_is_no_evidence(writer: Writer) -> None:
 
 async def test_deleted_records_are_told(writer: Writer) -> None:
     """After Kafka has deleted records, the bundle has the oldest offset that is left, and `--kafka` names them."""
-    await writer.life("r1", 0)
+    await writer.write_history("r1", 0)
     before = await of(writer.settings, "r1")
-    step = before.operations[0].steps[0].record
-    place = TopicPartition(step.topic, step.partition)
+    event = before.operations[0].events[0].record
+    place = TopicPartition(event.topic, event.partition)
     async with kafka_admin(writer.settings.bootstrap_servers) as admin:
-        await admin.delete_records({place: RecordsToDelete(step.offset + 1)})
+        await admin.delete_records({place: RecordsToDelete(event.offset + 1)})
     after = await of(writer.settings, "r1")
-    assert after.searched[0].ranges[0].first == step.offset + 1
+    assert after.searched[0].ranges[0].first == event.offset + 1
     assert "requested-event" in {one.what for one in after.missing}
     checks = await still_in_kafka(before, writer.settings)
     assert [one.outcome for one in checks] == [Outcome.FAILED]
-    assert f"{step.topic}/{step.partition}@{step.offset} is not in Kafka any more" in checks[0].text
+    assert f"{event.topic}/{event.partition}@{event.offset} is not in Kafka any more" in checks[0].text
 
 
-async def told_of_all(settings: Kafka) -> Retention:
+async def retention_of_all(settings: Kafka) -> Retention:
     """What Kafka tells, once it knows all topics: it answers to their creation a moment earlier."""
     async with asyncio.timeout(20):
         while (found := await retention_of(settings)) is None or len(found.days) < 4:  # noqa: ASYNC110 -- see above
@@ -205,12 +205,12 @@ async def told_of_all(settings: Kafka) -> Retention:
 
 async def test_topics_are_created_with_the_retention_of_the_settings(writer: Writer) -> None:
     """`retention_days` is the retention of the topics that the bridge creates; compaction keeps no event from it."""
-    found = await told_of_all(writer.settings)
+    found = await retention_of_all(writer.settings)
     assert set(found.days.values()) == {36_500.0}
     assert not found.at_risk
     short = KafkaCluster(writer.settings.bootstrap_servers, retention_days=30).settings
     await create_missing_topics(short)
-    weak = await told_of_all(short)
+    weak = await retention_of_all(short)
     assert (len(weak.short), weak.at_risk) == (4, True)
 
 
@@ -243,13 +243,13 @@ def archive(writer: Writer, tmp_path: Path) -> Archive:
 async def test_an_archive_goes_on_where_it_stopped(writer: Writer, archive: Archive) -> None:
     """Each record is in just one day's file, a day is archived once, and the chain is whole over several runs."""
     for day in range(3):
-        await writer.life(f"r{day}", 2 * day, START + day * DAY)
+        await writer.write_history(f"r{day}", 2 * day, START + day * DAY)
     first = await archive.write(MIDNIGHT + 2 * DAY + 3_700)
     assert [str(one.day) for one in first] == ["2026-09-20", "2026-09-21", "2026-09-22"]
     assert [one.records for one in first] == [0, 4, 4]
     assert await archive.write(MIDNIGHT + 2 * DAY + 3_700) == []
     # A late record of a day that is archived is in the next file.
-    await writer.life("late", 8, START)
+    await writer.write_history("late", 8, START)
     second = await archive.write(MIDNIGHT + 4 * DAY + 3_700)
     assert [one.records for one in second] == [8, 0]
     assert archive.failures() == {}
@@ -257,15 +257,15 @@ async def test_an_archive_goes_on_where_it_stopped(writer: Writer, archive: Arch
     for reference in ("r0", "r1", "r2", "late"):
         found = await collecting(writer.settings, source).collect("reference", reference)
         alone = await of(writer.settings, reference)
-        assert [life.verdict for life in found.operations] == ["in-time"]
+        assert [history.verdict for history in found.operations] == ["in-time"]
         assert {one.place for one in found.records} == {one.place for one in alone.records}
         assert {one.value for one in found.records} == {one.value for one in alone.records}
-    assert (await told_of_all(writer.settings)).archived
+    assert (await retention_of_all(writer.settings)).archived
 
 
 async def test_an_interrupted_day_is_written_anew(writer: Writer, archive: Archive) -> None:
     """A run that ends in the middle of a day leaves no manifest of it, and the next run archives the day."""
-    await writer.life("r1", 0)
+    await writer.write_history("r1", 0)
     signer = Signer(private_key(archive.key), KIND)
     now = MIDNIGHT + DAY + 3_700
     archiver = Archiver(writer.settings, archive.directory, signer, since=date(2026, 9, 21), clock=lambda: now)
@@ -283,7 +283,7 @@ async def test_an_interrupted_day_is_written_anew(writer: Writer, archive: Archi
 async def test_an_archive_outlives_the_topics(writer: Writer, archive: Archive, real_kafka: RealKafka) -> None:
     """After the topics are gone, the archive alone gives the same bundle."""
     await writer.write(gap(START + 0.2, START + 0.6), at=START + 0.6)
-    await writer.life("r1", 0)
+    await writer.write_history("r1", 0)
     before = await of(writer.settings, "r1")
     await archive.write(MIDNIGHT + DAY + 3_700)
     await writer.producer.stop()
@@ -301,7 +301,7 @@ async def test_an_archive_outlives_the_topics(writer: Writer, archive: Archive, 
 async def test_each_change_of_an_archive_is_named(writer: Writer, archive: Archive) -> None:
     """A changed byte, a removed day, an exchanged day and a manifest of another key are each found, with the file."""
     for day in range(4):
-        await writer.life(f"r{day}", 2 * day, START + day * DAY)
+        await writer.write_history(f"r{day}", 2 * day, START + day * DAY)
     await archive.write(MIDNIGHT + 4 * DAY + 3_700)
     whole = archive.directory.with_name("whole")
     shutil.copytree(archive.directory, whole)

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from bridge import __version__, settings
 from bridge.cli import app
+from bridge.evidence.archive.write import CLOSED_AFTER
 from tests.certificates import Authority
+from tests.evidence_parts import key_file
 from tests.tools.required import require_tool
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -71,6 +73,11 @@ def pod(values: str) -> Any:
     return rendered(values)["Deployment"]["spec"]["template"]["spec"]
 
 
+def archive_pod() -> Any:
+    """The pod of the CronJob, which only the full set of values has."""
+    return rendered("full")["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]
+
+
 def container(values: str) -> Any:
     [only] = pod(values)["containers"]
     return only
@@ -100,7 +107,11 @@ def test_the_bridge_takes_its_settings(values: str, tmp_path: Path) -> None:
     for volume in pod(values)["volumes"]:
         for source in volume.get("projected", {}).get("sources", []):
             for item in next(iter(source.values()))["items"]:
-                known = {"ca.crt": certificate, "accounts.toml": ACCOUNTS}
+                known = {
+                    "ca.crt": certificate,
+                    "accounts.toml": ACCOUNTS,
+                    "evidence.pem": key_file(tmp_path).read_text(),
+                }
                 content = known.get(item["key"], f"the content of {item['key']}")
                 (tmp_path / item["path"]).write_text(content)
     environment = variables(values)
@@ -228,6 +239,9 @@ def test_selectors_find_the_pod(values: str) -> None:
         ("autoscaling.minReplicas=9", "autoscaling.minReplicas is greater"),
         ("autoscaling.targetCPU=70%", "targetCPU"),
         ("linger=60", "linger"),
+        ("evidenceArchive.enabled=true", "the archive must be signed"),
+        ("evidenceArchive.enabled=true,files.evidence\\.key_file.secret=a,files.evidence\\.key_file.key=b", "since"),
+        ("evidenceArchive.since=yesterday", "since"),
         ("files.kafka\\.ssl_cafile.secret=kafka", "key"),
     ],
 )
@@ -278,6 +292,62 @@ def test_the_number_of_replicas_may_follow_their_cpu() -> None:
     steps = [policy["value"] for way in ("scaleUp", "scaleDown") for policy in scaler["behavior"][way]["policies"]]
     assert steps == [1, 1]
     assert "HorizontalPodAutoscaler" not in rendered("fleet")
+
+
+def test_the_archive_is_off_unless_it_is_asked_for() -> None:
+    """Only the set of values that switches the archive on has the CronJob."""
+    assert [values for values in VALUES if "CronJob" in rendered(values)] == ["full"]
+
+
+def test_an_archive_needs_a_volume() -> None:
+    """Without a volume the archive would be lost with its pod, so helm refuses it."""
+    key = "files.evidence\\.key_file.secret=a,files.evidence\\.key_file.key=b"
+    changes = f"evidenceArchive.enabled=true,evidenceArchive.since=2026-11-01,{key}"
+    done = template(CHART, "minimal", "--set", changes)
+    assert done.returncode == 1
+    assert "evidenceArchive.volume" in done.stderr
+
+
+def test_the_archive_runs_the_command_with_the_settings_of_the_bridge() -> None:
+    """The CronJob has the bridge's settings and files, among them the signing key, and a command that the CLI takes."""
+    spec = archive_pod()["spec"]
+    [only] = spec["containers"]
+    assert only["image"] == container("full")["image"]
+    own = {"BRIDGE_FLEET__ENABLED", "BRIDGE_FLEET__REPLICA", "BRIDGE_STATE_DIR"}
+    env = {one["name"]: one["value"] for one in only["env"]}
+    assert env == {name: value for name, value in variables("full").items() if name not in own}
+    assert env["BRIDGE_EVIDENCE__KEY_FILE"] == f"{MOUNTED}evidence.key_file"
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["files"] == next(volume for volume in pod("full")["volumes"] if volume["name"] == "files")
+    assert {mount["name"] for mount in only["volumeMounts"]} == volumes.keys()
+    [place] = [mount["mountPath"] for mount in only["volumeMounts"] if mount["name"] == "archive"]
+    assert only["args"][:2] == ["evidence", "archive"]
+    options = dict(zip(only["args"][2::2], only["args"][3::2], strict=True))
+    assert options == {"--since": "2026-11-01", "--output": f"{place}/east"}
+    assert CliRunner().invoke(app, [*only["args"], "--help"]).exit_code == 0
+
+
+def test_one_archive_at_a_time_after_the_day_is_over() -> None:
+    """Two runs never write at once, and the default hour is after the command archives a day (01:00 UTC)."""
+    cron = rendered("full")["CronJob"]["spec"]
+    assert (cron["concurrencyPolicy"], cron["timeZone"], cron["schedule"]) == ("Forbid", "Etc/UTC", "15 2 * * *")
+    minute, hour, *_ = yaml.safe_load((CHART / "values.yaml").read_text())["evidenceArchive"]["schedule"].split()
+    assert int(hour) * 3600 + int(minute) * 60 > CLOSED_AFTER
+
+
+def test_the_archive_is_as_restricted_as_the_bridge_and_gets_no_callers() -> None:
+    """The archive's pod obeys the restricted profile and the network policy, and the Service does not choose it."""
+    spec, labels = archive_pod()["spec"], archive_pod()["metadata"]["labels"]
+    assert spec["securityContext"] == pod("full")["securityContext"]
+    assert spec["containers"][0]["securityContext"] == container("full")["securityContext"]
+    assert spec["automountServiceAccountToken"] is False
+    assert rendered("full")["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    for selector in (
+        rendered("full")["Service"]["spec"]["selector"],
+        rendered("full")["Deployment"]["spec"]["selector"]["matchLabels"],
+        rendered("full")["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert not selector.items() <= labels.items()
 
 
 def secrets(section: type[BaseModel], under: str = "") -> Iterator[str]:

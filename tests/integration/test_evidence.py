@@ -14,7 +14,16 @@ from pydantic import SecretStr
 from bridge.app import Bridge
 from bridge.delivery import AccountKeys, ConsumedRecord, read
 from bridge.events import JSON
-from bridge.evidence import Bundle, EvidenceMaker, KafkaSource, Life, Outcome, decode, still_in_kafka, verify
+from bridge.evidence import (
+    Bundle,
+    EvidenceMaker,
+    KafkaSource,
+    OperationHistory,
+    Outcome,
+    decode,
+    still_in_kafka,
+    verify,
+)
 from bridge.operations import signature_check
 from bridge.settings import Evidence, Http, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator
@@ -105,37 +114,37 @@ def truths(records: list[ConsumedRecord]) -> tuple[dict[str, Truth], list[tuple[
     return found, gaps
 
 
-def check(bundle: Bundle, reference: str, truth: Truth, gaps: list[tuple[str, str]]) -> Life:
+def check(bundle: Bundle, reference: str, truth: Truth, gaps: list[tuple[str, str]]) -> OperationHistory:
     """Compare a bundle with the truth."""
-    [life] = [one for one in bundle.operations if one.reference_id == reference]
-    assert sorted(step.status for step in life.steps) == sorted(truth.statuses)
-    assert {step.signature for step in life.steps} == {"valid"}
-    assert life.received_at == truth.begin
-    assert life.answer is not None
-    assert (life.answer.http_status, life.answer.status_code) == (
+    [history] = [one for one in bundle.operations if one.reference_id == reference]
+    assert sorted(event.status for event in history.events) == sorted(truth.statuses)
+    assert {event.signature for event in history.events} == {"valid"}
+    assert history.received_at == truth.begin
+    assert history.answer is not None
+    assert (history.answer.http_status, history.answer.status_code) == (
         truth.answer["httpStatus"],
         truth.answer["statusCode"],
     )
     first = min(truth.acknowledgements, default=None)
     if first is None:
-        assert life.acknowledgement is None
-        assert life.status == ("rejected" if "rejected" in truth.statuses else "timed-out")
+        assert history.acknowledgement is None
+        assert history.status == ("rejected" if "rejected" in truth.statuses else "timed-out")
     else:
-        assert life.acknowledgement is not None
-        place = life.acknowledgement.record
-        assert (life.acknowledgement.received_at, place.partition, place.offset) == first
-        assert (life.status, life.verdict) == ("acknowledged", "in-time")
-        assert life.late == ("timed-out" in truth.statuses)
+        assert history.acknowledgement is not None
+        place = history.acknowledgement.record
+        assert (history.acknowledgement.received_at, place.partition, place.offset) == first
+        assert (history.status, history.verdict) == ("acknowledged", "in-time")
+        assert history.late == ("timed-out" in truth.statuses)
     doubled = any(
         one.what == "acknowledged-again" and f"acknowledged {reference} " in one.text for one in bundle.contradictions
     )
     assert doubled == (len(truth.acknowledgements) > 1)
-    if life.status == "rejected":
-        return life
+    if history.status == "rejected":
+        return history
     until = "9999" if first is None else first[0]
     waited = sorted(to for since, to in gaps if truth.begin <= to and until >= since)
     assert sorted(str(gap.until) for gap in bundle.gaps if reference in gap.operations) == waited
-    return life
+    return history
 
 
 async def call(client: aiohttp.ClientSession, url: str, number: int) -> None:
@@ -195,7 +204,7 @@ async def test_bundles_say_what_the_topics_say(real_kafka: RealKafka, tmp_path: 
     keys = {"agent": AccountKeys("agent", SecretStr("secret"), "evidence")}
     maker = EvidenceMaker(settings, JSON, signature_check(keys))
     whole = await maker.collector([KafkaSource(settings.kafka)]).collect("job", "list")
-    lives = {reference: check(whole, reference, truth, gaps) for reference, truth in found.items()}
+    histories = {reference: check(whole, reference, truth, gaps) for reference, truth in found.items()}
     waited = sum(any(reference in gap.operations for gap in whole.gaps) for reference in found)
     assert waited > 10
     for reference, content in files.items():
@@ -203,9 +212,9 @@ async def test_bundles_say_what_the_topics_say(real_kafka: RealKafka, tmp_path: 
         check(decode(content).bundle, reference, found[reference], gaps)
     for reference, truth in found.items():
         alone = await collector(Cluster(records, "evidence")).collect("reference", reference)
-        [life] = alone.operations
-        assert life.status == lives[reference].status
-        assert len(truth.statuses) == len(life.steps)
+        [history] = alone.operations
+        assert history.status == histories[reference].status
+        assert len(truth.statuses) == len(history.events)
     assert [one.outcome for one in await still_in_kafka(whole, settings.kafka)] == [Outcome.OK]
 
 

@@ -1,7 +1,7 @@
 """What the console's pages show."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -103,18 +103,67 @@ async def test_overview_says_why_the_bridge_is_not_ready() -> None:
     async with console_side(readiness=lambda: missing, session_views=lambda: [CONNECTED]) as browser:
         page = await browser.get("/console")
     assert "Not ready" in page.text
-    assert "kafka of first: no broker answers" in page.text
+    assert "Kafka : no broker answers" in page.text.replace("Kafka:", "Kafka :")
+    assert "Events wait in the CometD server's queue" in page.text
     assert "Everything is flowing" not in page.text
 
 
-async def test_overview_does_not_call_a_broken_session_flowing() -> None:
-    """A session that is not connected, or holds events, is told though the bridge counts as ready."""
-    for state, held in (("opening", 0), ("connected", 5)):
-        view = CONNECTED.model_copy(update={"state": state, "held_events": held})
-        async with console_side(session_views=lambda view=view: [view]) as browser:
-            text = (await browser.get("/console")).text
-        assert "Partly flowing" in text
-        assert "Everything is flowing" not in text
+async def test_a_cause_that_many_accounts_share_is_listed_once() -> None:
+    """A cause is one entry with its accounts and what to do, however many accounts it concerns."""
+    accounts = [f"account-{number}" for number in range(30)]
+    missing = [Missing(name="kafka", reason="no broker answers", account=one) for one in accounts]
+    for path in ("/console", "/console/sessions"):
+        async with console_side(readiness=lambda: missing) as browser:
+            text = (await browser.get(path)).text
+        assert text.count("no broker answers (30 accounts: account-0, account-1, account-2, …)") == 1
+
+
+async def test_a_refused_login_is_the_only_cause() -> None:
+    """Without a login there is no CometD session, which would say the same again in a word for programs."""
+    missing = [
+        Missing(name="login", reason="Web Services refuses the account's name or password", account="first"),
+        Missing(name="cometd", reason="login-refused", account="first"),
+        Missing(name="cometd", reason="unreachable", account="second"),
+    ]
+    async with console_side(readiness=lambda: missing) as browser:
+        text = (await browser.get("/console")).text
+    assert "refuses the account's name or password (account first)" in text
+    assert "login-refused" not in text
+    assert "unreachable (account second)" in text
+
+
+async def test_a_cause_that_the_console_does_not_know_is_shown() -> None:
+    """A new name in readiness appears as it is, without an explanation."""
+    missing = [Missing(name="new-part", reason="not there", account=None)]
+    async with console_side(readiness=lambda: missing) as browser:
+        assert "new-part: not there" in (await browser.get("/console")).text
+
+
+def holding(seconds: float) -> SessionView:
+    """A session that has held events for so many seconds."""
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    return CONNECTED.model_copy(update={"state": "holding", "held_events": 5, "held_since": since})
+
+
+@pytest.mark.parametrize(
+    "view", [CONNECTED.model_copy(update={"state": "opening"}), holding(60)], ids=["opening", "held"]
+)
+async def test_overview_does_not_call_a_broken_session_flowing(view: SessionView) -> None:
+    """A session that is not connected, or has held events for long, is reported though the bridge counts as ready."""
+    async with console_side(session_views=lambda: [view]) as browser:
+        text = (await browser.get("/console")).text
+    assert "Partly flowing" in text
+    assert "0 of 1 connected" in text
+    assert "Everything is flowing" not in text
+
+
+async def test_overview_calls_a_session_connected_while_its_batch_is_on_the_way_to_kafka() -> None:
+    """Each reply's events wait for Kafka for some milliseconds. This is no trouble, so the overview doesn't flicker."""
+    async with console_side(session_views=lambda: [holding(0.02)]) as browser:
+        text = (await browser.get("/console")).text
+    assert "Everything is flowing" in text
+    assert "1 of 1 connected" in text
+    assert "holding" not in text
 
 
 async def test_overview_of_a_replica_that_stands_by() -> None:
@@ -190,6 +239,14 @@ async def test_operations_are_found_by_each_filter(browser: Browser) -> None:
         await browser.send("/console/operations", "/console/operations", since="2026-01-01T12:01")
     )
     assert "No operation matches these filters" in page.text
+
+
+async def test_a_search_for_a_number_without_a_result_says_what_else_to_try(browser: Browser) -> None:
+    """The console has only recent operations, so it names the command that searches all of Kafka."""
+    page = await browser.follow(await browser.send("/console/operations", "/console/operations", phone="5559999"))
+    assert "No operation matches these filters" in page.text
+    assert "with and without the country code" in page.text
+    assert "run bridge evidence export with --phone" in page.text
 
 
 async def test_phone_and_record_are_encrypted_in_urls(browser: Browser) -> None:
@@ -344,7 +401,9 @@ async def test_unread_topic_is_not_told_as_no_gaps() -> None:
         async with console_side(incidents=view) as browser:
             page, overview = await browser.get("/console/incidents"), await browser.get("/console")
         assert words in page.text
-        assert "none" not in overview.text.partition("Gaps, last 24 h")[2].partition("The last 5 minutes")[0]
+        tiles = overview.text.partition("Gaps, last 24 h")[2].partition("The last 5 minutes")[0]
+        assert "none" not in tiles
+        assert tiles.split()[:2] == ["…", "gaps"]
 
 
 async def test_sessions_page_has_each_session(browser: Browser) -> None:

@@ -33,16 +33,16 @@ async def test_a_whole_life_is_told() -> None:
     await whole_life(topics)
     await topics.write(operation("other", "requested", START), acknowledged("other", START + 3, handle=8, number=5))
     bundle = await collector(topics).collect("reference", "r1")
-    [life] = bundle.operations
-    assert (life.status, life.verdict, life.seconds, life.days) == ("acknowledged", "in-time", 2.0, 0.0001)
-    assert (life.requested_by, life.record_key, life.attempts) == ("crm", "134/Spring/7", 1)
-    assert [step.status for step in life.steps] == ["requested", "accepted", "acknowledged"]
-    assert {step.signature for step in life.steps} == {"valid"}
-    assert life.answer is not None
-    assert life.answer.http_status == 200
-    assert life.acknowledgement is not None
-    assert life.acknowledgement.ce_id == "session-0"
-    assert [event.what for event in life.user_events] == ["DoNotCallAcknowledge"]
+    [history] = bundle.operations
+    assert (history.status, history.verdict, history.seconds, history.days) == ("acknowledged", "in-time", 2.0, 0.0001)
+    assert (history.requested_by, history.record_key, history.attempts) == ("crm", "134/Spring/7", 1)
+    assert [event.status for event in history.events] == ["requested", "accepted", "acknowledged"]
+    assert {event.signature for event in history.events} == {"valid"}
+    assert history.answer is not None
+    assert history.answer.http_status == 200
+    assert history.acknowledgement is not None
+    assert history.acknowledgement.ce_id == "session-0"
+    assert [event.what for event in history.user_events] == ["DoNotCallAcknowledge"]
     assert len(bundle.records) == 5
     assert (bundle.gaps, bundle.contradictions, bundle.missing) == ((), (), ())
     assert {schema.id.split(":")[-2] for schema in bundle.schemas} == {"operation", "acknowledgement", "user-event"}
@@ -61,8 +61,8 @@ async def test_verdict_without_an_acknowledgement(status: str, now: float, verdi
     """Without an acknowledgement an operation waits until its deadline, and is overdue after it, or is rejected."""
     topics = Topics()
     await topics.write(operation("r1", "requested", START), operation("r1", status, START + 30))
-    [life] = (await collector(topics, now=now).collect("reference", "r1")).operations
-    assert life.verdict == verdict
+    [history] = (await collector(topics, now=now).collect("reference", "r1")).operations
+    assert history.verdict == verdict
 
 
 async def test_an_acknowledgement_after_the_deadline_is_late() -> None:
@@ -71,8 +71,8 @@ async def test_an_acknowledgement_after_the_deadline_is_late() -> None:
     await topics.write(
         operation("r1", "requested", START), acknowledged("r1", at), operation("r1", "acknowledged", at, late=True)
     )
-    [life] = (await collector(topics, now=at + 1).collect("reference", "r1")).operations
-    assert (life.verdict, life.days, life.late) == ("late", 11.0, True)
+    [history] = (await collector(topics, now=at + 1).collect("reference", "r1")).operations
+    assert (history.verdict, history.days, history.late) == ("late", 11.0, True)
 
 
 async def test_a_rejected_operation_is_told_with_the_answer() -> None:
@@ -110,7 +110,7 @@ async def test_search_by_phone_number(phone: str, *, known: bool) -> None:
             await collector(topics).collect("phone", phone)
         return
     bundle = await collector(topics).collect("phone", phone)
-    assert [life.reference_id for life in bundle.operations] == ["r1"]
+    assert [history.reference_id for history in bundle.operations] == ["r1"]
     assert len(bundle.records) == 5
 
 
@@ -120,7 +120,7 @@ async def test_search_by_phone_number_follows_the_record() -> None:
     request = {"request": b'{"applicationId":134,"campaignName":"Spring"}'}
     await topics.write(operation("r1", "requested", START, **request), acknowledged("r1", START + 1))
     bundle = await collector(topics).collect("phone", "5550107")
-    assert [life.reference_id for life in bundle.operations] == ["r1"]
+    assert [history.reference_id for history in bundle.operations] == ["r1"]
 
 
 async def test_hidden_phone_numbers_are_searched_by_their_hmac() -> None:
@@ -143,9 +143,9 @@ async def test_search_by_record_and_by_job() -> None:
     await whole_life(topics, "later", 2)
     await topics.write(operation("spring2-1", "requested", START, record_handle=8))
     by_record = await collector(topics).collect("record", "134/Spring/7")
-    assert {life.reference_id for life in by_record.operations} == {"spring-1-1", "later"}
+    assert {history.reference_id for history in by_record.operations} == {"spring-1-1", "later"}
     by_job = await collector(topics).collect("job", "spring")
-    assert [life.reference_id for life in by_job.operations] == ["spring-1-1"]
+    assert [history.reference_id for history in by_job.operations] == ["spring-1-1"]
 
 
 @pytest.mark.parametrize("record", ["134/Spring", "134/Spring/x", "a/Spring/7", "134//7", ""])
@@ -192,9 +192,9 @@ async def test_a_dead_letter_stands_for_the_acknowledgement() -> None:
         "acknowledgement_topic": DEAD_LETTERS,
     }
     await topics.write(operation("r1", "acknowledged", START + 2, **changes))
-    [life] = (await collector(topics).collect("reference", "r1")).operations
-    assert life.acknowledgement is not None
-    assert "too-large" in (life.acknowledgement.what or "")
+    [history] = (await collector(topics).collect("reference", "r1")).operations
+    assert history.acknowledgement is not None
+    assert "too-large" in (history.acknowledgement.what or "")
 
 
 async def test_an_acknowledgement_without_an_operation_is_found_by_its_reference() -> None:

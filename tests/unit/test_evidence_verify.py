@@ -118,8 +118,8 @@ async def test_any_cut_or_added_bytes_are_found(content: bytes, data: st.DataObj
 async def test_a_change_with_its_digests_made_anew_is_found(content: bytes, key: Path) -> None:
     """Somebody who changes a part and computes its digests anew can't make the signature anew without the key."""
     one = decode(content)
-    life = msgspec.structs.replace(one.bundle.operations[0], requested_by="somebody else")
-    changed = msgspec.structs.replace(one.bundle, operations=(life,))
+    history = msgspec.structs.replace(one.bundle.operations[0], requested_by="somebody else")
+    changed = msgspec.structs.replace(one.bundle, operations=(history,))
     forged = Document(
         format=one.format, bundle=changed, digests=digests_of(changed), signature=one.signature, time_stamp=None
     )

@@ -14,7 +14,7 @@ from bridge.commands.evidence.progress import Bar
 from bridge.commands.output.topics import unreadable
 from bridge.commands.process import run_to_end, until_signal
 from bridge.errors import UnusableInput
-from bridge.evidence import ARCHIVE_KIND, Archiver, public_key, signer_of, thumbprint
+from bridge.evidence import ARCHIVE_KIND, Archiver, counted, public_key, signer_of, thumbprint
 from bridge.observability import configure
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def archive_evidence(settings: Settings, directory: Path, since: str) -> None:
             async with aclosing(archiver.run(bar)) as manifests:
                 async for one in manifests:
                     days += 1
-                    print(f"{one.day}: {one.records:,} records, {one.size:,} bytes", flush=True)  # noqa: T201
+                    print(f"{one.day}: {counted(one.records, 'record')}, {counted(one.size, 'byte')}", flush=True)  # noqa: T201
         return days
 
     try:

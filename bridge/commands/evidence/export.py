@@ -15,7 +15,7 @@ from bridge.commands.output.views import visible
 from bridge.commands.process import run_to_end, until_signal
 from bridge.delivery import AccountKeys
 from bridge.errors import CommandFailed, UnusableInput
-from bridge.evidence import ArchiveSource, EvidenceMaker, KafkaSource, decode, page, sealed, signer_of
+from bridge.evidence import ArchiveSource, EvidenceMaker, KafkaSource, counted, decode, page, sealed, signer_of
 from bridge.observability import configure
 from bridge.operations import signature_check
 from bridge.registry import encoding_of
@@ -93,7 +93,11 @@ def export_evidence(settings: Settings, options: ExportOptions) -> None:
         raise unreadable(settings.kafka, error) from None
     write(options.output, content)
     lines = list(_summary(bundle))
-    signed = f"signed by the key {signer.thumbprint}" if signer else "NOT signed, because evidence.key_file is not set"
+    signed = (
+        f"signed by the key {signer.thumbprint}"
+        if signer
+        else "NOT signed, because BRIDGE_EVIDENCE__KEY_FILE is not set"
+    )
     lines.append(f"Wrote {options.output} ({len(content):,} bytes), {signed}.")
     if options.html:
         path = options.output.with_suffix(".html")
@@ -149,11 +153,11 @@ def write(path: Path, content: bytes) -> None:
 
 def _summary(bundle: Bundle) -> list[str]:
     lines = []
-    for life in bundle.operations[:MOST_LINES]:
-        took = "" if life.seconds is None else f", {life.seconds:,} s after the request"
-        lines.append(f"{visible(life.reference_id)}: {visible(life.status)}, {life.verdict}{took}")
+    for history in bundle.operations[:MOST_LINES]:
+        took = "" if history.seconds is None else f", {history.seconds:,} s after the request"
+        lines.append(f"{visible(history.reference_id)}: {visible(history.status)}, {history.verdict}{took}")
     if len(bundle.operations) > MOST_LINES:
-        lines.append(f"and {len(bundle.operations) - MOST_LINES:,} further operations")
+        lines.append(f"and {counted(len(bundle.operations) - MOST_LINES, 'further operation')}")
     if not bundle.operations:
         lines.append("No operation was found.")
     lines += [f"contradiction: {visible(one.text, None)}" for one in bundle.contradictions[:MOST_LINES]]
@@ -162,5 +166,5 @@ def _summary(bundle: Bundle) -> list[str]:
     ]
     lines += [f"missing: {visible(one.text, None)}" for one in bundle.missing[:MOST_LINES]]
     read = sum(part.records for one in bundle.searched for part in one.ranges)
-    lines.append(f"{len(bundle.records):,} records of {read:,} that were read.")
+    lines.append(f"Records read: {read:,}. Records in the file: {len(bundle.records):,}.")
     return lines

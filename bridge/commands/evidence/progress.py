@@ -23,7 +23,7 @@ class Bar:
         self._console = Console(stderr=True, soft_wrap=True)
         self._label = label
         self._clock = clock
-        self._told = clock()
+        self._shown_at = clock()
         self._progress = Progress(
             TextColumn(label),
             BarColumn(bar_width=20),
@@ -48,6 +48,6 @@ class Bar:
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` are done. The next search starts at 0 again."""
         self._progress.update(self._task, completed=done, total=total)
-        if not self._console.is_terminal and self._clock() - self._told >= INTERVAL:
-            self._told = self._clock()
+        if not self._console.is_terminal and self._clock() - self._shown_at >= INTERVAL:
+            self._shown_at = self._clock()
             self._console.print(f"{self._label}: {done:,} of {total:,}", markup=False, highlight=False)

@@ -13,7 +13,7 @@ from bridge.commands.output.topics import unreadable
 from bridge.commands.output.views import in_cell, visible
 from bridge.commands.process import run_to_end, until_signal
 from bridge.errors import UnusableInput
-from bridge.evidence import Outcome, certificates, decode, public_key, still_in_kafka, verify, verify_archive
+from bridge.evidence import Outcome, certificates, counted, decode, public_key, still_in_kafka, verify, verify_archive
 from bridge.observability import configure
 
 if TYPE_CHECKING:
@@ -82,6 +82,6 @@ def _print(checks: list[Check]) -> None:
         for one in shown:
             print(f"{one.outcome:9} {visible(one.subject):16} {visible(one.text, None)}")  # noqa: T201 -- the output
     if len(shown) < len(checks):
-        print(f"and {len(checks) - len(shown):,} further checks")  # noqa: T201
+        print(f"and {counted(len(checks) - len(shown), 'further check')}")  # noqa: T201
     failed = sum(one.outcome is Outcome.FAILED for one in checks)
-    print(f"CHANGED OR NOT PROVEN: {failed:,} checks failed." if failed else "Nothing was changed.")  # noqa: T201
+    print(f"NOT VERIFIED: {counted(failed, 'check')} failed." if failed else "Verified: nothing was changed.")  # noqa: T201

@@ -27,8 +27,8 @@ def verify_archive(
 ) -> list[Check]:
     """Verify each day of an archive: its file, its signature, and that it follows the day before.
 
-    This can't find that the last days were removed. To find that, compare the digest of the last manifest with a copy
-    of the digest that was kept elsewhere.
+    If somebody removed the last days, this function does not notice it. Compare the digest of the last manifest with a
+    copy that you keep in another place.
 
     Raises:
         UnusableInput: the directory can't be read.
@@ -83,7 +83,7 @@ class _Walk:
 
     def _links(self, manifest: Manifest, before: Manifest | None, day: date) -> Iterator[str]:
         if manifest.day != day:
-            yield f"It is the manifest of {manifest.day}."
+            yield f"This file has the manifest of another day, {manifest.day}."
         if manifest.previous != self._digest:
             yield "This manifest does not follow the one before, because the one before was changed, removed or added."
         if before is None:
@@ -106,7 +106,7 @@ class _Walk:
         if content != signed_content(manifest):
             yield "The signature is over another manifest."
         if self._trusted is not None and thumbprint(key) != thumbprint(self._trusted):
-            yield f"Signed by the key {thumbprint(key)}, not by {thumbprint(self._trusted)}."
+            yield f"Signed by the key {thumbprint(key)}, not by the given key {thumbprint(self._trusted)}."
 
     def _file(self, manifest: Manifest) -> Iterator[str]:
         path = self._directory / f"{manifest.day}{RECORDS}"
@@ -122,13 +122,15 @@ class _Walk:
         """Yield the result for the whole archive."""
         whole = self._good == len(days)
         text = (
-            f"{self._good} of {len(days)} days are unchanged, from {days[0]} to {days[-1]}, with {self._records:,} "
-            f"records. SHA-256 of the last manifest: {self._digest}."
+            f"Unchanged days: {self._good} of {len(days)}, from {days[0]} to {days[-1]}. Records in them: "
+            f"{self._records:,}. SHA-256 of the last manifest: {self._digest}."
         )
         yield Check("chain", Outcome.OK if whole else Outcome.FAILED, text)
         if whole and self._trusted is None:
             keys = ", ".join(self._keys)
-            text = f"Signed by {keys}. Compare it with the thumbprint that the key's owner publishes."
+            text = f"Signed by the key {keys}. Compare it with the thumbprint that the key's owner publishes."
+            if len(self._keys) > 1:
+                text = f"Signed by the keys {keys}. Compare them with the thumbprints that the keys' owners publish."
             yield Check("signatures", Outcome.UNCHECKED, text)
         elif whole:
             yield Check("signatures", Outcome.OK, "All manifests are signed by the given key.")

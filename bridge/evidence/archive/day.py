@@ -32,14 +32,14 @@ _BLOCK: Final = 1 << 20
 
 
 class ArchivedPartition(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """The offsets `since` to `until` (exclusive) of a partition. `topic` is the full name."""
+    """A partition's part of a day: the offsets from `since` to before `until`. `topic` is the full name."""
 
     topic: str
     partition: int
     partitions: int
     first: int
-    """The oldest offset that Kafka still had. If it is greater than `since` of the first day or `until` of the day
-    before, Kafka had deleted records before they were archived."""
+    """The oldest offset that Kafka still had when the day was archived. If it is greater than `until` of the day
+    before, Kafka had deleted records that were not archived yet."""
     since: int
     until: int
     records: int

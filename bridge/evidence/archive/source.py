@@ -78,7 +78,7 @@ class ArchiveSource:
                         yield record
             except (OSError, EOFError, ValueError) as error:
                 raise UnusableInput(f"{path} can't be read ({type(error).__name__})") from None
-        self._tell(by_topic, manifests)
+        self._report_searched(by_topic, manifests)
 
     def _whole_file(self, manifest: Manifest) -> Path:
         """Check the digest of a day's file of records, and return the path of the file."""
@@ -91,7 +91,7 @@ class ArchiveSource:
         self._whole.add(manifest.day)
         return path
 
-    def _tell(self, by_topic: dict[str, Wanted], manifests: Sequence[Manifest]) -> None:
+    def _report_searched(self, by_topic: dict[str, Wanted], manifests: Sequence[Manifest]) -> None:
         for topic, one in by_topic.items():
             parts: dict[int, SearchedPartition] = {}
             count = 0
@@ -116,9 +116,9 @@ class ArchiveSource:
 
 
 def _within(day: date, since: int | None, until: int | None) -> bool:
-    """Return whether a day's file may have records of a period.
+    """Return whether the file of a day may have records of a period.
 
-    A record that came late is in the file of a later day.
+    A record that reached Kafka late is in the file of a later day. So days after the period count too.
     """
     first = None if since is None else datetime.fromtimestamp(since / 1000, UTC).date() - DAY
     last = None if until is None else datetime.fromtimestamp(until / 1000, UTC).date() + 2 * DAY

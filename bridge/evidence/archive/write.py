@@ -46,11 +46,16 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 CLOSED_AFTER: Final = 3600.0
-"""Seconds after midnight (UTC) from which a day is archived. Records that come later are in the next day's file."""
+"""A day is archived so many seconds after its end. Records that reach Kafka later are in the file of the next day."""
+
+_NO_TIMES: Final = (
+    "This Kafka does not find records by their time, so the bridge can't archive them by day. The embedded Kafka of "
+    "bridge demo is such a Kafka; use a real one."
+)
 
 
 class Archiver:
-    """Appends days to an archive: from `since` on if the archive is empty, else after its last day."""
+    """Appends days to an archive. A new archive begins with the day `since`, another continues after its last day."""
 
     def __init__(
         self,
@@ -72,7 +77,7 @@ class Archiver:
 
         Raises:
             UnusableInput: the directory can't be used, another process archives there, or its last day was changed.
-            CommandFailed: a file can't be written.
+            CommandFailed: a file can't be written, or Kafka can't find records by time.
             KafkaUnavailable, aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be read.
         """
         with _only_one(self._directory):
@@ -109,11 +114,13 @@ class Archiver:
         reader = RangeReader(self._settings, ranges)
         path = self._directory / f"{day}{RECORDS}"
         partial = path.with_suffix(".partial")
-        records = 0
+        records, after = 0, start_of(day + DAY)
         with _DayFile(partial) as file:
             found = reader.records(lambda _topic, _key, _value: True, lambda: progress(reader.done, reader.total))
             async with aclosing(found):
                 async for record in found:
+                    if record.timestamp >= after:
+                        raise CommandFailed(_NO_TIMES)
                     file.write(msgspec.json.encode(stored(record, "archive")) + b"\n")
                     records += 1
             size = file.finish()
@@ -149,7 +156,7 @@ class Archiver:
 
 
 class _DayFile:
-    """A compressed file that is being written. Its errors are CommandFailed, to differ from Kafka's errors."""
+    """Writes a compressed file. Errors of the file system become CommandFailed, to differ from Kafka's errors."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -31,7 +31,7 @@ class TimeStamp(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fie
     response: str
     """The authority's response (TimeStampResp, DER), in base64."""
     sha256: str
-    """SHA-256 of the response's bytes, in hexadecimal. Not all of these bytes are signed."""
+    """SHA-256 of the response's bytes, in hexadecimal. The authority signs only a part of these bytes."""
 
 
 class Document(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -47,7 +47,7 @@ class Document(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fiel
 
 
 class Malformed(ValueError):
-    """The file is not a document. `part` names the part where reading ended, and `text` says why."""
+    """The file is not a document. `part` names the part that can't be read, and `text` says why."""
 
     def __init__(self, part: str, text: str) -> None:
         super().__init__(f"{part}: {text}")

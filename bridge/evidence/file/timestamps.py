@@ -1,4 +1,4 @@
-"""Time stamps of an authority (RFC 3161). They prove by the authority's clock that a signature existed at a time."""
+"""Time stamps (RFC 3161). An authority confirms, by its own clock, that a signature existed at a certain time."""
 
 from __future__ import annotations
 

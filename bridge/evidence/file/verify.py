@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.evidence.file.document import Malformed, decode, difference, digests_of, part_at, root_of
 from bridge.evidence.file.sign import NotSigned, opened, thumbprint
 from bridge.evidence.file.timestamps import NotStamped, stamped_at
+from bridge.evidence.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNCHECKED = "unchecked"
-    """The check found no fault, but could not prove the point."""
+    """The check found no fault, but has nothing to compare with, such as a trusted key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ def _digests(one: Document) -> Iterator[Check]:
     found = digests_of(one.bundle)
     wrong = [name for name in {**found, **one.digests} if found.get(name) != one.digests.get(name)]
     for name in wrong:
-        yield Check(name, Outcome.FAILED, "The digest of this part is not the one in the file.")
+        yield Check(name, Outcome.FAILED, "This part was changed: its digest is not the one that the file names.")
     if not wrong:
-        yield Check("digests", Outcome.OK, f"All {len(found)} parts have the digests in the file.")
+        yield Check("digests", Outcome.OK, f"{counted(len(found), 'part')}: each has the digest that the file names.")
 
 
 def _records(one: Document) -> Iterator[Check]:
@@ -90,9 +91,14 @@ def _records(one: Document) -> Iterator[Check]:
             value = b""
         if hashlib.sha256(value).hexdigest() != record.sha256:
             wrong += 1
-            yield Check(f"records[{number}]", Outcome.FAILED, f"The value of {record.name} has another SHA-256.")
+            yield Check(
+                f"records[{number}]",
+                Outcome.FAILED,
+                f"The value of {record.name} was changed: its SHA-256 is not the one that the file names.",
+            )
     if not wrong:
-        yield Check("records", Outcome.OK, f"All {len(one.bundle.records)} records have their SHA-256.")
+        text = f"{counted(len(one.bundle.records), 'record')}: each value has the SHA-256 that the file names."
+        yield Check("records", Outcome.OK, text)
 
 
 def _signature(one: Document, trusted: Ed25519PublicKey | None) -> Iterator[Check]:
@@ -106,29 +112,30 @@ def _signature(one: Document, trusted: Ed25519PublicKey | None) -> Iterator[Chec
         yield Check("signature", Outcome.FAILED, f"{str(error).capitalize()}.")
         return
     if content != signed_content(one.digests, one.bundle.head.made_at):
-        yield Check("digests", Outcome.FAILED, "The digests, or the time, are not those that were signed.")
+        yield Check("digests", Outcome.FAILED, "The signature is over other digests, or over another time.")
     elif trusted is None:
         text = f"Signed by the key {thumbprint(key)}. Compare it with the thumbprint that the key's owner publishes."
         yield Check("signature", Outcome.UNCHECKED, text)
     elif thumbprint(trusted) != thumbprint(key):
-        text = f"Signed by the key {thumbprint(key)}, not by {thumbprint(trusted)}."
+        text = f"Signed by the key {thumbprint(key)}, not by the given key {thumbprint(trusted)}."
         yield Check("signature", Outcome.FAILED, text)
     else:
-        yield Check("signature", Outcome.OK, f"Signed by the key {thumbprint(key)}, which is the given one.")
+        yield Check("signature", Outcome.OK, f"Signed by the given key {thumbprint(key)}.")
 
 
 def _stamp(one: Document, roots: list[Certificate]) -> Iterator[Check]:
     if one.time_stamp is None:
-        yield Check("timeStamp", Outcome.UNCHECKED, "There is no time stamp. Only the bridge says when it was made.")
+        text = "There is no time stamp. The file's time comes from the clock of the bridge that made the file."
+        yield Check("timeStamp", Outcome.UNCHECKED, text)
         return
     try:
         at = stamped_at(one.time_stamp, (one.signature or root_of(one.digests)).encode(), roots)
     except NotStamped as error:
         yield Check("timeStamp", Outcome.FAILED, f"{str(error).capitalize()}.")
         return
-    told = f"{at:%Y-%m-%dT%H:%M:%SZ} by {one.time_stamp.authority}"
+    stamped = f"{at:%Y-%m-%dT%H:%M:%SZ} by {one.time_stamp.authority}"
     if roots:
-        yield Check("timeStamp", Outcome.OK, f"Stamped at {told}, under one of the given certificates.")
+        yield Check("timeStamp", Outcome.OK, f"Stamped at {stamped}, under one of the given certificates.")
     else:
-        text = f"Stamped at {told}. Give the authority's certificate (--timestamp-ca) to check who made it."
+        text = f"Stamped at {stamped}. Give the authority's certificate (--timestamp-ca) to check who made it."
         yield Check("timeStamp", Outcome.UNCHECKED, text)

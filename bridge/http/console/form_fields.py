@@ -121,7 +121,10 @@ def _handle(text: str) -> int | None:
 
 
 def _value(field: FormField, text: str) -> Any:
-    """Return the JSON value of a field. A text that is no number or JSON stays a text, so validation refuses it."""
+    """Return the JSON value of a field.
+
+    If the text is not of the field's kind, return the text itself. Validation then refuses it.
+    """
     if field.kind == "number" and text.isascii() and text.isdecimal() and len(text) < 20:
         return int(text)
     if field.kind == "json":

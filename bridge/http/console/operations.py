@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bridge.operations import OperationView
 
 SEARCH_REFRESH: Final = 10
-"""Seconds between two refreshes of a search that must look into each request."""
+"""Seconds between two refreshes of a search for a number or a record, which costs more than other searches."""
 PAGE: Final = 50
 """Operations on one page."""
 STATUSES: Final = get_args(OperationStatus)

@@ -68,7 +68,7 @@ class Visit:
 
     @property
     def live(self) -> bool:
-        """Whether the request is a page's own refresh, which needs only the part of the page that changes."""
+        """Whether the page refreshes itself. Then the response has only the part of the page that changes."""
         return self.request.headers.get("HX-Request") == "true"
 
     def may(self, scope: Scope) -> bool:

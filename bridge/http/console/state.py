@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.errors import LedgerUnread
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from fastapi import Response
 
     from bridge.http.console.pages import Pages, Visit
+    from bridge.http.routes.health import Missing
+    from bridge.http.routes.sessions import SessionView
     from bridge.observability import Interval
     from bridge.operations import Counts, OperationView
 
@@ -24,8 +27,42 @@ WIDTH: Final = 240
 HEIGHT: Final = 48
 _STEP: Final = WIDTH / INTERVALS
 _GAP: Final = 1.0
+HELD_TOO_LONG: Final = 5.0
+"""Seconds that a session's events may wait for Kafka. Each reply's events wait for some milliseconds."""
 LATEST: Final = 8
 """Operations on the overview."""
+NAMED: Final = 3
+"""How many accounts of a trouble the page names."""
+_TROUBLES: Final = {
+    "kafka": (
+        "Kafka",
+        """The bridge can't write to Kafka, so no event reaches its consumers. Events wait in the CometD server's queue.
+        Check Kafka and the network. Do not restart the bridge now, because the queue would be lost.""",
+    ),
+    "login": (
+        "Login at Web Services",
+        """No event arrives, and operations are refused. Check the account's user name and password in the settings, and
+        whether the account is locked. The bridge tries again by itself.""",
+    ),
+    "cometd": (
+        "CometD session",
+        """No acknowledgement arrives. The bridge tries again by itself. Check whether Web Services answers, and whether
+        the proxy or load balancer in front of it works.""",
+    ),
+    "subscription": (
+        "Subscription",
+        "The events of this channel do not arrive. Check the rights of the account at Web Services.",
+    ),
+    "fleet": (
+        "Fleet",
+        "This replica can't join the fleet. Check Kafka, and the right Read on the consumer group of the fleet.",
+    ),
+    "schema-registry": (
+        "Schema registry",
+        "The bridge starts no account before the schema registry answers. Check the registry and its address.",
+    ),
+}
+"""By the name in readiness: the name for people, what the trouble means, and what to do."""
 
 
 def add_state(pages: Pages) -> None:
@@ -54,9 +91,9 @@ def add_state(pages: Pages) -> None:
             visit,
             "overview.html",
             interval=REFRESH,
-            missing=sources.readiness(),
+            troubles=troubles(sources.readiness()),
             sessions=sessions,
-            states=sorted(Counter(one.state for one in sessions).items()),
+            states=states(sessions),
             unsafe=[one.account for one in sessions if one.ack_extension is False],
             accounts=len(own.accounts()),
             counts=counts(),
@@ -80,12 +117,67 @@ def add_state(pages: Pages) -> None:
             sessions=sources.session_views(),
             fleet=sources.fleet_view(),
             in_fleet=own.in_fleet,
-            missing=sources.readiness(),
+            troubles=troubles(sources.readiness()),
         )
 
     pages.add("GET", "", overview, READ)
     pages.add("GET", "/incidents", incidents, READ)
     pages.add("GET", "/sessions", sessions, READ)
+
+
+class Trouble(NamedTuple):
+    """A reason why the bridge is not ready."""
+
+    name: str
+    """The name in readiness, such as `kafka`."""
+    title: str
+    reason: str
+    meaning: str
+    """What the trouble means, and what to do. Empty for a name that the console does not know."""
+    accounts: Sequence[str]
+    """The accounts that the trouble concerns. Empty if it concerns the whole bridge."""
+
+    @property
+    def concerned(self) -> str:
+        """The accounts in words."""
+        if len(self.accounts) < 2:
+            return "".join(f" (account {one})" for one in self.accounts)
+        named = ", ".join(self.accounts[:NAMED]) + (", …" if len(self.accounts) > NAMED else "")
+        return f" ({len(self.accounts)} accounts: {named})"
+
+
+def troubles(missing: Sequence[Missing]) -> list[Trouble]:
+    """Return each reason why the bridge is not ready once, with all accounts that it concerns.
+
+    An account without a login has no CometD session either. Only the login is returned then.
+    """
+    without_login = {one.account for one in missing if one.name == "login"}
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in missing:
+        if one.name != "cometd" or one.account not in without_login:
+            accounts = found.setdefault((one.name, one.reason), [])
+            if one.account is not None:
+                accounts.append(one.account)
+    return [
+        Trouble(name, title, reason, meaning, accounts)
+        for (name, reason), accounts in found.items()
+        for title, meaning in [_TROUBLES.get(name, (name, ""))]
+    ]
+
+
+def states(sessions: Sequence[SessionView]) -> dict[str, int]:
+    """Return the number of sessions in each state.
+
+    A session that has held events for a short time counts as connected, because its events are on their way to Kafka.
+    """
+    now = datetime.now(UTC)
+
+    def state(session: SessionView) -> str:
+        since = session.held_since
+        brief = since is None or (now - since).total_seconds() < HELD_TOO_LONG
+        return "connected" if session.state == "holding" and brief else session.state
+
+    return dict(sorted(Counter(map(state, sessions)).items()))
 
 
 class Bar(NamedTuple):

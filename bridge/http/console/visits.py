@@ -64,7 +64,7 @@ class Opened:
 
 
 class Visits:
-    """Encrypts and decrypts cookies and search terms, with keys derived from `secret` (None: from random bytes)."""
+    """Encrypts and decrypts cookies and search terms. The keys come from `secret`. None: from random bytes."""
 
     def __init__(self, secret: str | None) -> None:
         root = secrets.token_bytes(32) if secret is None else secret.encode()

@@ -49,7 +49,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
         {"statusCode": 10} | _REFERENCE | _fault("header", "X-Account", "The bridge has no account of that name."),
     ),
     (404, "unknown-operation", "No operation with that referenceId is known. Old operations are forgotten.", {}),
-    (404, "no-evidence", "No record about this reference was found. 3 records were read on gws.operations.v1.", {}),
+    (404, "no-evidence", "No record about this reference was found. Records read on gws.operations.v1: 3.", {}),
     (404, "not-found", "Not Found", {}),
     (405, "method-not-allowed", "Method Not Allowed", {}),
     (408, "body-too-slow", "The body did not arrive within 10 s.", {}),

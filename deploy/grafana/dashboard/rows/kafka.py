@@ -38,4 +38,12 @@ KAFKA: Final[list[Builder[model.Panel]]] = [
         (most("bridge_records_unreadable_total", "topic", scope=PROCESS), "unreadable {{topic}}"),
         (most("bridge_records_untrusted_total", "topic", scope=PROCESS), "untrusted {{topic}}"),
     ),
+    lines(
+        "Days that Kafka keeps records",
+        "Days that the topics with the evidence of requests keep their records. Good: five years (1,826 days) or more, "
+        "or an archive is written, so that nothing is at risk. 1 at risk: run bridge evidence archive every day.",
+        "none",
+        (f"min by (topic) (bridge_topic_retention_seconds{{{PROCESS}}}) / 86400", "{{topic}}"),
+        ("job:bridge_evidence_at_risk:max", "at risk"),
+    ),
 ]

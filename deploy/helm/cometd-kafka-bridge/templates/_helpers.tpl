@@ -15,8 +15,15 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The labels of all pods of the release. The Service and the Deployment choose by bridge.selectorLabels. */}}
+{{- define "bridge.partLabels" -}}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "bridge.labels" -}}
 {{ include "bridge.selectorLabels" . }}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
@@ -43,6 +50,63 @@ BRIDGE_{{ . | replace "." "__" | upper }}
   value: {{ if kindIs "slice" $value }}{{ toJson $value | quote }}{{ else if and (kindIs "float64" $value) (eq (floor $value) $value) }}{{ int64 $value | quote }}{{ else }}{{ toString $value | quote }}{{ end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* The variables with the settings, for every container of the bridge. */}}
+{{- define "bridge.environment" -}}
+{{- include "bridge.settings" (list .Values.config "") | trim | nindent 0 }}
+{{- if and .Values.config.http.allow_unauthenticated (not .Values.config.http.allowed_hosts) }}
+- name: BRIDGE_HTTP__ALLOWED_HOSTS
+  value: {{ include "bridge.hosts" . | quote }}
+{{- end }}
+{{- range $setting := keys .Values.files | sortAlpha }}
+- name: {{ include "bridge.variable" $setting }}
+  value: /etc/bridge/{{ $setting }}
+{{- end }}
+{{- if .Values.accounts }}
+{{- $accounts := list }}
+{{- range $index, $account := .Values.accounts }}
+{{- $file := printf "/etc/bridge/accounts.%d.password_file" $index }}
+{{- $accounts = append $accounts (dict "name" $account.name "username" $account.username "password_file" $file) }}
+{{- end }}
+- name: BRIDGE_ACCOUNTS
+  value: {{ toJson $accounts | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The volume with the files of the settings. */}}
+{{- define "bridge.filesVolume" -}}
+- name: files
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- range $setting := keys .Values.files | sortAlpha }}
+      {{- $file := index $.Values.files $setting }}
+      - {{ if $file.secret }}secret{{ else }}configMap{{ end }}:
+          name: {{ $file.secret | default $file.configMap }}
+          items: [{ key: {{ $file.key | quote }}, path: {{ $setting }} }]
+      {{- end }}
+      {{- range $index, $account := .Values.accounts }}
+      - secret:
+          name: {{ $account.secret }}
+          items: [{ key: {{ $account.key | quote }}, path: accounts.{{ $index }}.password_file }]
+      {{- end }}
+{{- end }}
+
+{{- define "bridge.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "bridge.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
 {{- end }}
 
 {{/* Whether the release is a fleet: not empty if it is. */}}
@@ -87,6 +151,17 @@ BRIDGE_{{ . | replace "." "__" | upper }}
 {{- end }}
 {{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}
 {{- fail "autoscaling.minReplicas is greater than autoscaling.maxReplicas" }}
+{{- end }}
+{{- if .Values.evidenceArchive.enabled }}
+{{- if not (hasKey .Values.files "evidence.key_file") }}
+{{- fail "evidenceArchive: set files.\"evidence.key_file\", because the archive must be signed" }}
+{{- end }}
+{{- if not .Values.evidenceArchive.since }}
+{{- fail "evidenceArchive.since: set the first day of the archive, such as 2026-11-01" }}
+{{- end }}
+{{- if not .Values.evidenceArchive.volume }}
+{{- fail "evidenceArchive.volume: set the volume of the archive, such as { persistentVolumeClaim: { claimName: archive } }" }}
+{{- end }}
 {{- end }}
 {{- $callers := (.Values.config.http.authentication | default dict).method | default "none" }}
 {{- if and (eq $callers "none") (not .Values.config.http.allow_unauthenticated) }}

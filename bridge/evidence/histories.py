@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bridge.events import DEAD_LETTERS, INT64_MAX, acknowledgement, record_key, rfc3339, user_event
-from bridge.evidence.bundle import Answer, Life, Notification, Place, Step
+from bridge.evidence.bundle import Answer, Notification, OperationEvent, OperationHistory, Place
 from bridge.evidence.criteria import keys_of
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _RANK: Final = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 """The order of the statuses in one attempt (docs/operations.md)."""
 TRUSTED: Final[frozenset[Signature]] = frozenset({"valid", "unknown"})
-"""If an operation has events with these signatures, its other events are ignored."""
+"""Events with these signatures count. Events with other signatures count only if the operation has no others."""
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class CheckedEvent:
     """An operation event, and whether its account's bridge has signed it."""
 
     found: Found
@@ -36,24 +36,29 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReconstructedOperation:
     """The history of an operation, with the records that it was made from."""
 
-    life: Life
-    events: Sequence[Signed]
+    history: OperationHistory
+    events: Sequence[CheckedEvent]
     acknowledgements: Sequence[Found]
     user_events: Sequence[Found]
 
 
-def lives_of(
-    events: Iterable[Signed], others: Sequence[Found], *, deadline_days: int, now: float, references: set[str] | None
-) -> list[Told]:
+def histories_of(
+    events: Iterable[CheckedEvent],
+    others: Sequence[Found],
+    *,
+    deadline_days: int,
+    now: float,
+    references: set[str] | None,
+) -> list[ReconstructedOperation]:
     """Return the history of each operation, the earliest request first.
 
     `others` has the acknowledgements, user events and dead letters. `now` is in seconds since the epoch. `references`
     names the wanted operations. None means all operations in `events`.
     """
-    by_reference: dict[str, list[Signed]] = defaultdict(list)
+    by_reference: dict[str, list[CheckedEvent]] = defaultdict(list)
     for event in events:
         reference = event.found.content.reference_id
         if reference is not None and (references is None or reference in references):
@@ -68,23 +73,25 @@ def lives_of(
             acknowledgements[one.content.reference_id].append(one)
         if one.topic in {acknowledgement.TOPIC, DEAD_LETTERS} and one.ce_id is not None:
             by_id.setdefault(one.ce_id, one)
-    told = [
-        _told(reference, own, acknowledgements.get(reference, []), by_id, by_key, deadline_days=deadline_days, now=now)
+    operations = [
+        _reconstructed(
+            reference, own, acknowledgements.get(reference, []), by_id, by_key, deadline_days=deadline_days, now=now
+        )
         for reference, own in by_reference.items()
     ]
-    return sorted(told, key=lambda one: (one.life.received_at, one.life.reference_id))
+    return sorted(operations, key=lambda one: (one.history.received_at, one.history.reference_id))
 
 
-def _told(
+def _reconstructed(
     reference: str,
-    events: list[Signed],
+    events: list[CheckedEvent],
     candidates: Sequence[Found],
     by_id: Mapping[str, Found],
     by_key: Mapping[str, Sequence[Found]],
     *,
     deadline_days: int,
     now: float,
-) -> Told:
+) -> ReconstructedOperation:
     events = sorted(events, key=lambda one: (one.found.content.at or "", one.found.record.offset))
     trusted = [one for one in events if one.signature in TRUSTED] or events
     last = max(trusted, key=_precedence).found
@@ -104,7 +111,7 @@ def _told(
     if ended is None and content.status == "acknowledged":
         ended = _seconds(content.at)
     took = None if ended is None or received is None else max(0.0, round(ended - received, 3))
-    life = Life(
+    history = OperationHistory(
         reference_id=reference,
         operation=content.operation or "",
         status=content.status or "",
@@ -120,8 +127,8 @@ def _told(
         request=_compact(whole.content.request),
         attempts=max(one.found.content.attempt for one in trusted),
         answer=_answer(content.upstream),
-        steps=tuple(
-            Step(
+        events=tuple(
+            OperationEvent(
                 status=one.found.content.status or "",
                 at=one.found.content.at or "",
                 attempt=one.found.content.attempt,
@@ -138,7 +145,7 @@ def _told(
         days=None if took is None else math.ceil(took / 86_400 * 10_000) / 10_000,
         verdict=_verdict(content.status, ended, deadline, now),
     )
-    return Told(life, events, acknowledgements, user_events)
+    return ReconstructedOperation(history, events, acknowledgements, user_events)
 
 
 def place_of(found: Found) -> Place:
@@ -154,7 +161,7 @@ def _is_answer(found: Found, last: Found) -> bool:
     }
 
 
-def _precedence(event: Signed) -> tuple[bool, int, int, str]:
+def _precedence(event: CheckedEvent) -> tuple[bool, int, int, str]:
     content = event.found.content
     rank = _RANK.get(content.status or "", -1)
     return content.status == "acknowledged", content.attempt, rank, content.at or ""
