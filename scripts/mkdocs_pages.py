@@ -25,6 +25,7 @@ PAGES: Final = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "reporting.md",
     "README.md": "index.md",
+    "examples/README.md": "consumers.md",
 }
 """Where the site shows them, under docs/; the front page has text of its own."""
 _LINK: Final = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s]+)(?P<place>#[^)\s]*)?\)")
