@@ -53,8 +53,8 @@ def changed(record: ConsumerRecord) -> None:
     """A gap says that acknowledgements may be missing, and no event will ever tell: ask Web Services."""
     event = Session.model_validate_json(value_of(record))
     if event.change == "gap":
-        known = event.from_ or "an unknown time"
-        print(f"gap of {event.account}: nothing is known from {known} to {event.to}", file=sys.stderr)
+        begin, end = (one.isoformat() if one else "an unknown time" for one in (event.from_, event.to))
+        print(f"gap of {event.account}: nothing is known from {begin} to {end}", file=sys.stderr)
 
 
 def handle(database: sqlite3.Connection, record: ConsumerRecord) -> None:
