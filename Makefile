@@ -7,7 +7,7 @@ REPLICAS ?= 1
 ACCOUNTS ?= 12
 FUZZ_FACTOR ?= 50
 
-.PHONY: setup demo check test test-deploy fuzz lint bench soak openapi schemas configuration dashboard docs dist
+.PHONY: setup demo check test test-deploy fuzz lint bench soak compatibility openapi schemas configuration dashboard docs dist
 
 setup: .venv/.complete
 
@@ -37,6 +37,9 @@ bench: setup
 
 soak: setup
 	@.venv/bin/python -m tests.faults.soak --minutes $(MINUTES) --replicas $(REPLICAS) --accounts $(ACCOUNTS)
+
+compatibility: setup
+	@.venv/bin/python -m pytest tests/compatibility -q --results $(TEST_ARGS)
 
 openapi: setup
 	@.venv/bin/python -m bridge.http.openapi_file > docs/openapi.json

@@ -25,8 +25,10 @@ PAGES: Final = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "reporting.md",
     "README.md": "index.md",
+    "examples/README.md": "consumers.md",
 }
 """Where the site shows them, under docs/; the front page has text of its own."""
+_SHIM: Final = "https://unpkg.com/iframe-worker/shim"
 _LINK: Final = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s]+)(?P<place>#[^)\s]*)?\)")
 
 
@@ -37,6 +39,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             content = (ROOT / source).read_text(encoding="utf-8")
             files.append(File.generated(config, page, content=content))
     return files
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Take the script of the plugin `offline` from the site, because nothing may be fetched from elsewhere."""
+    del config
+    here = os.path.dirname(page.file.src_uri) or "."  # noqa: PTH120 -- no file: a name
+    return output.replace(_SHIM, os.path.relpath("vendor/iframe-worker.js", here))
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

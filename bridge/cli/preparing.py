@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bridge import commands
+from bridge import commands, settings
 from bridge.cli.application import Application
-from bridge.cli.options import Config, read_settings
+from bridge.cli.options import Config, settings_file
 
 topics = Application("topics", "The topics of the bridge in Kafka, and the rights that it needs there.")
 
@@ -46,8 +46,11 @@ def topics_plan(
         str, typer.Option(metavar="NAME", help="With Strimzi: the name of the Kafka resource.")
     ] = "kafka",
 ) -> None:
-    """Print what creates the topics as the bridge would, and grants the rights that it needs. Connects to nothing."""
-    plan = commands.plan_of(read_settings(context, config), user=user)
+    """Print what creates the topics as the bridge would, and grants the rights that it needs.
+
+    Connects to nothing, and needs no settings of Web Services.
+    """
+    plan = commands.plan_of(settings.load_for_topics(settings_file(context, config)), user=user)
     typer.echo(plan.as_strimzi(cluster) if form is Form.STRIMZI else plan.as_commands(command_config))
 
 

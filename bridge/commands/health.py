@@ -22,17 +22,22 @@ def ask_health(settings: Http, *, ready: bool) -> str:
     Raises:
         CommandFailed: the bridge did not answer, or is not live or ready. The message contains the reason.
     """
+    name = "PORT" if settings.management_port is None else "MANAGEMENT_PORT"
     port = settings.port if settings.management_port is None else settings.management_port
     if port == 0:
         raise CommandFailed("the port is 0 (any free port), so its number is unknown; set a port")
     wanted = "ready" if ready else "live"
-    connection = http.client.HTTPConnection(_reachable(settings.host), port, timeout=TIMEOUT)
+    host = _reachable(settings.host)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         connection.request("GET", f"/health/{wanted}")
         reply = connection.getresponse()
         body = reply.read()
     except (OSError, http.client.HTTPException) as error:
-        raise CommandFailed(f"no answer on port {port}: {type(error).__name__}") from None
+        raise CommandFailed(
+            f"no bridge answers on {host} port {port} ({type(error).__name__}); "
+            f"does it run, and is BRIDGE_HTTP__{name} right?"
+        ) from None
     finally:
         connection.close()
     if reply.status != http.client.OK:

@@ -11,6 +11,7 @@ from bridge.delivery.client.probe import KafkaProbe
 from bridge.delivery.client.rights import (
     ClusterView,
     creation_refusals,
+    evidence_rights,
     may_join,
     may_use,
     needed_transactional_ids,
@@ -42,7 +43,7 @@ from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
-from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, note_archived, retention_of
+from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, archive_group, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Slots, count_slots, transaction_gate
@@ -78,6 +79,7 @@ __all__ = [
     "Slots",
     "Unsealable",
     "UnsignedEvents",
+    "archive_group",
     "check_transactional_id",
     "connection",
     "connection_trouble",
@@ -86,6 +88,7 @@ __all__ = [
     "creation_refusals",
     "derive_ahead",
     "earlier_transactional_id",
+    "evidence_rights",
     "existing_topics",
     "group_member",
     "group_reader",

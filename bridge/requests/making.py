@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.operations import OperationsService
     from bridge.privacy import Concealment
     from bridge.requests.upstream_watch import UpstreamWatch
-    from bridge.settings import Kafka, Settings
+    from bridge.settings import Kafka, Settings, TopicSettings
 
 GROUP: Final = "requests"
 
@@ -29,7 +29,7 @@ def requests_group(settings: Kafka) -> str:
     return f"{settings.topic_prefix}.{GROUP}"
 
 
-def request_topics(settings: Settings) -> Sequence[str]:
+def request_topics(settings: TopicSettings) -> Sequence[str]:
     """Return the topics, without the prefix, from which the bridge takes requests: one or none."""
     return [REQUEST.topic] if settings.operations.request_topic else []
 

@@ -2,7 +2,7 @@
 
 from bridge.settings.accounts_file import AccountsFile, account_changes
 from bridge.settings.changed import changed
-from bridge.settings.loading import load, load_http, load_kafka
+from bridge.settings.loading import TopicSettings, load, load_for_topics, load_http, load_kafka
 from bridge.settings.models import (
     Account,
     Authentication,
@@ -39,10 +39,12 @@ __all__ = [
     "Privacy",
     "Registry",
     "Settings",
+    "TopicSettings",
     "WebServices",
     "account_changes",
     "changed",
     "load",
+    "load_for_topics",
     "load_http",
     "load_kafka",
     "template",

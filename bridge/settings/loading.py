@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError, create_model
 
@@ -18,9 +18,19 @@ from bridge.settings.section import Section
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.settings.models import Account
+    from bridge.settings.models import Account, Evidence, Fleet, Operations
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class TopicSettings(Protocol):
+    """The sections that decide which topics and rights the bridge needs in Kafka. `Settings` has them too."""
+
+    kafka: Kafka
+    http: Http
+    evidence: Evidence
+    fleet: Fleet
+    operations: Operations
 
 
 def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -67,14 +77,26 @@ def load_http(config: Path | None = None, environment: Mapping[str, str] = os.en
     return http
 
 
-def _only(name: str) -> type[Section]:
+def load_for_topics(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> TopicSettings:
+    """Read only the sections that decide which topics and rights the bridge needs in Kafka. See `load_kafka`.
+
+    Raises:
+        SettingsError: see `load`.
+    """
+    return cast(
+        "TopicSettings",
+        _load(_only("kafka", "http", "evidence", "fleet", "operations"), ("kafka",), config, environment),
+    )
+
+
+def _only(*names: str) -> type[Section]:
     """Return a model with the sections of `Settings`.
 
-    It validates the section `name`, and accepts any values elsewhere.
+    It validates the sections `names`, and accepts any values elsewhere.
     """
     fields: dict[str, Any] = dict.fromkeys(Settings.model_fields, (Any, None))
-    kept = Settings.model_fields[name]
-    return create_model("Settings", __base__=Section, **(fields | {name: (kept.annotation, kept)}))
+    kept = {name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in names}
+    return create_model("Settings", __base__=Section, **(fields | kept))
 
 
 def _load(

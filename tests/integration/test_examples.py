@@ -1,167 +1,209 @@
 """The example consumers, run as their readers run them, on the real servers."""
 
-import asyncio
-import os
-import subprocess
-import sys
+import signal
 import uuid
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-import aiohttp
 import msgspec
 import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from bridge.delivery import create_missing_topics
+from bridge.delivery import create_missing_topics, existing_topics
 from bridge.events import Record, session_record
 from bridge.registry import encoding_of
 from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
-from bridge.simulator import Simulator
 from tests import page
-from tests.real import RealKafka, RealRegistry
-from tests.unit.cli_process import Command
+from tests.integration.example_programs import BUILDERS, EXAMPLES, Program, build
+from tests.real import RealKafka, RealRegistry, kafka_admin
+from tests.real.process import free_port
+from tests.unit.cli_process import Command, Ended
 from tests.unit.upstream_samples import ACKNOWLEDGEMENT, Sample
 from tests.waiting import eventually
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-BUILD_DEADLINE = 300
+SCHEMAS = EXAMPLES.parent / "schemas"
+READERS_OF_JSON = ["python", "go", "typescript"]
+Reader = Callable[[str], Awaitable[Program]]
 
 
-async def produce(kafka: RealKafka, prefix: str, records: list[Record]) -> None:
-    await create_missing_topics(Kafka(bootstrap_servers=kafka.bootstrap, topic_prefix=prefix))
-    async with asyncio.timeout(30), AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all") as producer:
-        for one in records:
-            await producer.send_and_wait(f"{prefix}.{one.topic}", one.value, one.key, headers=one.headers)
+@pytest_asyncio.fixture(scope="module")
+async def program(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reader]:
+    """Builds an example by its name, once for this file."""
+    built: dict[str, Program] = {}
 
+    async def get(name: str) -> Program:
+        if name not in built:
+            built[name] = await build(name, tmp_path_factory.mktemp("examples"))
+        return built[name]
 
-async def run(*command: str, cwd: Path, **environment: str) -> list[str]:
-    """Run a program to its end; return its lines."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(60):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, errors.decode()
-    return output.decode().splitlines()
+    yield get
 
 
 @pytest.fixture
-def settings(real_kafka: RealKafka, real_registry: RealRegistry) -> Kafka:
-    registry = Registry(url=real_registry.url)
-    prefix = f"e{uuid.uuid4().hex[:8]}"
-    return Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=prefix, format="avro-registry", registry=registry)
+def settings(real_kafka: RealKafka) -> Kafka:
+    return Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=f"e{uuid.uuid4().hex[:8]}")
 
 
-REQUEST = {"application": "134", "campaign": "Campaign1", "list": "CallingList1", "device": page.DEVICE, "handle": "13"}
-
-
-@asynccontextmanager
-async def taking_requests(kafka: Kafka) -> AsyncIterator[Simulator]:
-    """A ready bridge that takes requests by Kafka, before a stand-in for Web Services."""
-    async with Simulator(username="agent") as upstream, aiohttp.ClientSession() as http:
-        environment = {
-            "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "BRIDGE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-            "BRIDGE_WEB_SERVICES__URL": upstream.url,
-            "BRIDGE_WEB_SERVICES__USERNAME": "agent",
-            "BRIDGE_WEB_SERVICES__PASSWORD": "secret",
-            "BRIDGE_HTTP__PORT": "0",
-            "BRIDGE_OPERATIONS__REQUEST_TOPIC": "true",
-        }
-        async with Command("run", environment=environment) as command:
-            url = await command.url()
-
-            async def ready() -> bool:
-                async with http.get(f"{url}/health/ready") as reply:
-                    return reply.status == 200
-
-            await eventually(ready, within=60)
-            yield upstream
-
-
-async def test_python_requests(settings: Kafka) -> None:
-    """The Python program sends a request that the bridge forwards, and prints its outcome."""
-    options = [part for name, value in REQUEST.items() for part in (f"--{name}", value)]
-    where = ["--bootstrap", settings.bootstrap_servers, "--prefix", settings.topic_prefix, "--reference", "crm-1"]
-    async with taking_requests(settings):
-        lines = await run(sys.executable, str(EXAMPLES / "python" / "request.py"), *where, *options, cwd=EXAMPLES)
-    assert lines == ["crm-1 acknowledged"]
-
-
-async def test_java_requests(settings: Kafka) -> None:
-    """The Java program sends a request that the bridge forwards, and prints its outcome."""
-    java = EXAMPLES / "java"
-    await asyncio.to_thread(
-        subprocess.run, ["mvn", "--batch-mode", "--quiet", "compile"], cwd=java, check=True, timeout=BUILD_DEADLINE
-    )
-    program = ["java", "-cp", ".build/classes:.build/jars/*", "example.RequestDoNotCall"]
-    async with taking_requests(settings):
-        lines = await run(*program, settings.bootstrap_servers, settings.topic_prefix, *REQUEST.values(), cwd=java)
-    assert [line.split()[1] for line in lines] == ["acknowledged"]
-
-
-def acknowledgements(count: int) -> list[Sample]:
+async def relayed(settings: Kafka, count: int) -> list[Record]:
+    """Acknowledgements as the bridge writes them with these settings, and a gap."""
+    encoding = encoding_of(settings)
+    await encoding.run()
     data = page.ACKNOWLEDGEMENT["data"]
-    return [Sample(ACKNOWLEDGEMENT.channel, data | {"referenceId": str(number)}) for number in range(count)]
+    samples = [Sample(ACKNOWLEDGEMENT.channel, data | {"referenceId": str(number)}) for number in range(count)]
+    events = Translator("agent", encoding).translate(
+        [sample.event for sample in samples], session="s", first_sequence=0, received_at=0
+    )
+    gap = session_record("gap", account="agent", session="s", at=2, from_=0, to=1, encoding=encoding)
+    return [*events.records, gap]
+
+
+async def produce(settings: Kafka, records: list[Record], *, aborted: bool = False) -> None:
+    """Write records in one transaction, which is aborted or committed."""
+    await create_missing_topics(settings)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, transactional_id=uuid.uuid4().hex)
+    async with producer:
+        await producer.begin_transaction()
+        for one in records:
+            await producer.send_and_wait(
+                f"{settings.topic_prefix}.{one.topic}", one.value, one.key, headers=list(one.headers)
+            )
+        await (producer.abort_transaction() if aborted else producer.commit_transaction())
+
+
+async def run(command: list[str]) -> Ended:
+    async with Command(environment={}, program=command) as running:
+        return await running.ended(within=60)
+
+
+def read(ended: Ended) -> list[dict[str, object]]:
+    """The events that a program has printed, in the order of their ids."""
+    assert ended.status == 0, ended.errors
+    return sorted(map(msgspec.json.decode, ended.output.splitlines()), key=lambda line: line["id"])
 
 
 @pytest.mark.parametrize("form", ["json", "json-registry"])
-async def test_python(settings: Kafka, real_kafka: RealKafka, tmp_path: Path, form: str) -> None:
-    """The Python consumer marks a record once for each event, though the events come again, and tells of a gap."""
-    encoding = encoding_of(settings.model_copy(update={"format": form}))
-    await encoding.run()
-    relayed = Translator("agent", encoding).translate(
-        [sample.event for sample in acknowledgements(3)], session="s", first_sequence=0, received_at=0
+@pytest.mark.parametrize("name", READERS_OF_JSON)
+async def test_readers_of_json(
+    program: Reader, settings: Kafka, real_registry: RealRegistry, name: str, form: str
+) -> None:
+    """Each prints the committed acknowledgements with their referenceIds and tells of a gap, but no aborted event."""
+    settings = settings.model_copy(update={"format": form, "registry": Registry(url=real_registry.url)})
+    records = await relayed(settings, 3)
+    await produce(settings, records, aborted=True)
+    await produce(settings, records)
+    reader = await program(name)
+    ended = await run(
+        reader.arguments(settings.bootstrap_servers, settings.topic_prefix, events=len(records), group=uuid.uuid4().hex)
     )
-    gap = session_record("gap", account="agent", session="s", at=2, from_=0, to=1, encoding=encoding)
-    records = [*relayed.records, gap]
-    await produce(real_kafka, settings.topic_prefix, [*records, *records])
-    await run(sys.executable, "-m", "bridge", "schemas", "models", "--output", "gws_events.py", cwd=tmp_path)
-    where = ["--bootstrap", real_kafka.bootstrap, "--prefix", settings.topic_prefix, "--events", str(2 * len(records))]
-    program = [sys.executable, str(EXAMPLES / "python" / "acknowledgements.py"), *where]
-    lines = await run(*program, cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    told = Counter(line.split()[-1] for line in lines if not line.startswith("gap"))
-    assert told == {dict(record.headers)["ce_id"].decode(): 1 for record in records}
-    assert [line for line in lines if line.startswith("gap of agent")]
-    assert await run(*program, "--group", "another", cwd=tmp_path, PYTHONPATH=str(tmp_path)) == []
+    data = page.ACKNOWLEDGEMENT["data"]
+    assert read(ended) == [
+        {
+            "id": f"s-{number}",
+            "key": "134/Campaign1/13",
+            "notificationType": data["notificationType"],
+            "referenceId": str(number),
+            "recordHandle": 13,
+        }
+        for number in range(3)
+    ]
+    assert "gap of agent: nothing is known from 1970-01-01T00:00:00" in ended.errors
 
 
-async def test_java(settings: Kafka, real_kafka: RealKafka, real_registry: RealRegistry) -> None:
-    """The Java consumer is compiled with classes of the schemas, and reads the Avro that the bridge writes."""
-    encoding = encoding_of(settings)
-    await encoding.run()
-    samples = acknowledgements(3)
-    relayed = Translator("agent", encoding).translate(
-        [sample.event for sample in samples], session="s", first_sequence=0, received_at=0
-    )
-    await produce(real_kafka, settings.topic_prefix, relayed.records)
-    java = EXAMPLES / "java"
-    await asyncio.to_thread(
-        subprocess.run, ["mvn", "--batch-mode", "--quiet", "compile"], cwd=java, check=True, timeout=BUILD_DEADLINE
-    )
-    topic = f"{settings.topic_prefix}.acknowledgements.v1"
-    lines = await run(
-        "java",
-        "-cp",
-        ".build/classes:.build/jars/*",
-        "example.Acknowledgements",
-        real_kafka.bootstrap,
-        real_registry.url,
-        topic,
-        "examples",
-        str(len(samples)),
-        cwd=java,
-    )
-    read = [msgspec.json.decode(line) for line in lines]
-    assert [line["original"] for line in read] == [sample.data for sample in samples]
-    assert [line["id"] for line in read] == ["s-0", "s-1", "s-2"]
-    assert {(line["key"], line["recordHandle"]) for line in read} == {("134/Campaign1/13", 13)}
+async def test_python_marks_once(program: Reader, settings: Kafka) -> None:
+    """The Python consumer deals with each event once, though the events come again."""
+    records = await relayed(settings, 3)
+    await produce(settings, [*records, *records])
+    python = await program("python")
+    where = (settings.bootstrap_servers, settings.topic_prefix)
+    first = await run(python.arguments(*where, events=2 * len(records), group="first"))
+    assert [line["id"] for line in read(first)] == ["s-0", "s-1", "s-2"]
+    assert first.errors.count("gap of agent") == 1
+    second = await run(python.arguments(*where, events=2 * len(records), group="second"))
+    assert (second.status, second.output) == (0, "")
+
+
+async def test_java(program: Reader, settings: Kafka, real_registry: RealRegistry) -> None:
+    """The Java consumer is compiled with a class of the schema, and reads the Avro that the bridge writes."""
+    settings = settings.model_copy(update={"format": "avro-registry", "registry": Registry(url=real_registry.url)})
+    records = await relayed(settings, 3)
+    await produce(settings, records)
+    java = await program("java")
+    where = (settings.bootstrap_servers, settings.topic_prefix)
+    lines = read(await run(java.arguments(*where, events=3, registry=real_registry.url)))
+    data = page.ACKNOWLEDGEMENT["data"]
+    assert [line["original"] for line in lines] == [data | {"referenceId": str(number)} for number in range(3)]
+    assert [line["id"] for line in lines] == ["s-0", "s-1", "s-2"]
+    assert {(line["key"], line["recordHandle"]) for line in lines} == {("134/Campaign1/13", 13)}
+
+
+def test_the_schema_of_java_is_the_bridges() -> None:
+    """The example has its own copy of the schema, so that it can be built anywhere; both are the same."""
+    copy = EXAMPLES / "java" / "src" / "main" / "avro" / "acknowledgement.avsc"
+    assert copy.read_bytes() == (SCHEMAS / "acknowledgement" / "v1.avsc").read_bytes()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+async def test_ctrl_c(program: Reader, settings: Kafka, real_kafka: RealKafka, name: str) -> None:
+    """At Ctrl-C a consumer ends with one line and code 130."""
+    await create_missing_topics(settings)
+    reader, group = await program(name), uuid.uuid4().hex
+    command = reader.arguments(settings.bootstrap_servers, settings.topic_prefix, group=group)
+
+    async def reads() -> bool:
+        async with kafka_admin(real_kafka.bootstrap) as admin:
+            [answer] = await admin.describe_consumer_groups([group])
+        return bool(answer.groups[0][2] == "Stable")
+
+    async with Command(environment={}, program=command) as running:
+        await eventually(reads, within=60)
+        running.send(signal.SIGINT)
+        ended = await running.ended()
+    assert (ended.status, ended.output, ended.errors) == (130, "", "stopped; the next start continues here\n")
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+async def test_no_kafka(program: Reader, name: str) -> None:
+    """If no Kafka answers, a consumer says so in one line, and ends with code 1."""
+    reader, address = await program(name), f"127.0.0.1:{free_port()}"
+    ended = await run(reader.arguments(address, "gws"))
+    assert (ended.status, ended.output) == (1, "")
+    [line] = ended.errors.splitlines()
+    assert line.startswith(f"no Kafka answers at {address}")
+    assert "does it run" in line
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+async def test_no_topic(program: Reader, settings: Kafka, name: str) -> None:
+    """If there is no such topic, a consumer says so in one line, and does not create it."""
+    reader = await program(name)
+    ended = await run(reader.arguments(settings.bootstrap_servers, settings.topic_prefix))
+    assert (ended.status, ended.output) == (1, "")
+    [line] = ended.errors.splitlines()
+    assert f"there is no topic {settings.topic_prefix}.acknowledgements.v1" in line
+    assert not [topic for topic in await existing_topics(settings) if topic.startswith(settings.topic_prefix)]
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+async def test_another_format(program: Reader, settings: Kafka, name: str) -> None:
+    """A value in another format ends a consumer with a line that names the format that it reads."""
+    [record, *_] = await relayed(settings, 1)
+    value = record.value if name == "java" else b"\0\0\0\0\1" + b"\2avro"
+    await produce(settings, [msgspec.structs.replace(record, value=value)])
+    reader = await program(name)
+    ended = await run(reader.arguments(settings.bootstrap_servers, settings.topic_prefix, group=uuid.uuid4().hex))
+    assert (ended.status, ended.output) == (1, "")
+    line = ended.errors.splitlines()[0]
+    assert line.startswith(f"{settings.topic_prefix}.acknowledgements.v1/")
+    assert "this example reads kafka.format = " in line
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("java", ()), ("python", ("x",)), ("go", ("x",)), ("typescript", ("x",))]
+)
+async def test_wrong_arguments(program: Reader, name: str, arguments: tuple[str, ...]) -> None:
+    """Missing or unknown arguments are code 2 with a hint, and no stack trace."""
+    reader = await program(name)
+    ended = await run([*reader.start, *arguments])
+    assert (ended.status, ended.output) == (2, "")
+    assert not [line for line in ended.errors.splitlines() if line.lstrip().startswith(("at ", "File ", "goroutine"))]

@@ -46,9 +46,11 @@ ACCOUNT = "agent"
 
 
 def documented_rights() -> list[Right]:
-    """Those of the page's `kafka-acls` commands, for the prefix gws and the account agent."""
+    """Those of the page's `kafka-acls` commands, for the prefix gws and the account agent, but the optional."""
     rights = []
-    for command in re.findall(r"^ *(kafka-acls .*--add .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+    needed, found, _ = PAGE.read_text(encoding="utf-8").partition("### Rights of optional parts")
+    assert found
+    for command in re.findall(r"^ *(kafka-acls .*--add .*)$", needed, re.MULTILINE):
         words = shlex.split(command)
         [kind] = [word for word in words if word in {"--topic", "--transactional-id", "--group"}]
         resource = kind.removeprefix("--").replace("-", "_")

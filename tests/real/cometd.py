@@ -12,7 +12,8 @@ import msgspec
 from tests.real.process import BUILD, JavaProcess, free_port
 from tests.real.server import RealServer
 
-_CLASSPATH = f"{BUILD / 'classes'}:{BUILD / 'cometd' / '*'}"
+_CLASSES = BUILD / "classes"
+_JARS = BUILD / "cometd"
 _CONTROL_TIMEOUT = 30.0
 _T = TypeVar("_T")
 
@@ -65,8 +66,10 @@ class RealWebServices(RealServer):
     name = "the Web Services server"
     prefix = "bridge-web-services-"
 
-    def __init__(self) -> None:
+    def __init__(self, *, classes: Path = _CLASSES, jars: Path = _JARS) -> None:
+        """Nothing is started yet. `jars`: those of CometD's version, for which `classes` were compiled."""
         super().__init__()
+        self._classpath = f"{classes}:{jars / '*'}"
         self.faults = RealFaults(self)
         self._arguments: list[str] = []
         self._heap = "1g"
@@ -185,7 +188,7 @@ class RealWebServices(RealServer):
 
     async def _launch(self, directory: Path) -> None:
         self._process = JavaProcess(
-            [f"-Xmx{self._heap}", "-cp", _CLASSPATH, "webservices.WebServicesServer", *self._arguments],
+            [f"-Xmx{self._heap}", "-cp", self._classpath, "webservices.WebServicesServer", *self._arguments],
             log=directory / "output.log",
             name=self.name,
         )

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
 from tests.real.server import RealServer
 
-_CLASSPATH = str(BUILD / "kafka" / "*")
+_JARS = BUILD / "kafka"
 _CLASSES = f"-XX:SharedArchiveFile={BUILD / 'kafka.jsa'}"
 """Prepared by tests/real/install for a quick start. Without that file, or with another JVM, Kafka starts too."""
 
@@ -49,15 +49,18 @@ class RealKafka(RealServer):
         advertised: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
         joins: "RealKafka | None" = None,
+        jars: Path = _JARS,
     ) -> None:
         """Nothing is started yet.
 
         `partitions`: of a topic created on first use. `properties`: server properties that replace the defaults.
         `listeners`: further ones, the name to its security protocol. `advertised`: the addresses that clients of these
         listeners are sent to, where they are not the listeners' own. `scram`: credentials, as StorageTool takes them.
-        `joins`: the broker whose cluster this one belongs to, which is started first.
+        `joins`: the broker whose cluster this one belongs to, which is started first. `jars`: those of Kafka's version.
         """
         super().__init__()
+        # The prepared classes are those of one version.
+        self._java = [*([_CLASSES] if jars == _JARS else []), "-cp", str(jars / "*")]
         self._controls = joins is None
         self._cluster: str = joins._cluster if joins else _cluster_id()
         self._controller: str = joins._controller if joins else f"127.0.0.1:{free_port()}"
@@ -141,12 +144,12 @@ class RealKafka(RealServer):
     async def run_tool(self, tool: str, arguments: Sequence[str]) -> tuple[int, str]:
         """Run one of Kafka's own tools by the name of its class; return its status and its output."""
         with tempfile.TemporaryDirectory() as directory:
-            return await _run(tool, arguments, Path(directory) / "output.log")
+            return await self._run(tool, arguments, Path(directory) / "output.log")
 
     async def _format(self, directory: Path) -> None:
         arguments = ["format", "-t", self._cluster, "-c", str(directory / "server.properties")]
         arguments += (part for credential in self._scram for part in ("--add-scram", credential))
-        status, output = await _run("kafka.tools.StorageTool", arguments, directory / "output.log")
+        status, output = await self._run("kafka.tools.StorageTool", arguments, directory / "output.log")
         if status != 0:
             raise StartFailed(f"Kafka's StorageTool ended with status {status}\n{output}")
 
@@ -155,7 +158,7 @@ class RealKafka(RealServer):
             self._write_properties(directory)
             await self._format(directory)
         self._process = JavaProcess(
-            ["-Xmx512m", _CLASSES, "-cp", _CLASSPATH, "kafka.Kafka", str(directory / "server.properties")],
+            ["-Xmx512m", *self._java, "kafka.Kafka", str(directory / "server.properties")],
             log=directory / "output.log",
             name="Kafka",
         )
@@ -177,15 +180,14 @@ class RealKafka(RealServer):
         finally:
             await client.close()
 
-
-async def _run(tool: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
-    options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", _CLASSES, "-cp", _CLASSPATH]
-    process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2])
-    try:
-        status = await process.finished(deadline=30)
-    finally:
-        await process.kill()
-    return status, process.output()
+    async def _run(self, tool: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
+        options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java]
+        process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2])
+        try:
+            status = await process.finished(deadline=30)
+        finally:
+            await process.kill()
+        return status, process.output()
 
 
 def _cluster_id() -> str:

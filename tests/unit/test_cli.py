@@ -99,11 +99,27 @@ def test_readers_of_topics_need_only_kafka(command: list[str], monkeypatch: pyte
     assert (result.exit_code, result.stderr) == (2, "BRIDGE_KAFKA__BOOTSTRAP_SERVERS: is required\n")
 
 
+def test_the_plan_of_topics_needs_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bridge topics plan` asks only for Kafka's address, and wrong settings of Web Services don't matter."""
+    monkeypatch.setenv("BRIDGE_WEB_SERVICES__PASSWORD_FILE", "/does/not/exist")
+    result = RUNNER.invoke(app, ["topics", "plan"])
+    assert (result.exit_code, result.stderr) == (2, "BRIDGE_KAFKA__BOOTSTRAP_SERVERS: is required\n")
+    monkeypatch.setenv("BRIDGE_KAFKA__BOOTSTRAP_SERVERS", "kafka-1:9092")
+    assert "kafka-topics --bootstrap-server kafka-1:9092" in RUNNER.invoke(app, ["topics", "plan"]).output
+
+
 def test_health_needs_only_the_http_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`bridge health` asks a bridge on the port of the settings, and needs no other setting."""
+    """`bridge health` asks a bridge on the port of the settings, and says what to look at if there is none."""
     monkeypatch.setenv("BRIDGE_HTTP__PORT", "1")
+    told = (
+        "no bridge answers on 127.0.0.1 port 1 (ConnectionRefusedError); does it run, and is BRIDGE_HTTP__{} right?\n"
+    )
     result = RUNNER.invoke(app, ["health"])
-    assert (result.exit_code, result.stderr) == (1, "no answer on port 1: ConnectionRefusedError\n")
+    assert (result.exit_code, result.stderr) == (1, told.format("PORT"))
+    monkeypatch.setenv("BRIDGE_HTTP__PORT", "8080")
+    monkeypatch.setenv("BRIDGE_HTTP__MANAGEMENT_PORT", "1")
+    result = RUNNER.invoke(app, ["health"])
+    assert (result.exit_code, result.stderr) == (1, told.format("MANAGEMENT_PORT"))
 
 
 @pytest.mark.parametrize("since", ["tomorrow", "5x", "2999-01-01", "999999999999d"])

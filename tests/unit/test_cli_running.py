@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from bridge.http import SessionView, authentication_of
@@ -49,6 +50,22 @@ async def test_a_line_of_100_columns_shows_the_whole_reference() -> None:
         await api.post(BODY | {"referenceId": reference})
         ended = await bridge("operations", "list", "--url", api.url, environment={"COLUMNS": "100"})
     assert reference in ended.output
+
+
+@pytest.mark.parametrize("length", [36, 40])
+async def test_a_line_of_80_columns_shows_the_whole_reference(length: int) -> None:
+    """At 80 columns, other columns make room for the reference, without which `operations show` is of no use."""
+    reference = "r" * length
+    async with rest_side() as api:
+        await api.post(BODY | {"referenceId": reference})
+        ended = await bridge("operations", "list", "--url", api.url, environment={"COLUMNS": "80"})
+        narrow = await bridge("operations", "list", "--url", api.url, environment={"COLUMNS": "55"})
+    header, row = ended.output.splitlines()
+    assert row.split()[2:4] == [reference, "accepted"]
+    assert header.split()[:4] == ["RECEIVED", "(UTC)", "REFERENCE", "STATUS"]
+    assert max(map(len, [header, row, *narrow.output.splitlines()])) <= 80
+    assert max(map(len, narrow.output.splitlines())) <= 55
+    assert "accepted" in narrow.output
 
 
 async def test_one_operation_is_shown() -> None:

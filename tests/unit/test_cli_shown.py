@@ -121,6 +121,18 @@ def test_nothing_is_cut_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().out.splitlines()[1].split()[-2:] == [key, reference]
 
 
+def test_keys_do_not_shift_columns_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a pipe, the references stand below their title beside short keys and beside keys of 40 characters."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with Lines(as_json=False, console=Console(force_terminal=False)) as lines:
+        for key in ("134/Campaign1/13", "k" * 40):
+            lines.show(told(key=key, notificationType="DoNotCallAcknowledge", referenceId="r-1"))
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert [row.index("r-1") for row in rows] == [header.index("REFERENCE")] * 2
+
+
 @pytest.mark.parametrize(
     ("shown", "style"),
     [

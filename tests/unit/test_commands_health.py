@@ -58,7 +58,7 @@ async def test_what_is_missing_is_told() -> None:
 async def test_nobody_listens() -> None:
     """Where no bridge listens the check fails and names the port."""
     port = free_port()
-    with pytest.raises(CommandFailed, match=f"no answer on port {port}"):
+    with pytest.raises(CommandFailed, match=f"no bridge answers on 127.0.0.1 port {port} "):
         await ask(port=port)
 
 
@@ -69,7 +69,7 @@ async def test_something_else_listens() -> None:
         connection, _ = await asyncio.to_thread(other.accept)
         with connection:
             connection.sendall(b"220 mail ready\r\n")
-        with pytest.raises(CommandFailed, match="no answer"):
+        with pytest.raises(CommandFailed, match="no bridge answers"):
             await asking
 
 

@@ -10,17 +10,19 @@ import yaml
 
 from bridge.commands.preparing.plan import Plan, plan_of
 from bridge.delivery import wanted_topics
-from bridge.settings import load
+from bridge.settings import load, load_for_topics
+from tests.evidence_parts import key_file
 from tests.unit.settings_parts import ENVIRONMENT
 
 PAGE = Path(__file__).parents[2] / "docs" / "kafka-security.md"
+KAFKA = "BRIDGE_KAFKA__BOOTSTRAP_SERVERS"
 Grant = tuple[str, str, str]
 """The kind of a resource, its name, and an operation."""
 
 
 def plan(**changed: str) -> Plan:
     changes = {f"BRIDGE_{name}": value for name, value in changed.items()}
-    return plan_of(load(environment=ENVIRONMENT | changes), user="bridge")
+    return plan_of(load_for_topics(environment={KAFKA: ENVIRONMENT[KAFKA]} | changes), user="bridge")
 
 
 def grants(text: str) -> set[Grant]:
@@ -34,10 +36,15 @@ def grants(text: str) -> set[Grant]:
     return found
 
 
-def test_the_rights_are_those_of_the_page() -> None:
-    """The plan grants what docs/kafka-security.md lists, but all ids of slots by their prefix."""
+def test_the_rights_are_those_of_the_page(tmp_path: Path) -> None:
+    """With all optional parts, the plan grants what docs/kafka-security.md lists, and the ids of slots by a prefix."""
     documented = {one for one in grants(PAGE.read_text(encoding="utf-8")) if ".slot." not in one[1]}
-    planned = grants(plan(FLEET__ENABLED="true", OPERATIONS__REQUEST_TOPIC="true").as_commands())
+    optional = {
+        "FLEET__ENABLED": "true",
+        "OPERATIONS__REQUEST_TOPIC": "true",
+        "EVIDENCE__KEY_FILE": str(key_file(tmp_path)),
+    }
+    planned = grants(plan(**optional).as_commands())
     assert {one for one in planned if ".slot." not in one[1]} == documented
     assert planned - documented == {("--transactional-id", "gws.slot.", "Write")}
 
@@ -75,15 +82,21 @@ def test_any_replication_factor_can_be_created(factor: str) -> None:
     assert {topic.replication_factor for topic in wanted_topics(settings.kafka)} == {int(factor)}
 
 
-def test_settings_change_the_rights() -> None:
-    """A fleet needs its group; without transactions no transactional id is needed."""
+def test_settings_change_the_rights(tmp_path: Path) -> None:
+    """The rights of a fleet, of the console, of evidence and of transactions depend on their settings."""
+    console = {("--topic", f"gws.{topic}.v1", "Read") for topic in ("sessions", "dead-letters")}
+    assert console <= grants(plan().as_commands())
+    assert not console & grants(plan(HTTP__CONSOLE="false").as_commands())
+    evidence = {("--topic", "gws.user-events.v1", "Read"), ("--group", "gws.archive", "Read")}
+    assert not evidence & grants(plan().as_commands())
+    assert evidence <= grants(plan(EVIDENCE__KEY_FILE=str(key_file(tmp_path))).as_commands())
     assert ("--group", "gws.fleet", "Read") in grants(plan(FLEET__ENABLED="true").as_commands())
     assert not [one for one in grants(plan(KAFKA__DELIVERY="at-least-once").as_commands()) if "transactional" in one[0]]
 
 
-def test_resources_of_strimzi_say_the_same() -> None:
+def test_resources_of_strimzi_say_the_same(tmp_path: Path) -> None:
     """The KafkaTopics and the KafkaUser have the topics and the rights of the commands."""
-    given = plan(FLEET__ENABLED="true", KAFKA__TOPIC_PREFIX="Site_1")
+    given = plan(FLEET__ENABLED="true", KAFKA__TOPIC_PREFIX="Site_1", EVIDENCE__KEY_FILE=str(key_file(tmp_path)))
     *topics, user = yaml.safe_load_all(given.as_strimzi("main"))
     assert [one["spec"]["topicName"] for one in topics] == [one.name for one in given.topics]
     assert [one["spec"]["partitions"] for one in topics] == [one.partitions for one in given.topics]

@@ -32,6 +32,8 @@ class Column:
     width: int
     grows: bool = False
     """Whether the column may take the rest of the line."""
+    whole: bool = False
+    """Whether the column's known texts are shown whole if that is possible without the optional columns."""
     optional: bool = False
     """Whether a terminal that is too narrow shows the rows without this column."""
     most: int = MOST
@@ -42,7 +44,8 @@ class Rows:
     """Writes rows to the console. Each row is one line. The texts must be safe for a terminal.
 
     Without `cut`, the rows may be wider than the terminal. With `known`, all rows that follow, no column takes width
-    that another one needs, and the columns are aligned even if nothing is cut.
+    that another one needs, and the columns are aligned even if nothing is cut. Without `known`, uncut columns that grow
+    are aligned beside texts of at most `Column.most` characters.
     """
 
     def __init__(
@@ -52,15 +55,15 @@ class Rows:
         self._cut = cut and (console.is_terminal or "COLUMNS" in os.environ)
         self._columns = dict(enumerate(columns))
         """The shown columns, by their place among all columns."""
-        for place, column in self._columns.items() if known else ():
-            longest = max(cell_len(row[place]) for row in known)
-            self._columns[place] = (
-                replace(column, most=min(MOST, longest))
-                if self._cut
-                else replace(column, width=max(column.width, longest))
-            )
+        longest = [max(cell_len(row[place]) for row in known) for place in self._columns] if known else []
         if self._cut:
+            for place, length in enumerate(longest):
+                self._columns[place] = replace(self._columns[place], most=min(MOST, length))
             _fit(self._columns, console.width)
+            return
+        for place, column in self._columns.items():
+            width = longest[place] if known else column.most if column.grows else 0
+            self._columns[place] = replace(column, width=max(column.width, width))
 
     def header(self) -> None:
         """Write the titles of the columns."""
@@ -85,9 +88,15 @@ class Rows:
 
 def _fit(columns: dict[int, Column], width: int) -> None:
     """Leave out optional columns, the last one first, until the rest fits. Give free width to columns that grow."""
+    least = dict(columns)
+    for place, column in columns.items():
+        if column.whole:
+            columns[place] = replace(column, width=max(column.width, column.most))
     for place in [place for place, column in columns.items() if column.optional][::-1]:
         if _free(columns, width) < 0:
             del columns[place]
+    if _free(columns, width) < 0:
+        columns.update((place, least[place]) for place in list(columns))
     for place, column in reversed(columns.items()):
         if column.grows:
             more = max(0, min(_free(columns, width), column.most - column.width))

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from bridge.delivery import check_transactional_id, slot_ids_prefix, topic_rights, wanted_topics
+from bridge.delivery import (
+    archive_group,
+    check_transactional_id,
+    evidence_rights,
+    slot_ids_prefix,
+    topic_name,
+    topic_rights,
+    wanted_topics,
+)
+from bridge.events import DEAD_LETTERS, SESSIONS
 from bridge.fleet import fleet_group
 from bridge.requests import request_topics, requests_group
 from bridge.settings import Delivery
@@ -20,7 +29,7 @@ from bridge.settings import Delivery
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bridge.settings import Settings
+    from bridge.settings import TopicSettings
 
 Kind = Literal["topic", "transactionalId", "group"]
 _OPTIONS: Final[dict[Kind, str]] = {"topic": "--topic", "transactionalId": "--transactional-id", "group": "--group"}
@@ -97,7 +106,7 @@ class Plan:
                     "name": right.name,
                     "patternType": "prefix" if right.prefixed else "literal",
                 },
-                "operations": [operation.capitalize() for operation in right.operations],
+                "operations": [_camel_case(operation) for operation in right.operations],
             }
             for right in self.rights
         ]
@@ -113,7 +122,7 @@ class Plan:
         return "\n".join(["---\n" + "\n".join(_yaml(one)) for one in resources])
 
 
-def plan_of(settings: Settings, *, user: str) -> Plan:
+def plan_of(settings: TopicSettings, *, user: str) -> Plan:
     """Return the plan for a bridge with these settings, whose Kafka user is `user`."""
     kafka = settings.kafka
     reads = request_topics(settings)
@@ -126,7 +135,10 @@ def plan_of(settings: Settings, *, user: str) -> Plan:
         )
         for one in wanted_topics(kafka, reads)
     )
-    rights = [Right("topic", name, operations) for name, operations in topic_rights(kafka, reads).items()]
+    operations = {name: dict.fromkeys(needed) for name, needed in topic_rights(kafka, reads).items()}
+    for name, more in _optional(settings):
+        operations[name] |= dict.fromkeys(more)
+    rights = [Right("topic", name, tuple(all_)) for name, all_ in operations.items()]
     if kafka.delivery is Delivery.EXACTLY_ONCE:
         rights += [
             Right("transactionalId", slot_ids_prefix(kafka), ("write",), prefixed=True),
@@ -136,10 +148,21 @@ def plan_of(settings: Settings, *, user: str) -> Plan:
         rights.append(Right("group", fleet_group(kafka), ("read",)))
     if reads:
         rights.append(Right("group", requests_group(kafka), ("read",)))
+    if settings.evidence.key_file is not None:
+        rights.append(Right("group", archive_group(kafka), ("read",)))
     login = "scram-sha-512" if kafka.sasl_mechanism == "SCRAM-SHA-512" else None
     if kafka.ssl_certfile is not None:
         login = "tls"
     return Plan(kafka.bootstrap_servers, user, login, topics, tuple(rights))
+
+
+def _optional(settings: TopicSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the rights on topics that only parts of the bridge need, if the settings switch these parts on."""
+    if settings.http.console:
+        for topic in (SESSIONS, DEAD_LETTERS):
+            yield topic_name(settings.kafka, topic), ("read",)
+    if settings.evidence.key_file is not None:
+        yield from evidence_rights(settings.kafka).items()
 
 
 def _creation(topic: Topic) -> Iterator[str]:
@@ -152,10 +175,15 @@ def _creation(topic: Topic) -> Iterator[str]:
 
 def _grant(right: Right) -> Iterator[str]:
     for operation in right.operations:
-        yield from ("--operation", operation.capitalize())
+        yield from ("--operation", _camel_case(operation))
     yield from (_OPTIONS[right.kind], right.name)
     if right.prefixed:
         yield from ("--resource-pattern-type", "prefixed")
+
+
+def _camel_case(operation: str) -> str:
+    """Return an operation as Kafka's tools and Strimzi write it, such as DescribeConfigs."""
+    return "".join(map(str.capitalize, operation.split()))
 
 
 def _resource_name(name: str) -> str:

@@ -16,7 +16,7 @@ PAGE: Final = 1000
 """The most operations that the bridge returns at once."""
 _COLUMNS: Final = (
     Column("received (utc)", 19),
-    Column("reference", 14, grows=True),
+    Column("reference", 14, grows=True, whole=True),
     Column("status", 12),
     Column("operation", 15, optional=True),
     Column("account", 8, grows=True, optional=True),

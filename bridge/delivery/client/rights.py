@@ -23,6 +23,7 @@ from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata, t
 from bridge.delivery.client.aiokafka_internals.producing import end_no_transaction
 from bridge.delivery.client.connection import milliseconds
 from bridge.delivery.client.topics import (
+    LASTING,
     position_topic,
     slot_of,
     topic_name,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 READ: Final = "read"
 WRITE: Final = "write"
+DESCRIBE_CONFIGS: Final = "describe configs"
 # Bits of a set of operations: org.apache.kafka.common.acl.AclOperation.
 _BITS: Final = {READ: 1 << 3, WRITE: 1 << 4}
 _UNTOLD: Final = -(1 << 31)
@@ -82,6 +84,12 @@ def topic_rights(settings: Kafka, reads: Collection[str] = ()) -> dict[str, tupl
     names = [*topic_names(settings), position_topic(settings)]
     rights: dict[str, tuple[str, ...]] = {name: (WRITE, READ) if name in both else (WRITE,) for name in names}
     return rights | {topic_name(settings, topic): (READ,) for topic in reads}
+
+
+def evidence_rights(settings: Kafka) -> dict[str, tuple[str, ...]]:
+    """Return the further rights on topics that evidence and its archive need (docs/evidence.md, "Rights")."""
+    lasting = {topic_name(settings, topic) for topic in LASTING}
+    return {name: (READ, DESCRIBE_CONFIGS) if name in lasting else (READ,) for name in topic_names(settings)}
 
 
 async def view_cluster(client: AIOKafkaClient, settings: Kafka, reads: Collection[str] = ()) -> ClusterView:

@@ -5,9 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import org.cometd.bayeux.ChannelId;
-import org.cometd.bayeux.server.BayeuxServer;
 import org.cometd.bayeux.server.ServerChannel;
-import org.cometd.bayeux.server.ServerMessage;
 import org.cometd.bayeux.server.ServerSession;
 import org.cometd.server.BayeuxServerImpl;
 import org.cometd.server.ext.UnacknowledgedMessages;
@@ -21,15 +19,7 @@ final class Events {
     private volatile BayeuxServerImpl bayeux;
 
     void serve(BayeuxServerImpl server) {
-        server.addListener(new BayeuxServer.SessionListener() {
-            @Override
-            public void sessionAdded(ServerSession session, ServerMessage handshake) {
-                session.setAttribute(Access.USER, server.getContext().getRequestAttribute(Access.USER));
-            }
-
-            @Override
-            public void sessionRemoved(ServerSession session, boolean timedOut) {}
-        });
+        CometD.nameSessions(server);
         bayeux = server;
     }
 
@@ -94,7 +84,7 @@ final class Events {
         ChannelId target = new ChannelId(event.channel());
         for (ServerChannel subscribed : session.getSubscriptions()) {
             if (subscribed.getChannelId().matches(target)) {
-                session.deliver(null, event.channel(), event.data());
+                CometD.deliver(session, event.channel(), event.data());
                 return;
             }
         }

@@ -1,5 +1,6 @@
 package example;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import gws.v1.Acknowledgement;
 import java.io.IOException;
@@ -14,11 +15,17 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.avro.Schema;
 import org.apache.avro.io.DecoderFactory;
 import org.apache.avro.specific.SpecificDatumReader;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
@@ -28,6 +35,14 @@ import org.apache.kafka.common.serialization.StringDeserializer;
  * <p>Arguments: bootstrap servers, the registry's URL, topic, group, and after how many events to end (0: never).
  */
 public final class Acknowledgements {
+    private static final String USAGE =
+            """
+            Needed: SERVERS REGISTRY TOPIC GROUP EVENTS, for example
+              kafka-1:9092 http://registry:8081 gws.acknowledgements.v1 my-group 0
+            EVENTS: the program ends after so many events (0: never).""";
+    private static final String FORMAT =
+            "this example reads kafka.format = avro-registry; the Python, Go and TypeScript examples read JSON";
+    private static final CountDownLatch CLOSED = new CountDownLatch(1);
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final HttpClient http = HttpClient.newHttpClient();
@@ -38,7 +53,28 @@ public final class Acknowledgements {
         this.registry = registry;
     }
 
-    public static void main(String[] arguments) throws IOException, InterruptedException {
+    public static void main(String[] arguments) throws InterruptedException {
+        if (arguments.length != 5 || !arguments[4].matches("\\d{1,18}")) {
+            System.err.println(USAGE);
+            System.exit(2);
+        }
+        int code = 0;
+        try {
+            consume(arguments);
+        } catch (WakeupException e) {
+            System.err.println("stopped; the next start continues here");
+        } catch (IOException | KafkaException e) {
+            System.err.println(e.getCause() == null ? e.getMessage() : e.getMessage() + " (" + e.getCause() + ")");
+            code = 1;
+        } finally {
+            CLOSED.countDown();
+        }
+        if (code != 0) {
+            System.exit(code);
+        }
+    }
+
+    private static void consume(String[] arguments) throws IOException, InterruptedException {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", arguments[0]);
         properties.put("group.id", arguments[3]);
@@ -48,10 +84,14 @@ public final class Acknowledgements {
         // Offsets are committed after the events were dealt with, so a crash repeats some rather than losing them:
         // what they do must be the same when it is done twice, or remember ce_id as the Python example does.
         properties.put("enable.auto.commit", "false");
+        // A broker could create a mistyped topic with its own defaults.
+        properties.put("allow.auto.create.topics", "false");
         Acknowledgements events = new Acknowledgements(arguments[1]);
         long left = Long.parseLong(arguments[4]);
         try (KafkaConsumer<String, byte[]> consumer =
                 new KafkaConsumer<>(properties, new StringDeserializer(), new ByteArrayDeserializer())) {
+            wakeUpAtExit(consumer);
+            check(consumer, arguments[0], arguments[2]);
             consumer.subscribe(List.of(arguments[2]));
             while (true) {
                 for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
@@ -66,8 +106,33 @@ public final class Acknowledgements {
         }
     }
 
+    /** At Ctrl-C ends the poll, and waits until the consumer has left its group. */
+    private static void wakeUpAtExit(KafkaConsumer<?, ?> consumer) {
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            consumer.wakeup();
+            try {
+                CLOSED.await(5, TimeUnit.SECONDS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }));
+    }
+
+    /** Fails if Kafka does not answer, or has no such topic. A consumer would wait for both. */
+    private static void check(KafkaConsumer<?, ?> consumer, String servers, String topic) throws IOException {
+        Set<String> present;
+        try {
+            present = consumer.listTopics(Duration.ofSeconds(10)).keySet();
+        } catch (TimeoutException e) {
+            throw new IOException("no Kafka answers at " + servers + "; does it run, and is the address right?");
+        }
+        if (!present.contains(topic)) {
+            throw new IOException("there is no topic " + topic + "; is the name right, and has the bridge run?");
+        }
+    }
+
     private void handle(ConsumerRecord<String, byte[]> record) throws IOException, InterruptedException {
-        Acknowledgement event = read(record.value());
+        Acknowledgement event = read(record);
         Map<String, Object> line = new HashMap<>();
         line.put("id", new String(record.headers().lastHeader("ce_id").value(), StandardCharsets.UTF_8));
         line.put("key", record.key());
@@ -79,10 +144,12 @@ public final class Acknowledgements {
     }
 
     /** A zero byte, the id of the schema that the value was written with, and Avro. */
-    private Acknowledgement read(byte[] value) throws IOException, InterruptedException {
+    private Acknowledgement read(ConsumerRecord<String, byte[]> record) throws IOException, InterruptedException {
+        byte[] value = record.value();
         ByteBuffer frame = ByteBuffer.wrap(value);
-        if (frame.get() != 0) {
-            throw new IOException("the value is not in the schema registry's format");
+        if (value.length < 5 || frame.get() != 0) {
+            String place = record.topic() + "/" + record.partition() + "@" + record.offset();
+            throw new IOException(place + " is not in the schema registry's format; " + FORMAT);
         }
         int id = frame.getInt();
         SpecificDatumReader<Acknowledgement> reader = readers.get(id);
@@ -96,13 +163,22 @@ public final class Acknowledgements {
     }
 
     private Schema schema(int id) throws IOException, InterruptedException {
-        HttpRequest request = HttpRequest.newBuilder(URI.create(registry + "/schemas/ids/" + id))
-                .timeout(Duration.ofSeconds(10))
-                .build();
-        HttpResponse<String> reply = http.send(request, HttpResponse.BodyHandlers.ofString());
+        HttpResponse<String> reply;
+        try {
+            HttpRequest request = HttpRequest.newBuilder(URI.create(registry + "/schemas/ids/" + id))
+                    .timeout(Duration.ofSeconds(10))
+                    .build();
+            reply = http.send(request, HttpResponse.BodyHandlers.ofString());
+        } catch (IOException | IllegalArgumentException e) {
+            throw new IOException("no schema registry answers at " + registry, e);
+        }
         if (reply.statusCode() != 200) {
             throw new IOException("the registry answers " + reply.statusCode() + " for schema " + id);
         }
-        return new Schema.Parser().parse(JSON.readTree(reply.body()).get("schema").asText());
+        JsonNode found = JSON.readTree(reply.body());
+        if (!found.path("schemaType").asText("AVRO").equals("AVRO")) {
+            throw new IOException("schema " + id + " is not an Avro schema; " + FORMAT);
+        }
+        return new Schema.Parser().parse(found.get("schema").asText());
     }
 }

@@ -1,0 +1,1 @@
+"""End-to-end runs with other versions of the bridge's neighbours: `make compatibility`."""
