@@ -1,6 +1,7 @@
 # Every target does its own set-up: nothing but Python 3.11+ is needed (the real parts of `make test` also want Java 17+ and Maven).
 PYTHON ?= python3
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
 REPLICAS ?= 1
@@ -33,7 +34,7 @@ lint: setup
 	@scripts/lint
 
 bench: setup
-	@scripts/bench
+	@scripts/bench $(BENCH_ARGS)
 
 soak: setup
 	@.venv/bin/python -m tests.faults.soak --minutes $(MINUTES) --replicas $(REPLICAS) --accounts $(ACCOUNTS)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.reporting.page import write_between_marks
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.sizing import Flow, Outage
 
-BEGIN: Final = "<!-- measured: written by `python -m benchmarks.sizing` -->"
-END: Final = "<!-- measured: end -->"
+COMMAND: Final = "python -m benchmarks.sizing"
 
 
 def write(
@@ -23,10 +24,6 @@ def write(
     Raises:
         ValueError: the page has no marks.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{page} lacks its marks")
     origin = (
         f"Measured on {date}, {seconds:g} s for each rate, on a machine that the bridge shared with a Kafka broker, a "
         f"CometD server and the measuring process: {machine}."
@@ -41,7 +38,7 @@ def write(
         "Kafka hung while events came, and came back:",
         _outages(outages),
     ]
-    page.write_text(before + "\n\n".join([BEGIN, *parts, END]) + after, encoding="utf-8")
+    write_between_marks(page, COMMAND, "\n\n".join(parts))
 
 
 def _flows(flows: Sequence[Flow]) -> str:

@@ -265,6 +265,21 @@ async def test_the_server_makes_events_itself(real_web_services: RealWebServices
     assert all(one["pad"] == "x" * 10 for one in data if isinstance(one, dict))
 
 
+async def test_the_server_mixes_both_kinds_of_events(real_web_services: RealWebServices) -> None:
+    """Mixed traffic is acknowledgements and user events in turn, as the page has them, each on its own record."""
+    async with BayeuxClient(real_web_services.url) as client:
+        number = await open_session(client, "/v2/me/*", "/me/internal")
+        await real_web_services.generate(4, start=100, mixed=True)
+        _, events = await client.connect(number)
+    for index, (event, sample) in enumerate(zip(events, [ACKNOWLEDGEMENT, USER_EVENT] * 2, strict=True)):
+        data = event["data"]
+        assert isinstance(data, dict)
+        place, name = ("userData", "GSW_RECORD_HANDLE") if index % 2 else ("record", "recordHandle")
+        assert event["channel"] == sample["channel"]
+        assert data.keys() == sample["data"].keys() | {"sentAt"}
+        assert data[place] == sample["data"][place] | {name: 100 + index}
+
+
 async def test_a_real_part_does_not_outlive_its_starter(tmp_path: Path) -> None:
     """When the process that started a server is killed with -9, the server ends too."""
     require_real_parts()

@@ -130,12 +130,14 @@ class RealWebServices(RealServer):
         pad: int = 0,
         channel: str = "/v2/me/outbound",
         in_turn: bool = False,
+        mixed: bool = False,
     ) -> None:
         """Let the server publish acknowledgements of its own making; returns when all are published.
 
         recordHandle is i % keys, referenceId str(start + i), sentAt the time in ms since the epoch with its fraction.
         `rate`: events/s, 0 for as fast as it goes. `pad`: bytes added to each. Every session gets each event; with
-        `in_turn` one session gets it, the next session the next event, and so on.
+        `in_turn` one session gets it, the next session the next event, and so on. With `mixed` every second event of a
+        session is a user event on /me/internal, and the recordHandle of each event is start + i.
         """
         order = {
             "generate": count,
@@ -145,6 +147,7 @@ class RealWebServices(RealServer):
             "pad": pad,
             "channel": channel,
             "inTurn": in_turn,
+            "mixed": mixed,
         }
         expected = count / rate if rate else count / 1_000
         await self.control("POST", "/publish", order, _Count, deadline=expected + _CONTROL_TIMEOUT)

@@ -3,6 +3,7 @@ package peer;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
@@ -24,12 +25,16 @@ import org.eclipse.jetty.http.HttpHeader;
 /**
  * The benchmark's yardstick: a bridge as it is commonly written with CometD's own client and Kafka's own producer. Both are
  * left to do things their way: the client acknowledges a reply with its next poll, which waits for no Kafka reply, and the
- * producer sends idempotently, acks=all. Prints "ready" when it is subscribed and Kafka has answered; ends on SIGTERM.
+ * producer sends idempotently, acks=all. With a transactional id it commits each reply before it is acknowledged. Prints
+ * "ready" when it is subscribed and Kafka has answered; ends on SIGTERM.
  *
- * <p>Arguments: CometD URL, user, password, Kafka bootstrap servers, topic. System properties, for those who tune: jackson
- * (true: CometD parses with Jackson instead of its default, Jetty's JSON), linger.ms (of the producer).
+ * <p>Arguments: CometD URL, user, password, Kafka bootstrap servers, prefix of the topics. System properties: jackson (true:
+ * CometD parses with Jackson instead of its default, Jetty's JSON), producer.NAME (a setting of Kafka's producer, such as
+ * producer.linger.ms).
  */
 public final class JavaBridge {
+    private static final List<String> CHANNELS = List.of("/v2/me/*", "/me/internal");
+    private static final String PRODUCER = "producer.";
     private static final int UNLIMITED = -1;
 
     private JavaBridge() {}
@@ -38,28 +43,40 @@ public final class JavaBridge {
         String url = arguments[0];
         String user = arguments[1];
         String credentials = user + ":" + arguments[2];
-        String topic = arguments[4];
+        String prefix = arguments[4];
 
-        KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(producerSettings(arguments[3]));
+        Properties settings = producerSettings(arguments[3]);
+        KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(settings);
         HttpClient http = new HttpClient();
         http.start();
         BayeuxClient cometd = new BayeuxClient(url, transport(http, credentials));
         cometd.addExtension(new AckExtension());
         Runtime.getRuntime().addShutdownHook(new Thread(producer::close));
 
-        Relay relay = new Relay(producer, topic, user);
+        Publisher publisher;
+        if (settings.containsKey(ProducerConfig.TRANSACTIONAL_ID_CONFIG)) {
+            TransactionalPublisher transactional = new TransactionalPublisher(producer, prefix + ".java-state", user);
+            cometd.addExtension(transactional);
+            publisher = transactional;
+        } else {
+            publisher = new Publisher(producer);
+        }
+        Relay relay = new Relay(publisher, prefix, user);
         cometd.getChannel(Channel.META_HANDSHAKE).addListener((ClientSessionChannel.MessageListener) (channel, reply) -> {
             if (reply.isSuccessful()) {
                 relay.opened(reply.getClientId());
             }
         });
-        CountDownLatch subscribed = new CountDownLatch(1);
+        CountDownLatch subscribed = new CountDownLatch(CHANNELS.size());
         cometd.handshake(reply -> {
             if (reply.isSuccessful()) {
-                cometd.getChannel("/v2/me/*").subscribe(relay, confirmation -> confirm(confirmation, subscribed));
+                for (String channel : CHANNELS) {
+                    cometd.getChannel(channel).subscribe(relay, confirmation -> confirm(confirmation, subscribed));
+                }
             }
         });
-        producer.partitionsFor(topic);
+        producer.partitionsFor(prefix + ".acknowledgements.v1");
+        producer.partitionsFor(prefix + ".user-events.v1");
         subscribed.await();
         System.out.println("ready");
         System.out.flush();
@@ -96,9 +113,10 @@ public final class JavaBridge {
         settings.put(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG, ByteArraySerializer.class.getName());
         settings.put(ProducerConfig.ACKS_CONFIG, "all");
         settings.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, "true");
-        String linger = System.getProperty("linger.ms");
-        if (linger != null) {
-            settings.put(ProducerConfig.LINGER_MS_CONFIG, linger);
+        for (String name : System.getProperties().stringPropertyNames()) {
+            if (name.startsWith(PRODUCER)) {
+                settings.put(name.substring(PRODUCER.length()), System.getProperty(name));
+            }
         }
         return settings;
     }

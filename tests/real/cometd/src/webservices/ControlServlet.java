@@ -67,14 +67,18 @@ final class ControlServlet extends HttpServlet {
         }
     }
 
-    /** {channel, data, user} or {messages: [{channel, data, user}, ...]}, user optional, or {generate: n, keys, start, rate, pad, channel, inTurn}. */
+    /**
+     * {channel, data, user} or {messages: [{channel, data, user}, ...]}, user optional, or
+     * {generate: n, keys, start, rate, pad, channel, inTurn, mixed}.
+     */
     private long publish(Map<String, Object> order) {
         if (order.containsKey("generate")) {
             long count = number(order, "generate", 0).longValue();
             String channel = (String) order.getOrDefault("channel", "/v2/me/outbound");
             events.generate(channel, count, Math.max(1, number(order, "keys", 1000).longValue()),
                     number(order, "start", 0).longValue(), number(order, "rate", 0).doubleValue(),
-                    number(order, "pad", 0).intValue(), Boolean.TRUE.equals(order.get("inTurn")));
+                    number(order, "pad", 0).intValue(), Boolean.TRUE.equals(order.get("inTurn")),
+                    Boolean.TRUE.equals(order.get("mixed")));
             return count;
         }
         List<Events.Event> batch = new ArrayList<>();

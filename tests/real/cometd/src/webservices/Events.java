@@ -33,9 +33,11 @@ final class Events {
     /**
      * Makes and publishes acknowledgements, evenly at a rate (events/s; 0: as fast as it goes); returns when all are out.
      * Every session gets each of them; with inTurn one session gets it, the next session the next one, and so on.
-     * data.sentAt is the time of publishing, in ms since the epoch with the nanoseconds as its fraction.
+     * data.sentAt is the time of publishing, in ms since the epoch with the nanoseconds as its fraction. Where mixed,
+     * every second event of a session is a user event, on its own channel, and every event has a record of its own.
      */
-    void generate(String channel, long count, long keys, long start, double rate, int pad, boolean inTurn) {
+    void generate(
+            String channel, long count, long keys, long start, double rate, int pad, boolean inTurn, boolean mixed) {
         String padding = "x".repeat(pad);
         List<ServerSession> sessions = bayeux.getSessions();
         long began = System.nanoTime();
@@ -46,8 +48,14 @@ final class Events {
                     LockSupport.parkNanos(left);
                 }
             }
-            JSON.Literal data = new JSON.Literal(acknowledgement(index % keys, start + index, padding));
-            Event event = new Event(channel, data, null);
+            long turn = inTurn ? index / sessions.size() : index;
+            Event event;
+            if (mixed && turn % 2 == 1) {
+                event = new Event("/me/internal", new JSON.Literal(userEvent(start + index, padding)), null);
+            } else {
+                long handle = mixed ? start + index : index % keys;
+                event = new Event(channel, new JSON.Literal(acknowledgement(handle, start + index, padding)), null);
+            }
             if (inTurn) {
                 ServerSession session = sessions.get((int) (index % sessions.size()));
                 session.batch(() -> deliver(session, event));
@@ -91,14 +99,32 @@ final class Events {
     }
 
     private static String acknowledgement(long recordHandle, long referenceId, String padding) {
-        Instant now = Instant.now();
-        String fraction = String.valueOf(1_000_000 + now.getNano() % 1_000_000).substring(1);
         StringBuilder json = new StringBuilder(384 + padding.length());
         json.append("{\"record\":{\"devicePath\":\"/devices/").append(RestServlet.DEVICE)
                 .append("\",\"callingList\":\"CallingList1\",\"applicationId\":134,\"recordHandle\":").append(recordHandle)
                 .append(",\"campaignName\":\"Campaign1\"},\"notificationType\":\"DoNotCallAcknowledge\"")
-                .append(",\"messageType\":\"OutboundRecordMessage\",\"referenceId\":\"").append(referenceId)
-                .append("\",\"sentAt\":").append(now.toEpochMilli()).append('.').append(fraction);
+                .append(",\"messageType\":\"OutboundRecordMessage\",\"referenceId\":\"").append(referenceId).append('"');
+        return sent(json, Instant.now(), padding);
+    }
+
+    private static String userEvent(long recordHandle, String padding) {
+        Instant now = Instant.now();
+        StringBuilder json = new StringBuilder(512 + padding.length());
+        json.append("{\"metrics\":{\"eventProcessing\":{\"serverGenerationTimestamp\":").append(now.toEpochMilli())
+                .append(",\"nodeProcessingTimeNanos\":4352048,\"serverProcessingTimeTotalMs\":5}}")
+                .append(",\"userData\":{\"GSW_CHAIN_ATTR\":\"AllChain\",\"GSW_APPLICATION_ID\":134")
+                .append(",\"GSW_RECORD_HANDLE\":").append(recordHandle)
+                .append(",\"GSW_USER_EVENT\":\"DoNotCallAcknowledge\",\"GSW_CALLING_LIST\":\"CallingList1\"")
+                .append(",\"GSW_PHONE\":\"3001\",\"GSW_CAMPAIGN_NAME\":\"Campaign1\"}")
+                .append(",\"deviceId\":\"").append(RestServlet.DEVICE)
+                .append("\",\"messageType\":\"DeviceUserEventMessage\"");
+        return sent(json, now, padding);
+    }
+
+    /** Adds what no event of Web Services has: when it was sent, and the padding. */
+    private static String sent(StringBuilder json, Instant now, String padding) {
+        String fraction = String.valueOf(1_000_000 + now.getNano() % 1_000_000).substring(1);
+        json.append(",\"sentAt\":").append(now.toEpochMilli()).append('.').append(fraction);
         if (!padding.isEmpty()) {
             json.append(",\"pad\":\"").append(padding).append('"');
         }

@@ -6,8 +6,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
-import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -35,7 +36,7 @@ final class RestServlet extends HttpServlet {
     private final transient Events events;
     private final transient Faults faults;
     private final long acknowledgementDelay;
-    private final transient List<Map<String, Object>> operations = new CopyOnWriteArrayList<>();
+    private final transient Queue<Map<String, Object>> operations = new ConcurrentLinkedQueue<>();
     private final transient ScheduledExecutorService later = Executors.newSingleThreadScheduledExecutor(task -> {
         Thread thread = new Thread(task, "acknowledgements");
         thread.setDaemon(true);
@@ -50,7 +51,7 @@ final class RestServlet extends HttpServlet {
     }
 
     List<Map<String, Object>> operations() {
-        return operations;
+        return List.copyOf(operations);
     }
 
     @Override

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.process import ROOT
+from benchmarks.measuring.process import ROOT
 
 _SERVER_JARS: Final = ROOT / "tests" / "real" / ".build"
 _JAVA_JARS: Final = ROOT / "benchmarks" / "java" / ".build" / "jars"
@@ -30,6 +30,7 @@ def versions() -> dict[str, str]:
     """Name and version of everything that took part."""
     java = subprocess.run(["java", "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     return {
+        "bridge": version("cometd-kafka-bridge"),
         "Python": platform.python_version(),
         **{name: version(name) for name in ("aiocometd", "aiohttp", "aiokafka", "msgspec", "uvloop")},
         "Java": java.split('"')[1],

@@ -1,4 +1,4 @@
-"""The Kafka end: when the events of a run were there for read_committed consumers, and whether all of them were."""
+"""The Kafka end of a run: when its events were there for read_committed consumers, and whether all of them were."""
 
 from __future__ import annotations
 
@@ -27,15 +27,29 @@ SAMPLE: Final = 0.01
 SETTLED: Final = 0.5
 """Seconds without change after which nothing more is to come."""
 FETCH_WAIT_MS: Final = 20
+KINDS: Final = ("acknowledgements.v1", "user-events.v1")
+"""The topics that the events go to, without the prefix."""
 
 
-class _Original(msgspec.Struct, rename="camel"):
-    reference_id: str
+class _UserData(msgspec.Struct):
+    handle: int = msgspec.field(name="GSW_RECORD_HANDLE", default=-1)
+
+
+class Original(msgspec.Struct, rename="camel"):
+    """What is read of an event as Web Services has sent it."""
+
     sent_at: float
+    reference_id: str = ""
+    user_data: _UserData = msgspec.field(default_factory=_UserData)
+
+    @property
+    def number(self) -> int:
+        """The event's number: user events have no referenceId, but a record handle of their own (`Traffic`)."""
+        return int(self.reference_id) if self.reference_id else self.user_data.handle
 
 
 class _Value(msgspec.Struct):
-    original: _Original
+    original: Original
 
 
 _decode = msgspec.json.Decoder(_Value).decode
@@ -57,17 +71,22 @@ class Watch:
         return next(at for at, ends in self.samples if all(ends[place] > offset for place, offset in last.items()))
 
 
-async def create_topic(bootstrap: str, topic: str) -> None:
-    """Create the topic as the bridge would."""
+def topics_of(prefix: str) -> list[str]:
+    """The full names of the topics that the events of a run go to."""
+    return [f"{prefix}.{kind}" for kind in KINDS]
+
+
+async def create_topics(bootstrap: str, prefix: str) -> None:
+    """Create these topics as the bridge would."""
     async with kafka_admin(bootstrap) as admin, asyncio.timeout(10):
-        await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics_of(prefix)])
 
 
 @asynccontextmanager
-async def consuming(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
-    """A read_committed consumer of the whole topic."""
+async def consuming(bootstrap: str, prefix: str) -> AsyncIterator[TopicReader]:
+    """A read_committed consumer of these topics."""
     consumer = AIOKafkaConsumer(
-        topic,
+        *topics_of(prefix),
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
@@ -85,7 +104,7 @@ async def consuming(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
 
 
 class TopicReader:
-    """Reads one topic, from the offsets that it is told: take them by `ends` before the events are sent."""
+    """Reads the topics of a run, from the offsets that it is told: take them by `ends` before the events are sent."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -114,45 +133,29 @@ class TopicReader:
                     return watch
                 await asyncio.sleep(SAMPLE)
 
-    async def verify(self, watch: Watch, references: range, *, deadline: float) -> Mapping[TopicPartition, int]:
-        """Read what was watched; return the offset of the last event in each partition.
+    async def verify(
+        self, starts: Mapping[TopicPartition, int], numbers: range, *, deadline: float
+    ) -> Mapping[TopicPartition, int]:
+        """Read from `starts` to the present end; return the offset of the last event in each partition.
 
         Raises:
-            Incomplete: the events' references are not exactly these, each once.
-        """
-        found: list[int] = []
-        last: dict[TopicPartition, int] = {}
-        self._seek(watch.starts)
-        async with asyncio.timeout(deadline):
-            while len(found) < len(references):
-                for place, records in (await self._consumer.getmany(timeout_ms=500)).items():
-                    found += [int(_decode(record.value).original.reference_id) for record in records]
-                    last[place] = records[-1].offset
-        self._consumer.pause(*self._consumer.assignment())
-        if sorted(found) != list(references):
-            raise Incomplete(f"{len(set(references) - set(found))} events are missing, {len(found)} are there")
-        return last
-
-    async def verify_each(
-        self, starts: Mapping[TopicPartition, int], references: range, times: int, *, deadline: float
-    ) -> None:
-        """Read from `starts` to the present end: each reference must be there `times` times, for as many accounts.
-
-        Raises:
-            Incomplete: one is missing, or there more often.
+            Incomplete: the events' numbers are not exactly these, each once.
         """
         found: Counter[int] = Counter()
+        last: dict[TopicPartition, int] = {}
         ends = await self.ends()
         self._seek(starts)
         async with asyncio.timeout(deadline):
             for place, end in ends.items():
                 while await self._consumer.position(place) < end:
-                    for records in (await self._consumer.getmany(timeout_ms=500)).values():
-                        found.update(int(_decode(record.value).original.reference_id) for record in records)
+                    for one, records in (await self._consumer.getmany(timeout_ms=500)).items():
+                        found.update(_decode(record.value).original.number for record in records)
+                        last[one] = records[-1].offset
         self._consumer.pause(*self._consumer.assignment())
-        wrong = [one for one in references if found[one] != times]
-        if wrong:
-            raise Incomplete(f"{len(wrong)} of {len(references)} events are not there {times} times: {wrong[:3]}")
+        wrong = [number for number in numbers if found[number] != 1]
+        if wrong or len(found) != len(numbers):
+            raise Incomplete(f"{len(wrong)} of {len(numbers)} events are not there once, such as {wrong[:3]}")
+        return last
 
     async def latencies(self, starts: Mapping[TopicPartition, int], count: int, *, deadline: float) -> list[float]:
         """Wait for `count` events; return the seconds that each took from the server's send until it was read here."""

@@ -1,0 +1,1 @@
+"""What is compared: the bridge in its ways of working, and the Java bridge in three."""

@@ -1,0 +1,1 @@
+"""What becomes of the figures: comparisons, the table, RESULTS.md and results.json."""
