@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 OTHERS: Final = "(other)"
-"""The metrics' label for all accounts of other processes. Any client that writes to the ledger could name thousands of
-accounts."""
+"""The account label in the metrics for all accounts of other processes. Otherwise a client that writes thousands of
+account names to the ledger would create thousands of series."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +61,10 @@ class ForwardingTask:
 
 
 class OperationForwarder:
-    """Forwards operations of all accounts. Calls `on_accepted` with the account when Web Services accepts one."""
+    """Forwards operations of all accounts.
+
+    Calls `on_accepted` with the account whenever Web Services accepts an operation.
+    """
 
     def __init__(
         self,
@@ -121,7 +124,7 @@ class OperationForwarder:
             await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
 
     async def verdicts(self, account: str) -> None:
-        """Wait until every operation of the account that is being forwarded has its verdict, or none in time."""
+        """Wait until each operation of the account that is being forwarded has its verdict or has run out of time."""
         done = [task.done for task in self.running.values() if task.event.account == account]
         if done:
             await asyncio.wait(done)
@@ -129,8 +132,8 @@ class OperationForwarder:
     async def keep_promise(self, event: Operation, *, patient: bool) -> OperationView | Exception:
         """Forward an operation that an earlier process had accepted with 202. Return the operation, or the error.
 
-        A new `requested` event with a higher attempt number is in Kafka before the request is sent. The operation does
-        not count against the account's limit.
+        Before the request is sent, a new `requested` event with a higher attempt number is written to Kafka. The
+        operation does not count against the account's limit.
 
         Raises:
             KafkaUnavailable: Kafka did not take the event, and this call is not `patient`. Nothing is forwarded.
@@ -192,7 +195,7 @@ class OperationForwarder:
         return self.record(event, traceparent)
 
     def record(self, event: Operation, traceparent: str | None = None) -> Record:
-        """Make the Kafka record of an event, with the operation's trace context unless another one is given."""
+        """Make the Kafka record of an event, with the given trace context or else with the operation's own."""
         forwarded = self._view.forwarded.get(event.reference_id)
         if traceparent is None and forwarded is not None:
             traceparent = forwarded.traceparent

@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """Recovers the operations of one account after a crash. Looks once, because no other replica can die later."""
+    """Recovers the operations of one account after a crash. Without a fleet one search at the start is enough."""
 
     _patient: ClassVar[bool] = True
-    """Whether to try again while Kafka does not take the `requested` event."""
+    """Whether to keep trying while Kafka does not accept the `requested` event."""
 
     def __init__(
         self,

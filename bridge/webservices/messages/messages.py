@@ -1,4 +1,6 @@
-"""Parses the messages that CometD delivers. `data.messageType` separates acknowledgements, user events and others.
+"""Parses the messages that CometD delivers.
+
+`data.messageType` distinguishes acknowledgements, user events and other messages.
 
 Parsing never raises and loses nothing. A field that can't be parsed is None, and `original` has the whole message.
 """
