@@ -26,7 +26,7 @@ class SlotRelays(Protocol):
         ...
 
     def accounts_changed(self) -> None:
-        """Start the relays of accounts that have come."""
+        """Start the relays of new accounts."""
 
     def stop(self) -> None:
         """Make `run` return as soon as the current batches are committed. The CometD sessions stay alive."""
@@ -59,7 +59,7 @@ class Ownership:
     def assign(self, slots: frozenset[int], count: int, orphaned: Collection[int]) -> None:
         """Set the slots that this replica owns. `run` takes new slots over, and the relays of all other slots stop.
 
-        `count` is the number of slots of the fleet. `orphaned` are the slots that no replica owned before.
+        `count` is the number of slots of the fleet. `orphaned` contains the slots that no replica owned before.
         """
         came, left = slots - self._wanted, self._wanted - slots
         for slot in came:
@@ -86,7 +86,7 @@ class Ownership:
                 await self._changed.wait()
 
     def accounts_changed(self) -> None:
-        """Start the relays of accounts that have come to the slots of this replica."""
+        """Start the relays of new accounts in the slots of this replica."""
         for relays, _ in self._running.values():
             relays.accounts_changed()
 

@@ -1,4 +1,4 @@
-"""The running relays of some accounts. Accounts may come and go while the others are relayed."""
+"""The running relays of some accounts. Accounts may be added and removed while the other accounts are relayed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class AccountRelay(Protocol):
         """Prepare the next `run`, which takes the account over with a publisher of `slots`."""
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
-        """Relay until `stop`, or until another bridge takes the account over. Return whether another bridge did."""
+        """Relay until `stop`, or until another bridge takes the account over.
+
+        Return whether another bridge took it over.
+        """
         ...
 
     def stop(self) -> None:
@@ -42,7 +45,7 @@ class AccountRelay(Protocol):
 class RelayTasks:
     """Runs one task for each account in `accounts()`, with a publisher of `slots`.
 
-    The task of an account that has left is not cancelled, because the account ends its task.
+    The task of a removed account is not cancelled, because the account ends its task.
     """
 
     def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:
@@ -55,7 +58,7 @@ class RelayTasks:
         """The accounts that another bridge has taken over."""
 
     def accounts_changed(self) -> None:
-        """Make `run` start the relays of accounts that have come."""
+        """Make `run` start the relays of new accounts."""
         self._changed.set()
 
     def stop(self) -> None:
@@ -64,7 +67,7 @@ class RelayTasks:
         self._changed.set()
 
     async def run(self, *, ended: Callable[[], bool], disconnect_on_exit: bool = False) -> None:
-        """Relay until `stop`, or until `ended` returns True. It is called whenever a relay has ended.
+        """Relay until `stop`, or until `ended` returns True. `run` calls `ended` whenever a relay has ended.
 
         With `disconnect_on_exit` a stop ends the CometD sessions too. An error of a relay, which is a bug of the
         bridge, is raised.

@@ -32,11 +32,13 @@ log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 250
 LEAST_BYTES: Final = 1 << 16
-"""A fetch waits for this many bytes, but not longer than `POLL_MS`. Otherwise each record would cost a fetch."""
+"""Bytes for which a fetch waits, but not longer than `POLL_MS`. Without this minimum each record would need a separate
+fetch."""
 DENIALS: Final = 4
-"""After this many denials in a row, the topic counts as missing. A topic that is just being created needs a moment."""
+"""Number of successive denials after which the topic counts as missing. The first denials may only mean that the topic
+is just being created."""
 STANDSTILL: Final = 5.0
-"""After this many seconds without a record, the topic counts as read to its end. The open transaction of a dead bridge
+"""Seconds without a record after which the topic counts as read to its end. The open transaction of a dead bridge
 may hide the end until Kafka aborts the transaction, which takes up to a minute."""
 
 
@@ -88,7 +90,10 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Make `run` go back to the first records that must be passed again, and call `caught_up` once more."""
+        """Make `run` read again from the first record that `take` must get again.
+
+        `run` then calls `caught_up` again.
+        """
         self._rewound = True
 
     async def catch_up(self) -> None:
@@ -136,7 +141,10 @@ class Follower:
                 self._client = None
 
     async def _read_to_end(self, client: Consumer, ends: Mapping[TopicPartition, int], take: Take) -> None:
-        """Read all records before the offsets `ends`. Fetches don't wait for many bytes, because a start waits."""
+        """Read all records before the offsets `ends`.
+
+        Each fetch returns as soon as it has any record, because the start of the bridge waits.
+        """
         loop = asyncio.get_running_loop()
         moved_at = loop.time()
         while not self._rewound and await unread(client, ends) and loop.time() - moved_at <= STANDSTILL:
@@ -161,7 +169,7 @@ class Follower:
         oldest = int(max(0.0, time.time() - self._age) * 1000)
         fresh = [place for place in client.assignment() if place not in self._next]
         young = await client.offsets_for_times(dict.fromkeys(fresh, oldest)) if fresh else {}
-        # No record is young enough, or the broker doesn't know (librdkafka's mock cluster).
+        # No record is young enough, or the broker can't search by time (librdkafka's mock cluster).
         unknown = [place for place in fresh if young[place] is None]
         first = await client.beginning_offsets(unknown) if unknown else {}
         for place in client.assignment():

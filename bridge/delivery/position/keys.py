@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 Purpose: TypeAlias = Literal["position", "costly-position", "request", "ledger"]
-"""What a key is used for. `costly-position` is for positions of earlier versions, which had no light key."""
+"""The purpose of a key. `costly-position` is for positions of earlier versions, which had no light key."""
 
 APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
@@ -51,8 +51,9 @@ EARLIER_SALTS: Final = 8
 """Limit for the salts of version 0.1.0 that a process tries for an account. An attacker could write records with many
 salts, and each salt costs 0.1 s of CPU time."""
 FORMER_AGE: Final = 3600.0
-"""Seconds for which data with the keys of the former password stays valid after a change. Whoever knows a leaked former
-password could forge data, so the time is not longer than necessary: no operation is forwarded when it is older."""
+"""Seconds for which data with the keys of the former password stays valid after a change. The time is no longer than
+necessary, because somebody with a leaked former password could forge data. Operations older than this are not forwarded
+anyway."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
 """The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 
@@ -83,7 +84,7 @@ class AccountKeys:
                     await keys.derive(self.salt, cost)
 
     async def change(self, password: SecretStr) -> None:
-        """Use another password from now on. Data of the former password stays valid for `FORMER_AGE`."""
+        """Use another password from now on. Data with the keys of the former password stays valid for `FORMER_AGE`."""
         new = _PasswordKeys(password)
         async with self._deriving:
             for cost in list(self._present.roots):
@@ -92,7 +93,7 @@ class AccountKeys:
             self._former_until = self._clock() + FORMER_AGE
 
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
-        """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
+        """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts the result.
 
         Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. Each call uses a new salt, and therefore a new
         key. So AES-GCM's limit for the number of texts with one key does not apply.
@@ -143,13 +144,13 @@ class AccountKeys:
         return self._earlier[salt]
 
     def _valid(self) -> list[_PasswordKeys]:
-        """Return the keys of the present password, and those of the former password while they are valid."""
+        """Return the keys of the present password, and the keys of the former password while these are valid."""
         if self._former is not None and self._clock() >= self._former_until:
             self._former = None
         return [self._present] if self._former is None else [self._present, self._former]
 
     def _started(self, purpose: Purpose) -> list[_PasswordKeys]:
-        """Return the valid keys that are derived. The keys of the present password always are."""
+        """Return those valid keys that are already derived. The keys of the present password are always among them."""
         return [keys for keys in self._valid() if keys is self._present or _cost(purpose) in keys.roots]
 
     def _bound(self, purpose: Purpose, *parts: bytes) -> bytes:
@@ -166,7 +167,7 @@ class _PasswordKeys:
         self._signing: dict[Purpose, bytes] = {}
 
     async def derive(self, salt: bytes, cost: int) -> None:
-        """Derive the root key of this cost, unless it is there already."""
+        """Derive the root key of this cost, if it is not derived yet."""
         if cost not in self.roots:
             self.roots[cost] = await self.derived(salt, cost)
 
@@ -203,5 +204,5 @@ def _label(purpose: Purpose) -> bytes:
 
 
 def _joined(*parts: bytes) -> bytes:
-    """Join the parts, each after its length (8 bytes), so that different parts never give the same bytes."""
+    """Join the parts, each with its length (8 bytes) before it, so that different parts never give the same bytes."""
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
