@@ -46,7 +46,7 @@ def topics_plan(
         str, typer.Option(metavar="NAME", help="With Strimzi: the name of the Kafka resource.")
     ] = "kafka",
 ) -> None:
-    """Print what creates the topics as the bridge would, and grants the rights that it needs. Connects to nothing."""
+    """Print commands or YAML that create the bridge's topics and grant its rights. This command opens no connection."""
     plan = commands.plan_of(read_settings(context, config), user=user)
     typer.echo(plan.as_strimzi(cluster) if form is Form.STRIMZI else plan.as_commands(command_config))
 

@@ -79,7 +79,7 @@ def read_since(text: str) -> datetime:
 
 
 def run_tail(settings: Kafka, options: TailOptions) -> None:
-    """Print committed events until a signal, or as the options say.
+    """Print committed events until a signal arrives, or until the options end the command.
 
     The command joins no consumer group, creates no topic and does not disturb a running bridge.
 

@@ -1,7 +1,7 @@
 """Generates the Avro schema of a kind's value. Fields, their order and their names are the same as in JSON.
 
 A nullable field is a union with null, and its default is null. Enumerations are strings, because `timed-out` is not a
-valid Avro symbol, and because old consumers can't read a symbol that a new release adds. JSON values are strings too.
+valid Avro symbol, and because old consumers couldn't read a new symbol. JSON values are strings too.
 """
 
 from __future__ import annotations

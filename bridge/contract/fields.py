@@ -50,7 +50,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     form: Form
-    """The type. `json` is any JSON value, copied unchanged from Web Services or the caller."""
+    """The field's type. `json` is any JSON value, copied unchanged from Web Services or the caller."""
     nullable: bool
     keywords: dict[str, Any]
     """Other keywords of JSON Schema: bounds, pattern, format, examples."""

@@ -40,7 +40,8 @@ _PRIVATE = re.compile(
 )
 _FRAMES = 8
 REPEAT_INTERVAL = 10.0
-"""Seconds in which the same line of a library is logged once. `left_out` of the next line counts the repetitions."""
+"""Seconds in which the same line of a library is logged once. The field `left_out` of the next line counts the omitted
+repetitions."""
 _MOST_KINDS = 1000
 # Openings of lines that libraries format before logging. The rest of such a line may contain private data.
 _OPENINGS = (

@@ -130,7 +130,9 @@ def _may_follow(view: OperationView) -> bool:
 def _with_verdict(known: OperationView) -> OperationView:
     """Return `known` if Web Services accepted it.
 
-    Raises: UpstreamRejected: Web Services rejected the operation. UpstreamTimeout: Web Services gave no verdict.
+    Raises:
+        UpstreamRejected: Web Services rejected the operation.
+        UpstreamTimeout: Web Services gave no verdict.
     """
     upstream = known.upstream
     if known.status == "rejected" and upstream is not None and upstream.status_code is not None:

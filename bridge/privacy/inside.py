@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 FEW: Final = 8
-"""Up to this many forms, a search for each form is the fastest way to see that a text contains none."""
+"""Number of forms up to which separate searches are the fastest way to see that a text contains no form."""
 LONGEST: Final = 64
-"""Forms with more characters than this count as long. Real phone numbers are shorter."""
+"""Maximum characters of a usual form. A longer form counts as long. Real phone numbers are shorter."""
 MOST_LONG: Final = 4096
-"""Total length of a message's long forms. Only a hostile message exceeds this limit."""
+"""Limit for the total length of a message's long forms. Only a hostile message exceeds this limit."""
 _USUAL_FIRST: Final = frozenset("0123456789+(")
 _USUAL_STARTS: Final = re.compile(r"(?<![0-9])[0-9+(]")
 _ALL_STARTS: Final = re.compile(r"(?<![0-9]).", re.DOTALL)

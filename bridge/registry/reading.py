@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _FRAME_START: Final = 0
 _UNASKED: Final = object()
 MOST_SCHEMAS: Final = 256
-"""Limit for the cached schemas. It is needed because any program that writes to the topic could invent ids."""
+"""Maximum number of cached schemas, because any program that writes to the topic could invent ids."""
 
 
 class Reader:
-    """Turns values into JSON. Caches the schemas that it has needed."""
+    """Converts values to JSON, and caches the schemas of these values."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry

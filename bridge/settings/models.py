@@ -110,8 +110,8 @@ class Registry(Section):
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Passphrase of the client certificate's private key."""
     auto_register: bool = True
-    """Whether the bridge registers missing schemas. If false, the bridge can't write events until they are
-    registered."""
+    """Whether the bridge registers missing schemas. If false, the bridge can't write events until somebody has
+    registered their schemas."""
     subject_naming: Literal["topic", "record"] = "topic"
     """Subject of a schema in the registry. `topic` means `<topic>-value` (TopicNameStrategy). `record` means the name
     of the record type (RecordNameStrategy)."""
@@ -137,12 +137,12 @@ class Kafka(Section):
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
     """Compression of the records that the bridge sends to Kafka."""
     create_topics: bool = True
-    """Whether the bridge creates missing topics. The cluster must permit it."""
+    """Whether the bridge creates missing topics. The cluster must give the bridge this right."""
     partitions: Annotated[int, Field(ge=1)] = 6
     """Number of partitions of the topics that the bridge creates."""
     slots: Annotated[int, Field(ge=1, le=1000)] = 6
-    """Number of partitions of the position topic, if the bridge creates it. The accounts of a partition (a slot) are
-    published in common transactions."""
+    """Number of partitions of the position topic, if the bridge creates the topic. The accounts of a partition (a slot)
+    share transactions."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     """Replication factor of topics that the bridge creates. -1 means the cluster's default."""
     retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
@@ -150,7 +150,7 @@ class Kafka(Section):
     their topics. The bridge then creates the operations topic without compaction, so that every event of an operation
     stays. Default: the cluster's retention. Topics that exist are not changed."""
     request_timeout: Seconds = 10
-    """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge replaces its producer."""
+    """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge makes a new Kafka producer."""
     check_crcs: bool = True
     """Whether to verify the checksums of records read from Kafka. Only librdkafka's mock cluster needs `false`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -239,8 +239,8 @@ class Operations(Section):
     """Limit for the operations that the bridge keeps in memory for GET /operations. Beyond this limit, the bridge drops
     the oldest operations that have ended. If all operations are pending, callers get 429."""
     view_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
-    """The same limit as `view_limit`, but in bytes of memory (estimated). The limit that is reached first applies. An
-    operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
+    """Limit for the memory of these operations in bytes (estimated), in addition to `view_limit`. The limit that is
+    reached first applies. An operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
     view_age: Seconds = 86_400
     """Seconds that an operation stays in memory for GET /operations after it has ended."""
 
@@ -262,14 +262,14 @@ class Evidence(Section):
     """Evidence: signed files that show what became of a request."""
 
     key_file: FilePath | None = None
-    """PEM file of the Ed25519 private key that signs evidence and archives. Default: evidence is not signed, and so
-    anybody could have made it."""
+    """PEM file of the Ed25519 private key that signs evidence and archives. Default: evidence is not signed, so a
+    reader can't verify who made it."""
     timestamp_url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
     """URL of a time-stamping authority (RFC 3161), which confirms when evidence was signed. Needs the extra `evidence`.
-    Default: only the bridge's own clock says when."""
+    Default: the time is only that of the bridge's own clock."""
     deadline_days: Annotated[int, Field(ge=1, le=3650)] = 10
-    """Calendar days within which a request must be acknowledged. Evidence compares each operation with it. 10 calendar
-    days are never longer than 10 business days."""
+    """Calendar days within which a request must be acknowledged. Evidence says of each operation whether it met this
+    deadline. 10 calendar days are never longer than 10 business days."""
 
     across = staticmethod(rules.evidence_faults)
 
@@ -278,12 +278,13 @@ class Fleet(Section):
     """Several replicas that share the accounts."""
 
     enabled: bool = False
-    """Whether this process shares the accounts with the other replicas of the same `kafka.topic_prefix`. Then Kafka's
-    group `<prefix>.fleet` says which replica relays which account. Set it on every replica, with the same accounts."""
+    """Whether this process shares the accounts with the other replicas of the same `kafka.topic_prefix`. If true,
+    Kafka's consumer group `<prefix>.fleet` decides which replica relays which account. Set the same value and the same
+    accounts on every replica."""
     replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = None
-    """What this replica is called in GET /fleet and in the log. Default: the host name."""
+    """Name of this replica in GET /fleet and in the log. Default: the host name."""
     session_timeout: Annotated[float, Field(ge=2, le=60)] = 6
-    """After this many seconds without a sign of life from a replica, Kafka gives its slots to the other replicas. Use
+    """Seconds without a heartbeat from a replica after which Kafka gives the replica's slots to the other replicas. Use
     the same value on every replica. Brokers refuse less than their `group.min.session.timeout.ms`, by default 6 s. With
     more than `web_services.max_interval` minus 3 s, the death of a replica can cost its CometD sessions."""
 
@@ -298,7 +299,7 @@ class Log(Section):
 
 
 class Tracing(Section):
-    """Traces by OpenTelemetry, which need the extra `otel`."""
+    """Traces by OpenTelemetry. They need the extra `otel`."""
 
     enabled: bool = False
     """Whether the bridge creates spans and sends them to the collector."""

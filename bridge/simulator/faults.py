@@ -1,4 +1,4 @@
-"""The faults of the simulator: their names, which of them are switched on, and how often each has struck."""
+"""The faults of the simulator: their names, the faults that are switched on, and how often each fault has struck."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping

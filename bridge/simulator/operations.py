@@ -21,7 +21,7 @@ Event = tuple[str, dict[str, object]]  # channel, data
 class Operation:
     """An operation: its notificationType, and the required parameters for each form of the URL.
 
-    None means that the operation does not exist in this form.
+    None instead of parameters means that the operation does not exist in this form.
     """
 
     notification: str

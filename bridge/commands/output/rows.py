@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GAP: Final = "  "
 MOST: Final = 40
-"""Greatest width to which a column grows. A UUID has 36 characters."""
+"""Maximum width to which a column grows. A UUID has 36 characters."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Column:
     title: str
     width: int
     grows: bool = False
-    """Whether the column may take the rest of the line."""
+    """Whether the column may use free width of the line."""
     optional: bool = False
-    """Whether a terminal that is too narrow shows the rows without this column."""
+    """Whether the column is left out if the terminal is too narrow."""
     most: int = MOST
-    """Greatest width to which the column grows."""
+    """Maximum width to which the column grows."""
 
 
 class Rows:
     """Writes rows to the console. Each row is one line. The texts must be safe for a terminal.
 
-    Without `cut`, the rows may be wider than the terminal. With `known`, all rows that follow, no column takes width
-    that another one needs, and the columns are aligned even if nothing is cut.
+    Without `cut`, the rows may be wider than the terminal. `known` contains all rows that follow. With `known`, no
+    column takes width that another column needs, and the columns are aligned even if nothing is cut.
     """
 
     def __init__(
@@ -84,7 +84,10 @@ class Rows:
 
 
 def _fit(columns: dict[int, Column], width: int) -> None:
-    """Leave out optional columns, the last one first, until the rest fits. Give free width to columns that grow."""
+    """Leave out optional columns, beginning with the last, until the others fit.
+
+    Give free width to columns that grow.
+    """
     for place in [place for place, column in columns.items() if column.optional][::-1]:
         if _free(columns, width) < 0:
             del columns[place]

@@ -36,10 +36,10 @@ class Ledger(Protocol):
     """The full name of the followed topic."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append records, and return once they are durable.
+        """Append records, and return once they are durable. Only one task at a time may call this method.
 
-        Only one task at a time may call this method. Raises: KafkaUnavailable: the records were not durable within a
-        deadline. Some records may be in Kafka nevertheless.
+        Raises:
+            KafkaUnavailable: the records were not durable within a deadline. Some may be in Kafka nevertheless.
         """
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:

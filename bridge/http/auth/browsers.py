@@ -24,7 +24,7 @@ ANY_HOST: Final = "*"
 LOOPBACK: Final = "localhost"
 HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN: Final = ("/health/", "/metrics")
-"""Paths without these checks. Probes and Prometheus use many host names, and their requests change nothing."""
+"""Paths that are not checked. Probes and Prometheus use many host names, and their requests change nothing."""
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s,]+)(?::([0-9]{1,5}))?")
 _ORIGIN: Final = re.compile(r"(https?)://(.+)")
 _PORTS: Final = {"http": 80, "https": 443}

@@ -152,7 +152,10 @@ def bridge_problem(error: BridgeError, reference_id: str | None) -> Response:
 
 
 def rejection(detail: str, code: int, message: str | None, reference_id: str | None) -> Response:
-    """Make the response for an operation that Web Services rejected. Its statusCode decides the HTTP status."""
+    """Make the response for an operation that Web Services rejected.
+
+    The statusCode of Web Services determines the HTTP status.
+    """
     status = status_code(code).http_status
     return problem(
         status,
@@ -174,7 +177,7 @@ def _retry_after(error: BridgeError) -> int:
 def validation_problem(errors: Sequence[Any], reference_id: str | None, *, submission: bool = True) -> Response:
     """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10.
 
-    `submission` is false for a request that only reads. Then the text says nothing about forwarding.
+    `submission` is false for a request that only reads, so that the text does not mention forwarding.
     """
     faults = [_fault(error) for error in errors]
     missing = any(fault.status_code == MISSING for fault in faults)

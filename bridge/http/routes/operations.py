@@ -59,7 +59,7 @@ class Operations(Protocol):
         ...
 
     def published(self, view: OperationView) -> PublishedRequest:
-        """Return the request of an operation with its phone numbers as the events publish them."""
+        """Return the request of an operation, with phone numbers in the form that the events publish."""
         ...
 
 

@@ -31,7 +31,7 @@ Forms: TypeAlias = "Mapping[str, type[OutboundRecordRequest]]"
 def read_request(
     body: Any, forms: Forms, enabled: Collection[str], headers: Mapping[str, str]
 ) -> OutboundRecordRequest:
-    """Validate a body. If it has no referenceId, the Idempotency-Key becomes the referenceId.
+    """Validate a body. If the body has no referenceId, the Idempotency-Key becomes the referenceId.
 
     Raises:
         RequestValidationError: the body is not a valid request, or its operation is not enabled.

@@ -76,8 +76,10 @@ class Journal:
         """Return once Kafka has the record.
 
         If Kafka does not confirm the record in time, Kafka may or may not have stored it. So the journal then writes
-        the record that `otherwise` returns, which revokes the unconfirmed record. Raises: KafkaUnavailable: Kafka did
-        not confirm the record. Raised at once if the last write failed.
+        the record that `otherwise` returns, which revokes the unconfirmed record.
+
+        Raises:
+            KafkaUnavailable: Kafka did not confirm the record. Raised at once if the last write failed.
         """
         if not self.available:
             raise KafkaUnavailable("Kafka is unreachable now, so the bridge can't store the request there.")
