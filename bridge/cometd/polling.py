@@ -49,7 +49,7 @@ EMPTY_REPLY_CAP: Final = 1.0
 
 
 class Polling:
-    """Polls one session through `transport`, and opens a new session when the server has lost the old one."""
+    """Polls one session through `transport`. Opens a new session when the server has lost the old session."""
 
     def __init__(self, transport: LongPollingTransport, context: SessionContext) -> None:
         self._transport = transport
@@ -292,7 +292,7 @@ class Polling:
         return client_id
 
     def give_up(self, reason: str) -> None:
-        """Replace the session by a new one. The events in the old session's queue are lost."""
+        """Replace the session by a new session. The events in the old session's queue are lost."""
         self._lost = reason
         self._cut_poll()
 

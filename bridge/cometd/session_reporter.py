@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class SessionReporter:
-    """Reports the changes of one account's session. It logs changes of state, never single events."""
+    """Reports the changes of one account's session. The log gets changes of state, never single events."""
 
     def __init__(self, account: str, channels: Sequence[str]) -> None:
         self.status = SessionStatus()

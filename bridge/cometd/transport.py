@@ -1,7 +1,7 @@
 """A long-polling transport, based on aiocometd's `TransportBase`.
 
-aiocometd 0.4.5 does the handshake, builds every message and calls the extensions. Its own long-polling transport does
-not run on Python >= 3.10, and can lose events. The poll loop is in `bridge.cometd.polling`.
+aiocometd 0.4.5 does the handshake, builds every message and calls the extensions. aiocometd's own long-polling
+transport does not run on Python >= 3.10, and can lose events. The poll loop is in `bridge.cometd.polling`.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class LongPollingTransport(TransportBase):
                 self._context.reporter.odd("advice-out-of-bounds")
 
     async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
-        """Read the reply to a poll in parts. Pass all events but those of the last part to the sink.
+        """Read the reply to a poll in parts. Pass the events of all parts except the last to the sink.
 
         Return the messages of the last part. The first part must arrive within the poll's deadline. Each later part
         must arrive within `request_timeout`, without the time that the sink takes.
@@ -217,7 +217,7 @@ class _Replies:
         """The replies to the payload's other messages."""
 
     def without(self, messages: list[Message]) -> list[Event]:
-        """Store the replies among the messages, and return the events."""
+        """Separate the messages: store the replies, and return the events."""
         events: list[Event] = []
         for message in messages:
             if message.channel.startswith(META):

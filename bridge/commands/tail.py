@@ -38,7 +38,7 @@ class TailOptions:
     from_beginning: bool = False
     since: datetime | None = None
     follow: bool = True
-    """Whether to wait for further events. Otherwise the command prints the events that exist at its start."""
+    """Whether to wait for further events. If false, the command prints the events that exist at its start, and ends."""
     key: str | None = None
     """Print only events with this key."""
     reference: str | None = None

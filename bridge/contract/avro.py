@@ -18,7 +18,10 @@ _TYPES: Final = {"string": "string", "integer": "long", "number": "double", "boo
 
 
 def avro_schema(kind: Kind) -> dict[str, Any]:
-    """Return the schema of a kind's value. Its name `gws.<version>.<struct>` lets a consumer use two versions."""
+    """Return the schema of a kind's value.
+
+    The schema's name `gws.<version>.<struct>` lets a consumer use two versions at once.
+    """
     record = record_of(kind.struct)
     return {"type": "record", "namespace": f"gws.{kind.version}", **_members(record)}
 

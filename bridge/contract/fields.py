@@ -63,7 +63,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def added(self) -> bool:
-        """Whether the field was added after the version's first release. Older records then lack the field."""
+        """Whether the field was added after the version's first release, so that older records lack the field."""
         return self.default is not msgspec.UNSET
 
 

@@ -20,7 +20,7 @@ _SEQUENCED: Final = {
 
 
 class Header(msgspec.Struct, frozen=True):
-    """One header. Its value is UTF-8 text."""
+    """One header. The header's value is UTF-8 text."""
 
     name: str
     description: str

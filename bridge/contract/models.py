@@ -1,4 +1,4 @@
-"""Generates pydantic models of the values from the JSON Schemas, for consumers. This needs the extra `models`."""
+"""Generates pydantic models of the values from the JSON Schemas, for consumers. The module needs the extra `models`."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ class Ownership:
     stops no relay. The relays of a slot stop only when a new assignment does not contain the slot. If another bridge
     has taken a slot over, this replica takes the slot back only after a new assignment of the slot.
 
-    `relays` makes the relays of one slot. Its arguments are the slot's number and the number of slots. `on_taken` is
-    called after another bridge has taken a slot over.
+    `relays` makes the relays of one slot. The arguments of `relays` are the slot's number and the number of slots.
+    `on_taken` is called after another bridge has taken a slot over.
     """
 
     def __init__(self, relays: Callable[[int, int], SlotRelays], *, on_taken: Callable[[], None]) -> None:

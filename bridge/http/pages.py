@@ -1,4 +1,4 @@
-"""The pages for people: `/` with links, and `/docs` with Swagger UI. They load nothing from other servers."""
+"""The pages for people: `/` with links, and `/docs` with Swagger UI. These pages load nothing from other servers."""
 
 from __future__ import annotations
 

@@ -61,7 +61,10 @@ _FOREIGN_TEXT = "line of a library, its text left out"
 
 
 class Masked(dict[str, Any]):
-    """A mapping for the log in which the caller has masked all secrets. Its names then say nothing about its values."""
+    """A mapping for the log in which the caller has masked all secrets.
+
+    The names in such a mapping say nothing about the values, so the log shows all values.
+    """
 
 
 def configure(

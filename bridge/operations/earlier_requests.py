@@ -48,7 +48,7 @@ class EarlierRequests:
 
         Raises:
             Conflict: the referenceId belongs to another request.
-            UpstreamError: Web Services rejected the earlier request, or gave no verdict on it.
+            UpstreamError: Web Services rejected the earlier request, or gave no verdict.
         """
         known = self._view.trusted(event.reference_id)
         if event.asynchronous and known is not None and known.promised and not self._abandoned(known):
@@ -121,8 +121,8 @@ def _check_same(known: OperationView, event: Operation) -> None:
 def _may_follow(view: OperationView) -> bool:
     """Return whether the request may be forwarded again.
 
-    This is allowed if Web Services never judged the request (`undelivered`). A request without a verdict may also be
-    forwarded again if the operation is repeatable.
+    A request that Web Services never judged (`undelivered`) may be forwarded again. So may a request without a verdict,
+    if the operation is repeatable.
     """
     return view.undelivered or (view.status == "requested" and repeatable(view.operation))
 

@@ -37,8 +37,8 @@ class NumbersInside:
     def __init__(self, forms: Iterable[str], hidden: str) -> None:
         """Prepare the search.
 
-        If the total length of the long forms exceeds `MOST_LONG`, `replace` does not search. Then it returns `hidden`
-        for each text with at least `FEWEST_INSIDE` digits, and other texts unchanged.
+        If the total length of the long forms exceeds `MOST_LONG`, `replace` does not search. In this case `replace`
+        returns `hidden` for each text with at least `FEWEST_INSIDE` digits, and other texts unchanged.
         """
         self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
         self._hidden = hidden

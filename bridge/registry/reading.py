@@ -28,7 +28,7 @@ class Reader:
         """Parsed schemas by id, the most recently used last. None: the registry has no usable Avro schema of the id."""
 
     def learn(self, id_: int, schema: str) -> None:
-        """Put a schema into the cache, so that the reader need not ask the registry for it."""
+        """Put a schema into the cache, so that the reader need not ask the registry for the schema."""
         self._keep(id_, fastavro.parse_schema(msgspec.json.decode(schema)))
 
     def _keep(self, id_: int, schema: Any) -> None:

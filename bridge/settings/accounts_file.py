@@ -70,8 +70,8 @@ def account_changes(before: Sequence[Account], after: Sequence[Account]) -> Acco
 class AccountsFile:
     """Watches the accounts file, and calls `apply` with the accounts after each valid change.
 
-    It compares the content and not the time of the last change, because Kubernetes replaces a mounted secret by a
-    symbolic link and may keep the time. The files that the accounts name in `password_file` count as part of the
+    The class compares the content and not the time of the last change, because Kubernetes replaces a mounted secret by
+    a symbolic link and may keep the time. The files that the accounts name in `password_file` count as part of the
     content.
     """
 

@@ -70,7 +70,7 @@ def load_http(config: Path | None = None, environment: Mapping[str, str] = os.en
 def _only(name: str) -> type[Section]:
     """Return a model with the sections of `Settings`.
 
-    It validates the section `name`, and accepts any values elsewhere.
+    The model validates only the section `name`, and accepts any values in other sections.
     """
     fields: dict[str, Any] = dict.fromkeys(Settings.model_fields, (Any, None))
     kept = Settings.model_fields[name]

@@ -49,13 +49,14 @@ class WebServices(Section):
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
     """User name of the only account, and also its name in the bridge. Required unless `accounts` is set."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Password of the only account. It also encrypts the session data in Kafka. Required unless `accounts` is set."""
+    """Password of the only account. The password also encrypts the session data in Kafka. Required unless `accounts` is
+    set."""
     notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
     """Path of the CometD endpoint."""
     start_voice_session: bool = False
     """Whether to start a contact centre session after each subscription. Some sites require this."""
     channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
-    """CometD channels to subscribe to. The bridge is not ready while the server refuses one of them."""
+    """CometD channels to subscribe to. The bridge is not ready while the server refuses one of these channels."""
     optional_channels: frozenset[str] = frozenset()
     """Channels of the list `channels` that the server may refuse while the bridge stays ready."""
     max_interval: Seconds = 10
@@ -125,7 +126,7 @@ class Kafka(Section):
     """The Kafka cluster."""
 
     bootstrap_servers: Annotated[str, AfterValidator(rules.servers)]
-    """Kafka brokers to connect to first: `host:port`, or several of them separated by commas."""
+    """Kafka brokers to connect to first, as `host:port`. Separate several brokers by commas."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
     """Prefix of the names of all topics and of all transactional ids."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
@@ -215,7 +216,7 @@ class Http(Section):
     """Whether to serve the console, pages for people, under /console."""
     console_secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """Key of the console's cookies, at least 16 characters. Replicas behind one address need the same secret. Without
-    it each process makes a random key at its start, so people must sign in again after a restart."""
+    this setting each process makes a random key at its start, so people must sign in again after a restart."""
 
     across = staticmethod(rules.http_faults)
 
@@ -224,7 +225,8 @@ class Operations(Section):
     """Operations that the bridge forwards to Web Services for REST callers."""
 
     acknowledgement_timeout: Seconds = 30
-    """Seconds that the bridge waits for the acknowledgement of an operation. Then the operation is `timed-out`."""
+    """Seconds that the bridge waits for the acknowledgement of an operation. After this time the operation is
+    `timed-out`."""
     enabled: Annotated[tuple[str, ...], Field(min_length=1)] = ("DoNotCallRecord",)
     """Names of the operations that callers may request (`operationName`)."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -299,7 +301,7 @@ class Log(Section):
 
 
 class Tracing(Section):
-    """Traces by OpenTelemetry. They need the extra `otel`."""
+    """Traces by OpenTelemetry. Tracing needs the extra `otel`."""
 
     enabled: bool = False
     """Whether the bridge creates spans and sends them to the collector."""

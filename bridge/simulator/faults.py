@@ -39,9 +39,10 @@ KINDS = frozenset({"handshake", "connect", "subscribe", "disconnect", "rest", "l
 class Fault:
     """A fault that strikes requests of the kind `on`.
 
-    The fault ignores the first `after` of these requests. Then it strikes each `every`-th request, at most `times`
-    times (None: no limit). The fault ends `seconds` after it was added (None: never). A struck request first waits for
-    `delay` seconds. With `acknowledgement-late`, `delay` is the additional delay of the acknowledgement.
+    The fault ignores the first `after` of these requests. Of the other requests, the fault strikes each `every`-th
+    request, at most `times` times (None: no limit). The fault ends `seconds` after it was added (None: never). A struck
+    request first waits for `delay` seconds. With `acknowledgement-late`, `delay` is the additional delay of the
+    acknowledgement.
 
     Raises:
         ValueError: unknown name or unknown kind of request.

@@ -155,8 +155,8 @@ class HttpSession:
     ) -> AsyncIterator[IncomingReply]:
         """Send one request, and yield its reply as soon as the headers have arrived.
 
-        The block may leave parts of the body unread. Arguments and errors are those of `request`. Methods of the reply
-        raise the same errors.
+        The block may leave parts of the body unread. The arguments and errors are the same as those of `request`.
+        Methods of the reply raise the same errors.
         """
         client = self._opened()
         progress = SimpleNamespace(sent=False)
@@ -204,7 +204,7 @@ class HttpSession:
         return ExchangeFailed(fault, tls.TEXTS[fault], sent=False)
 
     def cookies(self) -> dict[str, str]:
-        """Return the account's cookies by name. They are secrets."""
+        """Return the account's cookies by name. The cookies are secrets."""
         return self._jar().by_name()
 
     def restore_cookies(self, cookies: Mapping[str, str]) -> None:
@@ -240,7 +240,10 @@ async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: 
 
 
 def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
-    """Return the error for a failed exchange. Its text has no URL and no headers, because these can contain secrets."""
+    """Return the error for a failed exchange.
+
+    The error's text has no URL and no headers, because these can contain secrets.
+    """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_refused(error.status)
     if isinstance(error, aiohttp.ClientProxyConnectionError):

@@ -92,8 +92,8 @@ class Sink(Protocol):
     async def arrived(self, batch: Batch) -> None:
         """Save a batch that the server does not send again, for the case of a crash.
 
-        The session passes the same batch to `received` later. It may call `arrived` while `received` is storing another
-        batch. Both methods get the batches in the same order.
+        The session passes the same batch to `received` later. The session may call `arrived` while `received` is
+        storing another batch. Both methods get the batches in the same order.
         """
 
     async def received(self, batch: Batch) -> None:

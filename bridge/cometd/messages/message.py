@@ -68,7 +68,7 @@ def decode_prefix(array: bytes) -> list[Message] | None:
 
 
 def decode_element(element: bytes, *, size: int) -> Message:
-    """Return the message of one element of an array. Rules and errors are those of `decode`.
+    """Return the message of one element of an array. The rules and errors are the same as in `decode`.
 
     The caller has checked that the brackets of `element` match, so a large element is not scanned again.
     """

@@ -30,7 +30,7 @@ class MessageStream:
 
     The fast way guesses where the last complete element ends, and decodes all elements up to there together. A wrong
     guess is harmless, because those bytes can't be decoded. The slow way is used if elements can't be decoded together.
-    It finds the end of each element by counting brackets outside of strings, and reads each byte once.
+    The slow way finds the end of each element by counting brackets outside of strings, and reads each byte once.
     """
 
     def __init__(self, limit: int) -> None:

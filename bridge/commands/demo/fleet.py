@@ -176,7 +176,7 @@ class _Scene:
                     return
 
     async def _replace_one(self) -> None:
-        """Kill the replica that relays the first account, and wait until the others relay its accounts."""
+        """Kill the replica that relays the first account, and wait until other replicas relay its accounts."""
         before = dict(self._sessions)
         name, _ = before[self._accounts[0]]
         [victim] = [replica for replica in self._alive if replica.name == name]

@@ -1,4 +1,4 @@
-"""One replica of the demo's fleet: a process of its own that runs `bridge run`."""
+"""One replica of the demo's fleet: a separate process that runs `bridge run`."""
 
 from __future__ import annotations
 

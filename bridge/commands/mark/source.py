@@ -1,6 +1,6 @@
 """Reads the list as lines of text, from a file, a pipe or standard input.
 
-`--encoding` names the encoding. Without it, these rules are tried in order:
+`--encoding` names the encoding. Without this option, these rules are tried in order:
 
 1. A byte order mark at the start determines the encoding.
 2. A text with a zero byte in most characters is UTF-16.
@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
 
 class Source:
-    """An open list. Its lines can be read several times."""
+    """An open list. The lines of the list can be read several times."""
 
     def __init__(self, file: IO[bytes], encoding: str | None = None) -> None:
         """Decode the file with `encoding`, or with the encoding that the rules find.

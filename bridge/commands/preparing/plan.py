@@ -1,6 +1,6 @@
 """`bridge topics plan`: prints commands or YAML that create the bridge's topics in Kafka and grant its rights.
 
-The plan uses the bridge's own code for topics, ids and rights. It opens no connection.
+The plan uses the bridge's own code for topics, ids and rights. The command opens no connection.
 """
 
 from __future__ import annotations

@@ -97,7 +97,10 @@ def without_refused(
 
 
 def _parts(batch: Batch) -> list[Batch]:
-    """Divide a batch into halves. If a record has most of the bytes, separate this record from those around it."""
+    """Divide a batch into halves.
+
+    If a record has most of the bytes, separate this record from the records before and after it.
+    """
     records = batch.records
     sizes = [size_of(record) for record in records]
     largest = max(sizes)

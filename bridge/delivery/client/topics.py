@@ -114,7 +114,7 @@ async def create_missing_topics(settings: Kafka) -> None:
 
 
 async def existing_topics(settings: Kafka) -> set[str]:
-    """Return the full names of all topics that this client may see, also those of other programs.
+    """Return the full names of all topics that this client may see, including topics of other programs.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.

@@ -1,7 +1,7 @@
 """Makes consumers skip, count and log records that can't be read, so that such records never stop a reader.
 
 aiokafka decodes a batch of records and raises the errors of its parser, for example if a header's name is not UTF-8.
-aiokafka has no option to continue after such an error. It also has no limit for the decompressed size of a batch,
+aiokafka has no option to continue after such an error. aiokafka also has no limit for the decompressed size of a batch,
 though 1 MiB of gzip can become 1 GiB of blanks. So `install` replaces aiokafka's reader of batches by
 `ReadableRecords`.
 """

@@ -152,7 +152,7 @@ class Follower:
                 moved_at = loop.time()
 
     async def _pass_on(self, client: Consumer, take: Take) -> bool:
-        """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether there were any."""
+        """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether records arrived."""
         fetched = await client.getmany(timeout_ms=POLL_MS)
         self.failing = None
         for place, records in fetched.items():

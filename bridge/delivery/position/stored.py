@@ -1,4 +1,4 @@
-"""The record of a position on the topic `<prefix>.bridge-state`. Its key is the account's name.
+"""The record of a position on the topic `<prefix>.bridge-state`. The record's key is the account's name.
 
 The record also contains the bridge that wrote it (`owner`, with a random text for each start) and the number of its
 `publish` call (`turn`). After a failure, the slot reads both to find out whether its calls succeeded or another bridge

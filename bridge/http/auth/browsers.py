@@ -1,7 +1,8 @@
 """Refuses requests that a web page of another site sends to the bridge through a user's browser.
 
-A page can make the browser post to any address (cross-site request forgery). It can also resolve its own host name to
-the bridge's address (DNS rebinding). Both attacks work if the bridge has no authentication, as on loopback.
+A page can make the browser post to any address (cross-site request forgery). The page's owner can also make the page's
+host name resolve to the bridge's address (DNS rebinding). Both attacks work if the bridge has no authentication, as on
+loopback.
 """
 
 from __future__ import annotations

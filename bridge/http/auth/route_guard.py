@@ -54,8 +54,8 @@ class Guard(NamedTuple):
 def guarded(authentication: Authentication, scope: Scope) -> Guard:
     """Make the guard of a router whose routes need `scope`. The routes find the caller in `request.state.caller`.
 
-    The check runs before the body is read, so an unauthorised request costs little. It also limits the concurrent
-    requests of each caller (`RequestShares`), by the caller's name or else by the client's address.
+    The check runs before the body is read, so an unauthorised request costs little. The guard also limits the
+    concurrent requests of each caller (`RequestShares`), by the caller's name or else by the client's address.
     """
     open_to_all = authentication.scheme is None
     admission = Security(_anybody if open_to_all else _Bearer(authentication), scopes=[scope])

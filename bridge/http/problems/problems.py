@@ -40,7 +40,7 @@ INVALID: Final = 10
 NOT_FORWARDED: Final = "Nothing was forwarded. "
 RETRY_UNREACHABLE: Final = 5
 RETRY_LOGIN: Final = 60
-"""Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next one."""
+"""Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next login."""
 
 _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (UpstreamUnreachable, 503),
@@ -62,7 +62,10 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
 
 
 class Fault(BaseModel):
-    """An invalid part of the request. Its value is never repeated, because it may be personal data."""
+    """An invalid part of the request.
+
+    The error never repeats the part's value, because the value may be personal data.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 

@@ -179,7 +179,10 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
-        """Return one page of the recent operations of all replicas. The bridge's settings limit their number."""
+        """Return one page of the recent operations of all replicas.
+
+        The bridge's settings limit how many operations it remembers.
+        """
         check_query(http, PARAMETERS)
         chosen = OperationFilter(status, account, reference, phone, record, since, until)
         page = await service.list(chosen, limit, after)

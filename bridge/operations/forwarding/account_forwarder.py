@@ -66,7 +66,9 @@ class AccountForwarder:
         self._retries = metrics.operation_retries.labels(account)
 
     def enter(self) -> None:
-        """Reserve a place for an operation, before any work on it. After the verdict, `leave` frees the place.
+        """Reserve a place for an operation, before any other step of the forwarding.
+
+        After the verdict, `leave` frees the place.
 
         Raises:
             Busy: the account has too many operations under way.

@@ -41,7 +41,7 @@ class ForwardingTask:
     """An operation that is being forwarded and has no verdict yet."""
 
     event: Operation
-    """Its `requested` event."""
+    """The operation's `requested` event."""
     traceparent: str | None
     persistent: bool
     """Whether to retry until the deadline, because no caller waits."""
@@ -156,9 +156,10 @@ class OperationForwarder:
     def _begun(
         self, event: Operation, traceparent: str | None, *, persistent: bool, take_place: bool
     ) -> Iterator[ForwardingTask]:
-        """Register the operation as running while the `with` body writes its event. Then start the forwarding.
+        """Register the operation as running while the `with` body writes its event.
 
-        A repeated request finds the registered task and waits for it. If the body fails, the task ends with that error.
+        After the body, start the forwarding. A repeated request finds the registered task and waits for its result. If
+        the body fails, the task ends with that error.
         """
         assert self._group is not None
         forwarder = self._forwarders.get(event.account)
@@ -248,8 +249,8 @@ class OperationForwarder:
     def _settle(self, requested: Operation, verdict: Verdict) -> OperationView:
         """Write the event of the verdict, and return the operation.
 
-        If the request may have reached Web Services and there is no verdict, the operation stays `requested`. Its
-        acknowledgement or the time-out ends it later.
+        If the request may have reached Web Services and there is no verdict, the operation stays `requested`. The
+        acknowledgement or the time-out ends the operation later.
         """
         reference, account = requested.reference_id, requested.account
         view = self._view.get(reference) or self._view.apply(requested)

@@ -60,8 +60,8 @@ class LoginStatus:
 class Login:
     """The account's login for CometD and REST (implements `bridge.cometd.Credentials`).
 
-    It logs in when a caller first needs a login, and again when a reply shows that the login has ended. Callers that
-    need a login at the same time share one attempt. After a refused login the next attempt comes `retry_interval`
+    The class logs in when a caller first needs a login, and again when a reply shows that the login has ended. Callers
+    that need a login at the same time share one attempt. After a refused login the next attempt comes `retry_interval`
     seconds later, because Web Services may lock the account. Until the next attempt callers get an error. After each
     login that ends within a minute, the next login comes later. `request_timeout` (s) limits each exchange and each
     caller's wait.

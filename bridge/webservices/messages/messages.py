@@ -76,7 +76,7 @@ Message: TypeAlias = OutboundRecord | DeviceUserEvent | Unknown
 
 
 def parse(data: msgspec.Raw) -> Message:
-    """Parse the `data` of one message. This never raises."""
+    """Parse the `data` of one message. The function never raises."""
     try:
         str(data, "utf-8")  # checks all of the data; msgspec checks only the strings that it decodes
         body = decode_body(data)

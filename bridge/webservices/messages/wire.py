@@ -3,7 +3,7 @@
 The strict decoder runs first, because it is fast. If a field has another type, `tolerant` decodes every field
 separately. Both decoders return the same values for a body that the strict decoder accepts. Source: the pages on
 DoNotCallRecord
-and the other operations. They show three kinds of `record` (ids, `userData`, `customFields`).
+and the other operations. These pages show three kinds of `record` (ids, `userData`, `customFields`).
 """
 
 from __future__ import annotations

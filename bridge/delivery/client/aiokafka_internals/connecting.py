@@ -31,7 +31,9 @@ def bootstrap_addresses(servers: str) -> list[tuple[str, int]]:
 
 
 async def try_connection(host: str, port: int, arguments: Mapping[str, Any]) -> None:
-    """Open a connection with TLS and login, and close it. `arguments` are those of `connection` without the servers.
+    """Open a connection with TLS and login, and close it.
+
+    `arguments` are the result of `connection`, without the servers.
 
     Private part: `aiokafka.conn.create_conn`. aiokafka's public clients try one server after the other and discard the
     errors. If the function changes, the bridge reports a bad certificate or password only as "kafka unreachable".

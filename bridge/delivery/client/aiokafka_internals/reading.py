@@ -53,9 +53,9 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     def fetch_at_least(self, size: int) -> None:
         """Make further fetches wait for `size` bytes of records, but not longer than the consumer's waiting time.
 
-        Private part: `AIOKafkaConsumer._fetcher` and `Fetcher._fetch_min_bytes`. The public consumer takes this number
-        only when it is made. If aiokafka renames these attributes, each record of a followed topic needs a separate
-        fetch.
+        Private part: `AIOKafkaConsumer._fetcher` and `Fetcher._fetch_min_bytes`. aiokafka's consumer accepts this
+        number only as an argument of its constructor. If aiokafka renames these attributes, each record of a followed
+        topic needs a separate fetch.
         """
         self._fetcher._fetch_min_bytes = size  # noqa: SLF001
 
