@@ -44,7 +44,8 @@ class AcknowledgementExtension(Extension):
         """Return the `ext.ack` number of a poll's reply, None without the extension.
 
         Raises:
-            ExchangeFailed: `acknowledgement-unusable`, the number is missing, invalid or smaller than the last one. The
+            ExchangeFailed: `acknowledgement-unusable`, the number is missing, invalid or smaller than the last number.
+            The
                 server will send the reply's events again, because the next poll sends the last good number.
         """
         if not self.enabled:

@@ -186,7 +186,7 @@ class Polling:
         """Pass a part of a poll's reply to the sink while the rest is still being received.
 
         From now on only `stop` can end this poll early, and not before the sink has stored the part. The server may
-        have removed the session, so the rest of this reply may be all that is left.
+        have removed the session. Then only the rest of this reply still contains the session's events.
         """
         base, parked = self._context.acks.acknowledged, self._parked
         if parked is not None:

@@ -75,7 +75,7 @@ class CometdSession:
     async def end(self) -> None:
         """End the session on the server, which drops the session's queue.
 
-        Call this only if no other bridge will resume this session.
+        Call this method only if no other bridge will resume the session.
         """
         if self.status.client_id is not None:
             try:

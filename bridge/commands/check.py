@@ -42,8 +42,8 @@ class _Side:
 def run_check(settings: Settings, *, as_json: bool = False) -> bool:
     """Run all checks, print their findings, and return whether none has failed.
 
-    The checks use a separate CometD session, separate cookies and a separate transactional id. So they do not disturb a
-    running bridge. While the checks wait, standard error names the server for which they wait.
+    The checks use a separate CometD session, separate cookies and a separate transactional id. So the checks do not
+    disturb a running bridge. While the checks wait, standard error names the server for which they wait.
     """
     configure("console", "error")
     logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table shows the same failures

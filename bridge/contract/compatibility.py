@@ -17,7 +17,7 @@ Facets: TypeAlias = dict[str, Any]
 _WHOLE: Final = ""
 """The path of the whole schema, in place of a field's path."""
 _FREE: Final = frozenset({"$schema", "title", "description", "doc", "examples", "properties", "required", "fields"})
-"""Keywords that are not compared. They restrict no value, or contain fields that are compared one by one."""
+"""Keywords that are not compared. Such keywords restrict no value, or contain fields that are compared one by one."""
 _LOWER: Final = frozenset({"minimum", "minLength"})
 _UPPER: Final = frozenset({"maximum", "maxLength"})
 

@@ -35,7 +35,7 @@ def group_of(settings: Kafka) -> str:
 class FleetMembership:
     """Keeps this replica in the group while `run` runs, and joins again after failures.
 
-    In rebalances it calls `plan`.
+    Calls `plan` in each rebalance.
     """
 
     def __init__(self, settings: Kafka, plan: GroupPlan, *, session_timeout: float) -> None:

@@ -39,13 +39,13 @@ class AccountRelay(Protocol):
         """Make `run` return as soon as the current batch is committed."""
 
     def let_go(self) -> None:
-        """Record that this process no longer relays the account. Call this after `run`."""
+        """Record that this process no longer relays the account. Call this method after `run`."""
 
 
 class RelayTasks:
     """Runs one task for each account in `accounts()`, with a publisher of `slots`.
 
-    The task of a removed account is not cancelled, because the account ends its task.
+    The task of a removed account is not cancelled: the relay itself ends when its account is removed.
     """
 
     def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:

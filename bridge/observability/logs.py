@@ -215,8 +215,9 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 def without_text(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy of a library's record without private data.
 
-    The copy's text is the template. The arguments are masked, except small integers and exceptions (see `_words`). If a
-    record has no arguments, its text may contain private values. So the copy keeps only a known opening of this text.
+    The text of the copy is the template of the library's message. The arguments are masked, except small integers and
+    exceptions (see `_words`). If a record has no arguments, its text may contain private values. So the copy keeps only
+    a known opening of this text.
     """
     bare = copy.copy(record)
     arguments = list(record.args.values()) if isinstance(record.args, Mapping) else list(record.args or ())

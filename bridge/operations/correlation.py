@@ -1,7 +1,8 @@
 """Finds the operation that an acknowledgement ends, while the relay publishes the acknowledgement.
 
 The relay commits the acknowledgement and the operation's `acknowledged` event in one transaction, so Kafka gets both or
-neither. Before that, `match` waits until Kafka has the operation's earlier events, so that all are in order.
+neither. Before the transaction, `match` waits until Kafka has the operation's earlier events, so that all events are in
+order.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ LOAD_PATIENCE: Final = 3.0
 """Maximum seconds that a relay's start waits until the ledger is read. The CometD session could expire otherwise."""
 SETTLE_DEADLINE: Final = 30.0
 """Seconds that `match` waits until Kafka has the operation's earlier events. After this time the relay publishes the
-acknowledgement all the same. During a Kafka outage `match` keeps waiting, because the relay can't publish either."""
+acknowledgement without waiting any longer. During a Kafka outage `match` keeps waiting, because the relay can't publish
+either."""
 
 
 class _Early(NamedTuple):
@@ -173,8 +175,8 @@ class Correlator:
     def decides(self, *, after: float) -> bool:
         """Return whether this process may time out the account's operations.
 
-        The process may do so if it relays the account, the view is loaded, and the first CometD reply is in Kafka. If
-        the CometD server sends no reply, `after` seconds after the start are enough.
+        The process may time out operations if it relays the account, the view is loaded, and the first CometD reply is
+        in Kafka. If the CometD server sends no reply, `after` seconds after the start are enough.
         """
         if self.relaying_since is None or not self._loaded.is_set():
             return False

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 FEW: Final = 8
-"""Number of forms up to which separate searches are the fastest way to see that a text contains no form."""
+"""If a message has at most this many forms, a separate search for each form is the fastest way to find out that a text
+contains no form."""
 LONGEST: Final = 64
 """Maximum characters of a usual form. A longer form counts as long. Real phone numbers are shorter."""
 MOST_LONG: Final = 4096

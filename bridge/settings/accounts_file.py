@@ -30,9 +30,9 @@ def read_accounts(path: Path, setting: str) -> tuple[Account, ...]:
     """Read the accounts file. `setting` is the name of the setting that contains the path.
 
     Raises:
-        SettingsError: the file is wrong or can't be read. If it is wrong, each line names the file and the key. If it
-        can't be read, the line names the setting and only the part of the path that exists, because the path may be a
-        secret that somebody has set by mistake.
+        SettingsError: the file is wrong or can't be read. For a wrong file, each line names the file and the key. For
+        an unreadable file, the line names the setting and only the part of the path that exists, because the path may
+        be a secret that somebody has set by mistake.
     """
     content = _content(path)
     if isinstance(content.file, str):

@@ -2,7 +2,7 @@
 
 The rules for one setting return the value in its final form, or raise ValueError. The rules for several settings
 (`..._faults`) take a section as a mapping and yield the faults. The rules for several settings also run if validation
-has refused a field. So they must accept values of any type, and skip faults that validation reports.
+has refused a field. So these rules must accept values of any type, and skip faults that validation reports.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def dotted(location: Location) -> str:
 
 
 def outside_lists(location: Location) -> Location:
-    """Return the part of a location before its first list index. Without an index, this is the whole location."""
+    """Return the part of a location before its first list index. A location without an index is returned unchanged."""
     inside = next((place for place, part in enumerate(location) if isinstance(part, int)), len(location))
     return location[:inside]
 

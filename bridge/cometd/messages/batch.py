@@ -79,8 +79,8 @@ class Sink(Protocol):
         """Store a new session, or note a resumed one.
 
         The session's first batch follows, and may be empty. For a new session this method is called right after the
-        handshake. Once it has returned, another process can continue the session. For a resumed session this method is
-        called just before the first batch.
+        handshake. Once the method has returned, another process can continue the session. For a resumed session this
+        method is called just before the first batch.
         """
 
     async def displaced(self) -> None:

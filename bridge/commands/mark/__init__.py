@@ -1,1 +1,4 @@
-"""`bridge mark`: marks every record of a list as DoNotCall through a running bridge. It can be stopped and resumed."""
+"""`bridge mark`: marks every record of a list as DoNotCall through a running bridge.
+
+The command can be stopped and resumed.
+"""

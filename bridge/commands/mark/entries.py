@@ -67,7 +67,7 @@ def reference_of(job: str, row: int, attempt: int) -> str:
     """Return the referenceId of a row: JOB-ROW for the first attempt, JOB-ROW.ATTEMPT for a later one.
 
     With the same list and job name, each run uses the same referenceIds. So the bridge forwards no row twice.
-    ReferenceIds appear in logs, so they contain neither a phone number nor a digest of one.
+    ReferenceIds appear in logs, so they contain neither a phone number nor its digest.
     """
     return f"{job}-{row}" if attempt == 1 else f"{job}-{row}.{attempt}"
 

@@ -47,7 +47,7 @@ class BatchRefused(Exception):
 
 
 class Producer:
-    """Sends batches. With a `transactional_id` it sends them in transactions."""
+    """Sends batches. With a `transactional_id` the batches are sent in transactions."""
 
     def __init__(self, settings: Kafka, transactional_id: str | None) -> None:
         self._transactional = transactional_id is not None

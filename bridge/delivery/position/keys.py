@@ -52,8 +52,8 @@ EARLIER_SALTS: Final = 8
 salts, and each salt costs 0.1 s of CPU time."""
 FORMER_AGE: Final = 3600.0
 """Seconds for which data with the keys of the former password stays valid after a change. The time is no longer than
-necessary, because somebody with a leaked former password could forge data. Operations older than this are not forwarded
-anyway."""
+necessary, because somebody with a leaked former password could forge data. Operations that are older than `FORMER_AGE`
+are never forwarded."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
 """The threads that run scrypt. If many accounts start together, only two keys are derived at the same time."""
 

@@ -81,7 +81,7 @@ _REPORT: Final[dict[str, JsonValue]] = {
 
 
 class OperationReply(_Told):
-    """The state of a submitted operation. Without preferences it has only statusCode and referenceId."""
+    """The state of a submitted operation. Without preferences the reply has only statusCode and referenceId."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_UPSTREAMS]})
 

@@ -99,7 +99,8 @@ class AccountForwarder:
             body: the request.
             persistent: whether to retry until the deadline, because no caller waits.
             traceparent: the trace context of the request.
-            acknowledged: called before each retry. If it returns True, the operation is done and there is no retry.
+            acknowledged: called before each retry. If this function returns True, the operation is done and there is no
+            retry.
         """
         harmless = repeatable(operation)
         path = outbound_record_path(record_handle)

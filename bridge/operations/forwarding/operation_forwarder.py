@@ -237,7 +237,10 @@ class OperationForwarder:
             self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
-        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait."""
+        """Return whether the operation is acknowledged.
+
+        If the acknowledgement is being committed, wait for the commit.
+        """
         while True:
             view = self._view.get(reference)
             if view is not None and view.status == "acknowledged":

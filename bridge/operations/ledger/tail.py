@@ -107,7 +107,7 @@ class Tail:
                 self._ledger.rewind()
 
     def _tell_untrusted(self, events: int) -> None:
-        """Count untrusted events. Of consecutive batches with such events, log only the first."""
+        """Count untrusted events. If successive batches contain untrusted events, log only the first batch."""
         metrics.records_untrusted.labels(self._ledger.topic).inc(events)
         if events and not self._told_untrusted:
             log.warning("operation-events-untrusted", events=events)
