@@ -45,7 +45,7 @@ class SessionStatus:
 
     @property
     def held(self) -> float:
-        """For how many seconds a batch has waited for Kafka. 0 if none waits."""
+        """For how many seconds a batch has waited for Kafka. 0 if no batch waits."""
         return 0.0 if self.held_from is None else time.monotonic() - self.held_from
 
     @property

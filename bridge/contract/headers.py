@@ -25,7 +25,7 @@ class Header(msgspec.Struct, frozen=True):
     name: str
     description: str
     value: str | None = None
-    """The header's value, if all records have the same one."""
+    """The header's value, if the value is the same in all records."""
     always: bool = True
 
 

@@ -41,7 +41,8 @@ because another replica may have forwarded their operations just now."""
 EARLY_AGE: Final = 10.0
 """Seconds after which an early acknowledgement no longer matches, once the view is loaded."""
 LOAD_PATIENCE: Final = 3.0
-"""Maximum seconds that a relay's start waits until the ledger is read. The CometD session could expire otherwise."""
+"""Maximum seconds that a relay's start waits until the ledger is read. During a longer wait the CometD session could
+expire."""
 SETTLE_DEADLINE: Final = 30.0
 """Seconds that `match` waits until Kafka has the operation's earlier events. After this time the relay publishes the
 acknowledgement without waiting any longer. During a Kafka outage `match` keeps waiting, because the relay can't publish

@@ -251,8 +251,8 @@ class Privacy(Section):
     """Phone numbers in published events."""
 
     phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
-    """`plain` publishes phone numbers unchanged. `hmac` publishes their HMAC-SHA-256, so equal numbers get equal
-    hashes. `omit` removes phone numbers."""
+    """`plain` publishes phone numbers unchanged. `hmac` publishes the HMAC-SHA-256 of each number, so equal numbers get
+    equal hashes. `omit` removes phone numbers."""
     secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """Key of the HMAC, at least 16 characters. Anybody who has the key can find the number of a hash. Changing the key
     changes every hash."""
@@ -281,8 +281,8 @@ class Fleet(Section):
 
     enabled: bool = False
     """Whether this process shares the accounts with the other replicas of the same `kafka.topic_prefix`. If true,
-    Kafka's consumer group `<prefix>.fleet` decides which replica relays which account. Set the same value and the same
-    accounts on every replica."""
+    Kafka's consumer group `<prefix>.fleet` decides which replica relays which account. All replicas need the same value
+    and the same accounts."""
     replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = None
     """Name of this replica in GET /fleet and in the log. Default: the host name."""
     session_timeout: Annotated[float, Field(ge=2, le=60)] = 6

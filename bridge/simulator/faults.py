@@ -140,7 +140,7 @@ class Faults:
         self._armed.append(_Armed(fault))
 
     def from_text(self, text: str) -> list[Fault]:
-        """Switch on the faults in a text with one fault in each line. If a line is wrong, switch none on."""
+        """Switch on the faults in a text with one fault in each line. If a line is wrong, switch no fault on."""
         faults = [Fault.from_text(line) for line in text.splitlines() if line.strip()]
         for fault in faults:
             self.add(fault)

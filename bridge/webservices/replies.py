@@ -31,7 +31,10 @@ class UpstreamReply:
 
 
 class Challenge(Enum):
-    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 alone does not show which."""
+    """What a refused request lacked: a login, a CSRF token, or neither.
+
+    HTTP status 403 alone does not show what the request lacked.
+    """
 
     NONE = "none"
     LOGIN = "login"

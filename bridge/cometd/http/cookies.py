@@ -24,7 +24,8 @@ MOST: Final = 100
 """Maximum number of cookies. One reply sets at most 50. With 180 or more, aiohttp would drop cookies by its own
 rule."""
 SESSION_COOKIES: Final = frozenset({"jsessionid", "bayeux_browser"})
-"""Cookies of the login (Servlet specification, 7.1.1) and of the CometD session. Without them the session is lost."""
+"""Cookies of the login (Servlet specification, 7.1.1) and of the CometD session. Without these cookies the session is
+lost."""
 BALANCER_COOKIES: Final = (
     "awsalb",
     "awselb",

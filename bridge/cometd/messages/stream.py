@@ -204,7 +204,7 @@ class _ElementEnds:
         return ends
 
     def _leave_string(self, text: bytearray) -> bool:
-        """Move past the closing quote. Return False if that quote has not arrived yet."""
+        """Move past the closing quote. Return False if the closing quote has not arrived yet."""
         found = _TEXT.match(text, self._at)
         self._at = found.end() if found is not None else self._at
         if text[self._at : self._at + 1] != b'"':

@@ -8,8 +8,8 @@ every other key from a root key, with the purpose in the label. So data that was
 purpose is not valid for another purpose.
 
 If the password changes while the process runs, new data is sealed and signed with the keys of the new password. Data
-with the keys of the former password stays valid for `FORMER_AGE`: the position in Kafka until the slot has written it
-again, events of operations that have not ended yet, and data of other replicas that still have the former password.
+with the keys of the former password stays valid for `FORMER_AGE`. In this time the slot writes the position again,
+operations end, and other replicas get the new password.
 
 The salt of scrypt is a hash of the account's name and the topic prefix. So every process computes the salt, and never
 uses a salt from a record, which might come from an attacker.

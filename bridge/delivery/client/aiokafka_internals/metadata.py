@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 _TOPIC = 2
-"""The number of topics in Kafka's `ConfigResource.Type`."""
+"""The value that means "topic" in Kafka's `ConfigResource.Type`."""
 
 
 class _NonCreatingMetadataRequest(metadata.MetadataRequest):  # type: ignore[misc]
