@@ -325,10 +325,7 @@ class Polling:
                     log.debug("cometd-probe-failed", reason=_reason(failure))
 
     def _heartbeat_due(self) -> float:
-        """Return the seconds until the next heartbeat.
-
-        While a subscription is refused, polls do not delay heartbeats.
-        """
+        """Return the seconds until the next heartbeat. Polls delay it, except while a subscription is refused."""
         last = self._probed_at if self._reporter.status.refused else self._sent_at
         parked = self._parked is not None and not self._reporter.status.refused
         return last + self._context.quiet_limit(parked=parked) - time.monotonic()

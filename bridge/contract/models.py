@@ -57,10 +57,7 @@ def python_models() -> str:
 
 
 def _for_models(schema: Any) -> Any:
-    """Return the schema without keywords that models don't need.
-
-    For example, times become datetimes and need no pattern.
-    """
+    """Return the schema without keywords that models don't need. Times become datetimes and need no pattern."""
     if not isinstance(schema, dict):
         return schema
     dropped = _NOT_FOR_MODELS | ({"pattern"} if schema.get("format") == "date-time" else set())

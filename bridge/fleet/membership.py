@@ -33,10 +33,7 @@ def group_of(settings: Kafka) -> str:
 
 
 class FleetMembership:
-    """Keeps this replica in the group while `run` runs, and joins again after failures.
-
-    Calls `plan` in each rebalance.
-    """
+    """Keeps this replica in the group during `run`, and joins again after failures. Calls `plan` in each rebalance."""
 
     def __init__(self, settings: Kafka, plan: GroupPlan, *, session_timeout: float) -> None:
         self._settings = settings

@@ -29,10 +29,7 @@ class AccountRelay(Protocol):
         """Prepare the next `run`, which takes the account over with a publisher of `slots`."""
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
-        """Relay until `stop`, or until another bridge takes the account over.
-
-        Return whether another bridge took it over.
-        """
+        """Relay until `stop`, or until another bridge takes the account over. Return whether it was taken over."""
         ...
 
     def stop(self) -> None:

@@ -61,10 +61,7 @@ def digest(request: bytes) -> bytes:
 
 
 def shortened(request: bytes) -> bytes:
-    """Return a request of at most `LARGEST_KEPT` bytes unchanged.
-
-    Of a larger request, return only the small members.
-    """
+    """Return a request of at most `LARGEST_KEPT` bytes unchanged, and only the small members of a larger request."""
     if len(request) <= LARGEST_KEPT:
         return request
     members = msgspec.json.decode(request, type=dict[str, msgspec.Raw])

@@ -65,10 +65,7 @@ class Timeouts:
         self._clock = clock
 
     async def run(self) -> None:
-        """Check the pending operations at least once a second, for ever.
-
-        Operations from before a crash are included.
-        """
+        """Check the pending operations at least once a second, for ever, including those from before a crash."""
         orphans_due = 0.0
         while True:
             await asyncio.sleep(min(1.0, self._timeout / 4))

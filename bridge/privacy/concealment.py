@@ -119,10 +119,7 @@ class Concealed:
         return number and self._rule.number(number)
 
     def text(self, text: str | None) -> str | None:
-        """Return a text of the message without numbers.
-
-        Return None if the whole text is a number and no secret is set.
-        """
+        """Return a text of the message without numbers, None if the whole text is a number and no secret is set."""
         if text is None:
             return None
         found = self._text(text)

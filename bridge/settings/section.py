@@ -64,10 +64,7 @@ class Section(BaseModel):
 
 
 def _finding(model: type[Section], from_files: Sequence[str], line: ErrorDetails) -> rules.Finding:
-    """Turn one of pydantic's errors into a location and a text.
-
-    The location and the text contain no setting's value.
-    """
+    """Turn one of pydantic's errors into a location and a text. Neither contains a setting's value."""
     location, kind = line["loc"], line["type"]
     if kind == _FAULT:  # a nested section has reported it
         return location, line["msg"]

@@ -31,10 +31,7 @@ class UpstreamReply:
 
 
 class Challenge(Enum):
-    """What a refused request lacked: a login, a CSRF token, or neither.
-
-    HTTP status 403 alone does not show what the request lacked.
-    """
+    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 alone does not show this."""
 
     NONE = "none"
     LOGIN = "login"

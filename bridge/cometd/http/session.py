@@ -232,18 +232,12 @@ class HttpSession:
 
 
 async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """Record that the request was sent.
-
-    From now on the server may do what the request asks, even if the connection fails.
-    """
+    """Record that the request was sent. The server may now do what it asks, even if the connection fails."""
     context.trace_request_ctx.sent = True
 
 
 def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
-    """Return the error for a failed exchange.
-
-    The error's text has no URL and no headers, because these can contain secrets.
-    """
+    """Return the error for a failed exchange. Its text has no URL and no headers, which can contain secrets."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_refused(error.status)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -258,10 +252,7 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:
-    """Return the error for a proxy's reply.
-
-    After a status 5xx a retry may succeed. After any other status only a person can help.
-    """
+    """Return the error for a proxy's reply. A retry may succeed after a status 5xx, but after no other status."""
     reason = "unreachable" if status >= 500 else "proxy-refused"
     return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 

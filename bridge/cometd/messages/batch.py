@@ -45,10 +45,7 @@ class Batch:
 
     @property
     def sent_again(self) -> bool:
-        """Whether the server sends these events again until they are acknowledged.
-
-        If false, the server has dropped its copy.
-        """
+        """Whether the server sends these events again until they are acknowledged. If not, it has dropped its copy."""
         return self.acknowledgement is not None or (self.more and self.base is not None)
 
 
@@ -84,10 +81,7 @@ class Sink(Protocol):
         """
 
     async def displaced(self) -> None:
-        """Handle a poll that another client's poll ended.
-
-        Raise an error if the other client has taken the account over.
-        """
+        """Handle a poll that another client's poll ended. Raise an error if this client has taken the account over."""
 
     async def arrived(self, batch: Batch) -> None:
         """Save a batch that the server does not send again, for the case of a crash.

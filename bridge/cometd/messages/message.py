@@ -20,10 +20,7 @@ _NOTHING: Final = msgspec.Raw()
 
 
 class Message(Event, frozen=True, gc=False):
-    """One message of a reply.
-
-    All fields except the channel stay undecoded, so that a wrong type in one field does no harm.
-    """
+    """One message of a reply. All fields except the channel stay undecoded, so a wrong type does no harm."""
 
     id: msgspec.Raw = _NOTHING
     clientId: msgspec.Raw = _NOTHING  # noqa: N815 -- Bayeux's own name

@@ -96,10 +96,7 @@ class MessageStream:
         return body
 
     def _guess(self) -> list[Message] | None:
-        """Decode the elements before the last element that begins like the first element.
-
-        The last element may be incomplete.
-        """
+        """Decode the elements before the last one that begins like the first, because the last may be incomplete."""
         head = bytes(self._rest[: self._rest.find(b":", 0, _LONGEST_HEAD) + 1]).lstrip(_SPACE)
         at = len(self._rest)
         for _ in range(GUESSES if head else 0):

@@ -73,10 +73,7 @@ def reference_of(job: str, row: int, attempt: int) -> str:
 
 
 def identity_of(values: Mapping[str, str]) -> bytes:
-    """Return a digest of the fields that identify the record.
-
-    The phone number is included only if there is no handle.
-    """
+    """Return a digest of the fields that identify the record: with the phone number only if there is no handle."""
     named = [values.get(field) or "" for field in _IDENTITY[: -1 if values.get("handle") else None]]
     return hashlib.blake2b("\0".join(named).encode(errors="surrogatepass"), digest_size=16).digest()
 

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 
 class Send(NamedTuple):
-    """A row to send.
-
-    If `ask` is true, an earlier run may have sent the row, so the bridge is first asked for the outcome.
-    """
+    """A row to send. With `ask`, an earlier run may have sent the row, so the bridge is first asked for the outcome."""
 
     entry: Entry
     attempt: int

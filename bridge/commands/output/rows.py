@@ -84,7 +84,7 @@ class Rows:
 
 
 def _fit(columns: dict[int, Column], width: int) -> None:
-    """Leave out optional columns, beginning with the last, until the others fit.
+    """Leave out optional columns, beginning with the last, until the rest fits.
 
     Give free width to columns that grow.
     """

@@ -97,10 +97,7 @@ def without_refused(
 
 
 def _parts(batch: Batch) -> list[Batch]:
-    """Divide a batch into halves.
-
-    If a record has most of the bytes, separate this record from the records before and after it.
-    """
+    """Divide a batch into halves. A record with most of the bytes gets a separate batch."""
     records = batch.records
     sizes = [size_of(record) for record in records]
     largest = max(sizes)

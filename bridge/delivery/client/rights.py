@@ -132,10 +132,7 @@ async def creation_refusals(client: AIOKafkaClient, settings: Kafka, names: Coll
 
 
 def needed_transactional_ids(settings: Kafka, accounts: Iterable[str], seen: ClusterView) -> list[str]:
-    """Return the transactional ids with which the accounts' slots publish.
-
-    The result is empty if the bridge uses no transactions.
-    """
+    """Return the transactional ids of the accounts' slots. The result is empty if the bridge uses no transactions."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return []
     slots = seen.partitions.get(position_topic(settings), settings.slots)

@@ -90,10 +90,7 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Make `run` read again from the first record that `take` must get again.
-
-        `run` then calls `caught_up` again.
-        """
+        """Make `run` read again from the first record that `take` must get again, and call `caught_up` again."""
         self._rewound = True
 
     async def catch_up(self) -> None:

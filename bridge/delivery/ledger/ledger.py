@@ -1,7 +1,4 @@
-"""The ledger is the operations topic.
-
-This process appends events to the topic, and reads the events of all processes.
-"""
+"""The ledger is the operations topic. This process appends events, and reads the events of all processes."""
 
 from __future__ import annotations
 
@@ -56,10 +53,7 @@ class Ledger(Protocol):
         """
 
     def rewind(self) -> None:
-        """Make `follow` read again from the first record that `take` must get again.
-
-        `follow` then calls `caught_up` again.
-        """
+        """Make `follow` read again from the first record that `take` must get again, and call `caught_up` again."""
 
     def place(self, topic: str, key: str) -> Place:
         """Return the topic and partition of records with this key. `topic` is the name without the prefix."""

@@ -150,10 +150,7 @@ class AccountKeys:
         return [self._present] if self._former is None else [self._present, self._former]
 
     def _started(self, purpose: Purpose) -> list[_PasswordKeys]:
-        """Return the valid keys that are already derived.
-
-        The result always contains the keys of the present password.
-        """
+        """Return the valid keys that are already derived, and always those of the present password."""
         return [keys for keys in self._valid() if keys is self._present or _cost(purpose) in keys.roots]
 
     def _bound(self, purpose: Purpose, *parts: bytes) -> bytes:

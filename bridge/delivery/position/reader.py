@@ -212,10 +212,7 @@ class PositionReader:
                 found.last_foreign = max(found.last_foreign, offset)
 
     def _passed_over(self, offset: int, account: str, error: Exception) -> None:
-        """Count the record, unless an earlier search has counted it.
-
-        Each search logs at most one line for each account.
-        """
+        """Count the record, unless an earlier search has counted it. A search logs at most one line for an account."""
         if offset <= self._told.get(account, -1):
             return
         self._told[account] = offset

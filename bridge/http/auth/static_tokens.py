@@ -92,7 +92,7 @@ class StaticTokens:
     async def _renew(self) -> None:
         """Check the file if a check is due.
 
-        Only one check runs at a time, so a check that hangs delays only one request.
+        Only one check runs at a time, so a hanging check delays only one request.
         """
         if self._clock() - self._looked < LOOK_INTERVAL or not (self._look is None or self._look.done()):
             return

@@ -62,10 +62,7 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
 
 
 class Fault(BaseModel):
-    """An invalid part of the request.
-
-    The error never repeats the part's value, because the value may be personal data.
-    """
+    """An invalid part of the request. Errors never repeat the part's value, which may be personal data."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -155,10 +152,7 @@ def bridge_problem(error: BridgeError, reference_id: str | None) -> Response:
 
 
 def rejection(detail: str, code: int, message: str | None, reference_id: str | None) -> Response:
-    """Make the response for an operation that Web Services rejected.
-
-    The statusCode of Web Services determines the HTTP status.
-    """
+    """Make the response for a rejected operation. The statusCode of Web Services determines the HTTP status."""
     status = status_code(code).http_status
     return problem(
         status,

@@ -181,7 +181,7 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
     ) -> Response:
         """Return one page of the recent operations of all replicas.
 
-        The bridge's settings limit how many operations it remembers.
+        The settings limit how many the bridge remembers.
         """
         check_query(http, PARAMETERS)
         chosen = OperationFilter(status, account, reference, phone, record, since, until)

@@ -63,7 +63,7 @@ class ForwardingTask:
 class OperationForwarder:
     """Forwards operations of all accounts.
 
-    Calls `on_accepted` with the account whenever Web Services accepts an operation.
+    If Web Services accepts an operation, calls `on_accepted` with the account.
     """
 
     def __init__(
@@ -237,10 +237,7 @@ class OperationForwarder:
             self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
-        """Return whether the operation is acknowledged.
-
-        If the acknowledgement is being committed, wait for the commit.
-        """
+        """Return whether the operation is acknowledged. If a commit of the acknowledgement runs, wait for its end."""
         while True:
             view = self._view.get(reference)
             if view is not None and view.status == "acknowledged":

@@ -104,10 +104,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def undelivered(self) -> bool:
-        """Whether the operation ended without a judgement of Web Services.
-
-        If so, the bridge forwards a repeated request.
-        """
+        """Whether the operation ended without a judgement of Web Services, so that a repeated request is forwarded."""
         if self.status != "rejected":
             return False
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN

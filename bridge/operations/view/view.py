@@ -174,10 +174,7 @@ class OperationsView:
         return account in self._pending or account in self._timed_out
 
     def only_pending(self, name: Name) -> OperationView | None:
-        """Return the pending operation on an outbound record.
-
-        Return None if there is no such operation, or more than one.
-        """
+        """Return the pending operation on an outbound record, None if it has no pending operation or several."""
         references = self._by_record.get(name, _NONE)
         return self._operations[next(iter(references))] if len(references) == 1 else None
 

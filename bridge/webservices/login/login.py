@@ -115,10 +115,7 @@ class Login:
         return self._guard.dies_young
 
     def change_password(self, username: str, password: str) -> None:
-        """Log in anew with another password before the next request.
-
-        The cookies stay, so the CometD session continues.
-        """
+        """Log in with another password before the next request. The cookies stay, so the CometD session continues."""
         self._basic = {"Authorization": aiohttp.encode_basic_auth(username, password)}
         self._not_before = 0.0
         self._enter(LoginState.UNKNOWN)
