@@ -16,7 +16,7 @@ WRONG_SETTINGS = 2
 
 
 def _without_type(options: Any) -> Any:
-    """Leave out the type of flags, which would be shown as `<bool>` as if a flag took a value."""
+    """Remove the type `<bool>` from the help text of flags, because a flag takes no value."""
     for option in options:
         if getattr(option, "is_flag", False) and option.metavar is None:
             option.metavar = ""

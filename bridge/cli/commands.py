@@ -16,7 +16,7 @@ _NO_SETTINGS_NEEDED = "To see the bridge at work without any settings, run: make
 
 
 class LogLevel(StrEnum):
-    """Lowest level of lines in the log."""
+    """The lowest level of lines in the log."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -100,7 +100,7 @@ def health(
     config: Config = None,
     ready: Annotated[bool, typer.Option("--ready", help="Ask whether the bridge is ready instead.")] = False,
 ) -> None:
-    """Ask the running bridge with these settings whether it is alive. Exit code 1 means no."""
+    """Ask the running bridge with these settings whether it is alive. The exit code is 1 if it is not."""
     typer.echo(commands.ask_health(settings.load_http(settings_file(context, config)), ready=ready))
 
 
@@ -159,7 +159,7 @@ def simulate(
 
 @app.command()
 def check(context: typer.Context, *, config: Config = None, json: Json = False) -> None:
-    """Check everything that the bridge depends on. Exit code 1 means that a check failed."""
+    """Check everything that the bridge depends on. The exit code is 1 if a check has failed."""
     if not commands.run_check(read_settings(context, config), as_json=json):
         raise typer.Exit(FAILED)
 

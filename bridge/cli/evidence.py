@@ -89,13 +89,13 @@ def evidence_archive(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the archive.")],
     config: Config = None,
 ) -> None:
-    """Append each day that is over to an archive. Run it every day. It goes on after the last day of the archive."""
+    """Append each past day to an archive, beginning after the archive's last day. Run this command every day."""
     commands.archive_evidence(read_settings(context, config), output, since)
 
 
 @evidence.command("key")
 def evidence_key(context: typer.Context, *, config: Config = None) -> None:
-    """Print the thumbprint of the signing key and its public key. Publish them, so that others can verify."""
+    """Print the signing key's thumbprint and its public key. Publish both, so that others can verify evidence."""
     typer.echo(commands.show_key(read_settings(context, config)))
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the settings that `--config` and the environment give."""
+"""The options of several commands, and the settings from `--config` and the environment."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +36,6 @@ def read_settings(context: typer.Context, config: Path | None) -> settings.Setti
 
 
 def settings_file(context: typer.Context, config: Path | None) -> Path | None:
-    """Return the file with settings. A --config after the command wins over a --config before the command."""
+    """Return the path of the settings file. A --config after the command's name wins over a --config before it."""
     file: Path | None = config or context.find_root().obj
     return file

@@ -1,4 +1,4 @@
-"""The commands that ask a running bridge: `bridge operations` and `bridge sessions`."""
+"""The commands that query a running bridge: `bridge operations` and `bridge sessions`."""
 
 from enum import StrEnum
 from typing import Annotated

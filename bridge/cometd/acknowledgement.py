@@ -21,8 +21,8 @@ LARGEST_NUMBER: Final = (1 << 63) - 1
 class AcknowledgementExtension(Extension):
     """Offers the extension in the handshake, and puts the last acknowledged number into each poll.
 
-    CometD's Java client acknowledges on receipt. Here the server keeps its copy of a reply's events until the next poll
-    after a call of `acknowledge`.
+    CometD's Java client acknowledges on receipt. This client acknowledges only after a call of `acknowledge`: until
+    then the server keeps its copy of a reply's events.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class AcknowledgementExtension(Extension):
         self.enabled, self.acknowledged = acknowledged is not None, acknowledged
 
     def acknowledge(self, number: int | None) -> None:
-        """Let the next poll acknowledge the reply with this number, and all replies before it."""
+        """Let the next poll acknowledge the reply with this number, and all earlier replies."""
         if self.enabled and number is not None:
             self.acknowledged = number
 
@@ -44,7 +44,8 @@ class AcknowledgementExtension(Extension):
         """Return the `ext.ack` number of a poll's reply, None without the extension.
 
         Raises:
-            ExchangeFailed: `acknowledgement-unusable`, the number is missing, invalid or smaller than the last one. The
+            ExchangeFailed: `acknowledgement-unusable`, the number is missing, invalid or smaller than the last number.
+            The
                 server will send the reply's events again, because the next poll sends the last good number.
         """
         if not self.enabled:
@@ -67,7 +68,10 @@ class AcknowledgementExtension(Extension):
                 message["ext"] = {"ack": self.acknowledged}
 
     async def incoming(self, payload: Payload, headers: Headers | None = None) -> None:  # noqa: ARG002
-        """Read from the handshake's reply whether the server accepts: `ext.ack` is `true`, or a map with `enabled`."""
+        """Read from the handshake's reply whether the server accepts the extension.
+
+        If so, `ext.ack` is `true`, or a map with `enabled`.
+        """
         for message in payload:
             if message["channel"] == MetaChannel.HANDSHAKE and message["successful"]:
                 answer = _extension(message)

@@ -16,7 +16,7 @@ drop the session."""
 LONGEST_TIMEOUT: Final = 300.0
 """Longest time that a poll may be parked, in seconds. Without this bound a hanging poll could have no deadline."""
 SHORTEST_MAX_INTERVAL, LONGEST_MAX_INTERVAL = 1.0, 120.0
-"""Bounds for the server's maxInterval, in seconds. The bridge derives the pauses of heartbeats and retries from it."""
+"""Bounds for the server's maxInterval, in seconds. The pauses of heartbeats and retries depend on maxInterval."""
 
 
 class Reconnect(StrEnum):
@@ -41,7 +41,7 @@ class Advice:
     multiple_clients: bool = False
     """Whether the server saw two sessions with the same BAYEUX_BROWSER cookie. If so, the server parks no polls."""
     out_of_bounds: bool = False
-    """Whether the server sent a negative or excessive time. A bound or the default has replaced that time."""
+    """Whether the server sent a negative or excessive time, which a bound or the default has replaced."""
 
     @classmethod
     def of(cls, reply: dict[str, Any]) -> Self | None:

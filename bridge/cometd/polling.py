@@ -5,8 +5,8 @@ heartbeat repeats the subscriptions if the bridge has sent nothing for a third o
 (for 5 s while the server has a poll):
 
 - While the sink is storing a batch, the heartbeat keeps the session alive.
-- While a poll is parked (waits on the server), the heartbeat detects that the server has removed the session. The poll
-  itself would show that only when it ends, up to 30 s later.
+- While a poll is parked (waits on the server), the heartbeat detects that the server has removed the session. Without
+the heartbeat the removal would show only when the poll ends, up to 30 s later.
 - The heartbeat asks again for subscriptions that the server refused.
 
 The rules were measured with CometD server 3.1.5.
@@ -41,15 +41,15 @@ log = structlog.get_logger(__name__)
 UNNUMBERED: Final = frozenset({MISMATCHED, UNUSABLE})
 """Reasons of failed polls after which the bridge can't know whether the server sends the reply's events again."""
 MOST_UNUSABLE: Final = 3
-"""Number of replies in a row with an unusable `ext.ack`. After these the bridge opens a new session."""
+"""Number of successive replies with an unusable `ext.ack` after which the bridge opens a new session."""
 DISPLACED: Final = "http-408"
 """The HTTP error that ends a poll if another client polls the same session (CometD's AbstractHttpTransport)."""
 EMPTY_REPLY_CAP: Final = 1.0
-"""Seconds. Longest pause between polls if the server replies without events at once (does not park polls)."""
+"""Maximum seconds between polls if the server does not park polls, but replies at once without events."""
 
 
 class Polling:
-    """Polls one session through `transport`, and opens a new session when the server has lost the old one."""
+    """Polls one session through `transport`. Opens a new session when the server has lost the old session."""
 
     def __init__(self, transport: LongPollingTransport, context: SessionContext) -> None:
         self._transport = transport
@@ -186,7 +186,7 @@ class Polling:
         """Pass a part of a poll's reply to the sink while the rest is still being received.
 
         From now on only `stop` can end this poll early, and not before the sink has stored the part. The server may
-        have removed the session, so the rest of this reply may be all that is left.
+        have removed the session. Then only the rest of this reply still contains the session's events.
         """
         base, parked = self._context.acks.acknowledged, self._parked
         if parked is not None:
@@ -235,14 +235,14 @@ class Polling:
     # -- sessions -----------------------------------------------------------------------------------------------------
 
     def resumed(self) -> None:
-        """Begin with the session of an earlier process, which the transport has restored.
+        """Start polling with the session of an earlier process, which the transport has restored.
 
         The sink gets the opening with the first batch, because only a reply shows that the server has the session.
         """
         self._begin("start", resumed=True)
 
     async def open_session(self, reason: str) -> None:
-        """Repeat the handshake, at the rate that the guard allows, until there is a new session or a stop.
+        """Repeat the handshake, at the rate that the guard allows, until a new session exists or `stop` is called.
 
         The sink gets the opening before the first poll. So even if the bridge stops or dies right after the handshake,
         the next process continues this session.
@@ -293,7 +293,7 @@ class Polling:
         return client_id
 
     def give_up(self, reason: str) -> None:
-        """Replace the session by a new one. The events in the old session's queue are lost."""
+        """Replace the session by a new session. The events in the old session's queue are lost."""
         self._lost = reason
         self._cut_poll()
 
@@ -303,7 +303,7 @@ class Polling:
         self._cut_poll()
 
     def stop(self) -> None:
-        """End the loop: at once while a poll is parked, otherwise after the current batch."""
+        """End the loop: at once if a poll is parked, otherwise after the current batch."""
         self._stop.set()
         self._cut_poll()
 
@@ -326,7 +326,7 @@ class Polling:
                     log.debug("cometd-probe-failed", reason=_reason(failure))
 
     def _heartbeat_due(self) -> float:
-        """Return the seconds until the next heartbeat. Polls don't delay heartbeats while a subscription is refused."""
+        """Return the seconds until the next heartbeat. Polls delay it, except while a subscription is refused."""
         last = self._probed_at if self._reporter.status.refused else self._sent_at
         parked = self._parked is not None and not self._reporter.status.refused
         return last + self._context.quiet_limit(parked=parked) - time.monotonic()

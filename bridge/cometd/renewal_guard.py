@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 LIVED: Final = 60.0
 """Seconds. After a session or login that lasted this long, the next one is opened at once."""
 SHORT_LIVES: Final = 5
-"""Number of short-lived logins in a row that count as a fault. A restart of the servers may end fewer logins early."""
+"""Number of successive short-lived logins that count as a fault. A restart of the servers ends fewer logins early."""
 
 
 class RenewalGuard:
-    """Limits the rate of new sessions or logins, even if each one succeeds.
+    """Limits the rate of new sessions or logins, even if each attempt succeeds.
 
     The first renewal needs no delay. Later renewals have growing delays until a session or login has lasted a minute.
-    Otherwise a server that accepts every handshake but refuses every poll would get thousands of handshakes
+    Without the delays, a server that accepts every handshake but refuses every poll would get thousands of handshakes
     (robertmrk/aiocometd#1). A balancer that isn't sticky would cause a login for every request.
     """
 
@@ -51,7 +51,7 @@ class RenewalGuard:
 
     @property
     def dies_young(self) -> bool:
-        """Whether the last `SHORT_LIVES` sessions or logins each ended early. False once one has lasted a minute."""
+        """Whether each of the last `SHORT_LIVES` sessions or logins ended within a minute."""
         return self._short_lives >= SHORT_LIVES and not self._lived()
 
     def _lived(self) -> bool:

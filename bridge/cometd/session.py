@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class CometdSession:
-    """Opens or resumes the CometD session of one account, polls, and opens a new session when the server lost it.
+    """Opens or resumes the CometD session of one account, and polls. Replaces a session that the server has lost.
 
     The sink gets the events in order, one `Batch` at a time. The bridge acknowledges a batch only after
     `sink.received` has returned.
@@ -65,7 +65,7 @@ class CometdSession:
         self._polling.stop()
 
     def give_up(self, reason: str) -> None:
-        """Replace the session by a new one. The events in the old session's queue are lost."""
+        """Replace the session by a new session. The events in the old session's queue are lost."""
         self._polling.give_up(reason)
 
     def repoll(self) -> None:
@@ -83,7 +83,7 @@ class CometdSession:
     async def end(self) -> None:
         """End the session on the server, which drops the session's queue.
 
-        Call this only if no other bridge will resume this session.
+        Call this method only if no other bridge will resume the session.
         """
         if self.status.client_id is not None:
             try:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 HANDSHAKE_BACKOFF_CAP: Final = 30.0
 QUIET_CAP: Final = 3.0
-"""Seconds. Longest time without a message from the bridge while it does not poll."""
+"""Maximum seconds without a message from the bridge while it does not poll."""
 PARKED_CAP: Final = 5.0
-"""Seconds. The same while the server has a poll, which keeps the session alive. The bridge then only asks whether the
-server has removed the session, and so notices that within 10 s. With 1,000 accounts these questions are most of the
-work of an idle bridge."""
+"""Maximum seconds without a message from the bridge while the server has a poll. The poll keeps the session alive. The
+message only asks whether the server has removed the session, so that the bridge notices this within 10 s. With 1,000
+accounts these questions are most of the work of an idle bridge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class SessionContext(Extension):
     def quiet_limit(self, *, parked: bool) -> float:
         """Return the seconds without a message from the bridge after which the heartbeat sends one.
 
-        With a third of maxInterval, two messages may fail before the server removes the session. `parked` tells that
-        the server has a poll, as far as the bridge knows.
+        With a third of maxInterval, two messages may fail before the server removes the session. `parked`: whether the
+        server has a poll, as far as the bridge knows.
         """
         return min(self.max_interval / 3, PARKED_CAP if parked else QUIET_CAP)
 
     def poll_backoff(self) -> Backoff:
-        """Return the delays between failed polls. They are too short for the server to drop the session meanwhile."""
+        """Return the delays between failed polls, which are short enough for the server to keep the session."""
         return Backoff(first=0.1, cap=self.max_interval / 4)
 
     async def outgoing(self, payload: Payload, headers: Headers) -> None:  # noqa: ARG002 -- aiocometd's signature

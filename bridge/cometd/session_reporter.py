@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class SessionReporter:
-    """Reports the changes of one account's session. It logs changes of state, never single events."""
+    """Reports the changes of one account's session. The log gets changes of state, never single events."""
 
     def __init__(self, account: str, channels: Sequence[str]) -> None:
         self.status = SessionStatus()
@@ -77,7 +77,7 @@ class SessionReporter:
     def disconnected(self, state: State, reason: str | None) -> None:
         """Report that polls don't work now. `reason` is a stable word.
 
-        The first handshake and a stop are no disconnection, so they log no line.
+        The first handshake and a stop do not count as a disconnection and are not logged.
         """
         planned = state is State.STOPPED or (state is State.OPENING and self.status.state is State.STARTING)
         if not planned and (state, reason) != (self.status.state, self.status.reason):
@@ -104,7 +104,7 @@ class SessionReporter:
         self.status.held_since = self.status.held_from = None
 
     def odd(self, what: str) -> None:
-        """Log that a reply breaks the protocol. `what` is a stable word, which is logged once per session."""
+        """Log that a reply breaks the protocol, once per session for each `what` (a stable word)."""
         if what not in self._odd:
             self._odd.add(what)
             effect = "the bridge ignores that part of the reply, or uses a limit instead"

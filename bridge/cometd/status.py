@@ -33,7 +33,7 @@ class SessionStatus:
     heard_at: float | None = None
     """The time of the last reply on the monotonic clock."""
     reply_due_at: float = float("inf")
-    """Deadline of the current poll, on the monotonic clock. Later the poll counts as stuck."""
+    """Deadline of the current poll, on the monotonic clock. After the deadline the poll counts as stuck."""
     confirmed: set[str] = field(default_factory=set)
     """Channels whose subscription the server confirmed in this session."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class SessionStatus:
 
     @property
     def held(self) -> float:
-        """For how many seconds a batch has waited for Kafka. 0 if none waits."""
+        """For how many seconds a batch has waited for Kafka. 0 if no batch waits."""
         return 0.0 if self.held_from is None else time.monotonic() - self.held_from
 
     @property
     def connected(self) -> bool:
-        """Whether the last poll worked. True also while a batch waits for Kafka."""
+        """Whether the last poll worked. Also true while a batch waits for Kafka."""
         return self.state in {State.CONNECTED, State.HOLDING}

@@ -1,7 +1,7 @@
 """A long-polling transport, based on aiocometd's `TransportBase`.
 
-aiocometd 0.4.5 does the handshake, builds every message and calls the extensions. Its own long-polling transport does
-not run on Python >= 3.10, and can lose events. The poll loop is in `bridge.cometd.polling`.
+aiocometd 0.4.5 does the handshake, builds every message and calls the extensions. aiocometd's own long-polling
+transport does not run on Python >= 3.10, and can lose events. The poll loop is in `bridge.cometd.polling`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PART: Final = 1 << 20
 
 
 class MismatchedReply(ExchangeFailed):
-    """The reply does not answer the request. `events` has the reply's events that the server will not send again."""
+    """A reply does not answer the request. `events` contains the reply's events that the server will not send again."""
 
     def __init__(self, events: list[Event]) -> None:
         super().__init__(MISMATCHED, "the reply's id is not that of the request")
@@ -83,7 +83,7 @@ class LongPollingTransport(TransportBase):
         """Do one handshake, without the BAYEUX_BROWSER cookie of the old session.
 
         A poll of the old session may still be parked. With the same cookie the server would see two sessions of one
-        browser. Then it would park no polls until the old poll ends (CometD reference, maxSessionsPerBrowser).
+        browser. The server would then park no polls until the old poll ends (CometD reference, maxSessionsPerBrowser).
 
         Raises:
             BridgeError: the exchange or the login failed.
@@ -111,7 +111,7 @@ class LongPollingTransport(TransportBase):
         """Do one /meta/connect.
 
         Args:
-            at_once: ask the server to reply at once. After a failure this shows whether the session is alive.
+            at_once: ask the server to reply at once. Used after a failure, to learn whether the session is alive.
             subscribe: subscribe to all channels in the same request, so that no event is missed in between.
 
         Raises:
@@ -126,7 +126,7 @@ class LongPollingTransport(TransportBase):
         return reply
 
     async def subscribe_all(self) -> Reply:
-        """Subscribe to all channels again. This keeps the session alive, or shows that it is lost."""
+        """Subscribe to all channels again. The request keeps the session alive, or shows that the session is lost."""
         return await self._exchange(self._subscribe_messages())
 
     def _subscribe_messages(self) -> Payload:
@@ -140,7 +140,7 @@ class LongPollingTransport(TransportBase):
 
         Raises:
             ExchangeFailed: the network, the HTTP status, or a body that is not the reply to this payload.
-            UpstreamError: the login was refused or could not be done.
+            UpstreamError: the login was refused, or failed.
         """
         context = self._context
         timeout = context.options.request_timeout
@@ -186,10 +186,10 @@ class LongPollingTransport(TransportBase):
                 self._context.reporter.odd("advice-out-of-bounds")
 
     async def _last_messages(self, reply: IncomingReply, replies: _Replies) -> list[Message]:
-        """Read the reply to a poll in parts. Pass all events but those of the last part to the sink.
+        """Read the reply to a poll in parts. Pass the events of all parts except the last to the sink.
 
-        Return the messages of the last part. The first part has the poll's deadline. Each later part has
-        `request_timeout`, and the sink's time does not count.
+        Return the messages of the last part. The first part must arrive within the poll's deadline. Each later part
+        must arrive within `request_timeout`, without the time that the sink takes.
         """
         size = min(PART, reply.limit)
         part = await reply.part(size)
@@ -217,7 +217,7 @@ class _Replies:
         """The replies to the payload's other messages."""
 
     def without(self, messages: list[Message]) -> list[Event]:
-        """Store the replies among the messages, and return the events."""
+        """Separate the messages: store the replies, and return the events."""
         events: list[Event] = []
         for message in messages:
             if message.channel.startswith(META):

@@ -1,7 +1,7 @@
 """The commands, each in its own module. `bridge.cli` reads their arguments.
 
-The module of a command is imported only when the command runs. Otherwise `bridge health`, which runs every few
-seconds, would spend most of its time on importing the whole bridge.
+The module of a command is imported only when the command runs. Without this rule `bridge health`, which runs every few
+seconds, would spend most of its time on imports.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ STYLES: Final = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A group of checks. The groups run at the same time. `name` names the group on standard error while it runs."""
+    """A group of checks. The groups run at the same time. While a group runs, standard error shows its `name`."""
 
     name: str
     findings: AsyncIterator[Finding]
@@ -43,8 +43,8 @@ class _Side:
 def run_check(settings: Settings, *, as_json: bool = False) -> bool:
     """Run all checks, print their findings, and return whether none has failed.
 
-    The checks use a separate CometD session, separate cookies and a separate transactional id. So they do not disturb a
-    running bridge. While they wait, they name the awaited server on standard error.
+    The checks use a separate CometD session, separate cookies and a separate transactional id. So the checks do not
+    disturb a running bridge. While the checks wait, standard error names the server for which they wait.
     """
     configure("console", "error")
     logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table shows the same failures

@@ -69,8 +69,8 @@ def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:
 def started_threads() -> ThreadPoolExecutor:
     """Return a thread pool for blocking calls, with all its threads started.
 
-    Normally a pool starts its threads later, for example during a login or a transaction. If the system then permitted
-    no more threads, the bridge would end in the middle of its work.
+    A usual pool starts threads only when it needs them, for example during a login or a transaction. If the system
+    permitted no more threads at that time, the bridge would end in the middle of its work.
 
     Raises:
         CommandFailed: the system does not permit enough threads.

@@ -41,7 +41,7 @@ def show_schema(name: str) -> str:
 
 
 def check_schemas() -> str:
-    """Compare every schema with its last release. Return a message if all schemas are compatible.
+    """Compare every schema with its last release. If all schemas are compatible, return a message.
 
     Raises:
         CommandFailed: a change of a schema breaks readers (one line for each change), or a schema can't be generated.

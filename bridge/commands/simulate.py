@@ -96,7 +96,7 @@ To connect a bridge to it, set
 
 
 async def _send_events(simulator: Simulator, rate: float, stop: asyncio.Event) -> None:
-    """Send on average `rate` events each second until `stop` is set: acknowledgements and user events in turn."""
+    """Send on average `rate` events each second until `stop` is set, alternately acknowledgements and user events."""
     began, sent = time.monotonic(), 0
     while not stop.is_set():
         due = int((time.monotonic() - began) * rate)

@@ -38,7 +38,7 @@ class TailOptions:
     from_beginning: bool = False
     since: datetime | None = None
     follow: bool = True
-    """Whether to wait for further events. Otherwise the command prints the events that exist at its start."""
+    """Whether to wait for further events. If false, the command prints the events that exist at its start, and ends."""
     key: str | None = None
     """Print only events with this key."""
     reference: str | None = None
@@ -79,7 +79,7 @@ def read_since(text: str) -> datetime:
 
 
 def run_tail(settings: Kafka, options: TailOptions) -> None:
-    """Print committed events until a signal, or as the options say.
+    """Print committed events until a signal arrives, or until the options end the command.
 
     The command joins no consumer group, creates no topic and does not disturb a running bridge.
 

@@ -1,7 +1,7 @@
 """Generates the Avro schema of a kind's value. Fields, their order and their names are the same as in JSON.
 
 A nullable field is a union with null, and its default is null. Enumerations are strings, because `timed-out` is not a
-valid Avro symbol, and because old consumers can't read a symbol that a new release adds. JSON values are strings too.
+valid Avro symbol, and because old consumers couldn't read a new symbol. JSON values are strings too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _TYPES: Final = {"string": "string", "integer": "long", "number": "double", "boo
 
 
 def avro_schema(kind: Kind) -> dict[str, Any]:
-    """Return the schema of a kind's value. Its name `gws.<version>.<struct>` lets a consumer use two versions."""
+    """Return the schema of a kind's value.
+
+    The schema's name `gws.<version>.<struct>` lets a consumer use two versions at once.
+    """
     record = record_of(kind.struct)
     return {"type": "record", "namespace": f"gws.{kind.version}", **_members(record)}
 

@@ -15,9 +15,9 @@ Facets: TypeAlias = dict[str, Any]
 """The keywords of one field in a schema."""
 
 _WHOLE: Final = ""
-"""The path that stands for the whole schema."""
+"""The path of the whole schema, in place of a field's path."""
 _FREE: Final = frozenset({"$schema", "title", "description", "doc", "examples", "properties", "required", "fields"})
-"""Keywords that are not compared, because they restrict no value, or because their fields are compared one by one."""
+"""Keywords that are not compared. Such keywords restrict no value, or contain fields that are compared one by one."""
 _LOWER: Final = frozenset({"minimum", "minLength"})
 _UPPER: Final = frozenset({"maximum", "maxLength"})
 
@@ -107,5 +107,5 @@ def _told(value: Any) -> str:
 
 
 def _within(field: str, fields: Collection[str]) -> bool:
-    """Return whether `fields` contains the record that has this field. Then only the record is reported."""
+    """Return whether `fields` contains the record that has this field. If so, only the record is reported."""
     return field.rpartition(".")[0] in fields

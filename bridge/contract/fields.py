@@ -50,7 +50,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     form: Form
-    """The type. `json` is any JSON value, copied unchanged from Web Services or the caller."""
+    """The field's type. `json` is any JSON value, copied unchanged from Web Services or the caller."""
     nullable: bool
     keywords: dict[str, Any]
     """Other keywords of JSON Schema: bounds, pattern, format, examples."""
@@ -63,7 +63,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def added(self) -> bool:
-        """Whether the field was added after the version's first release. Older records then lack the field."""
+        """Whether the field was added after the version's first release, so that older records lack the field."""
         return self.default is not msgspec.UNSET
 
 

@@ -1,4 +1,4 @@
-"""The generated files of the contract in the repository. `make schemas` writes them."""
+"""The generated files of the contract in the repository. `make schemas` writes these files."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ _SEQUENCED: Final = {
 
 
 class Header(msgspec.Struct, frozen=True):
-    """One header. Its value is UTF-8 text."""
+    """One header. The header's value is UTF-8 text."""
 
     name: str
     description: str
     value: str | None = None
-    """The header's value, if all records have the same one."""
+    """The header's value, if the value is the same in all records."""
     always: bool = True
 
 

@@ -1,4 +1,4 @@
-"""Generates pydantic models of the values from the JSON Schemas, for consumers. This needs the extra `models`."""
+"""Generates pydantic models of the values from the JSON Schemas, for consumers. The module needs the extra `models`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def python_models() -> str:
 
 
 def _for_models(schema: Any) -> Any:
-    """Return the schema without the keywords that models don't need. Times become datetimes, so drop their pattern."""
+    """Return the schema without keywords that models don't need. Times become datetimes and need no pattern."""
     if not isinstance(schema, dict):
         return schema
     dropped = _NOT_FOR_MODELS | ({"pattern"} if schema.get("format") == "date-time" else set())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _END: Final = "<!-- end -->"
 _LONGEST_EXAMPLE: Final = 60
-"""Most characters of an example in the table. The record below the table has the longer examples."""
+"""Maximum characters of an example in the table. Longer examples are in the record below the table."""
 
 
 def with_tables(page: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Alone:
-    """The relays of all accounts, with the same methods as `Fleet`. `accounts` returns the present accounts."""
+    """Relays all accounts, and has the same methods as `Fleet`. `accounts` returns the present accounts."""
 
     def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:
         self._accounts = accounts
@@ -30,7 +30,7 @@ class Alone:
         )
 
     def accounts_changed(self) -> None:
-        """Relay the accounts that have come."""
+        """Start the relays of new accounts."""
         self._tasks.accounts_changed()
 
     def leave(self) -> None:

@@ -3,8 +3,8 @@
 A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it. A claim is the message in
 which a replica names the slots that it owns.
 
-The division is balanced: two replicas never differ by more than one slot. They also never differ by more than one busy
-slot, which is a slot with accounts. The division is sticky: a replica keeps its slots as far as the balance allows,
+The division is balanced: two replicas never differ by more than one slot. Two replicas also never differ by more than
+one busy slot (a slot with accounts). The division is sticky: a replica keeps its slots as far as the balance allows,
 because each account of a slot that moves has to be handed over.
 """
 
@@ -23,21 +23,22 @@ class Claim(NamedTuple):
     """The number of the newest assignment that the replica has received. Later assignments have higher numbers."""
     slots: frozenset[int]
     able: bool = True
-    """Whether the replica reaches Web Services. If at least one replica does, replicas that do not get no slot."""
+    """Whether the replica reaches Web Services. If at least one replica reaches Web Services, only such replicas get
+    slots."""
 
 
 def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) -> dict[str, frozenset[int]]:
     """Give each of the slots 0 to `slots - 1` to one replica, and return each replica's slots by the replica's id.
 
-    If two replicas claim the same slot, the claim with the higher epoch counts. The other replica was probably
-    suspended, and claims slots that it has lost meanwhile.
+    If two replicas claim the same slot, the claim with the higher epoch counts. The replica with the lower epoch was
+    probably suspended, and has lost its slots meanwhile.
 
     Args:
         claims: the claim of each replica, by the replica's id. Claims to slots with the number `slots` or above are
             ignored.
         slots: the number of slots.
-        busy: the slots that have accounts. They are divided before the other slots. So a new replica gets its share of
-            the accounts, and no busy slot moves only to balance the idle slots.
+        busy: the slots that have accounts, which are divided before the idle slots. So a new replica gets its share of
+        the accounts, and no busy slot moves only to balance the idle slots.
     """
     if not claims:
         return {}
@@ -56,7 +57,7 @@ def assign(claims: Mapping[str, Claim], slots: int, busy: Collection[int] = ()) 
 
 
 def _owners(claims: Mapping[str, Claim], slots: int) -> dict[int, str]:
-    """Return the replica that owns each claimed slot. A slot that nobody claims is missing."""
+    """Return the replica that owns each claimed slot. The result has no entry for an unclaimed slot."""
     owners: dict[int, str] = {}
     for member in sorted(claims, key=lambda one: (claims[one].epoch, one)):
         owners |= dict.fromkeys((slot for slot in claims[member].slots if 0 <= slot < slots), member)
@@ -66,7 +67,7 @@ def _owners(claims: Mapping[str, Claim], slots: int) -> dict[int, str]:
 def _order(claims: Iterable[str], owners: Mapping[int, str], slots: Collection[int]) -> list[str]:
     """Return the replicas, sorted by how many of `slots` they own, beginning with the most.
 
-    The first replicas get one slot more than the others, if the slots can't be divided evenly.
+    If the slots can't be divided evenly, the first replicas get one slot more than the others.
     """
     owned = dict.fromkeys(claims, 0)
     for slot in slots:
@@ -78,7 +79,7 @@ def _order(claims: Iterable[str], owners: Mapping[int, str], slots: Collection[i
 def _divide(owners: Mapping[int, str | None], order: list[str], has: Mapping[str, int]) -> dict[str, set[int]]:
     """Divide the slots in `owners` (slot to present owner) among the replicas in `order`.
 
-    `has` contains the number of other slots that each replica already has. They count towards the replica's share.
+    `has` contains the number of other slots that each replica already has, which count towards the replica's share.
     """
     share, more = divmod(len(owners) + sum(has.values()), len(order))
     room = {member: share + (place < more) - has.get(member, 0) for place, member in enumerate(order)}

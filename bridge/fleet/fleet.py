@@ -29,13 +29,15 @@ class Accounts(NamedTuple):
     relays: Mapping[str, AccountRelay]
     """The relay of each account, by the account's name. Call `Fleet.accounts_changed` when the mapping has changed."""
     keys: Mapping[str, AccountKeys]
-    """The keys of all accounts. `Fleet.run` derives them in advance, because each takes about 0.01 s of CPU time."""
+    """The keys of all accounts. `Fleet.run` derives the keys in advance, because each key takes about 0.01 s of CPU
+    time."""
     reached_at: Callable[[], float]
     """Returns when a CometD session of this replica last received a reply, on the monotonic clock."""
     reach: Callable[[], Awaitable[bool]]
     """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
     slots: Callable[[int], Slots]
-    """Returns an object that makes the publishers of one slot. Its argument is the number of slots."""
+    """A function that returns an object for the publishers of one slot. The function's argument is the number of
+    slots."""
 
 
 class Fleet:
@@ -87,7 +89,7 @@ class Fleet:
         self._leaving.set()
 
     def accounts_changed(self) -> None:
-        """Relay the accounts that have come to the slots of this replica."""
+        """Start the relays of new accounts in the slots of this replica."""
         self._ownership.accounts_changed()
 
     @property
@@ -98,7 +100,10 @@ class Fleet:
         return None if self.table is not None else f"not in the group {group_of(self._settings)} yet"
 
     def accounts(self) -> dict[int, list[str]]:
-        """Return the names of the accounts of each slot, also of empty slots. Empty before the first assignment."""
+        """Return the names of the accounts of each slot, including slots without accounts.
+
+        Before the first assignment the result is empty.
+        """
         return self._by_slot(0 if self.table is None else self.table.slots)
 
     def _by_slot(self, count: int) -> dict[int, list[str]]:

@@ -33,7 +33,7 @@ def group_of(settings: Kafka) -> str:
 
 
 class FleetMembership:
-    """Keeps this replica in the group while `run` runs, and joins again after failures. Calls `plan` in rebalances."""
+    """Keeps this replica in the group during `run`, and joins again after failures. Calls `plan` in each rebalance."""
 
     def __init__(self, settings: Kafka, plan: GroupPlan, *, session_timeout: float) -> None:
         self._settings = settings
@@ -47,8 +47,8 @@ class FleetMembership:
     async def run(self) -> None:
         """Stay in the group until the cancellation.
 
-        When `run` is cancelled, the replica tells Kafka that it leaves. So the others get its slots at once, and not
-        only after a time-out.
+        When `run` is cancelled, the replica tells Kafka that it leaves. So the other replicas get its slots at once,
+        and not only after a time-out.
         """
         while True:
             try:
@@ -68,7 +68,7 @@ class FleetMembership:
             await asyncio.sleep(self._backoff.next_delay())
 
     def rejoin(self) -> None:
-        """Make the group divide the slots again soon. Call this when the claim that this replica sends has changed."""
+        """Make the group divide the slots again soon. Call this method when this replica's claim has changed."""
         if self._member is not None:
             self._member.rejoin()
 

@@ -24,7 +24,7 @@ class OwnedSlot:
 
     async def run(self) -> bool:
         """See `SlotRelays.run`. If the slot has no accounts, wait for `stop`."""
-        # Another bridge takes all accounts of a slot over, so if one account is fenced, stop all of them.
+        # Another bridge takes over all accounts of a slot, so if one account is fenced, stop all accounts.
         await self._tasks.run(ended=lambda: bool(self._tasks.fenced))
         return bool(self._tasks.fenced)
 

@@ -26,7 +26,7 @@ class SlotRelays(Protocol):
         ...
 
     def accounts_changed(self) -> None:
-        """Start the relays of accounts that have come."""
+        """Start the relays of new accounts."""
 
     def stop(self) -> None:
         """Make `run` return as soon as the current batches are committed. The CometD sessions stay alive."""
@@ -39,8 +39,8 @@ class Ownership:
     stops no relay. The relays of a slot stop only when a new assignment does not contain the slot. If another bridge
     has taken a slot over, this replica takes the slot back only after a new assignment of the slot.
 
-    `relays` makes the relays of one slot. Its arguments are the slot's number and the number of slots. `on_taken` is
-    called after another bridge has taken a slot over.
+    `relays` makes the relays of one slot. The arguments of `relays` are the slot's number and the number of slots.
+    `on_taken` is called after another bridge has taken a slot over.
     """
 
     def __init__(self, relays: Callable[[int, int], SlotRelays], *, on_taken: Callable[[], None]) -> None:
@@ -59,7 +59,7 @@ class Ownership:
     def assign(self, slots: frozenset[int], count: int, orphaned: Collection[int]) -> None:
         """Set the slots that this replica owns. `run` takes new slots over, and the relays of all other slots stop.
 
-        `count` is the number of slots of the fleet. `orphaned` are the slots that no replica owned before.
+        `count` is the number of slots of the fleet. `orphaned` contains the slots that no replica owned before.
         """
         came, left = slots - self._wanted, self._wanted - slots
         for slot in came:
@@ -86,7 +86,7 @@ class Ownership:
                 await self._changed.wait()
 
     def accounts_changed(self) -> None:
-        """Start the relays of accounts that have come to the slots of this replica."""
+        """Start the relays of new accounts in the slots of this replica."""
         for relays, _ in self._running.values():
             relays.accounts_changed()
 

@@ -85,7 +85,7 @@ class FleetPlan:
         return {one: (sorted(given.get(one, ())), data) for one in members}
 
     def assigned(self, slots: Collection[int], data: bytes | None) -> None:
-        """Handle an assignment. It is ignored if its table is unreadable, because then no bridge has sent it."""
+        """Handle an assignment. An assignment with an unreadable table is ignored, because no bridge has sent it."""
         table = decode(data, Table)
         if table is None:
             log.warning("fleet-assignment-unreadable", effect="this replica ignores the assignment and keeps its slots")

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 QUIET: Final = 7.0
-"""Seconds without a reply after which the replica sends a request to Web Services. A connected CometD session receives
-a reply at least every 5 s."""
+"""Seconds without a reply after which the replica sends a test request to Web Services. A connected CometD session
+receives a reply at least every 5 s."""
 GIVE_UP: Final = 30.0
 """Seconds without any reply after which the replica offers its slots to the other replicas.
 
-The time is longer than a restart of Web Services or of its load balancer. Such an outage affects all replicas, so no
-slot should move. After this time the CometD server has dropped most of this replica's sessions. The next owners open
-new sessions, and publish a `gap` event for each lost session.
+The value is longer than a restart of Web Services or of its load balancer. Such an outage affects all replicas, so no
+slot should move. After `GIVE_UP` seconds the CometD server has dropped most of this replica's sessions. The next owners
+open new sessions, and publish a `gap` event for each lost session.
 """
 TICK: Final = 1.0
 """Seconds between two checks."""

@@ -1,4 +1,4 @@
-"""The running relays of some accounts. Accounts may come and go while the others are relayed."""
+"""The running relays of some accounts. Accounts may be added and removed while the other accounts are relayed."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class AccountRelay(Protocol):
         """Prepare the next `run`, which takes the account over with a publisher of `slots`."""
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
-        """Relay until `stop`, or until another bridge takes the account over. Return whether another bridge did."""
+        """Relay until `stop`, or until another bridge takes the account over. Return whether it was taken over."""
         ...
 
     def stop(self) -> None:
         """Make `run` return as soon as the current batch is committed."""
 
     def let_go(self) -> None:
-        """Record that this process no longer relays the account. Call this after `run`."""
+        """Record that this process no longer relays the account. Call this method after `run`."""
 
 
 class RelayTasks:
     """Runs one task for each account in `accounts()`, with a publisher of `slots`.
 
-    The task of an account that has left is not cancelled, because the account ends its task.
+    The task of a removed account is not cancelled: the relay itself ends when its account is removed.
     """
 
     def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:
@@ -55,7 +55,7 @@ class RelayTasks:
         """The accounts that another bridge has taken over."""
 
     def accounts_changed(self) -> None:
-        """Make `run` start the relays of accounts that have come."""
+        """Make `run` start the relays of new accounts."""
         self._changed.set()
 
     def stop(self) -> None:
@@ -64,7 +64,7 @@ class RelayTasks:
         self._changed.set()
 
     async def run(self, *, ended: Callable[[], bool], disconnect_on_exit: bool = False) -> None:
-        """Relay until `stop`, or until `ended` returns True. It is called whenever a relay has ended.
+        """Relay until `stop`, or until `ended` returns True. `run` calls `ended` whenever a relay has ended.
 
         With `disconnect_on_exit` a stop ends the CometD sessions too. An error of a relay, which is a bug of the
         bridge, is raised.

@@ -65,7 +65,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     members: Annotated[list[Member], msgspec.Meta(max_length=MOST_REPLICAS)]
     """The replicas, sorted by name."""
     orphaned: SlotNumbers
-    """The slots that no replica claimed in this rebalance. Their owner has gone, or they never had an owner."""
+    """The slots that no replica claimed in this rebalance: each has lost its owner, or never had an owner."""
 
 
 Data = TypeVar("Data", Membership, Table)

@@ -72,10 +72,10 @@ def create_app(
 
     Args:
         service: submits operations, and returns their states.
-        readiness: returns what the bridge lacks to be ready. Must not block.
+        readiness: returns the things that the bridge needs to be ready and lacks. Must not block.
         session_views: returns the state of each CometD session of this replica. Must not block.
-        notes: returns what a person should correct although the bridge works. Must not block.
-        fleet_session_views: returns the state of each CometD session of the fleet. By default, those of this replica.
+        notes: returns the faults that a person should correct although the bridge works. Must not block.
+        fleet_session_views: returns the state of each CometD session of the fleet. Default: this replica's sessions.
         fleet_view: returns which replica relays which account. Must not block.
         evidence: returns the file with the evidence of an operation.
         authentication: checks the callers' tokens, None for no authentication.
@@ -83,7 +83,7 @@ def create_app(
         management: whether this application also serves health and metrics.
         topic_prefix: the prefix of the topics in /asyncapi.json.
         hosts: the host names that requests may be sent to, besides IP addresses (`allowed_hosts`). None allows all.
-        console_sources: what the console needs beyond the above, None for no console.
+        console_sources: further functions for the console, None for no console.
 
     Raises:
         SettingsError: `enabled` is empty or has an unknown operation.

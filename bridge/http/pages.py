@@ -1,4 +1,4 @@
-"""The pages for people: `/` with links, and `/docs` with Swagger UI. They load nothing from other servers."""
+"""The pages for people: `/` with links, and `/docs` with Swagger UI. These pages load nothing from other servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LINKS: Final = {
 }
 """The links of the first page."""
 MANAGEMENT: Final = frozenset({"/health/ready", "/metrics"})
-"""Links that the first page lacks if another port serves health and metrics."""
+"""Links that the first page omits if another port serves health and metrics."""
 _STYLE: Final = """\
 :root { color-scheme: light dark }
 body { font: 1rem/1.6 system-ui, sans-serif; margin: 2rem auto; max-width: 44rem; padding: 0 1rem }
@@ -38,7 +38,8 @@ h1 { font-size: 1.3rem }
 dt { font-family: ui-monospace, monospace; margin-top: .6rem }
 dd { margin: 0 }
 """
-# Swagger UI has light colours only. Inverting them, with the hues turned back, gives a dark page with the same accents.
+# Swagger UI has light colours only. A filter inverts the colours and turns the hues back, which gives a dark page with
+# the same accents.
 _DARK: Final = """\
 <style>
 @media (prefers-color-scheme: dark) {
@@ -52,7 +53,7 @@ _DARK: Final = """\
 def pages(title: str, *, management: bool, console: bool) -> APIRouter:
     """Make the router. `title` is the name of the API.
 
-    `management` tells whether the API has health and metrics, `console` whether it has the console.
+    `management`: whether the API has health and metrics. `console`: whether the API has the console.
     """
     absent = (set() if management else MANAGEMENT) | (set() if console else {CONSOLE})
     served = [path for path in LINKS if path not in absent]

@@ -17,7 +17,8 @@ HEADER: Final = b"traceparent"
 class RequestTracing:
     """ASGI middleware that makes a span for each request, as a child of the caller's span if the caller sent one.
 
-    It replaces the request's header traceparent by the new span, for the code that handles the request.
+    The middleware replaces the request's header traceparent by that of the new span, so that the code that handles the
+    request continues the trace.
     """
 
     def __init__(self, app: ASGIApp) -> None:

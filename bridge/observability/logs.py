@@ -40,7 +40,8 @@ _PRIVATE = re.compile(
 )
 _FRAMES = 8
 REPEAT_INTERVAL = 10.0
-"""Seconds in which the same line of a library is logged once. `left_out` of the next line counts the repetitions."""
+"""Seconds in which the same line of a library is logged once. The field `left_out` of the next line counts the omitted
+repetitions."""
 _MOST_KINDS = 1000
 # Openings of lines that libraries format before logging. The rest of such a line may contain private data.
 _OPENINGS = (
@@ -60,7 +61,10 @@ _FOREIGN_TEXT = "line of a library, its text left out"
 
 
 class Masked(dict[str, Any]):
-    """A mapping for the log in which the caller has masked all secrets. Its names then say nothing about its values."""
+    """A mapping for the log in which the caller has masked all secrets.
+
+    The log shows all values of a `Masked`, whatever their names are.
+    """
 
 
 def configure(
@@ -211,8 +215,9 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 def without_text(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy of a library's record without private data.
 
-    The copy's text is the template. The arguments are masked, except small integers and exceptions (see `_words`). If a
-    record has no arguments, its text may contain private values. So the copy keeps only a known opening of this text.
+    The text of the copy is the template of the library's message. The arguments are masked, except small integers and
+    exceptions (see `_words`). If a record has no arguments, its text may contain private values. So the copy keeps only
+    a known opening of this text.
     """
     bare = copy.copy(record)
     arguments = list(record.args.values()) if isinstance(record.args, Mapping) else list(record.args or ())

@@ -1,4 +1,4 @@
-"""All metrics of the bridge. Dashboards and alerts rely on their names and labels. Each label has few values."""
+"""All metrics of the bridge. Dashboards and alerts rely on the metrics' names and labels. Each label has few values."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def start_account(account: str, topics: list[str]) -> None:
 
 
 def remove_account(account: str) -> None:
-    """Remove the account's series. Call this when nothing counts for the account any more."""
+    """Remove the account's series. Call this function when no task of the account runs any more."""
     for metric in _OF_ACCOUNTS:
         metric.remove_by_labels({"account": account})
 

@@ -16,7 +16,9 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def printable_json(document: str) -> str:
-    """Replace the unprintable characters of a JSON document in one line by JSON escapes. Programs read the same values.
+    """Replace the unprintable characters of a JSON document in one line by JSON escapes.
+
+    Programs that decode the result get the same values.
 
     The document must come from msgspec, which writes such characters only inside strings.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INTERVAL: Final = 5.0
 """Seconds of one interval."""
 INTERVALS: Final = 60
-"""Intervals that are kept: five minutes."""
+"""Number of intervals that are kept: five minutes."""
 
 
 class Counts(NamedTuple):
@@ -72,7 +72,7 @@ class Rates:
             self.count(await asyncio.to_thread(self._read))
 
     def count(self, now: Counts) -> None:
-        """End an interval, at whose end the counters are `now`."""
+        """End an interval. `now` contains the counters at its end."""
         increase = Counts(*(max(0.0, new - old) for new, old in zip(now, self._before, strict=True)))
         self._before = now
         self._intervals.append(Interval(self._clock(), increase))

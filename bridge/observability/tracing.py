@@ -1,8 +1,8 @@
 """Creates the spans of traces. One trace leads from a REST call to the acknowledgement's record in Kafka.
 
-Tracing is off until `start` is called. Functions take the parent span as a W3C `traceparent`, the form in which
-callers and Kafka records contain it. The current span of the task is ignored. Attributes contain only names and
-numbers: never a phone number, a token or free text.
+Tracing is off until `start` is called. Functions take the parent span as a W3C `traceparent`, the form that callers and
+Kafka records use. The current span of the task is ignored. Attributes contain only names and numbers: never a phone
+number, a token or free text.
 """
 
 from __future__ import annotations

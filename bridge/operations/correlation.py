@@ -1,7 +1,8 @@
 """Finds the operation that an acknowledgement ends, while the relay publishes the acknowledgement.
 
 The relay commits the acknowledgement and the operation's `acknowledged` event in one transaction, so Kafka gets both or
-neither. Before that, `match` waits until Kafka has the operation's earlier events, so that all are in order.
+neither. Before the transaction, `match` waits until Kafka has the operation's earlier events, so that all events are in
+order.
 """
 
 from __future__ import annotations
@@ -32,18 +33,20 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EARLY_ROOM: Final = 4096
-"""Maximum number of early acknowledgements. An acknowledgement is early if its operation is not known yet. Most belong
-to other clients, and never match. The oldest are dropped first."""
+"""Maximum number of early acknowledgements. An acknowledgement is early if its operation is not known yet. Most early
+acknowledgements belong to other clients, and never match. The oldest are dropped first."""
 EARLY_AT_ONCE: Final = 256
 """Maximum number of early acknowledgements kept from one transaction, once the view is loaded. The newest are kept,
 because another replica may have forwarded their operations just now."""
 EARLY_AGE: Final = 10.0
 """Seconds after which an early acknowledgement no longer matches, once the view is loaded."""
 LOAD_PATIENCE: Final = 3.0
-"""Maximum seconds that a relay's start waits until the ledger is read. The CometD session could expire otherwise."""
+"""Maximum seconds that a relay's start waits until the ledger is read. During a longer wait the CometD session could
+expire."""
 SETTLE_DEADLINE: Final = 30.0
-"""Seconds that `match` waits until Kafka has the operation's earlier events. Then the relay publishes the
-acknowledgement without them. During a Kafka outage `match` waits on, because the relay can't publish either."""
+"""Seconds that `match` waits until Kafka has the operation's earlier events. After this time the relay publishes the
+acknowledgement without waiting any longer. During a Kafka outage `match` keeps waiting, because the relay can't publish
+either."""
 
 
 class _Early(NamedTuple):
@@ -83,9 +86,9 @@ class Correlation:
             self.records.append(correlator.records.record(event, self._traces[-1]))
 
     def revise(self, record: Record, letter: Record) -> tuple[Record, Record] | None:
-        """Make the dead letter the operation's evidence, because Kafka refused the acknowledgement.
+        """Let the `acknowledged` event refer to the dead letter, because Kafka refused the acknowledgement.
 
-        Returns the old and the new record of the `acknowledged` event, None if the acknowledgement ends no operation.
+        Returns the event's old and new record, or None if the acknowledgement ends no operation.
         """
         evidence = _evidence_in(letter)
         reference = self._early.get(id(record))
@@ -105,7 +108,7 @@ class Correlation:
         return before, self.records[place]
 
     def _trace(self, record: Record, cause: str | None) -> str | None:
-        """Add the operation's trace context, if it has one, to the acknowledgement's record. Return that context."""
+        """Add the operation's trace context, if any, to the acknowledgement's record. Return the trace context."""
         if cause is None:
             return None
         span = tracing.begin_publishing(record.topic, cause, links=[tracing.traceparent(self._turn)])
@@ -173,8 +176,8 @@ class Correlator:
     def decides(self, *, after: float) -> bool:
         """Return whether this process may time out the account's operations.
 
-        The process may do so if it relays the account, the view is loaded, and the first CometD reply is in Kafka. If
-        the CometD server sends no reply, the process need not wait for one longer than `after` seconds.
+        The process may time out operations if it relays the account, the view is loaded, and the first CometD reply is
+        in Kafka. If the CometD server sends no reply, `after` seconds after the start are enough.
         """
         if self.relaying_since is None or not self._loaded.is_set():
             return False
@@ -198,7 +201,7 @@ class Correlator:
         return Correlation(self, matches, early)
 
     def moved(self, reference: str, evidence: Evidence) -> None:
-        """Replace the evidence of an early acknowledgement, if it is still kept."""
+        """Replace the evidence of an early acknowledgement that this correlator still keeps."""
         early = self._early.get(reference)
         if early is not None:
             self._early[reference] = early._replace(evidence=evidence)
@@ -214,7 +217,7 @@ class Correlator:
     # -- called by the tail -------------------------------------------------------------------------------------------
 
     def learnt(self, view: OperationView) -> None:
-        """Write `acknowledged` for an operation that has become known, if its acknowledgement came earlier."""
+        """Write the `acknowledged` event of a new operation whose acknowledgement arrived earlier."""
         early = self._early.pop(view.reference_id, None)
         if early is None or not _answers(early.notification_type, view):
             return
@@ -250,7 +253,7 @@ class Correlator:
                     view.note_user_event(found.reference_id, _event_id(record))
 
     def _by_record(self, operation: str | None, message: OutboundRecord | DeviceUserEvent) -> OperationView | None:
-        """Find the operation of a message without referenceId: the only pending one on the same outbound record."""
+        """Find the operation of a message without referenceId: the only pending operation on the message's record."""
         if operation is None:
             return None
         for named in (message.record_handle, message.phone_number):

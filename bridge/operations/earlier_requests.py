@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class EarlierRequests:
-    """Looks earlier requests up, by referenceId, in `view` and in `running` (this process's forwarding tasks).
+    """Finds earlier requests by referenceId, in `view` and in `running` (the forwarding tasks of this process).
 
     `forward_deadline` is in seconds.
     """
@@ -48,7 +48,7 @@ class EarlierRequests:
 
         Raises:
             Conflict: the referenceId belongs to another request.
-            UpstreamError: Web Services rejected the earlier request, or gave no verdict on it.
+            UpstreamError: Web Services rejected the earlier request, or gave no verdict.
         """
         known = self._view.trusted(event.reference_id)
         if event.asynchronous and known is not None and known.promised and not self._abandoned(known):
@@ -80,7 +80,7 @@ class EarlierRequests:
         return task
 
     async def _known(self, event: Operation) -> OperationView | None:
-        """Return the earlier operation, None if there is none. If another replica forwards it, wait for the verdict."""
+        """Return the earlier operation, or None. If another replica forwards this operation, wait for the verdict."""
         known = self._view.trusted(event.reference_id)
         if known is None:
             return None
@@ -95,9 +95,10 @@ class EarlierRequests:
         return self._view.trusted(event.reference_id)
 
     def _patience(self, view: OperationView) -> float:
-        """Return for how many seconds another replica may still forward the operation, 0 if there is a verdict.
+        """Return for how many seconds another replica may still forward the operation.
 
-        The other replica's clock may be behind, so this process also counts the seconds since it read of the operation.
+        The result is 0 if there is a verdict. The other replica's clock may be slow, so this process also counts the
+        seconds since it first read the operation.
         """
         if view.status != "requested":
             return 0.0
@@ -120,8 +121,8 @@ def _check_same(known: OperationView, event: Operation) -> None:
 def _may_follow(view: OperationView) -> bool:
     """Return whether the request may be forwarded again.
 
-    This is allowed if Web Services never judged the request (`undelivered`). It is also allowed if there is no verdict
-    and the operation is repeatable.
+    A request that Web Services never judged (`undelivered`) may be forwarded again. So may a request without a verdict,
+    if the operation is repeatable.
     """
     return view.undelivered or (view.status == "requested" and repeatable(view.operation))
 
@@ -130,7 +131,7 @@ def _with_verdict(known: OperationView) -> OperationView:
     """Return `known` if Web Services accepted it.
 
     Raises:
-        UpstreamRejected: Web Services rejected it.
+        UpstreamRejected: Web Services rejected the operation.
         UpstreamTimeout: Web Services gave no verdict.
     """
     upstream = known.upstream

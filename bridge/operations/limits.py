@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings `BRIDGE_OPERATIONS__*` under the same names. Times are in seconds."""
+    """The settings `BRIDGE_OPERATIONS__*` with the same names. Times are in seconds."""
 
     acknowledgement_timeout: float = 30
     concurrency: int = 32

@@ -1,4 +1,4 @@
-"""Checks the request in an operation's event, and shortens a large one for the view in memory."""
+"""Checks the request in an operation's event, and shortens a large request for the view in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST_KEPT: Final = 4096
 LARGEST_MEMBER: Final = 256
 """Maximum size of the value of one JSON member in a shortened request, in bytes."""
 _NAMES: Final = ("applicationId", "campaignName", "phoneNumber", "operationName", "referenceId")
-"""The members that `shortened` keeps first. They identify the outbound record and the operation."""
+"""The members of a request that identify the outbound record and the operation. `shortened` keeps these first."""
 
 
 class RecordName(msgspec.Struct, frozen=True, rename="camel"):
@@ -64,12 +64,12 @@ def told_request(body: Mapping[str, Any]) -> bytes:
 
 
 def digest(request: bytes) -> bytes:
-    """Return a hash (16 bytes) of the request. The order of its members does not matter."""
+    """Return a hash (16 bytes) of the request, which does not depend on the order of the request's members."""
     return hashlib.sha256(msgspec.json.encode(msgspec.json.decode(request), order="sorted")).digest()[:16]
 
 
 def shortened(request: bytes) -> bytes:
-    """Return a request of at most `LARGEST_KEPT` bytes unchanged. Of a larger one, return the small members only."""
+    """Return a request of at most `LARGEST_KEPT` bytes unchanged, and only the small members of a larger request."""
     if len(request) <= LARGEST_KEPT:
         return request
     members = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
@@ -85,7 +85,9 @@ def shortened(request: bytes) -> bytes:
 
 
 def record_name(request: bytes) -> RecordName:
-    """Return the members that identify the request's outbound record. None replaces a string longer than allowed.
+    """Return the members that identify the request's outbound record.
+
+    A string that is longer than allowed becomes None.
 
     Raises:
         msgspec.ValidationError: a member has the wrong type.

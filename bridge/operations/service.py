@@ -1,4 +1,4 @@
-"""Accepts operations, reports their state, and runs everything that brings each one to its end."""
+"""Accepts operations, reports their state, and runs the tasks that forward, recover and time out operations."""
 
 from __future__ import annotations
 
@@ -42,16 +42,17 @@ LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)
 LOAD_PATIENCE: Final = 5.0
 """Seconds after the start during which new operations wait until the ledger is read. A caller may repeat a call that a
-crash interrupted, and the ledger prevents a second forwarding. After that time the bridge forwards without the ledger,
-because Kafka may be unreachable."""
+crash interrupted, and the ledger prevents a second forwarding. After that time the bridge forwards even if the ledger
+is not read, because Kafka may be unreachable."""
 
 
 class OperationsService:
     """The operations of all accounts of this process. Accounts may be added and removed while it runs.
 
-    `clients` has a client of Web Services for each account. It is never empty, and its first account is the default.
+    `clients` has a client of Web Services for each account. `clients` is never empty, and its first account is the
+    default.
     `on_accepted` is called with the account when Web Services accepts an operation. `load_patience` is in seconds.
-    `in_fleet` tells that other replicas take calls for the same accounts.
+    `in_fleet`: whether other replicas take calls for the same accounts.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class OperationsService:
     # -- accounts -----------------------------------------------------------------------------------------------------
 
     def add(self, account: str, client: OperationClient) -> None:
-        """Take operations for one more account. Its relay must call `correlator(account)`."""
+        """Take operations for one more account. The account's relay must call `correlator(account)`."""
         self._forwarders[account] = AccountForwarder(client, account, self._limits)
         correlator = self._correlators[account] = Correlator(
             account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=self._clock
@@ -135,7 +136,7 @@ class OperationsService:
     async def remove(self, account: str) -> None:
         """Take no more operations for the account. Return when its operations under way have their verdicts.
 
-        The account's pending operations end like those of an account that no bridge relays (`Timeouts`).
+        The account's pending operations end later as orphaned operations (see `Timeouts`).
         """
         del self._forwarders[account], self._correlators[account], self._recoveries[account]
         recovering = self._recovering.pop(account, None)
@@ -161,13 +162,13 @@ class OperationsService:
 
         Raises:
             UnknownAccount, Conflict, Busy, RegistryUnavailable: nothing was forwarded.
-            UpstreamRejected: Web Services rejected this request, or an earlier, equal one.
+            UpstreamRejected: Web Services rejected this request, or an earlier request with the same content.
             UpstreamError: Web Services gave no verdict.
         """
         return await self._submit(submission, self._forwarder.forward, asynchronous=False)
 
     async def submit_async(self, submission: Submission) -> OperationView:
-        """Store the request in Kafka and return. The bridge then forwards it, and forwards it again after a crash.
+        """Store the request in Kafka and return. The bridge then forwards the request, and again after a crash.
 
         A repeated request (same referenceId, same content) returns the state of the first one, and forwards nothing.
 
@@ -288,7 +289,7 @@ class OperationsService:
         )
 
     def published(self, view: OperationView) -> PublishedRequest:
-        """Return the request of an operation. It has the phone numbers in the form in which the events publish them."""
+        """Return the request of an operation, with phone numbers in the form that the events publish."""
         return published_request(view, self._records.privacy)
 
     # -- start and stop -----------------------------------------------------------------------------------------------
@@ -372,7 +373,8 @@ class OperationsService:
     def _hidden(self, view: OperationView) -> bool:
         """Return whether to hide the operation from callers: an untrusted event says that it is done or rejected.
 
-        Operations of other processes' accounts are not hidden, because callers of this process can't submit those.
+        Operations of other processes' accounts are not hidden, because callers of this process can't submit such
+        operations.
         """
         return not view.trusted and view.account in self._forwarders and view.status in {"acknowledged", "rejected"}
 

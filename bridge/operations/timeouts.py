@@ -1,8 +1,8 @@
 """Ends operations whose acknowledgement does not arrive in time.
 
 Normally the process that relays an account times out the account's operations, because only that process receives the
-acknowledgements. An operation is orphaned if no process does so, for example because none relays the account. Any
-process may end an orphaned operation, but only much later.
+acknowledgements. An operation is orphaned if no process times it out, for example because no process relays the
+account. Any process may end an orphaned operation, but only much later.
 
 Clocks of processes differ, and jump. So the process that relays an account measures with its monotonic clock for how
 long it has known an operation. After a restart the time begins anew. An orphaned operation's age comes from its events.
@@ -37,9 +37,9 @@ ORPHANS_INTERVAL: Final = 60.0
 class Timeouts:
     """Times out the operations of all accounts.
 
-    `in_progress` returns whether an operation is being forwarded or acknowledged, so that it must not time out.
-    `loaded` is set once the ledger has been read into the view. `end` writes the `timed-out` event. Its second argument
-    is the event's time. None means the present time.
+    `in_progress` returns whether an operation is being forwarded or acknowledged. Such an operation must not time out.
+    `loaded` is set once the ledger has been read into the view. `end` writes the `timed-out` event. The second argument
+    of `end` is the event's time, None for the present time.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Timeouts:
         self._clock = clock
 
     async def run(self) -> None:
-        """Check the pending operations for ever, at least once a second, also those from before a crash."""
+        """Check the pending operations at least once a second, for ever, including those from before a crash."""
         orphans_due = 0.0
         while True:
             await asyncio.sleep(min(1.0, self._timeout / 4))
@@ -81,7 +81,7 @@ class Timeouts:
     async def _end_orphans(self) -> None:
         """End the orphaned operations.
 
-        Several processes may end the same one. All write the same time, so their events have the same id.
+        Several processes may end the same operation. All of them write the same time, so their events have the same id.
         """
         if not any(self._orphans()):
             return

@@ -88,8 +88,8 @@ class Concealment:
 class Concealed:
     """One message without its phone numbers.
 
-    A number is recognised by the name of its member or by its form (see `numbers.py`). The same number is then also
-    hidden in all other members, and inside longer texts if it has at least `FEWEST_INSIDE` digits.
+    A number is recognised by the name of its JSON member, or by its form (see `numbers.py`). The same number is then
+    also hidden in all other members, and inside longer texts if it has at least `FEWEST_INSIDE` digits.
     """
 
     def __init__(self, rule: Concealment, content: msgspec.Raw, numbers: Iterable[str]) -> None:
@@ -104,11 +104,11 @@ class Concealed:
 
     @property
     def content(self) -> msgspec.Raw:
-        """The message without its numbers, or `null` if it can't be decoded."""
+        """The message without phone numbers, or `null` if the message can't be decoded."""
         return self._raw(self._content)
 
     def part(self, raw: msgspec.Raw) -> msgspec.Raw:
-        """Return a part of the message without its numbers, or `null` if the part can't be decoded."""
+        """Return a part of the message without phone numbers, or `null` if the part can't be decoded."""
         try:
             return self._raw(msgspec.json.decode(raw))
         except _UNREADABLE:
@@ -119,7 +119,7 @@ class Concealed:
         return number and self._rule.number(number)
 
     def text(self, text: str | None) -> str | None:
-        """Return a text of the message without numbers. None: the whole text is a number, and there is no secret."""
+        """Return a text of the message without numbers, None if the whole text is a number and no secret is set."""
         if text is None:
             return None
         found = self._text(text)

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 FEW: Final = 8
-"""Up to this many forms, a search for each form is the fastest way to see that a text contains none."""
+"""If a message has at most this many forms, a separate search for each form is the fastest way to find out that a text
+contains no form."""
 LONGEST: Final = 64
-"""Forms with more characters than this count as long. Real phone numbers are shorter."""
+"""Maximum characters of a usual form. A longer form counts as long. Real phone numbers are shorter."""
 MOST_LONG: Final = 4096
-"""Total length of a message's long forms. Only a hostile message exceeds this limit."""
+"""Limit for the total length of a message's long forms. Only a hostile message exceeds this limit."""
 _USUAL_FIRST: Final = frozenset("0123456789+(")
 _USUAL_STARTS: Final = re.compile(r"(?<![0-9])[0-9+(]")
 _ALL_STARTS: Final = re.compile(r"(?<![0-9]).", re.DOTALL)
@@ -37,8 +38,8 @@ class NumbersInside:
     def __init__(self, forms: Iterable[str], hidden: str) -> None:
         """Prepare the search.
 
-        If the total length of the long forms exceeds `MOST_LONG`, `replace` does not search. Then it returns `hidden`
-        for each text with at least `FEWEST_INSIDE` digits, and other texts unchanged.
+        If the total length of the long forms exceeds `MOST_LONG`, `replace` does not search. In this case `replace`
+        returns `hidden` for each text with at least `FEWEST_INSIDE` digits, and other texts unchanged.
         """
         self._forms = {form for form in forms if digits(form) >= FEWEST_INSIDE}
         self._hidden = hidden

@@ -9,11 +9,14 @@ from bridge.privacy.numbers import digits
 
 MASK: Final = "••••"
 SHORTEST: Final = 7
-"""A number with fewer digits is masked completely. Of a longer one the last two digits stay readable."""
+"""Minimum digits of a number whose last two digits stay readable. A shorter number is masked completely."""
 
 
 class Masking(Concealment):
-    """A rule that replaces the digits of phone numbers by dots. A hash stays as it is, because it is no number."""
+    """A rule that replaces the digits of phone numbers by dots.
+
+    A hash does not change, because it contains no readable number.
+    """
 
     def __init__(self) -> None:
         super().__init__(None)

@@ -30,22 +30,22 @@ _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
 INTERNATIONAL: Final = re.compile(r"(?<![0-9+])\+[0-9](?:[ \-.()]{0,2}[0-9]){6,14}(?![0-9])", re.ASCII)
 """A `+` and 7 to 15 digits, which is treated as a phone number in any text."""
 FEWEST_SEEN: Final = 3
-"""A number with fewer digits is not searched for in other members of its message."""
+"""Minimum digits of a number that is also searched for in the other members of its message."""
 FEWEST_INSIDE: Final = 7
-"""A number with fewer digits is not searched for inside longer texts or among integers."""
+"""Minimum digits of a number that is also searched for inside longer texts and among integers."""
 LONGEST_KEPT: Final = 128
-"""Names with more characters are not cached, because names come from outside and may have any length."""
+"""Maximum characters of a cached name, because names come from outside and may have any length."""
 
 
 class Holds(Enum):
     """The content of a member, judged by its name."""
 
     NUMBERS = "numbers"
-    """Each value is a phone number."""
+    """Each value of the member is a phone number."""
     PERHAPS = "perhaps"
-    """A value is a phone number if `is_number` says so."""
+    """A value of the member is a phone number if `is_number` returns true for it."""
     OTHER = "other"
-    """The name does not point to phone numbers."""
+    """The member's name does not indicate phone numbers."""
 
 
 def holds(name: str) -> Holds:

@@ -1,6 +1,6 @@
 """The client of a schema registry with Confluent's API.
 
-Each method opens a new connection and has a deadline. Calls are rare, so a lasting connection would save little.
+Each method opens a new connection and has a deadline. Calls are rare, so a permanent connection would save little.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class SchemaRegistry:
         except RegistryUnavailable:
             raise
         except Exception as error:
-            # The client's HTTP library raises errors of its own, which may change with its version. So catch them all.
+            # The client's HTTP library raises other errors too, which may change with the library's version. So catch
+            # all errors.
             raise RegistryUnavailable(_reason(error, subject, self._settings)) from error
 
     def _client(self) -> Any:
@@ -132,7 +133,8 @@ async def _find(client: Any, subject: Subject) -> int | None:
 def _absent(error: SchemaRegistryError) -> bool:
     """Return whether the registry says that it lacks a subject, a version or a schema.
 
-    A server that is no schema registry, or a wrong path in its URL, causes a 404 without one of these numbers.
+    A server that is not a schema registry, and a wrong path in the URL, also cause a 404, but without one of
+    Confluent's error codes.
     """
     return error.http_status_code == 404 and error.error_code in _ABSENT
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _FRAME_START: Final = 0
 _UNASKED: Final = object()
 MOST_SCHEMAS: Final = 256
-"""Limit for the cached schemas. It is needed because any program that writes to the topic could invent ids."""
+"""Maximum number of cached schemas, because any program that writes to the topic could invent ids."""
 
 
 class Reader:
-    """Turns values into JSON. Caches the schemas that it has needed."""
+    """Converts values to JSON, and caches the schemas of these values."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry
@@ -28,7 +28,7 @@ class Reader:
         """Parsed schemas by id, the most recently used last. None: the registry has no usable Avro schema of the id."""
 
     def learn(self, id_: int, schema: str) -> None:
-        """Put a schema into the cache, so that the reader need not ask the registry for it."""
+        """Put a schema into the cache, so that the reader need not ask the registry for the schema."""
         self._keep(id_, fastavro.parse_schema(msgspec.json.decode(schema)))
 
     def _keep(self, id_: int, schema: Any) -> None:

@@ -37,8 +37,9 @@ class Subject(NamedTuple):
     """The text of the schema."""
     schema_type: Literal["AVRO", "JSON"]
     compatibility: str
-    """The strictest level at which a later version may still add fields. For JSON, FULL would forbid new fields: a JSON
-    Schema of the bridge allows no unknown fields, so values with a new field would not fit the older schema."""
+    """The strictest level at which a later version may still add fields. For JSON, the level FULL would forbid new
+    fields, because the bridge's JSON Schemas allow no unknown fields: a value with a new field does not fit the older
+    schema."""
 
 
 def subjects(settings: Kafka) -> list[Subject]:

@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 INTERVAL: Final = 2.0
-"""Seconds between two looks at the file. A change counts once two looks have found the same content."""
+"""Seconds between two checks of the file. A change takes effect when two successive checks have found the same
+content."""
 
 
 def read_accounts(path: Path, setting: str) -> tuple[Account, ...]:
     """Read the accounts file. `setting` is the name of the setting that contains the path.
 
     Raises:
-        SettingsError: the file is wrong, and each line names the file and the key. Or the file can't be read, and the
-            line names the setting and only the part of the path that exists, because the path may be a secret that
-            somebody has set by mistake.
+        SettingsError: the file is wrong or can't be read. For a wrong file, each line names the file and the key. For
+        an unreadable file, the line names the setting and only the part of the path that exists, because the path may
+        be a secret that somebody has set by mistake.
     """
     content = _content(path)
     if isinstance(content.file, str):
@@ -43,9 +44,10 @@ class AccountChanges(NamedTuple):
     """The difference between two lists of accounts."""
 
     left: list[str]
-    """Names of the accounts that are in the old list only. An account with another user name leaves and comes."""
+    """Names of the accounts that are only in the old list. An account with a new user name is in `left` and in
+    `came`."""
     came: list[Account]
-    """Accounts that are in the new list only."""
+    """Accounts that are only in the new list."""
     changed: list[Account]
     """Accounts with another password."""
 
@@ -68,8 +70,9 @@ def account_changes(before: Sequence[Account], after: Sequence[Account]) -> Acco
 class AccountsFile:
     """Watches the accounts file, and calls `apply` with the accounts after each valid change.
 
-    It compares the content and not the time of the last change: Kubernetes replaces a mounted secret by a symbolic
-    link, and may keep the time. Files that the accounts' `password_file` name belong to the content.
+    The class compares the content and not the time of the last change, because Kubernetes replaces a mounted secret by
+    a symbolic link and may keep the time. The files that the accounts name in `password_file` count as part of the
+    content.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class _Content(NamedTuple):
 
 
 def _content(path: Path, before: _Content | None = None) -> _Content:
-    """Read the files. `before` spares the parsing of a file that has not changed."""
+    """Read the files. A file with the same bytes as in `before` is not parsed again."""
     file = _read(path)
     is_same = before is not None and before.file == file
     password_files = before.password_files if is_same and before is not None else _password_files(file, path.parent)

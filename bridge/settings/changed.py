@@ -18,7 +18,10 @@ ACCOUNTS: Final = "accounts"
 
 
 def changed(settings: Settings) -> dict[str, Any]:
-    """Return each setting that is not at its default, by its dotted name. A secret is `***`, an account its name."""
+    """Return each setting that differs from its default, by its dotted name.
+
+    A secret is shown as `***`, and an account as its name.
+    """
     found = dict(_changed(settings))
     if settings.web_services.username is not None:
         del found[ACCOUNTS]  # it repeats the account in web_services

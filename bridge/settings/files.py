@@ -1,6 +1,6 @@
-"""Reads the files that settings name, and says in an error which file was meant.
+"""Reads the files that settings name, with errors that name the file.
 
-A value may be a secret in the wrong place, so an error shows a path only as far as it exists.
+A path may be a misplaced secret, so an error shows only the part of the path that exists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Final
 ENCODING: Final = "utf-8-sig"
 """UTF-8. Windows' editors may write a byte order mark at the begin, which is ignored."""
 _BREAK: Final = "a text has a line break; is its closing quote missing?"
-# The parser's messages may quote the file. These are the beginnings of messages (Python 3.11 to 3.13) that don't.
+# The parser's messages may quote the file. The messages that begin with these texts (Python 3.11 to 3.13) quote
+# nothing.
 _CAUSES: Final = {
     "Invalid value": "a value is missing or wrong; a text needs quotes",
     "Invalid initial character for a key part": "a key is missing",
@@ -82,7 +83,7 @@ def read_secret(path: Path) -> str:
 
 
 def where(path: Path) -> str:
-    """Return a text in parentheses for the end of an error: the path, or the part of it that exists."""
+    """Return the path, or the part of the path that exists, in parentheses, for the end of an error's text."""
     try:
         if path.exists() or (path.parent.is_dir() and path.parent not in {Path(), Path("/")}):
             return f" ({path})"

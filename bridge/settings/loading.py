@@ -113,7 +113,8 @@ def _load(
             file = sources.beside(Settings, read_toml(config), config.parent)
         except ValueError as error:  # settings that the file may contain must not be reported as missing
             raise SettingsError([*faults, f"{config}: {error}"]) from None
-    # With empty sections, pydantic reports each missing setting. Without them it would report only the section.
+    # With empty sections, pydantic reports each missing setting. Without the sections, pydantic would report only the
+    # section.
     empty: dict[str, Any] = {name: {} for name in sections}
     values = sources.merge(empty, sources.merge(file, variables))
     settings = None

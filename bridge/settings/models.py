@@ -49,13 +49,14 @@ class WebServices(Section):
     username: Annotated[str, AfterValidator(rules.basic_user)] | None = None
     """User name of the only account, and also its name in the bridge. Required unless `accounts` is set."""
     password: Annotated[SecretStr | None, Field(min_length=1)] = None
-    """Password of the only account. It also encrypts the session data in Kafka. Required unless `accounts` is set."""
+    """Password of the only account. The password also encrypts the session data in Kafka. Required unless `accounts` is
+    set."""
     notifications_path: Annotated[str, Field(pattern=r"^/")] = "/api/v2/notifications"
     """Path of the CometD endpoint."""
     start_voice_session: bool = False
     """Whether to start a contact centre session after each subscription. Some sites require this."""
     channels: tuple[str, ...] = ("/v2/me/*", "/me/internal")
-    """CometD channels to subscribe to. The bridge is not ready while the server refuses one of them."""
+    """CometD channels to subscribe to. The bridge is not ready while the server refuses one of these channels."""
     optional_channels: frozenset[str] = frozenset()
     """Channels of the list `channels` that the server may refuse while the bridge stays ready."""
     max_interval: Seconds = 10
@@ -110,8 +111,8 @@ class Registry(Section):
     ssl_password: Annotated[SecretStr | None, Field(min_length=1)] = None
     """Passphrase of the client certificate's private key."""
     auto_register: bool = True
-    """Whether the bridge registers missing schemas. If false, the bridge can't write events until they are
-    registered."""
+    """Whether the bridge registers missing schemas. If false, the bridge can't write events until somebody has
+    registered their schemas."""
     subject_naming: Literal["topic", "record"] = "topic"
     """Subject of a schema in the registry. `topic` means `<topic>-value` (TopicNameStrategy). `record` means the name
     of the record type (RecordNameStrategy)."""
@@ -125,7 +126,7 @@ class Kafka(Section):
     """The Kafka cluster."""
 
     bootstrap_servers: Annotated[str, AfterValidator(rules.servers)]
-    """Kafka brokers to connect to first: `host:port`, or several of them separated by commas."""
+    """Kafka brokers to connect to first, as `host:port`. Separate several brokers by commas."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "gws"
     """Prefix of the names of all topics and of all transactional ids."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
@@ -137,12 +138,12 @@ class Kafka(Section):
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
     """Compression of the records that the bridge sends to Kafka."""
     create_topics: bool = True
-    """Whether the bridge creates missing topics. The cluster must permit it."""
+    """Whether the bridge creates missing topics. The cluster must give the bridge this right."""
     partitions: Annotated[int, Field(ge=1)] = 6
     """Number of partitions of the topics that the bridge creates."""
     slots: Annotated[int, Field(ge=1, le=1000)] = 6
-    """Number of partitions of the position topic, if the bridge creates it. The accounts of a partition (a slot) are
-    published in common transactions."""
+    """Number of partitions of the position topic, if the bridge creates the topic. The accounts of a partition (a slot)
+    share transactions."""
     replication_factor: Annotated[int, Field(ge=-1)] = -1
     """Replication factor of topics that the bridge creates. -1 means the cluster's default."""
     retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
@@ -150,7 +151,7 @@ class Kafka(Section):
     their topics. The bridge then creates the operations topic without compaction, so that every event of an operation
     stays. Default: the cluster's retention. Topics that exist are not changed."""
     request_timeout: Seconds = 10
-    """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge replaces its producer."""
+    """Deadline of each request to Kafka, in seconds. After a missed deadline the bridge makes a new Kafka producer."""
     check_crcs: bool = True
     """Whether to verify the checksums of records read from Kafka. Only librdkafka's mock cluster needs `false`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -215,7 +216,7 @@ class Http(Section):
     """Whether to serve the console, pages for people, under /console."""
     console_secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """Key of the console's cookies, at least 16 characters. Replicas behind one address need the same secret. Without
-    it each process makes a random key at its start, so people must sign in again after a restart."""
+    this setting each process makes a random key at its start, so people must sign in again after a restart."""
 
     across = staticmethod(rules.http_faults)
 
@@ -224,7 +225,8 @@ class Operations(Section):
     """Operations that the bridge forwards to Web Services for its callers."""
 
     acknowledgement_timeout: Seconds = 30
-    """Seconds that the bridge waits for the acknowledgement of an operation. Then the operation is `timed-out`."""
+    """Seconds that the bridge waits for the acknowledgement of an operation. After this time the operation is
+    `timed-out`."""
     enabled: Annotated[tuple[str, ...], Field(min_length=1)] = ("DoNotCallRecord",)
     """Names of the operations that callers may request (`operationName`)."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -239,8 +241,8 @@ class Operations(Section):
     """Limit for the operations that the bridge keeps in memory for GET /operations. Beyond this limit, the bridge drops
     the oldest operations that have ended. If all operations are pending, callers get 429."""
     view_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
-    """The same limit as `view_limit`, but in bytes of memory (estimated). The limit that is reached first applies. An
-    operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
+    """Limit for the memory of these operations in bytes (estimated), in addition to `view_limit`. The limit that is
+    reached first applies. An operation takes 1 to 2 KB, and more while a large request waits to be forwarded."""
     view_age: Seconds = 86_400
     """Seconds that an operation stays in memory for GET /operations after it has ended."""
     request_topic: bool = False
@@ -252,8 +254,8 @@ class Privacy(Section):
     """Phone numbers in published events."""
 
     phone_numbers: Literal["plain", "hmac", "omit"] = "plain"
-    """`plain` publishes phone numbers unchanged. `hmac` publishes their HMAC-SHA-256, so equal numbers get equal
-    hashes. `omit` removes phone numbers."""
+    """`plain` publishes phone numbers unchanged. `hmac` publishes the HMAC-SHA-256 of each number, so equal numbers get
+    equal hashes. `omit` removes phone numbers."""
     secret: Annotated[SecretStr | None, AfterValidator(rules.hard_to_guess)] = None
     """Key of the HMAC, at least 16 characters. Anybody who has the key can find the number of a hash. Changing the key
     changes every hash."""
@@ -265,14 +267,14 @@ class Evidence(Section):
     """Evidence: signed files that show what became of a request."""
 
     key_file: FilePath | None = None
-    """PEM file of the Ed25519 private key that signs evidence and archives. Default: evidence is not signed, and so
-    anybody could have made it."""
+    """PEM file of the Ed25519 private key that signs evidence and archives. Default: evidence is not signed, so a
+    reader can't verify who made it."""
     timestamp_url: Annotated[str, AfterValidator(rules.registry_url)] | None = None
     """URL of a time-stamping authority (RFC 3161), which confirms when evidence was signed. Needs the extra `evidence`.
-    Default: only the bridge's own clock says when."""
+    Default: the time is only that of the bridge's own clock."""
     deadline_days: Annotated[int, Field(ge=1, le=3650)] = 10
-    """Calendar days within which a request must be acknowledged. Evidence compares each operation with it. 10 calendar
-    days are never longer than 10 business days."""
+    """Calendar days within which a request must be acknowledged. Evidence says of each operation whether it met this
+    deadline. 10 calendar days are never longer than 10 business days."""
 
     across = staticmethod(rules.evidence_faults)
 
@@ -281,12 +283,13 @@ class Fleet(Section):
     """Several replicas that share the accounts."""
 
     enabled: bool = False
-    """Whether this process shares the accounts with the other replicas of the same `kafka.topic_prefix`. Then Kafka's
-    group `<prefix>.fleet` says which replica relays which account. Set it on every replica, with the same accounts."""
+    """Whether this process shares the accounts with the other replicas of the same `kafka.topic_prefix`. If true,
+    Kafka's consumer group `<prefix>.fleet` decides which replica relays which account. All replicas need the same value
+    and the same accounts."""
     replica: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] | None = None
-    """What this replica is called in GET /fleet and in the log. Default: the host name."""
+    """Name of this replica in GET /fleet and in the log. Default: the host name."""
     session_timeout: Annotated[float, Field(ge=2, le=60)] = 6
-    """After this many seconds without a sign of life from a replica, Kafka gives its slots to the other replicas. Use
+    """Seconds without a heartbeat from a replica after which Kafka gives the replica's slots to the other replicas. Use
     the same value on every replica. Brokers refuse less than their `group.min.session.timeout.ms`, by default 6 s. With
     more than `web_services.max_interval` minus 3 s, the death of a replica can cost its CometD sessions."""
 
@@ -301,7 +304,7 @@ class Log(Section):
 
 
 class Tracing(Section):
-    """Traces by OpenTelemetry, which need the extra `otel`."""
+    """Traces by OpenTelemetry. Tracing needs the extra `otel`."""
 
     enabled: bool = False
     """Whether the bridge creates spans and sends them to the collector."""

@@ -36,7 +36,7 @@ _OPENING: Final = """\
 
 
 def template() -> str:
-    """Return the content: every setting with its meaning. Those that a bridge needs have an example as value."""
+    """Return the content: every setting with its meaning. Required settings have an example as value."""
     found = list(page.sections(models.Settings))
     parts = [_OPENING]
     for location, section in found:  # settings without a section must come first
@@ -75,7 +75,7 @@ def _line(location: Location, field: FieldInfo) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a value as TOML. For these types, TOML is written like JSON."""
+    """Return a value as TOML. Values of these types look the same in TOML and in JSON."""
     if isinstance(value, Enum):
         value = value.value
     return json.dumps(sorted(value) if isinstance(value, frozenset) else value, ensure_ascii=False)

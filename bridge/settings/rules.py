@@ -1,8 +1,8 @@
 """Rules that settings must follow.
 
 The rules for one setting return the value in its final form, or raise ValueError. The rules for several settings
-(`..._faults`) take a section as a mapping and yield the faults. These rules also run if validation has refused a field,
-so they must accept values of any type. They skip faults that validation reports.
+(`..._faults`) take a section as a mapping and yield the faults. The rules for several settings also run if validation
+has refused a field. So these rules must accept values of any type, and skip faults that validation reports.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def basic_user(username: str) -> str:
 
 
 def account_faults(settings: Values) -> Iterable[Finding]:
-    """Yield the faults between the three places for accounts: a file, the list `accounts`, and `web_services`."""
+    """Yield contradictions between the three places for accounts: a file, the list `accounts`, and `web_services`."""
     one, accounts = settings.get("web_services"), settings.get("accounts")
     if not isinstance(one, Mapping) or isinstance(accounts, sources.Unreadable):
         return  # validation reports this fault
@@ -133,7 +133,7 @@ def account_faults(settings: Values) -> Iterable[Finding]:
 
 
 def repeated_accounts(settings: Values) -> Iterable[Finding]:
-    """Yield repeated accounts, because two relays of one account would keep taking the session from each other."""
+    """Yield accounts that occur twice. Two relays of one account would keep taking the session from each other."""
     accounts = settings.get("accounts")
     if not isinstance(accounts, tuple | list):
         return
@@ -166,7 +166,7 @@ def kafka_faults(kafka: Values) -> Iterable[Finding]:
 
 
 def _tls_faults(section: Values, names: tuple[str, str, str, str]) -> Iterable[Finding]:
-    """Load the TLS files, because a wrong file should stop the start and not only the first connection."""
+    """Load the TLS files, so that a wrong file is reported at the start and not only at the first connection."""
     *files, password = (section.get(name) for name in names)
     if files[1] is None and files[2] is not None:
         yield (names[1],), f"is required with {names[2]}"
@@ -208,7 +208,7 @@ def privacy_faults(privacy: Values) -> Iterable[Finding]:
 
 
 def evidence_faults(evidence: Values) -> Iterable[Finding]:
-    """Yield the fault of the signing key. A wrong key should stop the start, and not only the first signature."""
+    """Yield the fault of the signing key, because a wrong key should stop the start and not only a signature."""
     file = evidence.get("key_file")
     if not isinstance(file, str | Path) or not Path(file).is_file():
         return  # validation reports this fault

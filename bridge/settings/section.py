@@ -38,7 +38,7 @@ class Section(BaseModel):
 
     @staticmethod
     def across(_: rules.Values, /) -> Iterable[rules.Finding]:
-        """Yield the faults between settings of this section. Subclasses override this method by a rule."""
+        """Yield the contradictions between settings of this section. Subclasses override this method."""
         return ()
 
     @model_validator(mode="wrap")
@@ -64,7 +64,7 @@ class Section(BaseModel):
 
 
 def _finding(model: type[Section], from_files: Sequence[str], line: ErrorDetails) -> rules.Finding:
-    """Turn one of pydantic's errors into a location and a text. Neither of them contains a setting's value."""
+    """Turn one of pydantic's errors into a location and a text. Neither contains a setting's value."""
     location, kind = line["loc"], line["type"]
     if kind == _FAULT:  # a nested section has reported it
         return location, line["msg"]
@@ -89,7 +89,7 @@ def _as_written(model: type[Section], name: str, value: Any) -> Any:
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """Return the words that a setting may be, or () if its type is not a list of words."""
+    """Return the words that are allowed as the setting's value, or () if the setting allows other values."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):

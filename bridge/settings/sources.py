@@ -24,7 +24,7 @@ FILE_SUFFIX = "_file"
 CONFIG = f"{PREFIX}CONFIG"
 """Variable with the path of the TOML file, which the command line reads."""
 NOT_SETTINGS = frozenset({CONFIG, f"{PREFIX}REQUIRE_REAL"})
-"""Variables with the prefix that are no settings. The second one belongs to the tests."""
+"""Variables with the prefix `BRIDGE_` that are no settings. The second variable belongs to the tests."""
 Location = tuple[str | int, ...]
 
 # Kubernetes sets these variables in every container of a namespace with a Service whose name starts with "bridge".
@@ -34,7 +34,10 @@ _SERVICE_LINK_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Placeholder for a value that can't be read. Every field refuses this type, and the error then shows `fault`."""
+    """Placeholder for a value that can't be read.
+
+    Validation refuses this type for every field, and the error's text is `fault`.
+    """
 
     fault: str
 
@@ -65,7 +68,7 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
             merged[key] = value
         elif isinstance(below, dict):
             merged[key] = merge(below, value)
-        # Else `under` has another value in the place of a section. Keep the value, so that validation reports it.
+        # Otherwise `under` has a single value in place of a section. Keep this value, so that validation reports it.
     return merged
 
 
@@ -82,7 +85,7 @@ def dotted(location: Location) -> str:
 
 
 def outside_lists(location: Location) -> Location:
-    """Return the part of a location before its first list index. Without an index, this is the whole location."""
+    """Return the part of a location before its first list index. A location without an index is returned unchanged."""
     inside = next((place for place, part in enumerate(location) if isinstance(part, int)), len(location))
     return location[:inside]
 
@@ -108,7 +111,7 @@ def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> 
 
 
 def beside(model: type[BaseModel], values: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the values of a file, each relative path as a path in the file's directory."""
+    """Return the values of a settings file. Each relative path becomes a path in the file's directory."""
     result = dict(values)
     for name, field in model.model_fields.items():
         inner = item(field.annotation)
@@ -179,7 +182,7 @@ def _is_ours(name: str, value: str) -> bool:
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known variable that resembles the name.
 
-    The names are compared without their common prefix, which would make all names similar.
+    The comparison leaves out the common prefix, which would make all names similar.
     """
     ends = [one.removeprefix(PREFIX) for one in (*known, CONFIG)]
     near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1, cutoff=0.7)

@@ -1,4 +1,6 @@
-"""A simulator of Web Services (REST and CometD) for the demo and for tests. Its faults can be switched on and off.
+"""A simulator of Web Services (REST and CometD) for the demo and for tests.
+
+The simulator's faults can be switched on and off.
 
 The simulator behaves like the real server, as far as the behaviour is documented or was measured. The package imports
 no other package of the bridge.

@@ -1,7 +1,7 @@
 """The Bayeux protocol of the simulator over long polling, which was compared with a CometD 3.1.5 server.
 
-One difference is intended. CometD sends its advice only after a change. But the simulator sends the advice in every
-connect reply, as in the Web Services documentation.
+Unlike CometD, which sends its advice only after a change, the simulator sends the advice in every connect reply, as in
+the Web Services documentation.
 """
 
 import secrets
@@ -89,7 +89,7 @@ class Bayeux:
                 session.offer(event)
 
     def forget(self) -> int:
-        """Drop every session with its queue. A parked poll goes on until its timeout, as on CometD."""
+        """Drop every session with its queue. A parked poll stays open until its timeout, as on CometD."""
         forgotten = len(self._sessions)
         self._sessions.clear()
         return forgotten

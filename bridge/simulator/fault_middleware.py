@@ -190,7 +190,7 @@ async def _refuse_subscription(
 
 
 async def _odd(fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]) -> web.StreamResponse:
-    """Change the replies of the application to replies that no CometD server would send."""
+    """Replace the application's replies by replies that no CometD server would send."""
     response, body = await _whole(request, handler)
     replies = _messages(body)
     for reply in [one for one in replies if str(one.get("channel", "")).startswith(_META)]:

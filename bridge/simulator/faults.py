@@ -1,4 +1,4 @@
-"""The faults of the simulator: their names, which of them are switched on, and how often each has struck."""
+"""The faults of the simulator: their names, the faults that are switched on, and how often each fault has struck."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -39,9 +39,10 @@ KINDS = frozenset({"handshake", "connect", "subscribe", "disconnect", "rest", "l
 class Fault:
     """A fault that strikes requests of the kind `on`.
 
-    The fault ignores the first `after` of these requests. Then it strikes each `every`-th request, at most `times`
-    times (None: no limit). The fault ends `seconds` after it was added (None: never). A struck request first waits for
-    `delay` seconds. With `acknowledgement-late`, `delay` is the additional delay of the acknowledgement.
+    The fault ignores the first `after` of these requests. Of the other requests, the fault strikes each `every`-th
+    request, at most `times` times (None: no limit). The fault ends `seconds` after it was added (None: never). A struck
+    request first waits for `delay` seconds. With `acknowledgement-late`, `delay` is the additional delay of the
+    acknowledgement.
 
     Raises:
         ValueError: unknown name or unknown kind of request.
@@ -139,7 +140,7 @@ class Faults:
         self._armed.append(_Armed(fault))
 
     def from_text(self, text: str) -> list[Fault]:
-        """Switch on the faults in a text with one fault in each line. If a line is wrong, switch none on."""
+        """Switch on the faults in a text with one fault in each line. If a line is wrong, switch no fault on."""
         faults = [Fault.from_text(line) for line in text.splitlines() if line.strip()]
         for fault in faults:
             self.add(fault)

@@ -1,4 +1,4 @@
-"""Logins of the simulator: Basic credentials, the cookie JSESSIONID, and the CSRF token of each HTTP session."""
+"""Logins of the simulator: Basic credentials, the cookie JSESSIONID, and each HTTP session's CSRF token."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ class Login:
 
 
 class Logins:
-    """All HTTP sessions. Basic credentials open a session. Later requests need only its cookie."""
+    """All HTTP sessions. Basic credentials open a session. Later requests need only the session's cookie."""
 
     def __init__(self, passwords: Mapping[str, str], *, csrf: bool) -> None:
         self._passwords = dict(passwords)

@@ -21,7 +21,7 @@ Event = tuple[str, dict[str, object]]  # channel, data
 class Operation:
     """An operation: its notificationType, and the required parameters for each form of the URL.
 
-    None means that the operation does not exist in this form.
+    None instead of parameters means that the operation does not exist in this form.
     """
 
     notification: str
@@ -30,7 +30,7 @@ class Operation:
     with_campaign: tuple[str, ...] | None = None
 
     def required(self, *, handle: bool, campaign: bool) -> tuple[str, ...] | None:
-        """Return the required parameters for a form of the URL. None: the operation has no such form."""
+        """Return the required parameters for a form of the URL. Return None if the operation has no such form."""
         if campaign:
             return self.with_campaign
         return self.with_handle if handle else self.without_handle

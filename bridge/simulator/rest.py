@@ -66,8 +66,8 @@ class Publish(Protocol):
 class ForwardedOperation:
     """A POST that reached the REST API, accepted or not.
 
-    `at` is the time in seconds since the epoch. `http_status` and `status_code` are those of the answer. `status_code`
-    is None for a missing CSRF token, because Web Services answers this error with plain text.
+    `at` is the time in seconds since the epoch. `http_status` and `status_code` are the two statuses of the answer.
+    `status_code` is None for a missing CSRF token, because Web Services answers this error with plain text.
     """
 
     path: str

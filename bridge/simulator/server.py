@@ -119,7 +119,7 @@ class Simulator:
         self._bayeux.publish(channel, data, user=user)
 
     def expire_sessions(self) -> int:
-        """Drop every CometD session with its queue, and return their number. Parked polls go on until their timeout."""
+        """Drop every CometD session with its queue. Return their number. Parked polls stay open until their timeout."""
         return self._bayeux.forget()
 
     def drop_logins(self) -> int:

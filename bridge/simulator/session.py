@@ -104,8 +104,8 @@ class Session:
     def must_reply(self, *, acknowledging: bool) -> bool:
         """Return whether the server must answer a /meta/connect at once, instead of parking the poll.
 
-        The server must do so if it has new events. If it has only unacknowledged events, it must do so for a connect
-        that acknowledges a batch (CometD issue 595).
+        New events require a reply at once. If there are only unacknowledged events, a connect that acknowledges a batch
+        requires a reply at once (CometD issue 595).
         """
         return self._fresh > 0 or (acknowledging and bool(self._queue))
 
@@ -119,8 +119,8 @@ class Session:
     def take(self) -> list[bytes]:
         """Return the events for a reply.
 
-        With the ack extension these are all unacknowledged events. Without the extension these are all queued events,
-        and the method removes them from the queue.
+        With the ack extension these are all unacknowledged events. Without the extension the result is all queued
+        events, which the method removes from the queue.
         """
         self._fresh = 0
         events = self._queue
@@ -140,7 +140,7 @@ class Session:
         return poll.result() if poll.done() else Outcome.TIMEOUT
 
     def end_poll(self, outcome: Outcome) -> None:
-        """End the parked poll, if any. If several calls do so, the first outcome counts."""
+        """End the parked poll, if any. If `end_poll` is called several times, the first outcome counts."""
         if self._poll is not None and not self._poll.done():
             self._poll.set_result(outcome)
 

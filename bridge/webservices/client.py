@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bridge.webservices.replies import UpstreamReply
 
 RENEWALS: Final = {Challenge.LOGIN: 2, Challenge.CSRF: 1}
-"""How often a request is repeated after a new login or a new token. There can be two logins, because the first may have
-reached a server that is shutting down."""
+"""How often a request is repeated after a new login or a new token. Two logins may be necessary, because the first may
+reach a server that is shutting down."""
 NAMES: Final = {Challenge.LOGIN: "a login", Challenge.CSRF: "a CSRF token"}
 
 log = structlog.get_logger(__name__)
@@ -48,8 +48,8 @@ class WebServicesClient:
         """POST an operation as JSON. Return the reply if it has statusCode 0 (accepted, not yet done).
 
         `path` begins with /api/v2 and is percent-encoded. If the login or the CSRF token is missing, Web Services
-        refuses the request and does nothing. Then the bridge renews the login or the token and repeats the request, at
-        most `RENEWALS` times. The bridge repeats a request in no other case.
+        refuses the request and does nothing. In this case, and in no other, the bridge renews the login or the token
+        and repeats the request, at most `RENEWALS` times.
 
         Raises:
             UpstreamRejected: a statusCode other than 0.

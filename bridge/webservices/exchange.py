@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from bridge.cometd import HttpReply, HttpSession
 
 LARGEST_REPLY: Final = 1 << 20
-"""Most bytes of a reply, after decompression. A verdict has some hundred bytes, and a profile some ten thousand. The
+"""Maximum bytes of a reply, after decompression. A verdict has a few hundred bytes, and a profile about ten thousand.
+The
 limit is low because dozens of replies can be in memory at the same time."""
 
 

@@ -1,6 +1,7 @@
 """The operations on outbound records: a table of their requests and of their acknowledgements.
 
-Source: the pages of the Outbound API. Some names differ there: RecordProcessedAcknowledge acknowledges CompleteRecord.
+Source: the pages of the Outbound API. Some acknowledgements have other names than their operation:
+RecordProcessedAcknowledge acknowledges CompleteRecord.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class OutboundOperation:
     """One operation on outbound records."""
 
     acknowledgements: tuple[str, ...]
-    """The `notificationType`s that report the end of the operation."""
+    """The `notificationType`s of the messages that end the operation."""
     by_handle: type[OutboundRecordRequest] | None = None
     """The request with a record handle in the path, None if the operation has no such request."""
     by_number: type[OutboundRecordRequest] | None = None
@@ -40,7 +41,7 @@ class OutboundOperation:
     on_the_way: tuple[str, ...] = ()
     """The `notificationType`s of messages that arrive before the end of the operation."""
     repeatable: bool = False
-    """Whether a second identical request changes nothing in Web Services, so that the bridge may retry."""
+    """Whether the bridge may retry, because a second identical request changes nothing in Web Services."""
 
     @property
     def forwarded(self) -> bool:

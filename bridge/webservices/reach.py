@@ -1,4 +1,4 @@
-"""Whether Web Services answers at all."""
+"""Finds out whether Web Services answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 PATH: Final = "/api/v2/version"
 TIMEOUT: Final = 3.0
 BALANCER_FAILURES: Final = frozenset({502, 503, 504})
-"""How a balancer, or a proxy on the way, says that it does not reach Web Services."""
+"""HTTP statuses by which a balancer or proxy reports that it can't reach Web Services."""
 
 
 async def answers(http: HttpSession) -> bool:
-    """Ask Web Services for anything, and tell whether it answers, be it with a refusal; takes 3 s at the most.
+    """Send a request to Web Services, and return within 3 s whether any answer came, even a refusal.
 
-    Ask in an HTTP session of its own: the answer may set cookies that an account's session must not get.
+    The request has a separate HTTP session, because its answer may set cookies that an account's session must not get.
     """
     try:
         reply = await http.request("GET", PATH, timeout=TIMEOUT)

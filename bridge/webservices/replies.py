@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 LARGEST_STATUS_CODE: Final = 2**31 - 1
 """The documented statusCodes are 0 to 20. A reply with a larger number counts as a reply without a statusCode."""
 LONGEST_MESSAGE: Final = 2000
-"""Most characters of `statusMessage` in the operation's event and in the reply to the caller."""
+"""Maximum number of characters of `statusMessage` in the operation's event and in the reply to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReply:
-    """The verdict of Web Services. `status_message` is free text for the caller. It must not go to a log."""
+    """The verdict of Web Services. `status_message` is free text for the caller, and must not be logged."""
 
     http_status: int
     status_code: int
@@ -31,7 +31,7 @@ class UpstreamReply:
 
 
 class Challenge(Enum):
-    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 does not tell which."""
+    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 alone does not show this."""
 
     NONE = "none"
     LOGIN = "login"

@@ -133,8 +133,8 @@ def _example(operation: str, parameters: dict[str, JsonValue]) -> ConfigDict:
     """Return the configuration of a model, with an example for its JSON Schema.
 
     The example comes from the documentation page of the operation. In the JSON Schema no parameter allows `null`. The
-    example has no referenceId, so the bridge makes a new one each time that somebody tries it. With a fixed one, the
-    bridge would refuse the second example that is tried.
+    example has no referenceId, so the bridge makes a new one each time that somebody tries the example. With a fixed
+    referenceId, the bridge would not forward the example a second time.
     """
     example = {"operationName": operation} | _RECORD | parameters
     example.pop("referenceId", None)
@@ -199,7 +199,7 @@ class CompleteRecord(OutboundRecordRequest):
 
 
 class RejectRecord(OutboundRecordRequest):
-    """Returns a record that was not called."""
+    """Gives a record back to Web Services without calling it."""
 
     model_config = _example("RejectRecord", {"callingList": "CallingList1"})
 

@@ -1,6 +1,7 @@
 """The statusCodes of Web Services: the meaning of each, and the HTTP status of the bridge's reply to the caller.
 
-Source: the documentation page Return Values (8.6.0). Older servers have only the first six, newer ones may have more.
+Source: the documentation page Return Values (8.6.0). Older servers have only the first six statusCodes. Newer servers
+may have more.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ log = structlog.get_logger(__name__)
 
 
 class VoiceSession:
-    """Starts the contact centre session after each call of `due`, and retries until Web Services accepts it.
+    """Starts the contact centre session after each call of `due`, and retries until Web Services accepts the request.
 
-    Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). The session causes
-    events, so it must start after the CometD subscription.
+    Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). The start of the
+    session causes events, so the CometD subscription must exist before.
     """
 
     def __init__(self, client: WebServicesClient, account: str) -> None:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from yarl import URL
 
 LIMIT: Final = 6 * 1024
-"""Most bytes of all cookies together. Jetty refuses a request with more than 8 KiB of headers, and the path, the CSRF
-token and the Authorization header need room too. aiohttp refuses a single cookie over 4 KiB, as browsers do."""
+"""Maximum bytes of all cookies together. Jetty refuses a request with more than 8 KiB of headers, and the path, the
+CSRF token and the Authorization header need room too. aiohttp refuses a single cookie over 4 KiB, as browsers do."""
 MOST: Final = 100
-"""Most cookies. One reply sets at most 50. With 180 or more aiohttp would drop cookies by its own rule."""
+"""Maximum number of cookies. One reply sets at most 50. With 180 or more, aiohttp would drop cookies by its own
+rule."""
 SESSION_COOKIES: Final = frozenset({"jsessionid", "bayeux_browser"})
-"""Cookies of the login (Servlet specification, 7.1.1) and of the CometD session. Without them the session is lost."""
+"""Cookies of the login (Servlet specification, 7.1.1) and of the CometD session. Without these cookies the session is
+lost."""
 BALANCER_COOKIES: Final = (
     "awsalb",
     "awselb",
@@ -46,8 +48,8 @@ log = structlog.get_logger(__name__)
 class CookieJar(aiohttp.CookieJar):
     """Stores the cookies of requests to `base`, at most `LIMIT` bytes and `MOST` cookies.
 
-    A full jar drops the oldest cookies first. It drops a balancer's cookies only after all others, and the session's
-    cookies last.
+    A full jar drops the oldest cookies first. A balancer's cookies are dropped only after all other cookies, and the
+    session's cookies last.
     """
 
     def __init__(self, base: URL) -> None:
@@ -89,7 +91,7 @@ class CookieJar(aiohttp.CookieJar):
         return {cookie.key: cookie.coded_value for cookie in sorted(self, key=lambda cookie: len(cookie["path"]))}
 
     def forget(self, name: str) -> None:
-        """Delete the cookies of this name, if there are any."""
+        """Delete all cookies with this name."""
         self.clear(lambda cookie: cookie.key == name)
 
     def _settle(self, names: Iterable[str]) -> None:

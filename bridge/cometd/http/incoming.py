@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_REPLY_BYTES: Final = 128 << 20
 """Default of `web_services.max_reply_bytes`."""
 PIECE: Final = 1 << 20
-"""Bytes of one read. aiohttp's buffer grows to the size of the read."""
+"""Bytes of one read. aiohttp's buffer grows to this size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 CONTENT_TYPE: Final = "application/json; charset=UTF-8"
 CONNECTIONS: Final = 64
-"""Most connections of one account. Callers with many requests must use fewer, so that the poll finds one free."""
+"""Maximum number of connections of one account. Callers with many requests must use fewer, so that one stays free for
+the poll."""
 KEEP_ALIVE: Final = 15.0
-"""Seconds until the bridge closes an idle connection. Jetty closes after 30 s, which could cut off a POST."""
+"""Seconds until the bridge closes an idle connection. Jetty closes an idle connection after 30 s, which could cut off a
+POST."""
 PROXY_WANTS_LOGIN: Final = 407
 READ_BUFFER: Final = 1 << 20
 """Bytes of aiohttp's buffer. A small buffer makes the transfer of a long reply slow. aiohttp decompresses at most this
-much at once, and keeps at most twice as much unread."""
+many bytes at once, and keeps at most twice as many unread bytes."""
 ENCODINGS: Final = "gzip, deflate"
 """Compressions that replies may use. By default aiohttp's choice depends on the installed packages."""
 
@@ -71,7 +73,7 @@ class HttpSession:
     """The connections and cookies of one account; an asynchronous context manager.
 
     `request_timeout` (s) is the deadline for connecting. At most `connections` are open at the same time. `route` has
-    the certificates and the proxy. Of one reply at most `max_reply_bytes` (after decompression) are in memory.
+    the certificates and the proxy. At most `max_reply_bytes` of a reply (after decompression) are in memory.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class HttpSession:
     ) -> HttpReply:
         """Send one request and read its whole reply, within `timeout` seconds.
 
-        Of all HTTP statuses only 407 raises an error.
+        Only the HTTP status 407 raises an error.
 
         `path` begins with / and is already percent-encoded. The content type of a body is JSON unless `headers` has
         another one. Redirects are not followed, because the account's cookies could then leave Web Services. `largest`
@@ -153,8 +155,8 @@ class HttpSession:
     ) -> AsyncIterator[IncomingReply]:
         """Send one request, and yield its reply as soon as the headers have arrived.
 
-        The block may leave parts of the body unread. Arguments and errors are those of `request`. Methods of the reply
-        raise the same errors.
+        The block may leave parts of the body unread. The arguments and errors are the same as those of `request`.
+        Methods of the reply raise the same errors.
         """
         client = self._opened()
         progress = SimpleNamespace(sent=False)
@@ -196,12 +198,13 @@ class HttpSession:
         fault = tls.fault(error, self._route.certificate_file)
         if fault is None or (sent and fault == tls.FAILED):
             return _failure(error, sent=sent, timeout=timeout)
-        # Every other fault means that the handshake failed. With TLS 1.3 that may show after the request was written.
+        # Every other fault means that the handshake failed. With TLS 1.3 a failed handshake may show only after the
+        # request was written.
         self._tls = None
         return ExchangeFailed(fault, tls.TEXTS[fault], sent=False)
 
     def cookies(self) -> dict[str, str]:
-        """Return the account's cookies by name. They are secrets."""
+        """Return the account's cookies by name. The cookies are secrets."""
         return self._jar().by_name()
 
     def restore_cookies(self, cookies: Mapping[str, str]) -> None:
@@ -216,7 +219,7 @@ class HttpSession:
         self._jar().forget(name)
 
     def forget_cookies(self) -> None:
-        """Drop all cookies: the next request begins a session of its own."""
+        """Drop all cookies, so that the next request begins a new session."""
         self._jar().clear()
 
     def _jar(self) -> CookieJar:
@@ -229,12 +232,12 @@ class HttpSession:
 
 
 async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """Record that the request was sent. Even if the connection fails now, the server may carry the request out."""
+    """Record that the request was sent. The server may now do what it asks, even if the connection fails."""
     context.trace_request_ctx.sent = True
 
 
 def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
-    """Return the error for a failed exchange. Its text has no URL and no headers, because these can contain secrets."""
+    """Return the error for a failed exchange. Its text has no URL and no headers, which can contain secrets."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_refused(error.status)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -249,7 +252,7 @@ def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
 
 
 def _proxy_refused(status: int) -> ExchangeFailed:
-    """Return the error for a proxy's reply. After a 5xx a retry may work. After any other status a person must act."""
+    """Return the error for a proxy's reply. A retry may succeed after a status 5xx, but after no other status."""
     reason = "unreachable" if status >= 500 else "proxy-refused"
     return ExchangeFailed(reason, f"the proxy answers with HTTP {status}", sent=False)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event message: the channel, and the body as undecoded JSON (empty if the message has no `data`).
 
-    `data` is a view of the whole reply. Copy it if it must outlive the batch.
+    `data` is a view of the whole reply. Copy `data` to keep it longer than the batch.
     """
 
     channel: str
@@ -25,9 +25,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """The events of one reply, or of a part of it, in the server's order.
 
-    The server keeps its copy of the events until a poll sends `acknowledgement` back, after the sink has returned. If
-    that poll does not come, the server sends all events after `base` again. A long reply is split into several batches,
-    and only the last batch has the acknowledgement.
+    The server keeps its copy of the events until a poll sends `acknowledgement` back, after the sink has returned.
+    Without such a poll the server sends all events after `base` again. A long reply is split into several batches, and
+    only the last batch has the acknowledgement.
     """
 
     client_id: str
@@ -73,19 +73,21 @@ class Sink(Protocol):
     """Stores the batches of a session. The session polls again only after `received` has returned."""
 
     async def opened(self, opening: Opening) -> None:
-        """Store a new session, or note a resumed one. The session's first batch follows, and may be empty.
+        """Store a new session, or note a resumed one.
 
-        For a new session the call comes right after the handshake. After the return, the session can be continued by
-        another process. For a resumed session the call comes with the first batch.
+        The session's first batch follows, and may be empty. For a new session this method is called right after the
+        handshake. Once the method has returned, another process can continue the session. For a resumed session this
+        method is called just before the first batch.
         """
 
     async def displaced(self) -> None:
-        """Handle a poll that another client's poll ended. Raise if that client has taken the account over."""
+        """Handle a poll that another client's poll ended. Raise an error if this client has taken the account over."""
 
     async def arrived(self, batch: Batch) -> None:
-        """Save a batch that the server does not send again, for the case of a crash. `received` follows later.
+        """Save a batch that the server does not send again, for the case of a crash.
 
-        The session may call `arrived` while `received` is storing another batch. Both get batches in the same order.
+        The session passes the same batch to `received` later. The session may call `arrived` while `received` is
+        storing another batch. Both methods get the batches in the same order.
         """
 
     async def received(self, batch: Batch) -> None:

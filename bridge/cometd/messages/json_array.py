@@ -55,7 +55,7 @@ def is_value(text: str) -> bool:
 
 
 def _end(text: str, start: int) -> int:
-    """Return where the value at `start` ends. For too deep or too large a value, only count its brackets."""
+    """Return the end of the value at `start`. If the value is too deep or too large, only count its brackets."""
     if len(text) - start > LARGEST_SCANNED and text[start] in "[{":
         end = _end_of_nesting(text, start)
         if end - start > LARGEST_SCANNED:

@@ -1,4 +1,4 @@
-"""Decodes the envelope of Bayeux messages, and leaves the fields as bytes."""
+"""Decodes the envelope of Bayeux messages. The values of the fields stay undecoded bytes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bridge.errors import ExchangeFailed
 
 META: Final = "/meta/"
 LARGEST_FIELD: Final = 64 << 10
-"""Most bytes of a field of a `/meta/` message."""
+"""Maximum bytes of a field of a `/meta/` message."""
 LONGEST_CLIENT_ID: Final = 512
-"""Most characters of a clientId. CometD's have about 30."""
+"""Maximum characters of a clientId. CometD's clientIds have about 30."""
 _NOTHING: Final = msgspec.Raw()
 
 
 class Message(Event, frozen=True, gc=False):
-    """One message of a reply. All fields but the channel stay raw, so that a wrong type in one field does no harm."""
+    """One message of a reply. All fields except the channel stay undecoded, so a wrong type does no harm."""
 
     id: msgspec.Raw = _NOTHING
     clientId: msgspec.Raw = _NOTHING  # noqa: N815 -- Bayeux's own name
@@ -41,11 +41,11 @@ _decode_message = msgspec.json.Decoder(Message).decode
 def decode(body: bytes, *, size: int | None = None) -> list[Message]:
     """Return the messages of a reply body, which is a JSON array or (Bayeux allows this too) one object.
 
-    An element that is no Bayeux message becomes an event on the channel "", with its whole text as data. So no element
-    gets lost. If `body` is only the end of a reply, `size` is the length of the whole reply.
+    No element is lost: an element that is no Bayeux message becomes an event on the channel "", with the element's
+    whole text as data. If `body` is only the end of a reply, `size` is the length of the whole reply.
 
     Raises:
-        ExchangeFailed: `not-json`, the body is not JSON. It often is the HTML page of a proxy.
+        ExchangeFailed: `not-json`, the body is not JSON. Often the body is the HTML page of a proxy.
     """
     messages = decode_prefix(body)
     if messages is not None:
@@ -65,7 +65,7 @@ def decode_prefix(array: bytes) -> list[Message] | None:
 
 
 def decode_element(element: bytes, *, size: int) -> Message:
-    """Return the message of one element of an array. Rules and errors are those of `decode`.
+    """Return the message of one element of an array. The rules and errors are the same as in `decode`.
 
     The caller has checked that the brackets of `element` match, so a large element is not scanned again.
     """

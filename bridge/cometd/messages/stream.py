@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from bridge.cometd.messages.message import Message
 
 AT_ONCE: Final = 4000
-"""Most elements that the slow way returns together. Elements that are no messages can be short and very many."""
+"""Maximum number of elements that the slow way returns together. A reply may have very many short elements that are no
+messages."""
 GUESSES: Final = 3
 _LONGEST_HEAD: Final = 64
 _SPACE: Final = b" \t\n\r"
@@ -27,9 +28,9 @@ _TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 class MessageStream:
     """Splits the JSON array of a reply into messages, each of at most `limit` bytes.
 
-    The fast way guesses where the last whole element ends, and decodes all elements before that together. A wrong guess
-    is harmless, because the bytes then can't be decoded. The slow way follows strings and brackets, and reads each byte
-    once. It is for elements that can't be decoded together.
+    The fast way guesses where the last complete element ends, and decodes all elements up to there together. A wrong
+    guess is harmless, because those bytes can't be decoded. The slow way is used if elements can't be decoded together.
+    The slow way finds the end of each element by counting brackets outside of strings, and reads each byte once.
     """
 
     def __init__(self, limit: int) -> None:
@@ -86,7 +87,7 @@ class MessageStream:
         return element
 
     def _begin(self, part: bytes) -> bytes:
-        """Return the part without white space before the body and without the array's opening bracket."""
+        """Return the first part, without the white space before the array and without the opening bracket."""
         body = part.lstrip(_SPACE)
         if body[:1] == b"[":
             self._in_array, self._blanks = True, 0
@@ -95,7 +96,7 @@ class MessageStream:
         return body
 
     def _guess(self) -> list[Message] | None:
-        """Decode the elements before the last one that begins like the first one. That last one may be incomplete."""
+        """Decode the elements before the last one that begins like the first, because the last may be incomplete."""
         head = bytes(self._rest[: self._rest.find(b":", 0, _LONGEST_HEAD) + 1]).lstrip(_SPACE)
         at = len(self._rest)
         for _ in range(GUESSES if head else 0):
@@ -111,7 +112,7 @@ class MessageStream:
         return None
 
     def _comma_before(self, at: int) -> int:
-        """Return the place of the comma before `at` with only white space between, 0 if there is none."""
+        """Return the place of the comma before `at`, or 0 if other characters than white space lie between."""
         at -= 1
         while at > 0 and self._rest[at] in _SPACE:
             at -= 1
@@ -149,7 +150,7 @@ class MessageStream:
 
 
 class _ElementEnds:
-    """Finds the commas between the elements of an array. Each call of `find` continues where the last one stopped."""
+    """Finds the commas between the elements of an array. Each call of `find` continues where the last call stopped."""
 
     def __init__(self) -> None:
         self._at = 0
@@ -165,7 +166,7 @@ class _ElementEnds:
 
     @property
     def closed_at(self) -> int | None:
-        """The place after the array's closing bracket; None if that was not found yet."""
+        """The place after the array's closing bracket, None while the bracket has not been found."""
         return self._at if self._over else None
 
     def restart(self) -> None:
@@ -200,7 +201,7 @@ class _ElementEnds:
         return ends
 
     def _leave_string(self, text: bytearray) -> bool:
-        """Move past the closing quote. Return False if that quote has not arrived yet."""
+        """Move past the closing quote. Return False if the closing quote has not arrived yet."""
         found = _TEXT.match(text, self._at)
         self._at = found.end() if found is not None else self._at
         if text[self._at : self._at + 1] != b'"':

@@ -145,7 +145,7 @@ async def _missing(client: AIOKafkaClient, seen: ClusterView, settings: Kafka, r
 async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequence[str]) -> Finding:
     """Check all rights, then test a transaction.
 
-    The transaction has a separate transactional id, because with a slot's id it would fence the slot.
+    The test transaction has a separate transactional id, because a transaction with a slot's id would fence the slot.
     """
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return ok(TRANSACTIONS, f"Not needed with BRIDGE_KAFKA__DELIVERY={settings.delivery}.")
@@ -191,7 +191,7 @@ async def _group(client: AIOKafkaClient, settings: Kafka, subject: str, group: s
 
 
 async def _evidence(settings: Kafka) -> Finding:
-    """Check whether the topics keep their records for five years, or else whether an archive is being written."""
+    """Check whether the topics keep their records for five years. If not, check whether an archive is being written."""
     try:
         async with asyncio.timeout(settings.request_timeout):
             found = await retention_of(settings)

@@ -1,4 +1,4 @@
-"""Checks the schema registry, if the format of the values needs one. The check registers nothing."""
+"""Checks the schema registry, if the format of the values needs a registry. The check registers nothing."""
 
 from __future__ import annotations
 

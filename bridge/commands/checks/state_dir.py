@@ -1,4 +1,4 @@
-"""Checks whether the bridge can write to BRIDGE_STATE_DIR, if that is set."""
+"""Checks whether the bridge can write to BRIDGE_STATE_DIR, if this setting is set."""
 
 from __future__ import annotations
 

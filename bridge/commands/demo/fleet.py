@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bridge.simulator import Simulator
 
 ACCOUNTS: Final = ("agent", "north", "south", "west")
-"""The accounts of the simulator. They hash to different slots of the embedded broker's four. So each replica of a fleet
-of up to four replicas relays one account."""
+"""The accounts of the simulator. The embedded broker has four slots, and the accounts hash to different slots. So in a
+fleet of up to four replicas, each replica relays one account."""
 PASSWORD: Final = "secret"  # noqa: S105 -- the password of the simulator
 SESSION_TIMEOUT: Final = 3
 """Seconds. A rebalance on the embedded broker takes this time minus 1 s, and much less on a real broker. With 3 s a
@@ -38,7 +38,7 @@ START: Final = 60.0
 TAKEOVER: Final = 60.0
 """Seconds that the takeover may take."""
 EVENTS: Final = 200
-"""A replica is killed after half of this number of events, if there is no limit for the events."""
+"""Number of events that stands in for a missing limit: a replica is killed after half of the limit."""
 AFTER: Final = 10.0
 """Seconds for which the demo continues after the takeover, if there is no limit for the events."""
 LAST: Final = 10.0
@@ -48,7 +48,7 @@ ROWS: Final = 10
 RELAYED: Final = (".acknowledgements.v1", ".user-events.v1")
 CONNECTED: Final = ("connected", "holding")
 EVENTS_OF_A_CALL: Final = 2
-"""Web Services answers each accepted call with an acknowledgement and a user event."""
+"""Number of events that Web Services sends for each accepted call: an acknowledgement and a user event."""
 
 
 async def play_fleet(
@@ -176,7 +176,7 @@ class _Scene:
                     return
 
     async def _replace_one(self) -> None:
-        """Kill the replica that relays the first account, and wait until the others relay its accounts."""
+        """Kill the replica that relays the first account, and wait until other replicas relay its accounts."""
         before = dict(self._sessions)
         name, _ = before[self._accounts[0]]
         [victim] = [replica for replica in self._alive if replica.name == name]
@@ -233,8 +233,7 @@ class _Scene:
     async def _until(self, condition: Callable[[], Awaitable[bool]], *, within: float, what: str) -> None:
         """Wait until the condition holds.
 
-        Raises:
-            CommandFailed: this took longer than `within` seconds. The text says `what` went wrong.
+        Raises: CommandFailed: the condition did not hold within `within` seconds. `what` is the error's text.
         """
         try:
             async with asyncio.timeout(within):

@@ -1,4 +1,4 @@
-"""One replica of the demo's fleet: a process of its own that runs `bridge run`."""
+"""One replica of the demo's fleet: a separate process that runs `bridge run`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Replica:
         await self._started().wait()
 
     async def end(self) -> None:
-        """End the process with SIGTERM, or with SIGKILL if that takes longer than `END`."""
+        """End the process with SIGTERM. If the process then runs longer than `END`, use SIGKILL."""
         self.alive = False
         if self._process is None:
             return
@@ -103,7 +103,7 @@ class Replica:
             return None
 
     async def _read(self) -> None:
-        """Read the log. Take the URL from it, and pass lines of a high enough level on to standard error."""
+        """Read the replica's log: find the replica's URL, and copy lines of a high enough level to standard error."""
         stream = self._started().stderr
         assert stream is not None
         last = ""

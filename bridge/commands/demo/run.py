@@ -70,7 +70,7 @@ async def _demo(limit: int | None, replicas: int, *, as_json: bool, log: Log) ->
 
 
 async def _play(settings: Settings, limit: int | None, stop: asyncio.Event, *, as_json: bool) -> None:
-    """Run the bridge, the calls and the consumer together, until one of them ends or `stop` is set."""
+    """Run the bridge, the calls and the consumer together, until one of the three ends or `stop` is set."""
     bridge = Bridge(settings)
     end = asyncio.Event()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -1,1 +1,1 @@
-"""`bridge evidence`: exports and verifies evidence, and archives the records that it is made of."""
+"""`bridge evidence`: exports and verifies evidence, and archives the records from which evidence is made."""

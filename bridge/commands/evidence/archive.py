@@ -59,7 +59,7 @@ def archive_evidence(settings: Settings, directory: Path, since: str) -> None:
 
 
 def show_key(settings: Settings) -> str:
-    """Return the thumbprint of the signing key and its public key, to be published.
+    """Return the signing key's thumbprint and its public key, which the user then publishes.
 
     Raises:
         UnusableInput: there is no key, or it can't be read.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
 
 MOST_LINES = 20
-"""How many operations are listed on the terminal. The file has all of them."""
+"""Maximum number of operations that are listed on the terminal. The file contains all operations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def export_evidence(settings: Settings, options: ExportOptions) -> None:
 def milliseconds(text: str | None, option: str, *, last: bool = False) -> int | None:
     """Return a time in ms since the epoch: a day such as 2026-11-01, or a time such as 2026-11-01T12:00:00Z.
 
-    A time without a zone is in UTC. With `last`, a day stands for its last millisecond, else for its first.
+    A time without a zone is in UTC. With `last`, a day means its last millisecond, otherwise its first.
 
     Raises:
         UnusableInput: the text is not a time since 1970.

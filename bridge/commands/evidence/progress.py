@@ -1,4 +1,4 @@
-"""Shows the progress of a search on standard error: as a bar on a terminal, else as an occasional line."""
+"""Shows the progress of a search on standard error: on a terminal as a bar, otherwise as lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Bar:
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done. The next search starts at 0 again."""
+        """Show that `done` of `total` things are done. A smaller `done` than before starts a new search."""
         self._progress.update(self._task, completed=done, total=total)
         if not self._console.is_terminal and self._clock() - self._shown_at >= INTERVAL:
             self._shown_at = self._clock()

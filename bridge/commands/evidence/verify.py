@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.UNCHECKED: "yellow"}
 MOST_LINES = 100
-"""How many failures are printed."""
+"""Maximum number of failures that are printed."""
 
 
 def verify_evidence(path: Path, *, key: Path | None, timestamp_ca: Path | None, settings: Settings | None) -> bool:

@@ -1,1 +1,1 @@
-"""`bridge mark`: marks every record of a list as DoNotCall through a running bridge. It can be stopped and resumed."""
+"""`bridge mark`: marks every record of a list as DoNotCall, through a running bridge. A stopped run can be resumed."""

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from bridge.commands.mark.entries import Entry
 
 WAIT: Final = 20
-"""Seconds. The bridge may wait this long for the outcome before it answers a submission (`Prefer: wait`)."""
+"""Seconds that the bridge may wait for the outcome before it answers a submission (`Prefer: wait`)."""
 TIMEOUT: Final = WAIT + 20.0
 NO_ANSWER: Final = "no-answer"
 LONGEST_REPLY: Final = 1 << 20
 LONGEST_PAUSE: Final = 60.0
-"""Seconds. A longer Retry-After is cut to this value. Otherwise a faulty server could stop a run without end."""
+"""Maximum seconds of a Retry-After. Longer values are cut, because a faulty server could otherwise stop a run for
+ever."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
-"""HTTP statuses of temporary errors. They may come from the bridge, or from a proxy in front of the bridge."""
+"""HTTP statuses of temporary errors, from the bridge or from a proxy in front of the bridge."""
 _NOT_THE_ROW: Final = frozenset({8, 20})
 """statusCodes by which Web Services refuses the bridge's login. The row can be submitted again."""
 

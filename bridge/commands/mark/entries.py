@@ -28,7 +28,7 @@ NAMES: Final = {
     "chain": "chainAttribute",
     "phone": "phoneNumber",
 }
-"""For each field of a row, the member of the request that holds it."""
+"""The member of the request for each field of a row."""
 _IDENTITY: Final = ("account", "application", "campaign", "list", "handle", "phone")
 """The fields that identify the record of a row."""
 
@@ -67,19 +67,19 @@ def reference_of(job: str, row: int, attempt: int) -> str:
     """Return the referenceId of a row: JOB-ROW for the first attempt, JOB-ROW.ATTEMPT for a later one.
 
     With the same list and job name, each run uses the same referenceIds. So the bridge forwards no row twice.
-    ReferenceIds appear in logs, so they contain neither a phone number nor a digest of one.
+    ReferenceIds appear in logs, so they contain neither a phone number nor its digest.
     """
     return f"{job}-{row}" if attempt == 1 else f"{job}-{row}.{attempt}"
 
 
 def identity_of(values: Mapping[str, str]) -> bytes:
-    """Return a digest of the fields that identify the record. With a handle, the phone number is not one of them."""
+    """Return a digest of the fields that identify the record: with the phone number only if there is no handle."""
     named = [values.get(field) or "" for field in _IDENTITY[: -1 if values.get("handle") else None]]
     return hashlib.blake2b("\0".join(named).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 class EntryReader:
-    """Converts rows to entries. `defaults` maps fields to the values of cells that are empty or missing."""
+    """Converts rows to entries. If a cell is empty or missing, its value comes from `defaults`."""
 
     def __init__(self, defaults: Mapping[str, str], region: str | None, columns: Collection[str]) -> None:
         """Check that each required field has a column (in `columns`) or a default.

@@ -18,12 +18,12 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "chain": frozenset({"chain", "chainattribute", "gswchainattr"}),
     "account": frozenset({"account"}),
 }
-"""For each field, the column names that are recognised without `--column`: lower case, only letters and digits."""
+"""The column names that are recognised without `--column`, for each field: in lower case, only letters and digits."""
 _NOT_NAMES: Final = re.compile(r"[^a-z0-9]")
 
 
 def field_of(name: str) -> str | None:
-    """Return the field that a column with this name contains, or None if the name is not a known one."""
+    """Return the field that a column with this name contains, or None if the name is unknown."""
     plain = _NOT_NAMES.sub("", name.lower())
     return next((field for field, names in FIELDS.items() if plain in names), None)
 

@@ -20,7 +20,7 @@ _EXTENSION: Final = re.compile(
 )
 _DECIMAL: Final = re.compile(r"[0-9]+[.,][0-9]{1,2}|[0-9.,]+e\+?[0-9]+", re.IGNORECASE | re.ASCII)
 _AREA: Final = re.compile(r"[^/]{1,9}/[^/]+")
-"""One slash after at most nine characters, as in an area code. A slash further on separates two numbers."""
+"""A number with one slash after at most nine characters, as after an area code. A later slash separates two numbers."""
 FEWEST_DIGITS: Final = 3
 MOST_DIGITS: Final = 15
 """The most digits of an international number (E.164)."""

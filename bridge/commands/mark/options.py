@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 STANDARD_INPUT: Final = "-"
 LONGEST_JOB: Final = 100
 MOST_CONCURRENCY: Final = 256
-"""The most rows at a time. The bridge accepts at most 512 requests at a time from one caller (docs/http-api.md)."""
+"""Maximum number of rows at a time. The bridge accepts at most 512 requests at a time from one caller
+(docs/http-api.md)."""
 _JOB: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_JOB}}}")
 
 
@@ -37,7 +38,7 @@ class MarkOptions:
     rate: float | None = None
     concurrency: int = 64
     patience: float = 300.0
-    """Seconds. The run ends when the bridge has given no usable answer for this time."""
+    """Seconds without a usable answer of the bridge after which the run ends."""
     retry_failed: bool = False
     token_file: Path | None = None
 

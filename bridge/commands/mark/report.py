@@ -1,6 +1,7 @@
 """The terminal output of a run: its progress, the rows that are not acknowledged, and a summary.
 
-Rows are named by their line in the list. Standard error is often kept in logs, so no phone number is written to it.
+The output names a row by its line in the list. Standard error is often kept in logs, so it must not contain a phone
+number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MOST_NOTES: Final = 20
-"""The most rows that are named on the terminal. The results file contains all rows."""
+"""Maximum number of rows that are named on the terminal. The results file contains all rows."""
 INTERVAL: Final = 10.0
 """Seconds between two lines of progress if the output is not a terminal."""
 

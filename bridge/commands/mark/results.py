@@ -36,7 +36,7 @@ PENDING: Final = frozenset({"requested", "accepted"})
 OUTCOMES: Final = (ACKNOWLEDGED, "accepted", "requested", REJECTED, TIMED_OUT, UNDELIVERED, INVALID, DUPLICATE)
 """All outcomes, in the order in which the summary names them."""
 PASSING: Final = PENDING | {UNDELIVERED}
-"""Outcomes that are not final. A next run continues these rows without `--retry-failed`."""
+"""Outcomes that are not final. The next run continues these rows even without `--retry-failed`."""
 NOT_SENT: Final = frozenset({INVALID, DUPLICATE})
 GOOD: Final = frozenset({ACKNOWLEDGED, DUPLICATE})
 """Outcomes of a successful run. A duplicate is good because its record is counted with an earlier row."""
@@ -60,7 +60,7 @@ COLUMNS: Final = (
     "acknowledgementId",
 )
 LONGEST_CUT: Final = 1000
-"""The most characters of a detail, and of each cell of a row that was not sent."""
+"""Maximum number of characters of a detail, and of each cell of a row that was not sent."""
 _HEADER: Final = (",".join(COLUMNS) + "\n").encode()
 _CHUNK: Final = 1 << 20
 
@@ -69,7 +69,8 @@ class Outcome(NamedTuple):
     """The outcome of a row. `status` is one of `OUTCOMES`.
 
     `reason` is a stable word: the code of the bridge's problem, Web Services' status code, or the fault of an invalid
-    row. `detail` is a sentence for people. For a rejected row it is Web Services' message. Times are in RFC 3339.
+    row. `detail` is a sentence for people. For a rejected row, `detail` is Web Services' message. Times are in RFC
+    3339.
     """
 
     status: str
@@ -115,7 +116,7 @@ class Results:
         return None if found is None else Earlier(*found)
 
     def append(self, row: int, attempt: int, values: Mapping[str, str], outcome: Outcome) -> None:
-        """Append the outcome of a row. `values` maps the row's fields to the texts that were sent.
+        """Append the outcome of a row. `values` contains the texts that were sent, by field.
 
         Raises:
             CommandFailed: the file can't be written.

@@ -24,7 +24,8 @@ _NAMES: Final = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 _OPEN: Final = "unexpected end of data"
 """The message of the csv module for a quote that is not closed."""
 MOST_LINES: Final = 20
-"""The most lines of one row. A quoted cell may have line breaks, but its closing quote may also be missing."""
+"""Maximum number of lines of one row. A quoted cell may contain line breaks, but a missing quote must not join all
+further lines."""
 
 
 class Row(NamedTuple):
@@ -80,7 +81,7 @@ class Form:
 def form_of(source: Source, columns: Mapping[str, str], delimiter: str | None) -> Form:
     """Find the form of a list from its first row.
 
-    `columns` (by field, a name or a place) and `delimiter` are the user's choices. They take precedence.
+    `columns` (a name or a place for each field) and `delimiter` are the user's choices, which take precedence.
 
     Raises:
         UnusableInput: no column has phone numbers or handles, or a column in `columns` does not exist.
@@ -134,7 +135,7 @@ def _table_form(first: str, columns: Mapping[str, str], delimiter: str | None) -
 
 
 def _by_names(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, int | str]:
-    """Return the column name of each field. It is from `columns`, or is a column name that is known for the field."""
+    """Return the column name of each field: the name in `columns`, or else a known name of the field."""
     missing = [name for name in columns.values() if name not in names]
     if missing:
         raise UnusableInput(f"--column: no column {_quoted(missing)}; there are {_quoted(names)}")
@@ -174,8 +175,8 @@ def _table(lines: Iterable[Line], form: Form) -> Iterator[tuple[int, Mapping[str
     """Yield the cells of each row by field, or the reason why the row can't be read.
 
     A row may have several lines, because a quoted cell may contain line breaks. Such a row can't be read if its quote
-    is not closed, if its number of cells is not that of the header, or if a quoted cell seems to contain other rows.
-    Then only the first line of the row is reported, and each of the following lines is read as a new row.
+    is not closed, if it has more or fewer cells than the header, or if a quoted cell seems to contain other rows. In
+    these cases only the first line of the row is reported. The following lines are read as new rows.
     """
     assert form.delimiter is not None
     waiting: deque[Line] = deque()

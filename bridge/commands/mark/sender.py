@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 MOST_DELIVERIES: Final = 5
-"""The most failed deliveries of one row in a run. Then the row is `undelivered`, and the next run sends it again."""
+"""Maximum number of failed deliveries of one row in a run. After these the row is `undelivered`, and the next run sends
+it again."""
 KNOWN_AT_ONCE: Final = 100
-"""Number of rows with a known outcome that are counted before other tasks may run."""
+"""Number of rows with a known outcome that are counted without letting other tasks run."""
 
 
 class Pace:
@@ -53,7 +54,7 @@ class Pace:
 
 
 class Patience:
-    """Ends a run after `seconds` without a usable answer. In each outage it prints once that the run waits."""
+    """Ends a run after `seconds` without a usable answer. In each outage, prints once that the run waits."""
 
     def __init__(self, seconds: float, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -86,7 +87,7 @@ class Patience:
 
 
 class Sender:
-    """Processes the items of a plan. Each new outcome is written to the results file, and each row is counted."""
+    """Processes the items of a plan. Writes each new outcome to the results file, and counts each row."""
 
     def __init__(
         self,

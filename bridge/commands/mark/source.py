@@ -1,6 +1,6 @@
 """Reads the list as lines of text, from a file, a pipe or standard input.
 
-`--encoding` names the encoding. Without it, these rules are tried in order:
+`--encoding` names the encoding. Without this option, these rules are tried in order:
 
 1. A byte order mark at the start determines the encoding.
 2. A text with a zero byte in most characters is UTF-16.
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 LONGEST_LINE: Final = 65_536
-"""Characters. A longer line is reported as invalid, and is never completely in memory."""
+"""Maximum number of characters of a line. A longer line is reported as invalid, and is never completely in memory."""
 _CHUNK: Final = 1 << 20
 _SAMPLE: Final = 4096
 _MARKS: Final = (
-    # UTF-32 comes first, because its little-endian mark begins with the mark of UTF-16.
+    # UTF-32 is tried first, because its little-endian mark begins with the mark of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
 
 class Source:
-    """An open list. Its lines can be read several times."""
+    """An open list. The lines of the list can be read several times."""
 
     def __init__(self, file: IO[bytes], encoding: str | None = None) -> None:
         """Decode the file with `encoding`, or with the encoding that the rules find.
@@ -67,9 +67,9 @@ class Source:
             raise UnusableInput(f"--encoding {encoding!r} is not known; try utf-8, utf-16 or cp1252") from None
 
     def lines(self) -> Generator[Line, None, None]:
-        """Yield the lines from the first one.
+        """Yield all lines from the first line on.
 
-        End an iteration before the next one begins, because all iterations share one file position.
+        Only one iteration may be active, because all iterations share one file position.
         """
         text = self._text()
         try:

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 
 class Send(NamedTuple):
-    """A row to send.
-
-    If `ask` is true, an earlier run may have sent the row, so first ask the bridge for the outcome.
-    """
+    """A row to send. With `ask`, an earlier run may have sent the row, so the bridge is first asked for the outcome."""
 
     entry: Entry
     attempt: int
@@ -30,7 +27,10 @@ class Send(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A row whose operation timed out. Ask once whether it was acknowledged later, but do not send it again."""
+    """A row whose operation timed out.
+
+    The bridge is asked once whether the operation was acknowledged later. The row is not sent again.
+    """
 
     entry: Entry
     attempt: int
@@ -52,7 +52,7 @@ def plan(
     """Yield what to do with each row, in the order of the list. Without `results`, every row counts as new.
 
     Raises:
-        UnusableInput: a row has another record than in the results, so the list has changed.
+        UnusableInput: a row and its line in the results name different records, so the list has changed.
     """
     seen = SeenRecords()
     for row in rows:

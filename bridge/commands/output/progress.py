@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 SECOND: Final = 1.0
 MOST: Final = 3
-"""Number of names in the line. Others are counted."""
+"""Maximum number of names in the line. Further names are only counted."""
 PATIENCE: Final = 5
-"""Seconds between two lines if standard error is not a terminal. A command that ends earlier writes no line."""
+"""Seconds before the first line and between two lines, if standard error is not a terminal."""
 
 
 class Progress:
     """Shows what the command waits for, while the `with` block runs in an event loop.
 
-    A terminal has one line, which is updated each second and removed at the end. Other outputs get a line each
-    `PATIENCE` seconds. `doing` is the first word of the line, such as "Checking".
+    On a terminal one line is updated each second and removed at the end. Other outputs get a line every `PATIENCE`
+    seconds. `doing` is the first word of the line, such as "Checking".
     """
 
     def __init__(self, doing: str, console: Console | None = None) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GAP: Final = "  "
 MOST: Final = 40
-"""Greatest width to which a column grows. A UUID has 36 characters."""
+"""Maximum width to which a column grows. A UUID has 36 characters."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Column:
     whole: bool = False
     """Whether the column's known texts are shown whole if that is possible without the optional columns."""
     optional: bool = False
-    """Whether a terminal that is too narrow shows the rows without this column."""
+    """Whether the column is left out if the terminal is too narrow."""
     most: int = MOST
-    """Greatest width to which the column grows."""
+    """Maximum width to which the column grows."""
 
 
 class Rows:

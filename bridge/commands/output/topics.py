@@ -23,8 +23,8 @@ async def find_topics(settings: Kafka, names: Sequence[str]) -> list[str]:
     Without `names`, return the event topics that exist.
 
     Raises:
-        UnusableInput: there is no topic of that name. The message lists the topics of the prefix.
-        CommandFailed: Kafka can't be reached, or has no topic of the prefix.
+        UnusableInput: no topic has the name. The message lists the topics with the prefix.
+        CommandFailed: Kafka can't be reached, or has no topic with the prefix.
     """
     try:
         present = await existing_topics(settings)

@@ -37,11 +37,11 @@ COLUMNS: Final = (
     Column("reference", 16, grows=True, optional=True),
 )
 ROWS: Final = 16
-"""Rows of the live table, which shows the newest records."""
+"""Number of rows of the live table, which shows the newest records."""
 LONGEST: Final = 256
-"""Longest value in a line or a table, in characters. A longer value is cut."""
+"""Maximum number of characters of a value in a line or a table. A longer value is cut."""
 _TELLING: Final = ("notificationType", "userEvent", "status", "change", "reason")
-"""Members of an event's value that describe the event in a word. `summary` takes the first member that has a value."""
+"""Members of an event's value that say in one word what happened. `summary` uses the first member that has a value."""
 
 
 def visible(value: object, longest: int | None = LONGEST) -> str:
@@ -83,7 +83,7 @@ def value_of(record: ConsumedRecord) -> Any:
 
 
 class Summary(NamedTuple):
-    """The texts by which a row shows a record. All texts are safe for a terminal."""
+    """The texts of a record's row. All texts are safe for a terminal."""
 
     time: str
     topic: str
@@ -96,7 +96,7 @@ class Summary(NamedTuple):
 
 
 def summary(record: ConsumedRecord) -> Summary:
-    """Return the texts by which a row shows the record."""
+    """Return the texts of the record's row."""
     value = value_of(record)
     told = value if isinstance(value, dict) else {}
     event = next((told[name] for name in _TELLING if told.get(name) is not None), "")
@@ -193,7 +193,7 @@ class LiveTable:
     def __init__(
         self, console: Console, title: str, *, rows: int = ROWS, above: Callable[[], RenderableType] | None = None
     ) -> None:
-        """Show at most `rows` records, below the result of `above`."""
+        """Show at most `rows` records. The text that `above` returns stands over the table."""
         self._title = title
         self._above = above
         self._newest: deque[tuple[str, ...]] = deque(maxlen=rows)

@@ -1,6 +1,6 @@
 """`bridge topics plan`: prints commands or YAML that create the bridge's topics in Kafka and grant its rights.
 
-The facts come from the code that creates the topics, uses the ids and checks the rights. The plan connects to nothing.
+The plan uses the bridge's own code for topics, ids and rights. The command opens no connection.
 """
 
 from __future__ import annotations
@@ -63,12 +63,13 @@ class Plan:
     servers: str
     user: str
     login: str | None
-    """How the bridge logs in, in Strimzi's words: tls or scram-sha-512. None for another way, or no login."""
+    """The bridge's kind of login, in Strimzi's words: tls or scram-sha-512. None for another kind, or without a
+    login."""
     topics: tuple[Topic, ...]
     rights: tuple[Right, ...]
 
     def as_commands(self, command_config: str | None = None) -> str:
-        """Return lines for a shell: one of kafka-topics for each topic, and one of kafka-acls for each right.
+        """Return lines for a shell: a kafka-topics command for each topic, and a kafka-acls command for each right.
 
         `command_config` is the path of a properties file by which the administrator logs in.
         """

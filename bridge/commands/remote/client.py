@@ -23,7 +23,7 @@ LONGEST: Final = 64 << 20
 
 @dataclass(frozen=True)
 class RunningBridge:
-    """A bridge that runs at `url`. The token in `token_file` is sent to it, if there is such a file."""
+    """A bridge that runs at `url`. Requests carry the token in `token_file`, if this file is set."""
 
     url: str
     token_file: Path | None = None

@@ -1,4 +1,4 @@
-"""Prints the answers of a running bridge: as JSON lines, as rows, or as lines with one name and value each."""
+"""Prints the answers of a running bridge as JSON lines, as rows, or as one line for each name and value."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[object]], *, n
 
 
 def print_members(document: Mapping[str, Any]) -> None:
-    """Print each member of a document with its name. Members of an inner object have a dotted name."""
+    """Print each member of a document with its name. A member of a nested object has a dotted name."""
     flat = dict(_flat(document))
     width = max(map(len, flat), default=0)
     for name, value in flat.items():

@@ -1,7 +1,8 @@
 """Groups records into batches: one batch for each partition, until Kafka refuses a batch.
 
-A refused batch is divided for the next attempt, and so on, until the record that Kafka refuses is alone in a batch.
-Then a dead letter replaces the record. The parts of a batch keep their order, so records of a key stay in order.
+A refused batch is divided for the next attempt. The division is repeated until the record that Kafka refuses is alone
+in a batch. Then a dead letter replaces the record. The parts of a batch keep their order, so records of a key stay in
+order.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MAX_VALUE: Final = 8 << 20
 does not refuse the record. Below this limit, the topic's limit applies (`max.message.bytes`, by default 1 MiB)."""
 RECORD_OVERHEAD: Final = 64
 UNPLACED: Final = -1
-"""Marks a dead letter whose partition is not chosen yet. `placed` chooses it in the next attempt."""
+"""Marks a dead letter without a chosen partition. `placed` chooses the partition in the next attempt."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +64,7 @@ def placed(batch: Batch, partitions: Mapping[str, int]) -> Batch:
 
 
 def chunks(batch: Batch, limit: int) -> list[Batch]:
-    """Divide the batch into batches of at most `limit` bytes. A larger record gets a batch of its own."""
+    """Divide the batch into batches of at most `limit` bytes. A larger record gets a separate batch."""
     pieces: list[list[Record]] = []
     room = 0
     for record in batch.records:
@@ -93,7 +94,7 @@ def without_refused(
 
 
 def _parts(batch: Batch) -> list[Batch]:
-    """Divide a batch into halves. If a record has most of the bytes, separate this record from those around it."""
+    """Divide a batch into halves. A record with most of the bytes gets a separate batch."""
     records = batch.records
     sizes = [size_of(record) for record in records]
     largest = max(sizes)

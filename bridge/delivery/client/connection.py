@@ -47,7 +47,7 @@ def connection(settings: Kafka) -> dict[str, Any]:
 
 
 async def connection_trouble(settings: Kafka, deadline: float) -> str | None:
-    """Return the reason why no bootstrap server accepts a connection, or None if a server accepts it.
+    """Return the reason why no bootstrap server accepts a connection. Return None if a server accepts a connection.
 
     The function takes at most `deadline` seconds. aiokafka's clients try one server after the other, and don't report
     the error of each server.

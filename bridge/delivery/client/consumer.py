@@ -25,7 +25,7 @@ Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
 CLOSE_TIMEOUT: Final = 2.0
 log = structlog.get_logger(__name__)
 PARTITION_BYTES: Final = 1 << 20
-"""Limit for a partition in a fetch, in compressed bytes. A batch that is larger is fetched alone."""
+"""Limit for a partition in a fetch, in compressed bytes. A fetch with a larger batch contains only this batch."""
 FETCH_BYTES: Final = 8 << 20
 """Limit for a fetch from a broker, in compressed bytes."""
 unreadable.install()
@@ -96,8 +96,8 @@ async def offsets_since(
 ) -> dict[TopicPartition, int]:
     """Return for each partition the offset of the first record that is not older than `at`, in ms since the epoch.
 
-    If all records are older, return the offset after the last record. A broker that can't search by time (librdkafka's
-    mock cluster) returns nothing for any time. Then return the offset of the first record.
+    If all records are older, return the offset after the last record. If the broker can't search by time (librdkafka's
+    mock cluster), return the offset of the first record.
     """
     found = await client.offsets_for_times(dict.fromkeys(places, at))
     offsets = {place: one.offset for place, one in found.items() if one is not None}

@@ -25,7 +25,7 @@ REFUSED: Final = "refused"
 
 
 class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
-    """The broker refuses the record's content and would do so at each attempt (Kafka's error 87, INVALID_RECORD)."""
+    """The broker refuses the record's content, so another attempt would fail too (Kafka's error 87, INVALID_RECORD)."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -83,7 +83,7 @@ def client_faults() -> Iterator[None]:
 def _raised_by_aiokafka(error: Exception) -> bool:
     """Return whether aiokafka's code raised the error.
 
-    Frames of the standard library are skipped, because the fault is that of their caller.
+    Frames of the standard library are skipped, because an error there is a fault of the caller.
     """
     packages = [
         frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -130,7 +130,7 @@ def fenced(error: BaseException | None) -> bool:
     return False
 
 
-# The first that fits counts: TimeoutError is an OSError, and most of Kafka's errors have a common base.
+# The first fitting class counts, because TimeoutError is an OSError, and most of Kafka's errors have a common base.
 _REASONS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((TimeoutError, kafka.RequestTimedOutError, kafka.KafkaTimeoutError), "kafka does not answer in time"),
     ((kafka.TopicAuthorizationFailedError,), "not authorised: topic {names}"),

@@ -44,7 +44,7 @@ class KafkaProbe:
 
     @property
     def finding(self) -> str | None:
-        """The same as `reason`, except that the value is None before the first check has ended."""
+        """The same as `reason`, but None until the first check has ended."""
         return None if self.reason is NOT_ASKED else self.reason
 
     async def run(self) -> None:

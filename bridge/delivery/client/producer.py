@@ -1,7 +1,7 @@
 """A wrapper of aiokafka's producer. The caller must discard a producer after its first failure.
 
 aiokafka's idempotent producer repeats a send for ever, and its `stop()` waits for such sends. So the caller must set a
-deadline for each call. After a refused batch, the producer's sequence numbers no longer match those of the broker. So
+deadline for each call. After a refused batch, the producer's sequence numbers no longer match the broker's. So
 the caller must use a new producer.
 """
 
@@ -47,7 +47,7 @@ class BatchRefused(Exception):
 
 
 class Producer:
-    """Sends batches. With a `transactional_id` it sends them in transactions."""
+    """Sends batches. With a `transactional_id` the batches are sent in transactions."""
 
     def __init__(self, settings: Kafka, transactional_id: str | None) -> None:
         self._transactional = transactional_id is not None

@@ -65,7 +65,7 @@ class ClusterView(NamedTuple):
     """The `cleanup.policy` of the position topic. None if the topic or the right DescribeConfigs is missing."""
 
     def position_fault(self, settings: Kafka) -> str | None:
-        """Return why the position topic does not keep the positions, or None if nothing is known against it."""
+        """Return why the position topic does not keep the positions, or None if no fault is known."""
         if self.position_cleanup is None or "compact" in self.position_cleanup.split(","):
             return None
         topic = position_topic(settings)
@@ -146,7 +146,7 @@ async def creation_refusals(
 
 
 def needed_transactional_ids(settings: Kafka, accounts: Iterable[str], seen: ClusterView) -> list[str]:
-    """Return the ids that the accounts' slots publish with; none where there are no transactions."""
+    """Return the transactional ids of the accounts' slots. The result is empty if the bridge uses no transactions."""
     if settings.delivery is not Delivery.EXACTLY_ONCE:
         return []
     slots = seen.partitions.get(position_topic(settings), settings.slots)
@@ -155,10 +155,10 @@ def needed_transactional_ids(settings: Kafka, accounts: Iterable[str], seen: Clu
 
 
 async def may_use(client: AIOKafkaClient, transactional_id: str) -> bool:
-    """Return whether the bridge may use `transactional_id`. A producer that uses the id now is not disturbed.
+    """Return whether the bridge may use `transactional_id`.
 
-    The function asks to abort a transaction of a producer id that never existed. The broker checks the
-    right first, and then finds no transaction to abort.
+    The check does not disturb a producer that uses the id now: it asks Kafka to abort a transaction of a producer id
+    that never existed. The broker checks the right first, and then finds no transaction to abort.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka does not answer.

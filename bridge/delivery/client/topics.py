@@ -34,7 +34,7 @@ POSITION_TOPIC: Final = "bridge-state"
 IDS_OF_A_SLOT: Final = 2
 POSITION_CONFIGS: Final = {
     "cleanup.policy": "compact",
-    # Small segments and eager compaction: a start reads the tail of this topic, and it must never grow long.
+    # Small segments and eager compaction keep this topic short, because each start reads its tail.
     "segment.bytes": str(1 << 20),
     "segment.ms": "3600000",
     "min.cleanable.dirty.ratio": "0.1",
@@ -42,7 +42,8 @@ POSITION_CONFIGS: Final = {
 }
 OPERATIONS_CONFIGS: Final = {"cleanup.policy": "compact,delete"}
 LASTING: Final = (acknowledgement.TOPIC, user_event.TOPIC, operation.TOPIC, session.TOPIC)
-"""The topics that prove what became of a request, without the prefix. `kafka.retention_days` is about these."""
+"""The topics that prove what became of a request, without the prefix. `kafka.retention_days` applies to these
+topics."""
 MS_PER_DAY: Final = 86_400_000
 
 
@@ -74,8 +75,8 @@ def check_transactional_id(settings: Kafka) -> str:
 def transactional_ids_of(settings: Kafka, slot: int, pair: int = 0) -> tuple[str, ...]:
     """Return the pair of transactional ids that a slot uses alternately: `.0` and `.1`, or `.2` and `.3` for pair 1.
 
-    The next transaction begins under the other id while Kafka still writes the markers of the one before. Bridges that
-    have different accounts of the same slot use different pairs.
+    A transaction can begin under one id while Kafka still writes the markers of the last transaction under the other
+    id. Bridges that have different accounts of the same slot use different pairs.
     """
     first = pair * IDS_OF_A_SLOT
     return tuple(f"{slot_ids_prefix(settings)}{slot}.{number}" for number in range(first, first + IDS_OF_A_SLOT))
@@ -94,7 +95,7 @@ def earlier_transactional_id(settings: Kafka, account: str) -> str:
 async def create_missing_topics(settings: Kafka, reads: Collection[str] = ()) -> None:
     """Create the missing topics. `reads` are further topics, which the bridge only reads, without the prefix.
 
-    The function does not fail if the cluster denies the right to create topics. The missing topic then causes an error
+    If the bridge lacks the right to create topics, the function does not fail. A missing topic then causes an error
     when it is used. A cluster without a controller (librdkafka's mock cluster) creates the topics with its own options.
 
     Raises:
@@ -113,7 +114,7 @@ async def create_missing_topics(settings: Kafka, reads: Collection[str] = ()) ->
 
 
 async def existing_topics(settings: Kafka) -> set[str]:
-    """Return the full names of all topics that this client may see, also those of other programs.
+    """Return the full names of all topics that this client may see, including topics of other programs.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka is not reachable.
@@ -161,14 +162,14 @@ def wanted_topics(settings: Kafka, reads: Collection[str] = ()) -> list[NewTopic
 
 def _configs(settings: Kafka, topic: str) -> dict[str, str]:
     if settings.retention_days is not None and topic in LASTING:
-        # Without compaction, which would keep only the newest event of each operation.
+        # This topic has no compaction, because compaction would keep only the newest event of each operation.
         return {"cleanup.policy": "delete", "retention.ms": str(settings.retention_days * MS_PER_DAY)}
     return OPERATIONS_CONFIGS if topic == operation.TOPIC else {}
 
 
 def _topic(settings: Kafka, topic: str, partitions: int, configs: dict[str, str]) -> NewTopic:
-    # aiokafka takes the cluster's own replication factor (-1) only with an explicit, if empty, assignment. It takes any
-    # other factor only without an assignment.
+    # With an assignment (which may be empty), aiokafka accepts only the cluster's own replication factor (-1). Without
+    # an assignment, aiokafka accepts any other factor.
     name, factor = topic_name(settings, topic), settings.replication_factor
     assignments: dict[int, list[int]] | None = {} if factor == -1 else None
     return NewTopic(name, partitions, factor, replica_assignments=assignments, topic_configs=configs)

@@ -1,7 +1,7 @@
 """Makes consumers skip, count and log records that can't be read, so that such records never stop a reader.
 
 aiokafka decodes a batch of records and raises the errors of its parser, for example if a header's name is not UTF-8.
-aiokafka has no option to continue after such an error. It also has no limit for the decompressed size of a batch,
+aiokafka has no option to continue after such an error. aiokafka also has no limit for the decompressed size of a batch,
 though 1 MiB of gzip can become 1 GiB of blanks. So `install` replaces aiokafka's reader of batches by
 `ReadableRecords`.
 """
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 LARGEST_BATCH: Final = MAX_VALUE + (1 << 20)
 """Limit for a decompressed batch in bytes. The bridge writes no record with a value of more than `MAX_VALUE` bytes."""
 AT_ONCE: Final = 4 << 20
-"""After this many bytes of a partition's records, a reader fetches again and does not read the rest of the fetch."""
+"""Bytes of a partition's records after which a reader ignores the rest of the fetch and fetches again."""
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER_BYTES: Final = 16
 MOST_BLOCKS: Final = LARGEST_BATCH // 1024
@@ -47,7 +47,7 @@ class UnreadableRecords:
         self._since = 0
 
     def found(self, reason: str) -> None:
-        """Count an unreadable record. `reason` goes to the log, so it must not quote the record."""
+        """Count an unreadable record. `reason` is logged, so it must not quote the record."""
         self._counter.inc()
         self._since += 1
         now = time.monotonic()

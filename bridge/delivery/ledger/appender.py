@@ -1,4 +1,4 @@
-"""Appends records to Kafka without a transaction: durably, in order, and each at least once."""
+"""Appends records to Kafka without a transaction: durably, in order, and each record at least once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Appender:
         self._partitions: dict[str, int] = {}
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Return once the records are in Kafka.
+        """Append records, and return once they are in Kafka.
 
         If Kafka refuses a record because of its content or size, the record becomes a dead letter.
 

@@ -37,9 +37,10 @@ LEAST_BYTES: Final = 1 << 16
 LINGER: Final = 0.02
 """Seconds between two fetches of a prompt follower, while records arrive. More fetches would cost processor time."""
 DENIALS: Final = 4
-"""After this many denials in a row, the topic counts as missing. A topic that is just being created needs a moment."""
+"""Number of successive denials after which the topic counts as missing. The first denials may only mean that the topic
+is just being created."""
 STANDSTILL: Final = 5.0
-"""After this many seconds without a record, the topic counts as read to its end. The open transaction of a dead bridge
+"""Seconds without a record after which the topic counts as read to its end. The open transaction of a dead bridge
 may hide the end until Kafka aborts the transaction, which takes up to a minute."""
 
 
@@ -94,7 +95,7 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Make `run` go back to the first records that must be passed again, and call `caught_up` once more."""
+        """Make `run` read again from the first record that `take` must get again, and call `caught_up` again."""
         self._rewound = True
 
     def hurry(self) -> None:
@@ -148,7 +149,10 @@ class Follower:
                 self._client = None
 
     async def _read_to_end(self, client: Consumer, ends: Mapping[TopicPartition, int], take: Take) -> None:
-        """Read all records before the offsets `ends`. Fetches don't wait for many bytes, because a start waits."""
+        """Read all records before the offsets `ends`.
+
+        Each fetch returns as soon as it has any record, because the start of the bridge waits.
+        """
         loop = asyncio.get_running_loop()
         moved_at = loop.time()
         while not self._rewound and await unread(client, ends) and loop.time() - moved_at <= STANDSTILL:
@@ -156,7 +160,7 @@ class Follower:
                 moved_at = loop.time()
 
     async def _pass_on(self, client: Consumer, take: Take) -> bool:
-        """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether there were any."""
+        """Wait up to `POLL_MS` for records, and pass them to `take`. Return whether records arrived."""
         fetched = await client.getmany(timeout_ms=POLL_MS)
         self.failing = None
         for place, records in fetched.items():
@@ -179,7 +183,7 @@ class Follower:
         oldest = int(max(0.0, time.time() - self._age) * 1000)
         fresh = [place for place in client.assignment() if place not in self._next]
         young = await client.offsets_for_times(dict.fromkeys(fresh, oldest)) if fresh else {}
-        # No record is young enough, or the broker doesn't know (librdkafka's mock cluster).
+        # No record is young enough, or the broker can't search by time (librdkafka's mock cluster).
         unknown = [place for place in fresh if young[place] is None]
         first = await client.beginning_offsets(unknown) if unknown else {}
         for place in client.assignment():

@@ -1,4 +1,4 @@
-"""The ledger is the operations topic. This process appends operation events to it and reads all of them."""
+"""The ledger is the operations topic. This process appends events, and reads the events of all processes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Ledger(Protocol):
     """The full name of the followed topic."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Return once the records are durable, in order. Only one task at a time may call this method.
+        """Append records, and return once they are durable. Only one task at a time may call this method.
 
         Raises:
-            KafkaUnavailable: the records are not durable within a deadline. Some may be in Kafka nevertheless.
+            KafkaUnavailable: the records were not durable within a deadline. Some may be in Kafka nevertheless.
         """
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
@@ -53,10 +53,10 @@ class Ledger(Protocol):
         """
 
     def rewind(self) -> None:
-        """Make `follow` go back to the first records that must be passed again, and call `caught_up` once more."""
+        """Make `follow` read again from the first record that `take` must get again, and call `caught_up` again."""
 
     def place(self, topic: str, key: str) -> Place:
-        """Return the place of records with this key. `topic` is the name without the prefix."""
+        """Return the topic and partition of records with this key. `topic` is the name without the prefix."""
         ...
 
     async def stop(self) -> None:
@@ -64,7 +64,7 @@ class Ledger(Protocol):
 
 
 class KafkaLedger:
-    """The `Ledger` on Kafka, which follows `topic`. `placed` are the topics for which `place` returns a partition.
+    """The `Ledger` on Kafka, which follows `topic`. `place` returns a partition only for the topics in `placed`.
 
     Records that are older than `age` seconds at the start may be skipped. With `prompt`, `follow` passes the records of
     this process on at once, and those of other processes soon. Otherwise a record may wait for a quarter of a second.

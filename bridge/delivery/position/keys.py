@@ -8,8 +8,8 @@ every other key from a root key, with the purpose in the label. So data that was
 purpose is not valid for another purpose.
 
 If the password changes while the process runs, new data is sealed and signed with the keys of the new password. Data
-with the keys of the former password stays valid for `FORMER_AGE`: the position in Kafka until the slot has written it
-again, events of operations that have not ended yet, and data of other replicas that still have the former password.
+with the keys of the former password stays valid for `FORMER_AGE`. In this time the slot writes the position again,
+operations end, and other replicas get the new password.
 
 The salt of scrypt is a hash of the account's name and the topic prefix. So every process computes the salt, and never
 uses a salt from a record, which might come from an attacker.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 Purpose: TypeAlias = Literal["position", "costly-position", "request", "ledger"]
-"""What a key is used for. `costly-position` is for positions of earlier versions, which had no light key."""
+"""The purpose of a key. `costly-position` is for positions of earlier versions, which had no light key."""
 
 APPLICATION: Final = b"cometd-kafka-bridge"
 KEY_BYTES: Final = 32
@@ -85,7 +85,7 @@ class AccountKeys:
                     await keys.derive(self.salt, cost)
 
     async def change(self, password: SecretStr) -> None:
-        """Use another password from now on. Data of the former password stays valid for `FORMER_AGE`."""
+        """Use another password from now on. Data with the keys of the former password stays valid for `FORMER_AGE`."""
         new = _PasswordKeys(password)
         async with self._deriving:
             for cost in list(self._present.roots):
@@ -94,7 +94,7 @@ class AccountKeys:
             self._former_until = self._clock() + FORMER_AGE
 
     def seal(self, purpose: Purpose, plain: bytes, subject: bytes = b"") -> bytes:
-        """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts it.
+        """Encrypt `plain`. Only `open` with the same purpose and the same subject decrypts the result.
 
         Returns a salt (16 bytes), a nonce (12 bytes) and the ciphertext. Each call uses a new salt, and therefore a new
         key. So AES-GCM's limit for the number of texts with one key does not apply.
@@ -156,13 +156,13 @@ class AccountKeys:
         return self._earlier[salt]
 
     def _valid(self) -> list[_PasswordKeys]:
-        """Return the keys of the present password, and those of the former password while they are valid."""
+        """Return the keys of the present password, and the keys of the former password while these are valid."""
         if self._former is not None and self._clock() >= self._former_until:
             self._former = None
         return [self._present] if self._former is None else [self._present, self._former]
 
     def _started(self, purpose: Purpose) -> list[_PasswordKeys]:
-        """Return the valid keys that are derived. The keys of the present password always are."""
+        """Return the valid keys that are already derived, and always those of the present password."""
         return [keys for keys in self._valid() if keys is self._present or _cost(purpose) in keys.roots]
 
     def _bound(self, purpose: Purpose, *parts: bytes) -> bytes:
@@ -181,7 +181,7 @@ class _PasswordKeys:
         """The last text that `seal_unchanged` has encrypted for a purpose, and the result."""
 
     async def derive(self, salt: bytes, cost: int) -> None:
-        """Derive the root key of this cost, unless it is there already."""
+        """Derive the root key of this cost, if it is not derived yet."""
         if cost not in self.roots:
             self.roots[cost] = await self.derived(salt, cost)
 
@@ -231,5 +231,5 @@ def _label(purpose: Purpose) -> bytes:
 
 
 def _joined(*parts: bytes) -> bytes:
-    """Join the parts, each after its length (8 bytes), so that different parts never give the same bytes."""
+    """Join the parts, each with its length (8 bytes) before it, so that different parts never give the same bytes."""
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

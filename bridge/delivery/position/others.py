@@ -1,4 +1,4 @@
-"""Reads the positions of accounts that other processes relay, to show their sessions. It takes no account over."""
+"""Reads the positions of accounts that other processes relay, to show their sessions. Reading takes no account over."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 FRESH: Final = 1.0
-"""Seconds for which `read` returns the result of the last search again."""
+"""Seconds after a search during which `read` returns the same result again."""
 AT_ONCE: Final = 4
-"""Maximum number of slots that are read at the same time. Each needs a connection."""
+"""Maximum number of slots that are read at the same time. Each slot needs a connection."""
 
 
 class OthersPositions:

@@ -20,7 +20,8 @@ class Owner:
     bridge: str
     """A random name, which is new for each start of the slot."""
     pair: int = 0
-    """The number of the pair of transactional ids. It is 0 unless another bridge, with other accounts, uses pair 0."""
+    """The number of the pair of transactional ids. The pair is 0, unless another bridge with other accounts of the slot
+    uses pair 0."""
 
     def __str__(self) -> str:
         return f"slot-{self.pair}-{self.bridge}"

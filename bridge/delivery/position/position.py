@@ -1,4 +1,4 @@
-"""The position of an account's relay: all that another process needs to continue the relay."""
+"""The position of an account's relay: all data that another process needs to continue the relay."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ class PositionReader:
 
         An open transaction hides all later records of the partition. With `settled`, the method first waits until no
         record is hidden: until the other producer commits, is fenced, or reaches its transaction time-out. A caller may
-        use `settled` only after the slot's own transactions have ended. With `settled` but without `wait`, the method
-        does not wait, and returns in `hidden` whether records may be hidden. Without `settled`, the method ignores
+        use `settled` only after the slot's own transactions have ended. With `settled` and `wait=False` the method does
+        not wait: `hidden` in the result says whether records may be hidden. Without `settled`, the method ignores
         hidden records.
 
         Raises:
@@ -201,7 +201,10 @@ class PositionReader:
                 reading.last_collision = offset
 
     async def _look_for_foreign(self, value: bytes | None, offset: int, keys: AccountKeys, found: Found) -> None:
-        """Note another owner in a record before the window with the genuine record. The record has no other effect."""
+        """Note the owner in a record before the window with the genuine record, if it is another owner.
+
+        The record has no other effect.
+        """
         with suppress(Unreadable, Unsealable):
             stored = decode(value)
             await verify(stored, keys)
@@ -209,7 +212,7 @@ class PositionReader:
                 found.last_foreign = max(found.last_foreign, offset)
 
     def _passed_over(self, offset: int, account: str, error: Exception) -> None:
-        """Count the record, unless an earlier search has counted it. Each search logs at most one line an account."""
+        """Count the record, unless an earlier search has counted it. A search logs at most one line for an account."""
         if offset <= self._told.get(account, -1):
             return
         self._told[account] = offset

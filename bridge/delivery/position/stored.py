@@ -1,11 +1,12 @@
-"""The record of a position on the topic `<prefix>.bridge-state`. Its key is the account's name.
+"""The record of a position on the topic `<prefix>.bridge-state`. The record's key is the account's name.
 
 The record also contains the bridge that wrote it (`owner`, with a random text for each start) and the number of its
 `publish` call (`turn`). After a failure, the slot reads both to find out whether its calls succeeded or another bridge
 has taken over (see `bridge.delivery.slots.slot`).
 
 Each record of an account has a `revision` one higher than the record before, even if another process wrote that record.
-Only the genuine record with the highest revision is used. So an attacker gains nothing by repeating an old record.
+Only the correctly signed record with the highest revision is used. So an attacker gains nothing by repeating an old
+record.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     next_sequence: Number = 0
     last_reply_at: Moment = 0.0
     signature: bytes = b""
-    """The signature of all other fields. Without it, an attacker could change a number so that events are skipped."""
+    """The signature of all other fields. Without the signature, an attacker could change a number so that events are
+    skipped."""
     revision: Number = 0
     """0 marks a record of version 0.1.0, whose signature does not cover `owner` and `turn`."""
     loss_untold: bool = False
@@ -65,7 +67,8 @@ class StoredPosition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Time in seconds since the epoch from which `unsigned_before` is no longer valid."""
     key: Literal["light"] | UnsetType = UNSET
     """The root key that sealed and signed the record (`keys.py`). UNSET means the costly key. Records from before
-    decision 13 were signed with the costly key and without this field, so the JSON must not contain it for them."""
+    decision 13 were signed with the costly key and without this field, so the JSON of such records must not contain the
+    field."""
 
 
 class Unreadable(Exception):

@@ -14,7 +14,7 @@ PATIENCE: Final = 30.0
 
 
 class UnsignedEvents:
-    """The unsigned events of an account that are accepted.
+    """Decides which unsigned events of an account are accepted.
 
     An unsigned event is accepted if it was written before the first start of a bridge that signs events, and only for
     `age` seconds after that start. The publisher calls `end` when it has read the account's position.

@@ -1,4 +1,7 @@
-"""Authentication by bearer token (RFC 6750), or none. Every request needs the token, because there are no logins."""
+"""Authentication by bearer token (RFC 6750), or no authentication.
+
+Every request must carry the token, because there are no logins.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ SCOPES: Final[Mapping[Scope, str]] = {
     PERSONAL: "see phone numbers in the console without asking for each",
 }
 USUAL: Final[frozenset[Scope]] = frozenset({WRITE, READ})
-"""The scopes of callers for whom nobody has named scopes."""
+"""The scopes of callers for whom no scopes are set."""
 REALM: Final = "cometd-kafka-bridge"
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
 

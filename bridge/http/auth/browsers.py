@@ -1,7 +1,8 @@
 """Refuses requests that a web page of another site sends to the bridge through a user's browser.
 
-A page can make the browser post to any address (cross-site request forgery). It can also resolve its own host name to
-the bridge's address (DNS rebinding). Both attacks work if the bridge has no authentication, as on loopback.
+A page can make the browser post to any address (cross-site request forgery). The page's owner can also make the page's
+host name resolve to the bridge's address (DNS rebinding). Both attacks work if the bridge has no authentication, as on
+loopback.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ANY_HOST: Final = "*"
 LOOPBACK: Final = "localhost"
 HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN: Final = ("/health/", "/metrics")
-"""Paths without these checks. Probes and Prometheus use many host names, and their requests change nothing."""
+"""Paths that are not checked. Probes and Prometheus use many host names, and their requests change nothing."""
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s,]+)(?::([0-9]{1,5}))?")
 _ORIGIN: Final = re.compile(r"(https?)://(.+)")
 _PORTS: Final = {"http": 80, "https": 443}

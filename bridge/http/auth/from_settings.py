@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def authentication_of(settings: Settings) -> Authentication:
-    """Make the authentication that `method` names. The settings' own rules ensure that its values are set.
+    """Make the authentication that `method` names.
+
+    The rules of the settings ensure that the values for this method are set.
 
     Raises:
         SettingsError: the file with tokens or CA certificates is not usable.
@@ -24,7 +26,7 @@ def authentication_of(settings: Settings) -> Authentication:
         assert settings.tokens_file is not None
         return StaticTokens(settings.tokens_file)
     if settings.method == "jwt":
-        # Here, because PyJWT takes 40 ms of each start, and most sites have no identity provider.
+        # Imported here, because the import of PyJWT takes 40 ms, and most sites have no identity provider.
         from bridge.http.auth.json_web_tokens import JsonWebTokens  # noqa: PLC0415
         from bridge.http.auth.signing_keys import SigningKeys  # noqa: PLC0415
 

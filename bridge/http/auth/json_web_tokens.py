@@ -17,7 +17,8 @@ LEEWAY: Final = 30
 """Maximum difference between the provider's clock and this machine's clock, in seconds."""
 LONGEST_NAME: Final = 256
 _NO_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-"""Errors that PyJWT raises for an invalid token. With deep nesting or infinite times they are not `PyJWTError`s."""
+"""Errors that PyJWT raises for an invalid token. For deep nesting or infinite times PyJWT raises other errors than
+`PyJWTError`."""
 
 
 class JsonWebTokens:

@@ -16,10 +16,10 @@ RETRY_AFTER: Final = 1
 
 
 class RequestShares:
-    """Counts the requests under way. Each caller may hold as many places as are still free.
+    """Counts the requests under way.
 
-    A single caller can therefore hold half of the places, and two callers a third each. The other places stay free
-    for new callers.
+    A caller may hold as many places as are still free. So a caller that is alone can hold half of the places, and two
+    callers can hold a third each. The other places stay free for new callers.
     """
 
     def __init__(self, places: int) -> None:

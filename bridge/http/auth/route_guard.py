@@ -75,8 +75,8 @@ def admitted(request: Request, caller: Caller) -> Iterator[None]:
 def guarded(authentication: Authentication, scope: Scope) -> Guard:
     """Make the guard of a router whose routes need `scope`. The routes find the caller in `request.state.caller`.
 
-    The check runs before the body is read, so an unauthorised request costs little. It also limits the concurrent
-    requests of each caller (`RequestShares`), by the caller's name or else by the client's address.
+    The check runs before the body is read, so an unauthorised request costs little. The guard also limits the
+    concurrent requests of each caller (`RequestShares`), by the caller's name or else by the client's address.
     """
     bearer = None if authentication.scheme is None else _Bearer(authentication)
     admission = Security(bearer or _anybody, scopes=[scope])

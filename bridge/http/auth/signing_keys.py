@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 FRESH: Final = 300.0
 """Seconds after which keys are fetched again."""
 STALE: Final = 3600.0
-"""Seconds after which old keys are no longer used if no fetch succeeds. The provider may have revoked one of them."""
+"""Seconds after which old keys are no longer used, even if no fetch succeeds, because the provider may have revoked a
+key."""
 SOONEST: Final = 10.0
 """Minimum seconds between two fetches, so that callers can't flood the identity provider through the bridge."""
 DEADLINE: Final = 5.0
@@ -38,11 +39,11 @@ LARGEST: Final = 256 * 1024
 DEEPEST: Final = 8
 """Maximum levels of nesting. RFC 7517 needs three levels. Deeper values are read as null."""
 LONGEST_INTEGER: Final = 20
-"""Maximum digits of an integer. Keys have their large numbers in strings (RFC 7518, section 6)."""
+"""Maximum digits of an integer. In a key document the large numbers are strings (RFC 7518, section 6)."""
 _KINDS: Final = ("RSA", "EC", "OKP")
 _NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{\]}]', re.DOTALL)
 Key: TypeAlias = "jwt.PyJWK | AllowedPublicKeys"
-"""A key for one algorithm. If the provider names no algorithm, a key for all algorithms of its type."""
+"""A key for one algorithm, or for all algorithms of its type if the provider names no algorithm."""
 log = structlog.get_logger(__name__)
 
 
@@ -114,7 +115,7 @@ class SigningKeys:
 
 
 def _integer(digits: str) -> int | None:
-    """Parse an integer. Return None for a too long one, because an error would discard the whole document."""
+    """Parse an integer. If the integer is too long, return None, because an error would discard the whole document."""
     return int(digits) if len(digits) <= LONGEST_INTEGER else None
 
 

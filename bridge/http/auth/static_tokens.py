@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two checks whether the file has changed."""
 LOOK_DEADLINE: Final = 1.0
-"""Maximum seconds that a request waits for such a check, because the file system may hang."""
+"""Maximum seconds that a request waits for a check of the file, because the file system may hang."""
 SETTING: Final = "BRIDGE_HTTP__AUTHENTICATION__TOKENS_FILE"
 _LINE: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63}):(?P<digest>[0-9A-Fa-f]{64})(:(?P<scopes>.*))?")
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class _Version:
 class StaticTokens:
     """The tokens of a file with lines `name:sha256-hex[:scopes]`.
 
-    Spaces or commas separate scopes. A token without scopes has those of `USUAL`.
+    Spaces or commas separate scopes. A token without scopes has the scopes in `USUAL`.
 
     A name may have several lines, so that the old and the new token both work while one replaces the other. Empty lines
     and lines that start with # are ignored. If the last check is older than `LOOK_INTERVAL`, a request checks the file
@@ -90,7 +90,10 @@ class StaticTokens:
         return found
 
     async def _renew(self) -> None:
-        """Check the file if that is due. Only one check runs at a time, so a hanging one delays a single request."""
+        """Check the file if a check is due.
+
+        Only one check runs at a time, so a hanging check delays only one request.
+        """
         if self._clock() - self._looked < LOOK_INTERVAL or not (self._look is None or self._look.done()):
             return
         self._looked = self._clock()
@@ -122,7 +125,7 @@ def _read(path: Path) -> list[tuple[bytes, Caller]]:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: the file is invalid. The text names the line's number, but nothing of its content.
+        ValueError: the file is invalid. The error's text contains the number of the line, but nothing of its content.
     """
     callers = []
     try:

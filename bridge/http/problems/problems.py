@@ -40,7 +40,7 @@ INVALID: Final = 10
 NOT_FORWARDED: Final = "Nothing was forwarded. "
 RETRY_UNREACHABLE: Final = 5
 RETRY_LOGIN: Final = 60
-"""Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next one."""
+"""Retry-After in seconds. After a refused login the bridge waits at least half a minute before the next login."""
 
 _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
     (UpstreamUnreachable, 503),
@@ -62,7 +62,7 @@ _STATUSES: Final[tuple[tuple[type[BridgeError], int], ...]] = (
 
 
 class Fault(BaseModel):
-    """An invalid part of the request. Its value is never repeated, because it may be personal data."""
+    """An invalid part of the request. Errors never repeat the part's value, which may be personal data."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -152,7 +152,7 @@ def bridge_problem(error: BridgeError, reference_id: str | None) -> Response:
 
 
 def rejection(detail: str, code: int, message: str | None, reference_id: str | None) -> Response:
-    """Make the response for an operation that Web Services rejected. Its statusCode decides the HTTP status."""
+    """Make the response for a rejected operation. The statusCode of Web Services determines the HTTP status."""
     status = status_code(code).http_status
     return problem(
         status,
@@ -174,7 +174,7 @@ def _retry_after(error: BridgeError) -> int:
 def validation_problem(errors: Sequence[Any], reference_id: str | None, *, submission: bool = True) -> Response:
     """Make the response for an invalid request. The statusCode is 1 if a value is missing, else 10.
 
-    `submission` is false for a request that only reads. Then the text says nothing about forwarding.
+    `submission` is false for a request that only reads, so that the text does not mention forwarding.
     """
     faults = [_fault(error) for error in errors]
     missing = any(fault.status_code == MISSING for fault in faults)

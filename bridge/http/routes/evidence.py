@@ -26,7 +26,10 @@ async def no_evidence(_: str) -> bytes:
 
 
 def evidence(make: MakeEvidence, authentication: Authentication) -> APIRouter:
-    """Make the router for callers with the scope operations:read. Its route must come before the one of operations."""
+    """Make the router for callers with the scope operations:read.
+
+    This router must be added before the router of operations.
+    """
     guard = guarded(authentication, READ)
     router = APIRouter(prefix="/operations", tags=["Operations"], dependencies=guard.dependencies)
 
@@ -54,8 +57,8 @@ def evidence(make: MakeEvidence, authentication: Authentication) -> APIRouter:
     async def one(reference_id: ReferenceId) -> Response:
         """Read the operation's events, acknowledgement, user events and gaps from Kafka, and sign them.
 
-        The file contains the records as Kafka has them, and so the phone numbers in them. It takes some seconds if the
-        topics have many records.
+        The file contains the records as Kafka has them, including phone numbers. If the topics have many records, the
+        request takes some seconds.
         """
         return Response(
             await make(reference_id),

@@ -42,7 +42,7 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     notes: list[Note] | None = None
-    """What a person should correct although the bridge is ready."""
+    """Faults that a person should correct although the bridge is ready."""
 
 
 class NotReady(BaseModel):
@@ -55,11 +55,11 @@ class NotReady(BaseModel):
     detail: str
     missing: list[Missing]
     notes: list[Note] | None = None
-    """What else a person should correct."""
+    """Other faults that a person should correct."""
 
 
 def health(readiness: Callable[[], Sequence[Missing]], notes: Callable[[], Sequence[Note]]) -> APIRouter:
-    """Make the router. `readiness` returns what is missing, and `notes` what else is wrong. Both must not block."""
+    """Make the router. `readiness` returns the missing things, and `notes` other faults. Neither function may block."""
     router = APIRouter(prefix="/health", tags=["Health"])
 
     @router.get("/live", operation_id="getLiveness", summary="Check whether the process responds")

@@ -19,7 +19,10 @@ OTHER: Final = "other"
 
 
 class RequestMetrics:
-    """ASGI middleware that observes the duration of each request. The route's template is the label, not the path."""
+    """ASGI middleware that observes the duration of each request.
+
+    The label is the route's template, such as `/operations/{reference_id}`, and not the path.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -59,7 +59,7 @@ class Operations(Protocol):
         ...
 
     def published(self, view: OperationView) -> PublishedRequest:
-        """Return the request of an operation with its phone numbers as the events publish them."""
+        """Return the request of an operation, with phone numbers in the form that the events publish."""
         ...
 
 
@@ -179,7 +179,10 @@ def operations(service: Operations, authentication: Authentication) -> APIRouter
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
-        """Return one page of the recent operations of all replicas. The bridge's settings limit their number."""
+        """Return one page of the recent operations of all replicas.
+
+        The settings limit how many the bridge remembers.
+        """
         check_query(http, PARAMETERS)
         chosen = OperationFilter(status, account, reference, phone, record, since, until)
         page = await service.list(chosen, limit, after)

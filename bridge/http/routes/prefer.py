@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT: Final = 60
 """Maximum of `wait` in seconds. For a larger value, `Preference-Applied` tells the caller this maximum."""
 LONGEST_HEADER: Final = 512
-"""Maximum characters of all `Prefer` headers together. The bridge ignores longer ones, as RFC 7240 allows."""
+"""Maximum characters of all `Prefer` headers together. The bridge ignores longer headers, as RFC 7240 allows."""
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT: Final = re.compile(rf'(?:[^,"]|{_QUOTED})+')

@@ -81,7 +81,7 @@ _REPORT: Final[dict[str, JsonValue]] = {
 
 
 class OperationReply(_Told):
-    """The state of a submitted operation. Without preferences it has only statusCode and referenceId."""
+    """The state of a submitted operation. Without preferences the reply has only statusCode and referenceId."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_UPSTREAMS]})
 
@@ -104,7 +104,10 @@ class UpstreamReport(_Told):
 
 
 class TimesReport(_Told):
-    """When the operation reached each status, in RFC 3339. A status that it did not reach is missing."""
+    """The time at which the operation reached each status, in RFC 3339.
+
+    A status that the operation did not reach is missing.
+    """
 
     requested: str | None = None
     accepted: str | None = None
@@ -166,7 +169,8 @@ def outcome(view: OperationView, preferences: Preferences) -> Response:
     """Make the response to a submission.
 
     A rejected operation gets a problem. Without preferences, an accepted operation gets the reply that Web Services
-    itself sends. Otherwise an acknowledged operation gets 200 with the acknowledgement, and a pending one gets 202.
+    itself sends. With preferences, an acknowledged operation gets 200 with the acknowledgement, and a pending operation
+    gets 202.
     """
     upstream = view.upstream
     if view.status == "rejected":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 LARGEST_BODY: Final = 64 * 1024
-"""Maximum size of a body in bytes. A usual request has a few hundred."""
+"""Maximum size of a body in bytes. A usual request has a few hundred bytes."""
 BODY_DEADLINE: Final = 10.0
 """Maximum seconds until the whole body has arrived."""
 

@@ -30,7 +30,7 @@ _QUOTED_KEY: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,510})"')
 def read_request(
     body: Any, forms: Forms, enabled: Collection[str], headers: Mapping[str, str]
 ) -> OutboundRecordRequest:
-    """Validate a body. If it has no referenceId, the Idempotency-Key becomes the referenceId.
+    """Validate a body. If the body has no referenceId, the Idempotency-Key becomes the referenceId.
 
     Raises:
         RequestValidationError: the body is not a valid request, or its operation is not enabled.

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from bridge.webservices import UpstreamReply
 
 GATEWAY: Final = frozenset({502, 503, 504})
-"""HTTP statuses of a proxy that can't reach Web Services. Its replies have no statusCode."""
+"""HTTP statuses of a proxy that can't reach Web Services. Such replies have no statusCode."""
 PATIENCE: Final = 5
-"""Maximum number of attempts while a caller waits. They take about 1.5 s if each fails at once."""
+"""Maximum number of attempts while a caller waits. If each attempt fails at once, all attempts take about 1.5 s."""
 RETRY_AFTER: Final = 1
 """Seconds after which a refused caller may try again."""
 
@@ -66,7 +66,9 @@ class AccountForwarder:
         self._retries = metrics.operation_retries.labels(account)
 
     def enter(self) -> None:
-        """Reserve a place for an operation, before any work on it. After the verdict, `leave` frees the place.
+        """Reserve a place for an operation, before any other step of the forwarding.
+
+        After the verdict, `leave` frees the place.
 
         Raises:
             Busy: the account has too many operations under way.
@@ -97,7 +99,8 @@ class AccountForwarder:
             body: the request.
             persistent: whether to retry until the deadline, because no caller waits.
             traceparent: the trace context of the request.
-            acknowledged: called before each retry. If it returns True, the operation is done and there is no retry.
+            acknowledged: called before each retry. If this function returns True, the operation is done and there is no
+            retry.
         """
         harmless = repeatable(operation)
         path = outbound_record_path(record_handle)
@@ -146,8 +149,8 @@ class AccountForwarder:
 def _again(error: UpstreamError, *, harmless: bool) -> bool:
     """Return whether to retry.
 
-    A request that was never sent is always retried, except after a refused login. A request that may have been sent is
-    retried only if a second one is `harmless` and Web Services itself has not answered.
+    The bridge always retries a request that was never sent, except after a refused login. It retries a request that may
+    have been sent only if a second request is `harmless` and Web Services itself has not answered.
     """
     if _never_left(error):
         return not isinstance(error, LoginRefused)
@@ -158,7 +161,7 @@ def _again(error: UpstreamError, *, harmless: bool) -> bool:
 
 
 def _for_people(error: UpstreamError) -> bool:
-    """Return whether a person must correct something first, for example a certificate. A caller should not wait."""
+    """Return whether retries are useless until a person has corrected something, for example a certificate."""
     return isinstance(error, UpstreamUnreachable) and error.fault is not None
 
 

@@ -1,8 +1,8 @@
 """Recovers operations in a fleet, where any replica may forward an operation, and any replica may die.
 
-The replica that relays an account looks at its operations again and again. It must not touch an operation that
-another living replica is forwarding. The ledger does not say who lives, but it says enough: a living replica writes a
-verdict within `forward_deadline`, or has none and has stopped trying.
+The replica that relays an account checks the account's operations at regular intervals. It must not forward an
+operation that another living replica is forwarding. The ledger does not show which replicas live. But a living replica
+either writes a verdict within `forward_deadline`, or stops trying.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from bridge.operations.view.state import OperationView
 
 INTERVAL: Final = 5.0
-"""Seconds between two looks at the operations of an account."""
+"""Seconds between two checks of the operations of an account."""
 MARGIN: Final = APPEND_DEADLINE + 5.0
-"""Seconds beyond `forward_deadline` that a living replica has for its verdict. The others may read a `requested` event
-`APPEND_DEADLINE` before its replica begins to forward. The rest is for writing the verdict to Kafka and reading it."""
+"""Seconds in addition to `forward_deadline` until a living replica's verdict must be visible. Other replicas may read a
+`requested` event up to `APPEND_DEADLINE` before the forwarding begins. The rest of the time is for writing the verdict
+to Kafka and reading it."""
 
 
 class FleetRecovery(Recovery):
@@ -32,19 +33,22 @@ class FleetRecovery(Recovery):
 
     An operation is silent if this process has known it with the status `requested` and the same `attempt` for
     `forward_deadline` plus `MARGIN`. No replica forwards a silent operation any more. This process measures the time
-    itself, because the clocks of replicas may differ. It also measures the time for the accounts of other replicas, so
-    that it can continue at once after a takeover.
+    itself, because the clocks of replicas may differ. This process also measures the time for accounts of other
+    replicas, so that it need not wait again after a takeover.
     """
 
     async def run(self) -> None:
-        """Look at the operations every `INTERVAL` seconds until cancelled, and forward what dead replicas left."""
+        """Check the operations every `INTERVAL` seconds until cancelled, and forward those of dead replicas."""
         while True:
             if any(self._left_behind()):
                 await self._recover()
             await sleep(INTERVAL)
 
     def in_progress(self, view: OperationView) -> bool:
-        """Return whether a replica may be forwarding the operation, or this one still has to. It must not time out."""
+        """Return whether a replica may be forwarding the operation, or this replica must forward it.
+
+        If so, the operation must not time out.
+        """
         if view.status != "requested" or not view.trusted or self._too_old(view) or self._tried_here(view):
             return False
         return not self._silent(view) or (view.promised and repeatable(view.operation))
@@ -63,9 +67,9 @@ class FleetRecovery(Recovery):
         return [view for view in self._view.pending(self._account) if self._recoverable(view)]
 
     def _recoverable(self, view: OperationView) -> bool:
-        """Return whether nobody forwards a promised operation any more, and this process has not tried to.
+        """Return whether this replica should forward the operation.
 
-        What must not be repeated is left to the time-out.
+        The operation is promised, silent and repeatable, and this process has not tried to forward it.
         """
         return (
             self._promised(view)

@@ -37,8 +37,8 @@ PRECEDENCE_DEADLINE: Final = 1.0
 """Maximum seconds that a request waits until the ledger shows whether another replica got it first. Normally it takes
 some milliseconds. An open transaction of a dead replica may hide the events for several seconds."""
 OTHERS: Final = "(other)"
-"""The metrics' label for all accounts of other processes. Any client that writes to the ledger could name thousands of
-accounts."""
+"""The account label in the metrics for all accounts of other processes. Otherwise a client that writes thousands of
+account names to the ledger would create thousands of series."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,7 @@ class ForwardingTask:
     """An operation that is being forwarded and has no verdict yet."""
 
     event: Operation
-    """Its `requested` event."""
+    """The operation's `requested` event."""
     traceparent: str | None
     persistent: bool
     """Whether to retry until the deadline, because no caller waits."""
@@ -142,7 +142,7 @@ class OperationForwarder:
         return await task.verdict() if view is None else view
 
     async def verdicts(self, account: str) -> None:
-        """Wait until every operation of the account that is being forwarded has its verdict, or none in time."""
+        """Wait until each operation of the account that is being forwarded has its verdict or has run out of time."""
         done = [task.done for task in self.running.values() if task.event.account == account]
         if done:
             await asyncio.wait(done)
@@ -150,8 +150,8 @@ class OperationForwarder:
     async def keep_promise(self, event: Operation, *, patient: bool) -> OperationView | Exception:
         """Forward an operation that an earlier process had accepted with 202. Return the operation, or the error.
 
-        A new `requested` event with a higher attempt number is in Kafka before the request is sent. The operation does
-        not count against the account's limit.
+        Before the request is sent, a new `requested` event with a higher attempt number is written to Kafka. The
+        operation does not count against the account's limit.
 
         Raises:
             KafkaUnavailable: Kafka did not take the event, and this call is not `patient`. Nothing is forwarded.
@@ -174,9 +174,10 @@ class OperationForwarder:
     def _begun(
         self, event: Operation, traceparent: str | None, *, persistent: bool, take_place: bool
     ) -> Iterator[ForwardingTask]:
-        """Register the operation as running while the `with` body writes its event. Then start the forwarding.
+        """Register the operation as running while the `with` body writes its event.
 
-        A repeated request finds the registered task and waits for it. If the body fails, the task ends with that error.
+        After the body, start the forwarding. A repeated request finds the registered task and waits for its result. If
+        the body fails, the task ends with that error.
         """
         assert self._group is not None
         forwarder = self._forwarders.get(event.account)
@@ -301,7 +302,7 @@ class OperationForwarder:
             self._leave(task)
 
     async def _acknowledged(self, reference: str) -> bool:
-        """Return whether the operation is acknowledged. If its acknowledgement is being committed, wait."""
+        """Return whether the operation is acknowledged. If a commit of the acknowledgement runs, wait for its end."""
         while True:
             view = self._view.get(reference)
             if view is not None and view.status == "acknowledged":
@@ -313,8 +314,8 @@ class OperationForwarder:
     def _settle(self, task: ForwardingTask, verdict: Verdict) -> OperationView:
         """Write the event of the verdict, and return the operation.
 
-        If the request may have reached Web Services and there is no verdict, the operation stays `requested`. Its
-        acknowledgement or the time-out ends it later.
+        If the request may have reached Web Services and there is no verdict, the operation stays `requested`. The
+        acknowledgement or the time-out ends the operation later.
         """
         requested = task.event
         reference, account = requested.reference_id, requested.account

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """Recovers the operations of one account after a crash. Looks once, because no other replica can die later."""
+    """Recovers the operations of one account after a crash. Without a fleet one search at the start is enough."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Recovery:
         """The referenceIds of the operations still to be forwarded, None until `run` has found them."""
 
     async def run(self) -> None:
-        """Wait for the first CometD reply, because it may acknowledge some of the operations. Then forward the rest."""
+        """Wait for the first CometD reply, which may acknowledge some operations. Then forward the other operations."""
         await self._correlator.up_to_date()
         await self._forward_all([one for one in self._view.pending(self._account) if self._promised(one)])
 

@@ -75,8 +75,8 @@ class Journal:
     async def append(self, record: Record, *, otherwise: Callable[[], Record]) -> None:
         """Return once Kafka has the record.
 
-        If Kafka does not confirm the record in time, Kafka may or may not have stored it. So the journal also writes
-        the record that `otherwise` returns. This second record revokes the first record.
+        If Kafka does not confirm the record in time, Kafka may or may not have stored it. So the journal then writes
+        the record that `otherwise` returns, which revokes the unconfirmed record.
 
         Raises:
             KafkaUnavailable: Kafka did not confirm the record. Raised at once if the last write failed.
@@ -110,14 +110,14 @@ class Journal:
             self._urgent.set()
 
     async def settled(self, key: bytes) -> None:
-        """Return once Kafka has every event of that key that was queued before."""
+        """Return once Kafka has every event of that key that was queued before this call."""
         entry = self._newest.get(key)
         if entry is not None:
             self._urgent.set()
             await asyncio.shield(entry.landed)
 
     async def run(self) -> None:
-        """Write events until cancelled. Then write the remaining ones within `FLUSH_DEADLINE`."""
+        """Write events until cancelled. Then write the remaining events within `FLUSH_DEADLINE`."""
         try:
             await self._write_on()
         finally:

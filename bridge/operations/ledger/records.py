@@ -1,7 +1,7 @@
 """Encodes the operations' events as Kafka records, and decodes them.
 
-If the settings hide phone numbers, a record has the request twice: once without phone numbers for all consumers, and
-once complete but encrypted (sealed). The bridge needs the complete request after a crash: to forward it, to recognise a
+If the settings hide phone numbers, a record contains the request twice: without phone numbers for all consumers, and
+complete but encrypted (sealed). The bridge needs the complete request after a crash: to forward it, to recognise a
 repeated request, and to find the acknowledgement.
 """
 
@@ -48,7 +48,7 @@ SEALED: Final = "2:"
 
 
 class OperationEvent(NamedTuple):
-    """An event from the ledger, and who wrote it."""
+    """An event from the ledger, and its origin."""
 
     operation: Operation
     origin: Origin
@@ -102,9 +102,9 @@ class OperationRecords:
         return operation_record(event, traceparent=traceparent, encoding=self._encoding)
 
     async def read(self, record: ConsumedRecord) -> OperationEvent:
-        """Return the event in a record, with its complete request if this process can decrypt that.
+        """Return the event in a record, with its complete request if this process can decrypt the request.
 
-        The event is checked so that later code can merge, encode, sort and display it without an error.
+        The method checks the event, so that later code can merge, encode, sort and display the event without an error.
 
         Raises:
             UnreadableEvent: the record is not an event that a bridge could have written.
@@ -129,8 +129,8 @@ class OperationRecords:
         """Decrypt a sealed request.
 
         Version 0.1.0 sealed requests and positions with the same key, so somebody could present a sealed position as a
-        request. Its format is therefore accepted only in an event from before the update, and only if the content is a
-        valid request.
+        request. Therefore the format of 0.1.0 is accepted only in an event from before the update, and only if the
+        content is a valid request.
 
         Raises:
             Unsealable: it can't be decrypted, or is not a request.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.events import Record
 
 Checked: TypeAlias = Literal["valid", "invalid", "none", "unknown"]
-"""What a record's signature is worth. `unknown`: this process does not have the account's password."""
+"""The result of checking a record's signature. `unknown`: this process does not have the account's password."""
 
 _TOPIC: Final = operation.TOPIC.encode()
 
@@ -34,9 +34,9 @@ class Origin(Enum):
     EARLIER = "earlier"
     """Written before the update from version 0.1.0, which did not sign events."""
     UNSIGNED = "unsigned"
-    """Unknown: the account is in this process's settings, but the event has no valid signature."""
+    """Writer unknown: the account is in this process's settings, but the event has no valid signature."""
     FOREIGN = "foreign"
-    """Unknown: only other processes have the account's password, so this process can't verify the signature."""
+    """Writer unknown: only other processes have the account's password, so this process can't verify the signature."""
 
     @property
     def trusted(self) -> bool:
@@ -87,7 +87,7 @@ def _is_signature(sent: bytes, keys: AccountKeys, key: bytes, value: bytes) -> b
 
 
 def signature_check(keys: Mapping[str, AccountKeys]) -> Callable[[ConsumedRecord, str], Awaitable[Checked]]:
-    """Return a function that says what the signature of a record is worth, if the record names an account of `keys`."""
+    """Return a function that checks the signature of a record that names an account of `keys`."""
     signatures = Signatures(keys, {})
 
     async def check(record: ConsumedRecord, account: str) -> Checked:

@@ -1,4 +1,4 @@
-"""Reads the ledger into the view: first all events from before the start, then new ones of all replicas."""
+"""Reads the ledger into the view: first all events from before the start, then the new events of all replicas."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE: Final = 5.0
 
 
 ROOM_INTERVAL: Final = 5.0
-"""Seconds between two checks whether the view has room for the operations that were left out."""
+"""Seconds between two checks whether the view has room again for operations that were left out."""
 ROOMY: Final = 0.5
 """The ledger is read again once pending operations take less than this share of the view's limits."""
 
@@ -120,7 +120,7 @@ class Tail:
                 self._ledger.rewind()
 
     def _tell_untrusted(self, events: int) -> None:
-        """Count untrusted events. Of consecutive batches with such events, log only the first."""
+        """Count untrusted events. If successive batches contain untrusted events, log only the first batch."""
         metrics.records_untrusted.labels(self._ledger.topic).inc(events)
         if events and not self._told_untrusted:
             log.warning("operation-events-untrusted", events=events)

@@ -40,10 +40,10 @@ EVERY_OPERATION = OperationFilter()
 
 
 class Matcher:
-    """Tells which operations a filter chooses. `privacy` is the rule for published phone numbers, None for no rule.
+    """Decides which operations a filter chooses. `privacy` is the rule for published phone numbers, None for no rule.
 
-    With a rule, a phone number and a record key match in their published form only. So a search never tells more than
-    the events do.
+    With a rule, a phone number and a record key match in their published form only. So a search never reveals more than
+    the events.
 
     Raises:
         NumberSearchImpossible: the filter names a phone number, and the events publish neither numbers nor hashes.
@@ -87,7 +87,7 @@ def _published_time(time: datetime | None) -> str | None:
 
 
 def published_number(number: str, privacy: Concealment | None) -> str | None:
-    """Return the form in which two equal phone numbers are equal, None if the events do not publish numbers."""
+    """Return a phone number in the published form without separators, or None if the events do not publish numbers."""
     if privacy is None:
         return normalised(number)
     return number if privacy.is_hash(number) else privacy.number(number)

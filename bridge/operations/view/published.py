@@ -1,4 +1,4 @@
-"""Shows a request as its operation's events publish it."""
+"""Converts a request to the form in which the operation's events publish the request."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class PublishedRequest(NamedTuple):
     status_message: str | None
     """The text in Web Services' reply, which may contain a phone number."""
     complete: bool
-    """Whether this process has the whole request, so that somebody can submit it again."""
+    """Whether this process has the whole request, so that a person can submit the request again."""
 
 
 def published_request(view: OperationView, privacy: Concealment | None) -> PublishedRequest:
-    """Return the request of `view` under the rule `privacy`, None for no rule."""
+    """Return the request of `view`. `privacy` is the rule for published phone numbers, None for no rule."""
     complete = view.sealed_request is None and digest(view.request_json) == view.request_digest
     record = published_record(view, privacy)
     phone = record_name(view.request_json).phone_number

@@ -17,11 +17,14 @@ from bridge.operations.requests import LARGEST_KEPT, digest, shortened
 PENDING: Final[frozenset[Status]] = frozenset({"requested", "accepted"})
 _RANK: Final[dict[Status, int]] = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 _OF_THE_LOGIN: Final = frozenset({8, 20})
-"""statusCodes that refuse the bridge's login. They do not mean that Web Services judged the operation."""
+"""statusCodes that refuse the bridge's login. With such a statusCode Web Services has not judged the operation."""
 
 
 class Times(msgspec.Struct, frozen=True, gc=False):
-    """When the operation reached each status, in RFC 3339. None if it did not, or if the time is unknown."""
+    """The time at which the operation reached each status, in RFC 3339.
+
+    None if it did not reach the status, or if the time is unknown.
+    """
 
     requested: str | None = None
     accepted: str | None = None
@@ -101,7 +104,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def undelivered(self) -> bool:
-        """Whether the operation ended without a judgement of Web Services. A repeated request is then forwarded."""
+        """Whether the operation ended without a judgement of Web Services, so that a repeated request is forwarded."""
         if self.status != "rejected":
             return False
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN
@@ -145,9 +148,9 @@ def merge(view: OperationView | None, event: Operation, *, trusted: bool = True)
 
 
 def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Operation:
-    """Return the event that brings the operation to `status`. `changes` sets further fields of `Operation`.
+    """Return the event that changes the operation to `status`. `changes` sets further fields of `Operation`.
 
-    Only a `requested` event has the complete request if it is large.
+    If the request is large, only a `requested` event has the complete request.
     """
     evidence = view.acknowledgement
     request = view.request_json if status == "requested" else shortened(view.request_json)
@@ -201,7 +204,7 @@ def _evidence(event: Operation) -> Evidence:
 
 
 def told_topic(topic: str) -> str | None:
-    """Return the value for an event's `acknowledgement_topic`. It is None for the topic `acknowledgements.v1`."""
+    """Return the value for an event's `acknowledgement_topic`: None for the topic `acknowledgements.v1`."""
     return None if topic == acknowledgement.TOPIC else topic
 
 

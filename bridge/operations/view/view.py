@@ -1,4 +1,4 @@
-"""Keeps the state of all known operations in memory: those of this process, and those read from the ledger."""
+"""Keeps the state of all known operations in memory: operations of this process, and operations from the ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_BYTES: Final = 64 << 20
 OVERHEAD: Final = 1024
 """Bytes of memory that an operation takes in addition to its encoded fields. Measured with Python 3.11: about 600."""
 SLICE: Final = 500
-"""Operations that `list` looks at without letting other tasks run: about a millisecond of work."""
+"""Number of operations that `list` examines before other tasks may run: about a millisecond of work."""
 Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
 """An operation's outbound record: account, `operationName`, application, campaign, and either the record handle (a
 number) or the phone number (a string)."""
@@ -55,15 +55,15 @@ class Counts(NamedTuple):
     pending: int
     """Operations that have not ended yet."""
     timed_out: int
-    """Operations whose acknowledgement did not come in time, and has not come later either."""
+    """Operations whose acknowledgement did not arrive in time, and has not arrived since then."""
 
 
 class OperationsView:
     """Up to `limit` operations with `most_bytes` bytes in total. The ledger has the durable copy.
 
-    Ended operations are dropped after `age` seconds. If there are too many operations, untrusted pending ones are
-    dropped first, then those that ended the longest ago. Trusted pending operations are never dropped, so callers check
-    `full` before they add one.
+    Ended operations are dropped after `age` seconds. If there are too many operations, untrusted pending operations are
+    dropped first, then the operations that ended the longest ago. Trusted pending operations are never dropped, so
+    callers check `full` before they add an operation.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class OperationsView:
         return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
 
     def apply(self, event: Operation, *, trusted: bool = True) -> OperationView | None:
-        """Apply an event. Return the operation after it, or None if the operation is too old to be kept."""
+        """Apply an event. Return the changed operation, or None if the operation is too old to be kept."""
         before = self._operations.get(event.reference_id)
         if before is not None and trusted and not before.trusted:
             self._forget(before)
@@ -132,7 +132,7 @@ class OperationsView:
         return after
 
     def note_user_event(self, reference_id: str, event_id: str) -> None:
-        """Store the `ce_id` of a user event in a pending operation. The operation's next event will contain it."""
+        """Store the `ce_id` of a user event in a pending operation, for the operation's next event."""
         view = self._operations[reference_id]
         if view.user_event_id is None:
             self._put(view, _replace(view, user_event_id=event_id))
@@ -161,7 +161,7 @@ class OperationsView:
     def known_for(self, reference_id: str) -> float:
         """Return for how many seconds this process has known a pending operation at its present status and attempt.
 
-        Other processes wrote the operation's times, perhaps by a clock that differs from the clock of this process.
+        The times in the operation are no measure, because the clock of the process that wrote them may differ.
         """
         return monotonic() - self._known_since[reference_id]
 
@@ -174,14 +174,14 @@ class OperationsView:
         return account in self._pending or account in self._timed_out
 
     def only_pending(self, name: Name) -> OperationView | None:
-        """Return the pending operation about an outbound record, None if there is none or more than one."""
+        """Return the pending operation on an outbound record, None if it has no pending operation or several."""
         references = self._by_record.get(name, _NONE)
         return self._operations[next(iter(references))] if len(references) == 1 else None
 
     async def list(self, chosen: Callable[[OperationView], bool], limit: int, after: str | None) -> Page:
         """Return at most `limit` operations, newest first, beginning after the operation with referenceId `after`.
 
-        A rare choice looks at many operations, so other tasks run after every `SLICE` of them.
+        A filter may match few of many operations, so `list` lets other tasks run after every `SLICE` operations.
         """
         found: list[OperationView] = []
         for count, reference in enumerate(self._newest_first(after), 1):
@@ -214,7 +214,7 @@ class OperationsView:
         self.evict()
 
     def evict(self) -> None:
-        """Drop operations beyond the limits: untrusted pending ones first, then ended ones.
+        """Drop operations beyond the limits: first untrusted pending operations, then ended operations.
 
         While the ledger is being read, the limits are a quarter higher, so that sorting is rarely needed.
         """

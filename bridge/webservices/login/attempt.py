@@ -16,8 +16,8 @@ T = TypeVar("T")
 class SharedAttempt(Generic[T]):
     """Runs at most one attempt at a time. All callers that wait for the attempt get its result or its error.
 
-    A caller that stops waiting (cancelled, or past its deadline) doesn't end the attempt for the others. When no caller
-    waits any more, the attempt is cancelled.
+    A caller that stops waiting (cancelled, or past its deadline) doesn't end the attempt for the other callers. When no
+    caller waits any more, the attempt is cancelled.
     """
 
     def __init__(self) -> None:

@@ -32,9 +32,9 @@ REFUSALS: Final = frozenset({3, 5, PASSWORD_CHANGE_DEMANDED})
 RENEWAL_CAP: Final = 30.0
 """Longest pause before a new login, in seconds, while Web Services forgets each login at once."""
 SHORT_PAUSE: Final = 1.0
-"""Seconds. Callers wait for a new login that is due within this time. If it is due later, they get an error."""
+"""Seconds. If the next login is due within this time, callers wait for it. If it is due later, callers get an error."""
 LOOKS: Final = 4
-"""Number of simultaneous requests that check whether a login is kept. Each may reach another server."""
+"""Number of simultaneous requests that check whether a login is kept. Each request may reach another server."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,13 +60,14 @@ class LoginStatus:
 class Login:
     """The account's login for CometD and REST (implements `bridge.cometd.Credentials`).
 
-    It logs in when a caller first needs a login, and again when a reply shows that the login has ended. Callers that
-    need a login at the same time share one attempt. After a refused login the next attempt comes `retry_interval`
-    seconds later, because Web Services may lock the account. Until then callers get an error. Each login that ends
-    within a minute makes the next login come later. `request_timeout` (s) limits each exchange and each caller's wait.
+    The class logs in when a caller first needs a login, and again when a reply shows that the login has ended. Callers
+    that need a login at the same time share one attempt. After a refused login the next attempt comes `retry_interval`
+    seconds later, because Web Services may lock the account. Until the next attempt callers get an error. After each
+    login that ends within a minute, the next login comes later. `request_timeout` (s) limits each exchange and each
+    caller's wait.
 
-    `relayed` returns whether this process relays the account. Only then does the relay try a refused login again. So
-    while this process does not relay the account, the metrics of its login are 0.
+    `relayed` returns whether this process relays the account. Only a relay repeats a refused login. So while this
+    process does not relay the account, the metrics of the account's login are 0.
 
     Source: wire logs of Workspace Web Edition (Basic authentication only for GET /api/v2/me), and the page CSRF
     Protection.
@@ -114,7 +115,7 @@ class Login:
         return self._guard.dies_young
 
     def change_password(self, username: str, password: str) -> None:
-        """Log in anew with another password before the next request. The cookies stay, and with them the session."""
+        """Log in with another password before the next request. The cookies stay, so the CometD session continues."""
         self._basic = {"Authorization": aiohttp.encode_basic_auth(username, password)}
         self._not_before = 0.0
         self._enter(LoginState.UNKNOWN)
@@ -182,7 +183,7 @@ class Login:
         return self._status.state is LoginState.LOGGED_IN
 
     def _ended(self) -> None:
-        """Handle a reply that shows that Web Services has forgotten the login."""
+        """Record that Web Services has forgotten the login, as a reply has shown."""
         if not self._logged_in():
             return
         was_not_kept = self.not_kept

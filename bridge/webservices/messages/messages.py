@@ -1,4 +1,6 @@
-"""Parses the messages that CometD delivers. `data.messageType` separates acknowledgements, user events and others.
+"""Parses the messages that CometD delivers.
+
+`data.messageType` distinguishes acknowledgements, user events and other messages.
 
 Parsing never raises and loses nothing. A field that can't be parsed is None, and `original` has the whole message.
 """
@@ -74,7 +76,7 @@ Message: TypeAlias = OutboundRecord | DeviceUserEvent | Unknown
 
 
 def parse(data: msgspec.Raw) -> Message:
-    """Parse the `data` of one message. This never raises."""
+    """Parse the `data` of one message. The function never raises."""
     try:
         str(data, "utf-8")  # checks all of the data; msgspec checks only the strings that it decodes
         body = decode_body(data)

@@ -1,8 +1,9 @@
 """The body of a message from Web Services, with the documented type of each field.
 
 The strict decoder runs first, because it is fast. If a field has another type, `tolerant` decodes every field
-separately. Both return the same values for a body that the strict decoder accepts. Source: the pages on DoNotCallRecord
-and the other operations. They show three kinds of `record` (ids, `userData`, `customFields`).
+separately. Both decoders return the same values for a body that the strict decoder accepts. Source: the pages on
+DoNotCallRecord
+and the other operations. These pages show three kinds of `record` (ids, `userData`, `customFields`).
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ def _only_text(value: object) -> str | None:
 _Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 Integer: TypeAlias = Annotated[_Int64 | None, integer]
 Digits: TypeAlias = Annotated[_Int64 | str | None, integer]
-"""A number that Web Services often sends as text. The strict decoder accepts both, and its callers apply `integer`."""
+"""A number that Web Services often sends as text. The strict decoder accepts number and text. Callers convert the value
+by `integer`."""
 Text: TypeAlias = Annotated[str | None, text]
 Reference: TypeAlias = Annotated[str | _Int64 | None, text]
-"""Text that Web Services often sends as a number. The strict decoder accepts both, and its callers apply `text`."""
+"""Text that Web Services often sends as a number. The strict decoder accepts text and number. Callers convert the value
+by `text`."""
 Word: TypeAlias = Annotated[str | None, _only_text]
 
 

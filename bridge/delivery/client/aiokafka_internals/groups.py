@@ -69,7 +69,7 @@ class GroupAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         self._plan = plan
 
     def metadata(self, topics: Iterable[str]) -> Any:
-        """Return the subscription, with the claim as its user data. aiokafka calls this for each join."""
+        """Return the subscription, with the claim as its user data. aiokafka calls this method for each join."""
         return ConsumerProtocolMemberMetadata(PROTOCOL_VERSION, list(topics), self._plan.claim())
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +109,8 @@ class _TolerantProtocol(ConsumerProtocol):  # type: ignore[misc]
 def tolerate_odd_members() -> None:
     """Make a group's leader treat a member with an unreadable subscription like a member without subscriptions.
 
-    Private part: the name `ConsumerProtocol` in `aiokafka.consumer.group_coordinator`. Without the change such a member
-    makes every rebalance fail in aiokafka's leader. If aiokafka uses the class under another name, a client that joins
-    the group with invalid bytes prevents all takeovers of slots.
+    Private part: the name `ConsumerProtocol` in `aiokafka.consumer.group_coordinator`. Without this function, a member
+    with an unreadable subscription makes every rebalance fail in aiokafka's leader. If aiokafka uses the class under
+    another name, a client that joins the group with invalid bytes prevents all takeovers of slots.
     """
     group_coordinator.ConsumerProtocol = _TolerantProtocol

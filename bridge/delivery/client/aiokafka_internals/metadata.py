@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 _TOPIC = 2
-"""The number of topics in Kafka's `ConfigResource.Type`."""
+"""The value that means "topic" in Kafka's `ConfigResource.Type`."""
 
 
 class _NonCreatingMetadataRequest(metadata.MetadataRequest):  # type: ignore[misc]
@@ -130,20 +130,22 @@ async def validate_creation(client: AIOKafkaClient, topics: Iterable[NewTopic], 
 
 
 async def create_on_first_use(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
-    """Make a cluster without a controller create topics. Such a cluster has no other way to create topics.
+    """Create topics on a cluster without a controller, by asking for their metadata.
 
-    Private part: `AIOKafkaAdminClient._client`. After `create_no_topics`, no public client asks in this way. If the
-    attribute changes, `bridge demo` fails.
+    Such a cluster has no other way to create topics.
+
+    Private part: `AIOKafkaAdminClient._client`. After `create_no_topics`, no public client creates topics by asking for
+    metadata. If the attribute changes, `bridge demo` fails.
     """
     await topic_metadata(admin._client, topics, create=True)  # noqa: SLF001
 
 
 async def topic_option(client: AIOKafkaClient, topic: str, name: str) -> str | None:
-    """Return an option of a topic, such as `cleanup.policy`, or None if the broker does not say it.
+    """Return an option of a topic, such as `cleanup.policy`, or None if the broker does not return the option.
 
     Reading an option needs the right DescribeConfigs. Private part: `aiokafka.protocol.admin.DescribeConfigsRequest`.
-    The public admin client would open new connections. If the class changes, the bridge does not notice a topic that
-    loses the positions.
+    The public admin client would open new connections. If the class changes, the bridge does not notice a position
+    topic without compaction, which loses the positions.
     """
     answer = await client.send(client.get_random_node(), DescribeConfigsRequest([(_TOPIC, topic, [name])]))
     [resource] = answer.to_object()["resources"]

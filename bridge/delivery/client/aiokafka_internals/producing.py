@@ -65,8 +65,8 @@ async def discard(producer: AIOKafkaProducer) -> None:
     """End all tasks and close all connections of the producer. Even if Kafka hangs, this takes only about 3 seconds.
 
     Private part: `AIOKafkaProducer._sender`, `._message_accumulator` and `._txn_manager`, and the futures inside them.
-    The public `stop()` waits for sends that may never end. A cancelled `stop()` leaves tasks that go on sending. If the
-    names change, the tasks and connections of a failed producer stay.
+    The public `stop()` waits for sends that may never end. A cancelled `stop()` leaves tasks that go on sending. If
+    aiokafka renames these attributes, the tasks and connections of a failed producer stay.
     """
     sending, accumulator = producer._sender, producer._message_accumulator  # noqa: SLF001
     await _end(_tasks_of(sending))

@@ -25,7 +25,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     """A consumer whose `start` fails soon if a topic does not exist.
 
     Private part: `AIOKafkaConsumer._wait_topics`, `._subscription` and `._client`. The public `start` waits for a
-    missing topic as long as for a slow broker, and then does not name the topic. If aiokafka renames the method,
+    missing topic as long as for a slow broker, and its error does not name the topic. If aiokafka renames the method,
     readers of a missing topic wait until `request_timeout` and report that Kafka does not answer.
 
     Raises:
@@ -53,8 +53,9 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     def fetch_at_least(self, size: int) -> None:
         """Make further fetches wait for `size` bytes of records, but not longer than the consumer's waiting time.
 
-        Private part: `AIOKafkaConsumer._fetcher` and `Fetcher._fetch_min_bytes`. The public consumer takes this number
-        only when it is made. If aiokafka renames them, each record of a topic that is followed costs a fetch.
+        Private part: `AIOKafkaConsumer._fetcher` and `Fetcher._fetch_min_bytes`. aiokafka's consumer accepts this
+        number only as an argument of its constructor. If aiokafka renames these attributes, each record of a followed
+        topic needs a separate fetch.
         """
         self._fetcher._fetch_min_bytes = size  # noqa: SLF001
 
