@@ -143,11 +143,11 @@ def test_config_before_or_after_the_command(command: list[str], tmp_path: Path, 
 
 
 def test_schemas_list_names_every_schema() -> None:
-    """There is a line with name and id for the value of each topic."""
+    """There is a line with name and id for the value of each topic, also of the one that the bridge reads."""
     result = RUNNER.invoke(app, ["schemas", "list"])
     assert result.exit_code == 0
     names = [line.split()[0] for line in result.output.splitlines()]
-    kinds = ("acknowledgement", "dead-letter", "operation", "session", "unrecognized", "user-event")
+    kinds = ("acknowledgement", "dead-letter", "operation", "request", "session", "unrecognized", "user-event")
     assert names == [f"{kind}/v1" for kind in kinds]
 
 
