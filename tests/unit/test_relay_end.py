@@ -142,8 +142,10 @@ class Ending:
         self._run = run
         self.end = end
 
-    def __call__(self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object) -> Ending:
-        assert resume is None
+    def __call__(
+        self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object, handshakes: object
+    ) -> Ending:
+        assert resume is handshakes is None
         self._http, self._sink = http, sink
         return self
 

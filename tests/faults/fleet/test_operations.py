@@ -16,7 +16,7 @@ SHORT_DEADLINE = {"OPERATIONS__FORWARD_DEADLINE": "3"}
 
 async def test_the_same_request_at_two_replicas_at_the_same_moment(site: Site) -> None:
     """One of the replicas forwards it, and both callers get its verdict."""
-    one, other, _ = await start(site)
+    one, other = (await OneAccount.of(site, await start(site))).others  # acknowledgements need a CometD session
     references = [f"op-{number}" for number in range(20)]
     async with caller(one) as first, caller(other) as second:
         for number, reference in enumerate(references):
