@@ -29,6 +29,7 @@ PAGES: Final = {
 }
 """Where the site shows them, under docs/; the front page has text of its own."""
 _SHIM: Final = "https://unpkg.com/iframe-worker/shim"
+_OWN_SHIM: Final = "vendor/iframe-worker.js"
 _LINK: Final = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s]+)(?P<place>#[^)\s]*)?\)")
 
 
@@ -45,7 +46,13 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Take the script of the plugin `offline` from the site, because nothing may be fetched from elsewhere."""
     del config
     here = os.path.dirname(page.file.src_uri) or "."  # noqa: PTH120 -- no file: a name
-    return output.replace(_SHIM, os.path.relpath("vendor/iframe-worker.js", here))
+    return output.replace(_SHIM, os.path.relpath(_OWN_SHIM, here))
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Do the same in the page for unknown addresses, whose links begin at the root of the server."""
+    del template_name, config
+    return output_content.replace(_SHIM, f"/{_OWN_SHIM}")
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -27,10 +27,15 @@ class Program:
     def arguments(
         self, bootstrap: str, prefix: str, *, events: int = 0, group: str = "examples", registry: str = REGISTRY
     ) -> list[str]:
-        """Return the command with its arguments. The program ends after so many events (0: never)."""
+        """Return the command with its arguments. The program ends after so many events (0: never).
+
+        The Python example keeps what it has seen in a database for each prefix of topics.
+        """
         if self.name == "java":
             return [*self.start, bootstrap, registry, f"{prefix}.acknowledgements.v1", group, str(events)]
         options = ["--bootstrap", bootstrap, "--prefix", prefix, "--group", group, "--events", str(events)]
+        if self.name == "python":
+            options += ["--database", str(Path(self.start[-1]).with_name(f"{prefix}.db"))]
         return [*self.start, *options]
 
 
@@ -43,8 +48,7 @@ async def _run(*command: str, cwd: Path) -> None:
 
 async def _python(place: Path) -> Program:
     await _run(sys.executable, "-m", "bridge", "schemas", "models", "--output", str(place / "gws_events.py"), cwd=place)
-    start = (sys.executable, str(place / "acknowledgements.py"), "--database", str(place / "acknowledgements.db"))
-    return Program("python", start)
+    return Program("python", (sys.executable, str(place / "acknowledgements.py")))
 
 
 async def _java(place: Path) -> Program:
