@@ -142,8 +142,11 @@ class Ending:
         self._run = run
         self.end = end
 
-    def __call__(self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object) -> Ending:
+    def __call__(
+        self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object, handshakes: object
+    ) -> Ending:
         assert resume is None
+        assert handshakes is None
         self._http, self._sink = http, sink
         return self
 
