@@ -145,7 +145,8 @@ class Ending:
     def __call__(
         self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object, handshakes: object
     ) -> Ending:
-        assert resume is handshakes is None
+        assert resume is None
+        assert handshakes is None
         self._http, self._sink = http, sink
         return self
 
