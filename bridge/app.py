@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import defaultdict
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from functools import cached_property
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +17,6 @@ from bridge.accounts import BridgeAccounts
 from bridge.cometd import HttpSession
 from bridge.delivery import (
     KafkaLedger,
-    OthersPositions,
     RetentionWatch,
     Slots,
     derive_ahead,
@@ -32,11 +29,6 @@ from bridge.fleet import Accounts, Alone, Fleet
 from bridge.http import (
     MANAGEMENT_PORT,
     ConsoleSources,
-    FleetView,
-    Missing,
-    Note,
-    ReplicaView,
-    SlotView,
     allowed_hosts,
     authentication_of,
     create_app,
@@ -58,6 +50,7 @@ from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
 from bridge.requests import RequestConsumer, UpstreamWatch, request_consumer, request_topics
 from bridge.settings import AccountsFile
+from bridge.status import Status
 from bridge.webservices import answers, route_of
 
 if TYPE_CHECKING:
@@ -66,7 +59,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from bridge.evidence import EvidenceMaker
-    from bridge.http import SessionView
     from bridge.privacy import Concealment
     from bridge.settings import Settings
 
@@ -74,8 +66,6 @@ STOP_DEADLINE: Final = 6.0
 """Seconds that a planned stop waits for the commit of current batches. Later a successor must publish them."""
 DRAIN_DEADLINE: Final = 3.0
 """Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
-MOST_NOTES: Final = 10
-"""Most faults of the accounts file in the reply to GET /health/ready. The log has all of them."""
 log = structlog.get_logger(__name__)
 
 
@@ -109,9 +99,7 @@ class Bridge:
             in_fleet=settings.fleet.enabled,
         )
         self._replica = settings.fleet.replica or host_name()
-        self._since = time.time()
         site = settings.web_services
-        self._others = OthersPositions(settings.kafka, accounts.keys)
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
         """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
         self._incidents = Incidents(settings.kafka, self._encoding)
@@ -120,6 +108,15 @@ class Bridge:
         self._alone = Alone(accounts.slots, accounts.bridges.values)
         self._requests = self._make_requests(privacy) if settings.operations.request_topic else None
         self._file = None if settings.accounts_file is None else AccountsFile(settings.accounts_file, accounts.apply)
+        self.status = Status(
+            settings.kafka,
+            self._encoding,
+            accounts,
+            self._fleet,
+            self._file,
+            replica=self._replica,
+            since=time.time(),
+        )
         accounts.serve(self._operations, on_change=self._relays.accounts_changed)
         self._app = self._make_app()
         reads = [topic_name(settings.kafka, topic) for topic in request_topics(settings)]
@@ -213,7 +210,7 @@ class Bridge:
         return parts
 
     async def _derive_ahead(self) -> None:
-        await derive_ahead(self._accounts.keys, idle=lambda: not self.readiness())
+        await derive_ahead(self._accounts.keys, idle=lambda: not self.status.readiness())
 
     async def _reach(self) -> bool:
         return await answers(self._way)
@@ -234,85 +231,15 @@ class Bridge:
     def _relays(self) -> Fleet | Alone:
         return self._alone if self._fleet is None else self._fleet
 
-    def readiness(self) -> list[Missing]:
-        """Return the reasons why the bridge can't relay events or forward operations. Empty if the bridge is ready."""
-        if self._encoding.missing is not None:  # no account starts before the schema registry answers
-            return [Missing(name="schema-registry", reason=self._encoding.missing)]
-        missing = [one for account in self._accounts.bridges.values() for one in account.missing()]
-        if self._fleet is not None and self._fleet.missing is not None:
-            missing.append(Missing(name="fleet", reason=self._fleet.missing))
-        return missing
-
-    def notes(self) -> list[Note]:
-        """Return what a person should correct although the bridge works."""
-        faults = [] if self._file is None else list(self._file.faults)
-        shown = faults if len(faults) <= MOST_NOTES else [*faults[:MOST_NOTES], f"and {len(faults) - MOST_NOTES} more"]
-        return [Note(name="accounts-file", reason=fault) for fault in shown]
-
-    def sessions(self) -> list[SessionView]:
-        """Return the state of the CometD session of each account that this replica relays."""
-        return [one.view(self._replica) for one in self._accounts.in_order if not one.stands_by]
-
-    async def fleet_sessions(self) -> list[SessionView]:
-        """Return the state of the CometD session of each account. Other replicas' sessions are read from Kafka.
-
-        Raises:
-            KafkaUnavailable: the positions of the other replicas' sessions can't be read.
-        """
-        views = {one.account: one for one in self.sessions()}
-        if self._fleet is not None and self._fleet.table is not None:
-            owners = {slot: one.name for one in self._fleet.table.members for slot in one.slots}
-            elsewhere = {
-                name: owners.get(slot)
-                for slot, names in self._fleet.accounts().items()
-                for name in names
-                if name not in views
-            }
-            positions = await self._others.read(elsewhere, self._fleet.table.slots)
-            views |= {
-                one.name: one.view_elsewhere(elsewhere[one.name], positions.get(one.name))
-                for one in self._accounts.in_order
-                if one.name in elsewhere
-            }
-        return [views[one.name] for one in self._accounts.in_order if one.name in views]
-
-    def fleet(self) -> FleetView:
-        """Return which replica relays which account. Without a fleet this bridge relays all accounts."""
-        if self._fleet is not None:
-            members = [] if self._fleet.table is None else self._fleet.table.members
-            replicas = [(one.name, one.since, one.slots) for one in members]
-            by_slot = self._fleet.accounts()
-        else:
-            by_slot = defaultdict(list)
-            for account, slot in self._accounts.slots.numbers().items():
-                by_slot[slot].append(account)
-            replicas = [(self._replica, self._since, sorted(by_slot))]
-        owners = {slot: name for name, _, slots in replicas for slot in slots}
-        return FleetView(
-            replicas=[
-                ReplicaView(
-                    name=name,
-                    slots=slots,
-                    accounts=sorted(account for slot in slots for account in by_slot.get(slot, ())),
-                    since=datetime.fromtimestamp(since, UTC),
-                )
-                for name, since, slots in replicas
-            ],
-            slots=[
-                SlotView(slot=slot, replica=owners.get(slot), accounts=sorted(accounts))
-                for slot, accounts in sorted(by_slot.items())
-            ],
-        )
-
     def _make_app(self) -> FastAPI:
         http = self._settings.http
         return create_app(
             self._operations,
-            readiness=self.readiness,
-            notes=self.notes,
-            session_views=self.sessions,
-            fleet_session_views=self.fleet_sessions,
-            fleet_view=self.fleet,
+            readiness=self.status.readiness,
+            notes=self.status.notes,
+            session_views=self.status.sessions,
+            fleet_session_views=self.status.fleet_sessions,
+            fleet_view=self.status.fleet,
             evidence=self._make_evidence,
             authentication=authentication_of(http.authentication),
             enabled=self._settings.operations.enabled,
@@ -363,7 +290,7 @@ class Bridge:
         http = self._settings.http
         if http.management_port is None:
             return []
-        app = create_management_app(self.readiness, self.notes)
+        app = create_management_app(self.status.readiness, self.status.notes)
         served = serve(
             app,
             http.host,

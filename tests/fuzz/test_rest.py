@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.http import create_app
-from bridge.http.routes import prefer
+from bridge.http.reading import prefer
 from bridge.operations import OUTBOUND_OPERATIONS
 from tests.fuzz import published
 from tests.fuzz.asgi import call

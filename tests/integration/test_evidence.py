@@ -81,7 +81,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     try:
         url = await listening
         async with asyncio.timeout(30):
-            while bridge.readiness():  # noqa: ASYNC110 -- readiness has no event
+            while bridge.status.readiness():  # noqa: ASYNC110 -- readiness has no event
                 await asyncio.sleep(0.05)
         yield url
     finally:

@@ -25,14 +25,14 @@ def bridge(*, enabled: bool) -> Bridge:
 
 async def test_a_bridge_without_a_fleet_shows_itself() -> None:
     """Without a fleet the bridge is the only replica; before Kafka has told of slots it shows none."""
-    [replica] = (view := bridge(enabled=False).fleet()).replicas
+    [replica] = (view := bridge(enabled=False).status.fleet()).replicas
     assert (replica.name, replica.slots, replica.accounts, view.slots) == (host_name(), [], [], [])
 
 
 async def test_a_replica_shows_the_whole_fleet() -> None:
     """Every account is in its slot, each slot at its owner, and a slot without an owner has none."""
     one = bridge(enabled=True)
-    assert one.fleet().replicas == []
+    assert one.status.fleet().replicas == []
     assert one._fleet is not None
     one._fleet.table = Table(
         epoch=1,
@@ -40,7 +40,7 @@ async def test_a_replica_shows_the_whole_fleet() -> None:
         members=[Member(name="here", since=0.0, slots=[0]), Member(name="there", since=60.0, slots=[2, 999])],
         orphaned=[],
     )
-    view = one.fleet()
+    view = one.status.fleet()
     assert [(slot.slot, slot.replica) for slot in view.slots] == [(0, "here"), (1, None), (2, "there")]
     assert sorted(name for slot in view.slots for name in slot.accounts) == list(NAMES)
     shown = {replica.name: replica for replica in view.replicas}
@@ -51,13 +51,13 @@ async def test_a_replica_shows_the_whole_fleet() -> None:
 async def test_the_sessions_of_a_bridge_without_a_fleet() -> None:
     """Without a fleet the bridge relays all accounts, so both scopes of GET /sessions are the same."""
     one = bridge(enabled=False)
-    shown = await one.fleet_sessions()
+    shown = await one.status.fleet_sessions()
     assert [view.model_copy(update={"as_of": None}) for view in shown] == [
-        view.model_copy(update={"as_of": None}) for view in one.sessions()
+        view.model_copy(update={"as_of": None}) for view in one.status.sessions()
     ]
     assert [(view.account, view.replica) for view in shown] == [(name, host_name()) for name in NAMES]
 
 
 async def test_a_replica_that_is_not_in_the_group_yet() -> None:
     """Before its first assignment a replica knows of no other session."""
-    assert await bridge(enabled=True).fleet_sessions() == []
+    assert await bridge(enabled=True).status.fleet_sessions() == []

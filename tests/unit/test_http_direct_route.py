@@ -12,7 +12,7 @@ from bridge.http.auth.authentication import WRITE, Caller, InvalidToken
 from bridge.http.auth.request_shares import RequestShares
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import Refused, problem
-from bridge.http.routes.direct_route import direct_route
+from bridge.http.reading.direct_route import direct_route
 from tests.unit.served import served
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.http.routes.prefer import LONGEST_WAIT, Preferences, parse_prefer
+from bridge.http.reading.prefer import LONGEST_WAIT, Preferences, parse_prefer
 
 
 @pytest.mark.parametrize(

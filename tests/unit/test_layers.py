@@ -40,6 +40,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "account": EVERYTHING,
     "accounts": EVERYTHING,
     "incidents": SHARED | {"delivery", "events", "http", "settings"},
+    "status": EVERYTHING,
     "app": EVERYTHING,
     "commands": EVERYTHING,
     "cli": EVERYTHING,

@@ -101,10 +101,10 @@ async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
     url = await asyncio.shield(listening)
     try:
         async with asyncio.timeout(SILENCE):
-            while bridge.readiness():  # noqa: ASYNC110 -- the bridge has no event for readiness
+            while bridge.status.readiness():  # noqa: ASYNC110 -- the bridge has no event for readiness
                 await asyncio.sleep(READY_POLL)
     except TimeoutError:
-        missing = "; ".join(f"{one.name}: {one.reason}" for one in bridge.readiness())
+        missing = "; ".join(f"{one.name}: {one.reason}" for one in bridge.status.readiness())
         raise CommandFailed(f"the bridge was not ready within {SILENCE:g} s: {missing}") from None
     await keep_calling(lambda: [url])
 

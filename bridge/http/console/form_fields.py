@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union, get_ar
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
+from bridge.http.reading.submissions import read_request
 from bridge.http.routes.outbound_records import RecordHandle
-from bridge.http.routes.submissions import read_request
 from bridge.operations import OUTBOUND_OPERATIONS, parse_json, request_forms
 
 if TYPE_CHECKING:

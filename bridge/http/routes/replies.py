@@ -17,7 +17,7 @@ from bridge.operations import refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.http.routes.prefer import Preferences
+    from bridge.http.reading.prefer import Preferences
     from bridge.operations import OperationView
 
 OperationStatus: TypeAlias = Literal["requested", "accepted", "rejected", "acknowledged", "timed-out"]

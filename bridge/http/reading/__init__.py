@@ -1,0 +1,1 @@
+"""Reads the requests of callers: headers, bodies and submissions."""
