@@ -36,7 +36,7 @@ FIVE_YEARS: Final = 1826
 """Days in five years. 16 CFR 310.5 asks for records of that time."""
 INTERVAL: Final = 600.0
 """Seconds between two looks at the topics' settings."""
-SOON: Final = 60.0
+SOON: Final = 10.0
 """The same, while Kafka is away or the topics do not exist yet."""
 
 

@@ -72,6 +72,7 @@ async def fleet(real_kafka: RealKafka, tmp_path: Path) -> AsyncIterator[Fleet]:
                 "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": real_kafka.bootstrap,
                 "BRIDGE_KAFKA__TOPIC_PREFIX": prefix,
                 "BRIDGE_KAFKA__SLOTS": str(SLOTS),
+                "BRIDGE_KAFKA__RETENTION_DAYS": "1826",
                 "BRIDGE_HTTP__PORT": "0",
                 "BRIDGE_FLEET__ENABLED": "true",
                 "BRIDGE_FLEET__REPLICA": f"replica-{number}",

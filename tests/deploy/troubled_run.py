@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
+from aiokafka import AIOKafkaProducer
 
 from bridge.simulator import Fault, Simulator
 from tests import page
 from tests.faults.bridge_process import BridgeProcess
+from tests.faults.requests import BODY, HEADERS
 from tests.faults.site import killed
 from tests.real import RealKafka
 
@@ -35,8 +38,11 @@ class TroubledRun:
     Account `sales` carries most of the traffic, `care` little, and the password of `locked` is wrong.
     """
 
-    def __init__(self, kafka: RealKafka, web: Simulator, bridge: BridgeProcess, other: BridgeProcess) -> None:
+    def __init__(
+        self, kafka: RealKafka, prefix: str, web: Simulator, bridge: BridgeProcess, other: BridgeProcess
+    ) -> None:
         self.kafka = kafka
+        self._prefix = prefix
         self.web = web
         self.bridge = bridge
         self.other = other
@@ -79,6 +85,16 @@ class TroubledRun:
             await self._until("bridge_cometd_subscriptions_refused", 1, account="sales")
             await scraped()
             self.web.faults.clear()
+        await self._until("bridge_evidence_at_risk", 1)
+        async with self._grows("bridge_requests_total", result="rejected"):
+            await self.request({})
+        self.web.faults.add(Fault("reset"))
+        await self._until("bridge_requests_paused", 1, reason="web-services")
+        await self.request({"account": "sales", "recordHandle": 13, "request": BODY})
+        await self._until("bridge_requests_lag", 1)
+        await scraped()
+        self.web.faults.clear()
+        await self._until("bridge_cometd_connected", 2)
         async with killed(self.kafka):
             await self._until("bridge_cometd_hold_seconds", 4, account="sales")
         await self._until("bridge_kafka_connected", 3)  # of no account a batch is held any more
@@ -103,6 +119,14 @@ class TroubledRun:
             ) as reply,
         ):
             await reply.read()
+
+    async def request(self, value: object) -> None:
+        """Send one request by Kafka to account `sales`."""
+        key = f"trouble-{next(self._references)}".encode()
+        async with AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap) as producer:
+            await producer.send_and_wait(
+                f"{self._prefix}.requests.v1", msgspec.json.encode(value), key, headers=[*HEADERS.items()]
+            )
 
     async def _struck(self, fault: Fault, metric: str, **labels: str) -> None:
         """Let a fault strike the calls until the metric tells of it."""
@@ -150,22 +174,24 @@ async def troubled_run(kafka: RealKafka, directory: Path) -> AsyncIterator[Troub
             {"name": "care", "username": "care", "password": PASSWORD},
             {"name": "locked", "username": "locked", "password": "wrong"},
         ]
+        prefix = f"d{time.time_ns()}"
         environment = {
             "BRIDGE_WEB_SERVICES__URL": web.url,
             "BRIDGE_ACCOUNTS": json.dumps(accounts),
             "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
-            "BRIDGE_KAFKA__TOPIC_PREFIX": f"d{time.time_ns()}",
+            "BRIDGE_KAFKA__TOPIC_PREFIX": prefix,
             "BRIDGE_KAFKA__REQUEST_TIMEOUT": "3",
             "BRIDGE_HTTP__PORT": "0",
             "BRIDGE_OPERATIONS__ACKNOWLEDGEMENT_TIMEOUT": "2",
             "BRIDGE_OPERATIONS__FORWARD_DEADLINE": "2",
+            "BRIDGE_OPERATIONS__REQUEST_TOPIC": "true",
             "BRIDGE_FLEET__ENABLED": "true",
         }
         bridge, other = (
             BridgeProcess(environment | {"BRIDGE_FLEET__REPLICA": name}, directory / f"{name}.log")
             for name in ("watched", "other")
         )
-        run = TroubledRun(kafka, web, bridge, other)
+        run = TroubledRun(kafka, prefix, web, bridge, other)
         await bridge.start()
         try:
             await run._until("bridge_cometd_connected", 2)
