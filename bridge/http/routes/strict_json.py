@@ -64,7 +64,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def _check_media_type(content_type: str | None) -> None:
-    """Accept only JSON. Browsers let pages of other sites send other types, or none, without a CORS preflight."""
+    """Accept only JSON, because a page of another site may send some other types without a CORS preflight."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
         raise Refused(415, "unsupported-media-type", "The body must be application/json.")
