@@ -217,7 +217,7 @@ class _Replies:
         """The replies to the payload's other messages."""
 
     def without(self, messages: list[Message]) -> list[Event]:
-        """Separate the messages: store the replies, and return the events."""
+        """Return the events without the replies. The replies are stored in `own` and `others`."""
         events: list[Event] = []
         for message in messages:
             if message.channel.startswith(META):

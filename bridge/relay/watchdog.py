@@ -61,7 +61,7 @@ class StuckPoll:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step of the current silence, None before the first."""
+        """The last step that was taken against the current silence. None if no step was taken."""
         return list(Remedy)[self._next - 1] if self._next else None
 
     def stuck(self) -> None:
@@ -113,7 +113,7 @@ class MissingAcknowledgements:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step of the current silence, None before the first."""
+        """The last step that was taken against the current silence. None if no step was taken."""
         return self._done
 
     def accepted(self) -> None:
