@@ -394,7 +394,7 @@ class Slot:
                 self.give_way(member)
 
     def give_way(self, member: KafkaPublisher) -> None:
-        """Remove an account that another bridge publishes now. Its publisher raises `Fenced`."""
+        """Remove an account, because another bridge has taken it over. Its publisher raises `Fenced`."""
         self.members.remove(member)
         member.fenced()
         self._waiting.wake()
