@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MOST_RECORDS: Final = 50_000
 """Limit for the number of records in a bundle. The collector keeps them all in memory."""
 SLACK_MS: Final = 600_000
-"""The search for an operation's other records begins so many milliseconds before its first event.
+"""The search for an operation's other records begins this many milliseconds before its first event.
 
 The clocks of replicas may differ, so another record may have an earlier time."""
 ROUNDS: Final = 3

@@ -54,7 +54,7 @@ async def read_body(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise Refused(413, "body-too-large", f"The body has more than {LARGEST_BODY} bytes.")
-    except ClientDisconnect:  # the answer reaches nobody, but an uncaught error would be logged as a failure
+    except ClientDisconnect:  # no caller gets the answer, but an uncaught error would be logged as a failure
         raise Refused(400, "malformed-request", "The caller disconnected before the end of the body.") from None
     except TimeoutError:
         if not deadline.expired():
