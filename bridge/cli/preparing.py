@@ -46,9 +46,9 @@ def topics_plan(
         str, typer.Option(metavar="NAME", help="With Strimzi: the name of the Kafka resource.")
     ] = "kafka",
 ) -> None:
-    """Print what creates the topics as the bridge would, and grants the rights that it needs.
+    """Print commands or YAML that create the topics as the bridge would, and grant the bridge's rights.
 
-    Connects to nothing, and needs no settings of Web Services.
+    This command connects to nothing, and needs no settings of Web Services.
     """
     plan = commands.plan_of(settings.load_for_topics(settings_file(context, config)), user=user)
     typer.echo(plan.as_strimzi(cluster) if form is Form.STRIMZI else plan.as_commands(command_config))

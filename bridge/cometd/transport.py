@@ -139,7 +139,7 @@ class LongPollingTransport(TransportBase):
         """Send one payload and return the `Reply` to its first message.
 
         Raises:
-            ExchangeFailed: the network, the HTTP status, or a body that is not the reply to this payload.
+            ExchangeFailed: the network failed, the HTTP status is an error, or the body does not answer this payload.
             UpstreamError: the login was refused, or failed.
         """
         context = self._context
@@ -217,7 +217,7 @@ class _Replies:
         """The replies to the payload's other messages."""
 
     def without(self, messages: list[Message]) -> list[Event]:
-        """Separate the messages: store the replies, and return the events."""
+        """Return the events without the replies. The replies are stored in `own` and `others`."""
         events: list[Event] = []
         for message in messages:
             if message.channel.startswith(META):

@@ -96,7 +96,7 @@ def _operation(kind: Kind) -> dict[str, Any]:
 
 
 def _action(kind: Kind) -> tuple[str, Literal["send", "receive"], str]:
-    """Return the first word of the operation's name, what the bridge does, and a description."""
+    """Return the first word of the operation's name, the bridge's action (send or receive), and a description."""
     if kind is REQUEST:
         told = (
             f"Send requests to this topic, with a key: {kind.key}. The bridge reads it if `operations.request_topic` "

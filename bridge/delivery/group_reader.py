@@ -141,7 +141,7 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.end()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Begin anew: reading continues at the committed offsets."""
+        """Forget the records in hand, and continue reading at the committed offsets."""
         self._offsets = OffsetsInHand()
         self._held.clear()
         self.assignments += 1
@@ -166,7 +166,7 @@ async def group_reader(
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or the topic is missing.
     """
-    # The partitions are divided by aiokafka's default assignor (round robin). Its sticky one does not work.
+    # The partitions are divided by aiokafka's default assignor (round robin). aiokafka's sticky assignor does not work.
     name = topic_name(settings, topic)
     if settings.create_topics:
         await create_missing_topics(settings, [topic])

@@ -1,6 +1,7 @@
-"""Evidence: a signed file with all records that Kafka has about a request. Every later change of the file is found.
+"""Evidence: a signed file with all records that Kafka has about a request.
 
-`EvidenceMaker.collect` returns the bundle of one operation. `verify` checks the file of a bundle.
+`EvidenceMaker.collect` returns the bundle of one operation. `verify` checks the file of a bundle, and finds every later
+change of the file.
 """
 
 from bridge.evidence.archive.chain import verify_archive

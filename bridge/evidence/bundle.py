@@ -1,4 +1,4 @@
-"""The model of a bundle: the records about the operations of one subject, and what they show.
+"""The model of a bundle: the records about the operations of one subject, and the conclusions from these records.
 
 A bundle is JSON with names in camelCase. Times are RFC 3339, UTC. `FORMAT` is the version. A reader must refuse an
 unknown version, because a later version may have parts that the reader would overlook.
@@ -117,13 +117,13 @@ class OperationHistory(_Part, frozen=True):
     record_key: str | None
     """Key of the outbound record, as in the topics."""
     request: msgspec.Raw
-    """The forwarded request, from the newest event that contains all of it."""
+    """The forwarded request, from the first trusted `requested` event, or from the final event if there is none."""
     attempts: int
-    """How many times the bridge sent the request, or may have sent it."""
+    """How many times the bridge sent, or may have sent, the request."""
     answer: Answer | None
     events: tuple[OperationEvent, ...]
     acknowledgement: Notification | None
-    """The first acknowledgement that was found on its topic. None if there is none."""
+    """The first acknowledgement that was found on its topic. None if none was found."""
     late: bool
     """Whether the acknowledgement came after the operation had timed out."""
     user_events: tuple[Notification, ...]
@@ -163,7 +163,7 @@ class Contradiction(_Part, frozen=True):
 
 
 class SearchedPartition(_Part, frozen=True):
-    """The part of a partition that was searched: the offsets from `since` to before `until`."""
+    """The offsets of a partition that were searched: from `since`, without `until`."""
 
     partition: int
     first: int
@@ -180,7 +180,7 @@ class Searched(_Part, frozen=True):
     topic: str
     source: Literal["kafka", "archive"]
     reason: str
-    """What was searched for, and the reason for the choice of partitions."""
+    """The subject of this search, and why these partitions were searched."""
     partitions: int
     """How many partitions the topic has."""
     ranges: tuple[SearchedPartition, ...]
@@ -194,7 +194,7 @@ class Missing(_Part, frozen=True):
 
 
 class Subject(_Part, frozen=True):
-    """The subject of a bundle: the reference, phone number, record or job that the records were searched for."""
+    """The subject of a bundle: the reference, phone number, outbound record or job of the search."""
 
     kind: SubjectKind
     value: str
@@ -203,7 +203,7 @@ class Subject(_Part, frozen=True):
 
 
 class Head(_Part, frozen=True):
-    """The subject of the bundle, the time of its making, and the version of the bridge that made it."""
+    """The subject of the bundle, when the bundle was made, and which version of the bridge made it."""
 
     subject: Subject
     made_at: str
@@ -238,7 +238,7 @@ class Bundle(_Part, frozen=True):
 
 
 def stored(record: ConsumedRecord, source: Literal["kafka", "archive"] = "kafka") -> StoredRecord:
-    """Return the form that a record has in a bundle."""
+    """Return a record of Kafka in the form that bundles contain."""
     value = record.value
     ce_id = record.headers.get("ce_id")
     return StoredRecord(

@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 MOST_RECORDS: Final = 50_000
 """Limit for the number of records in a bundle. The collector keeps them all in memory."""
 SLACK_MS: Final = 600_000
-"""Milliseconds before an operation's first event at which the search for its other records begins.
+"""The search for an operation's other records begins this many milliseconds before its first event.
 
-The clocks of replicas may differ."""
+The clocks of replicas may differ, so another record may have an earlier time."""
 ROUNDS: Final = 3
 """Limit for the number of further searches.
 
-A search for a number finds operations. Their records have keys. A search for these keys may find more operations."""
+For example, a search for a phone number finds operations. A search for their record keys may find more operations."""
 _EVERYTHING: Final = (operation.TOPIC, acknowledgement.TOPIC, user_event.TOPIC)
 
 
@@ -89,8 +89,7 @@ class Collector:
     ) -> Bundle:
         """Return the bundle of a subject. `since` and `until` limit all searches, in ms since the epoch.
 
-        `progress` is called with the number of records that the current search has read, and the number that it will
-        read.
+        `progress` is called with the number of records that the current search has read, and with their total number.
 
         Raises:
             UnusableInput: the value is not valid, or phone numbers can't be searched (`omit`).
@@ -227,7 +226,7 @@ class _Search:
         self.found[place] = found
 
     def following(self, *, follow_all: bool, since: int | None, until: int | None) -> list[Wanted]:
-        """Return the further searches: for the other records of the operations and outbound records that were found.
+        """Return the next searches, for the other records of the operations and outbound records that were found.
 
         `follow_all`: also search the operations whose acknowledgements were found.
         """
@@ -244,7 +243,7 @@ class _Search:
         if new - known:
             wanted.append(Wanted(operation.TOPIC, new - known, "by reference", since, until))
         if criteria.references and not operations and not follow_all:
-            # Without an operation no record key is known. An acknowledgement may still have the reference.
+            # If no operation was found, its record key is unknown. But an acknowledgement may have the reference.
             wanted.append(Wanted(acknowledgement.TOPIC, None, "by reference", since, until))
         if criteria.keys:
             wanted += [
@@ -283,7 +282,7 @@ def _record(value: str) -> OutboundRecord:
 
 
 def _earliest(operations: Iterable[Found]) -> int | None:
-    """Return the earliest time that another record of the operations may have, in ms since the epoch."""
+    """Return the earliest possible time of another record of these operations, in ms since the epoch."""
     times = [one.record.timestamp for one in operations]
     return max(0, min(times) - SLACK_MS) if times else None
 
@@ -291,9 +290,9 @@ def _earliest(operations: Iterable[Found]) -> int | None:
 def _without_operation(
     subject: Subject, operations: Sequence[ReconstructedOperation], others: Sequence[Found]
 ) -> Iterable[Missing]:
-    """Yield each acknowledged reference of which no operation was found. Another client may have sent the request.
+    """Report each reference that has an acknowledgement but no operation. Another client may have sent the request.
 
-    A bundle of a reference or a job does not search for other operations on the same record.
+    A search by reference or job does not look for other operations on the same record, so it ignores their references.
     """
     known = {one.history.reference_id for one in operations}
     answered = (one.content.reference_id for one in others if one.topic == acknowledgement.TOPIC)

@@ -1,4 +1,4 @@
-"""Reads the members of a value that the search needs. Any program may have written a value, so bad ones don't raise."""
+"""Reads the members of a value that the search needs. A bad value raises no error, because any program may write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JSON: Final = b"{"
 
 
 class Content(msgspec.Struct, rename="camel", gc=False):
-    """The members that the search needs, of any kind of event.
+    """The members of an event, of any kind, that the search needs.
 
     A member of the wrong type makes the value unreadable.
     """
@@ -66,7 +66,7 @@ class Found:
     topic: str
     content: Content
     named: Named
-    """Application, campaign and phone number. An operation has them in its request, other events in the value."""
+    """Application, campaign and phone number, from an operation's request or from the value of any other event."""
     source: str = "kafka"
 
     @property
@@ -104,7 +104,7 @@ async def content_of(value: bytes | None, encoding: Encoding) -> Content:
 
 
 def named_in(content: Content) -> Named:
-    """Return the members that name the outbound record. They are in the request if there is one, else in the value."""
+    """Return the members that name the outbound record, from the request if there is one, otherwise from the value."""
     if bytes(content.request):
         try:
             return _decode_request(content.request)

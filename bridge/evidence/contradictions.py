@@ -92,7 +92,7 @@ def _in_answers(one: ReconstructedOperation) -> Iterator[Contradiction]:
 
 
 def _afterwards(one: ReconstructedOperation, later: Sequence[Found]) -> Iterator[Contradiction]:
-    """Yield the user events that show the use of an outbound record after its do-not-call request was acknowledged."""
+    """Yield each event that shows the record in use after its do-not-call request was acknowledged."""
     if one.history.operation != DO_NOT_CALL or one.history.acknowledgement is None:
         return
     keys = {key for event in one.events for key in keys_of(event.found)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.evidence.content import Content, Found, Named
 
 FEW: Final = 64
-"""Limit for the references that are searched in the bytes of a value. With more references, decoding is faster."""
+"""Maximum number of references that are searched for in the bytes of a value. With more, decoding is faster."""
 _SEPARATOR: Final = rb"(?:[ \t\-.()]|\\t)*"
 """Separators that may be between the digits of a number in the bytes of a value. JSON writes a tab as `\\t`."""
 _ESCAPE: Final = b"\\u"
@@ -33,7 +33,7 @@ class OutboundRecord:
     def key(self) -> str:
         """The record's key in the topics."""
         key = record_key(self.application_id, self.campaign_name, self.handle, None)
-        assert key is not None  # there is a handle
+        assert key is not None  # a record with a handle always has a key
         return key
 
 
@@ -45,7 +45,7 @@ class Criteria:
     keys: set[str] = field(default_factory=set)
     """Keys of outbound records."""
     phones: set[str] = field(default_factory=set)
-    """A phone number without separators, and its HMAC."""
+    """The wanted phone number without separators, and its HMAC."""
     record: OutboundRecord | None = None
     job: str | None = None
     """The beginning that all referenceIds of a `bridge mark` job have in common."""

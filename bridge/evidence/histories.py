@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _RANK: Final = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
 """The order of the statuses in one attempt (docs/operations.md)."""
 TRUSTED: Final[frozenset[Signature]] = frozenset({"valid", "unknown"})
-"""Events with these signatures count. Events with other signatures count only if the operation has no others."""
+"""Events with these signatures count. If an operation has no such event, its other events count."""
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedEvent:
-    """An operation event, and whether its account's bridge has signed it."""
+    """An operation event, and the result of checking its signature."""
 
     found: Found
     signature: Signature
@@ -37,7 +37,7 @@ class CheckedEvent:
 
 @dataclass(frozen=True, slots=True)
 class ReconstructedOperation:
-    """The history of an operation, with the records that it was made from."""
+    """The history of an operation, with the records from which the history was made."""
 
     history: OperationHistory
     events: Sequence[CheckedEvent]

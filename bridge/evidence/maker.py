@@ -69,7 +69,7 @@ class EvidenceMaker:
 
         Raises:
             NoSuchEvidence: no record is about the operation.
-            Busy: the bridge is already collecting as many bundles as it may at the same time.
+            Busy: the bridge is already collecting `AT_ONCE` bundles.
             KafkaUnavailable, RegistryUnavailable: the records can't be read now.
         """
         if self._under_way >= AT_ONCE:
@@ -104,7 +104,7 @@ async def sealed(bundle: Bundle, settings: Evidence) -> bytes:
     Raises:
         UnusableInput: the key can't be read any more.
         TimestampRefused: the time-stamping authority can't be reached, or refuses.
-        SettingsError: there is an authority, and the extra `evidence` is not installed.
+        SettingsError: the settings name an authority, but the extra `evidence` is not installed.
     """
     one = await asyncio.to_thread(document, bundle)
     signer = signer_of(settings.key_file, KIND)

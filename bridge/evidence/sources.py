@@ -1,4 +1,4 @@
-"""Searches the topics in Kafka. A search by key reads only the partitions where the keys can be."""
+"""Searches the topics in Kafka. A search by key reads only the partitions that can contain these keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 
     topic: str
     keys: Collection[str] | None
-    """The keys of the wanted records, None if any record may be wanted."""
+    """The keys of the wanted records. None: records with any key may be wanted."""
     reason: str
     since: int | None = None
     until: int | None = None
@@ -62,11 +62,11 @@ class KafkaSource:
     name: Literal["kafka", "archive"] = "kafka"
 
     def __init__(self, settings: Kafka, *, all_partitions: bool = False) -> None:
-        """With `all_partitions` a search by key reads all partitions too."""
+        """With `all_partitions` even a search by key reads all partitions."""
         self._settings = settings
         self._all = all_partitions
         self._moved: dict[str, bool] = {}
-        """By topic: whether partitions were added after the first records were written."""
+        """For each topic: whether partitions were added after the first records were written."""
         self._searched: list[Searched] = []
         self._missing: list[Missing] = []
 

@@ -79,7 +79,7 @@ def _order(claims: Iterable[str], owners: Mapping[int, str], slots: Collection[i
 def _divide(owners: Mapping[int, str | None], order: list[str], has: Mapping[str, int]) -> dict[str, set[int]]:
     """Divide the slots in `owners` (slot to present owner) among the replicas in `order`.
 
-    `has` contains the number of other slots that each replica already has, which count towards the replica's share.
+    `has` says how many other slots each replica already has. These slots count towards the replica's share.
     """
     share, more = divmod(len(owners) + sum(has.values()), len(order))
     room = {member: share + (place < more) - has.get(member, 0) for place, member in enumerate(order)}

@@ -94,7 +94,7 @@ class RelayTasks:
 
     def _start_new(self, *, disconnect_on_exit: bool) -> None:
         new = [one for one in self._accounts() if one not in self._tasks and one not in self.fenced]
-        for account in new:  # all of them join their slots before the slots take the first one over
+        for account in new:  # all accounts join their slots before any slot starts a takeover
             account.take_over(self._slots)
         for account in new:
             relay = self._relay(account, disconnect_on_exit=disconnect_on_exit)

@@ -72,7 +72,7 @@ def create_app(
 
     Args:
         service: submits operations, and returns their states.
-        readiness: returns the things that the bridge needs to be ready and lacks. Must not block.
+        readiness: returns the reasons why the bridge is not ready. Must not block.
         session_views: returns the state of each CometD session of this replica. Must not block.
         notes: returns the faults that a person should correct although the bridge works. Must not block.
         fleet_session_views: returns the state of each CometD session of the fleet. Default: this replica's sessions.

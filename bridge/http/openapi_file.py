@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def document() -> dict[str, Any]:
-    """Return the OpenAPI document with all parts, whatever the settings of a running bridge enable."""
+    """Return the OpenAPI document with all parts, also the parts that the settings of a bridge may switch off."""
     enabled = [name for name, operation in OUTBOUND_OPERATIONS.items() if operation.forwarded]
     nothing = cast("Operations", None)  # no route is called
     app = create_app(nothing, readiness=list, session_views=list, authentication=_Bearer(), enabled=enabled)

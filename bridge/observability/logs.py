@@ -63,7 +63,7 @@ _FOREIGN_TEXT = "line of a library, its text left out"
 class Masked(dict[str, Any]):
     """A mapping for the log in which the caller has masked all secrets.
 
-    The log shows all values of a `Masked`, whatever their names are.
+    The log shows all values of a `Masked`, even if a name marks its value as private.
     """
 
 

@@ -56,7 +56,7 @@ def readable(request: bytes) -> bytes:
 
 
 def told_request(body: Mapping[str, Any]) -> bytes:
-    """Return the members of an invalid request for the event that rejects it, or none if no bridge could read them."""
+    """Return an invalid request for its `rejected` event, or an empty object if no bridge could read the request."""
     try:
         return shortened(readable(msgspec.json.encode(body)))
     except ValueError:

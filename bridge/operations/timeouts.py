@@ -5,7 +5,7 @@ acknowledgements. An operation is orphaned if no process times it out, for examp
 account. Any process may end an orphaned operation, but only much later.
 
 Clocks of processes differ, and jump. So the process that relays an account measures with its monotonic clock for how
-long it has known an operation. After a restart the time begins anew. An orphaned operation's age comes from its events.
+long it has known an operation. A restart sets the time to 0. An orphaned operation's age comes from its events.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Holds(Enum):
 
 
 def holds(name: str) -> Holds:
-    """Judge a member by its name. Upper case and punctuation in the name make no difference."""
+    """Decide from a member's name whether its values are phone numbers. Case and punctuation make no difference."""
     return _holds(name) if len(name) <= LONGEST_KEPT else _holds.__wrapped__(name)
 
 

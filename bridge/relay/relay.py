@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHUNK: Final = 4000
-"""Most events of one transaction. A part of a long reply (1 MiB, about 3,300 events) fits into one transaction."""
+"""Maximum number of events in one transaction. A part of a long reply (1 MiB, about 3,300 events) fits into it."""
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that ending a session may take on a planned stop."""
 REFRESH: Final = 5.0
@@ -288,7 +288,10 @@ class Relay:
             await self._publish(Chunk((), 0, self._position), opened_at)
 
     async def displaced(self) -> None:
-        """Raise Fenced if another bridge has taken the account over. That bridge tells Kafka before it polls."""
+        """Raise Fenced if another bridge has taken the account over.
+
+        A bridge writes its takeover to Kafka before its first poll, so Kafka already shows it.
+        """
         await self._publisher.confirm()
 
     # -- without the ack extension: events in `state_dir` -------------------------------------------------------------

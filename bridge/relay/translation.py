@@ -1,7 +1,7 @@
 """Translates CometD events to Kafka records, in about 3.5 microseconds per event.
 
-The code computes values that a whole batch shares only once. It parses each event once, encodes each event once, and
-copies the event's body without decoding.
+If a value is the same for all events of a batch, the code computes it only once. The code parses each event once,
+encodes each event once, and copies the event's body without decoding.
 """
 
 from __future__ import annotations

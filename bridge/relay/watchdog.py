@@ -6,7 +6,7 @@ operations but sends no acknowledgement, because the session's subscription no l
 The steps are: ask the server (`probe`), poll again with all subscriptions (`repoll`), open a new session
 (`new-session`). The first two steps lose nothing and come early. A new session loses the events in the old session's
 queue, so `MissingAcknowledgements` demands strong evidence for it. The pauses between new sessions grow, because the
-cause may lie behind Web Services.
+cause may be in a server behind Web Services.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Remedy(StrEnum):
 
 
 class StuckPoll:
-    """Decides when to take the next remedy against a poll that does not end: after each `patience` seconds."""
+    """Decides when the next step is due if a poll does not end: after each `patience` seconds."""
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
@@ -61,7 +61,7 @@ class StuckPoll:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step of the current silence, None before the first."""
+        """The last step that was taken against the current silence. None if no step was taken."""
         return list(Remedy)[self._next - 1] if self._next else None
 
     def stuck(self) -> None:
@@ -87,17 +87,17 @@ class StuckPoll:
 
 
 class MissingAcknowledgements:
-    """Decides when a step is due against missing acknowledgements. All times are in seconds.
+    """Decides when the next step is due if acknowledgements are missing. All times are in seconds.
 
     `patience` is the time that an acknowledgement may take.
 
     - `probe` is due once an operation has waited for `patience`. `repoll` is due one `patience` later.
     - `new-session` is due once `ENOUGH` operations, at least `APART` from each other, have each waited for `patience`.
-      The last of these operations must come after the `repoll`. No event may arrive meanwhile.
+      The last of these operations must come after the `repoll`. If an event arrives meanwhile, the count starts again.
 
-    An acknowledgement ends the silence. Any other event proves that the session delivers, so the count of operations
-    starts again. If polls fail or Kafka is away, everything starts again, because an acknowledgement may wait on the
-    server. After each new session all times double, up to `LONGEST_PATIENCE` times, until an acknowledgement comes.
+    An acknowledgement ends the silence. Any other event proves that the session delivers, so it restarts the count. If
+    polls fail or Kafka is away, everything starts again, because an acknowledgement may wait on the server. After each
+    new session all times double, up to `LONGEST_PATIENCE` times, until an acknowledgement comes.
     """
 
     def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,7 +113,7 @@ class MissingAcknowledgements:
 
     @property
     def step(self) -> Remedy | None:
-        """The newest step of the current silence, None before the first."""
+        """The last step that was taken against the current silence. None if no step was taken."""
         return self._done
 
     def accepted(self) -> None:

@@ -1,8 +1,8 @@
 """Reads the request topic in a consumer group of all replicas, and makes an operation from each record.
 
-A record is in hand from its reading until its operation has the verdict of Web Services. Its offset is committed only
-then, or when its refusal is stored. If the process is killed before, another member reads the record again, and finds
-the operation by the referenceId.
+A record is in hand from its reading until its operation has a verdict of Web Services, or until its refusal is stored.
+Only then may the record's offset be committed. If the process is killed earlier, another member of the group reads the
+record again, and finds the operation by its referenceId.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ Result = TypeVar("Result")
 
 
 SHARE: Final = 0.5
-"""The part of an account's places for operations that requests by Kafka may take. REST callers find the rest free."""
+"""The share of an account's places that requests by Kafka may use. The other places stay free for REST callers."""
 STORE_DEADLINE: Final = 7.0
-"""Seconds that a rebalance waits until the events that are being written are stored. A write takes 5 s at most."""
+"""Maximum seconds that a rebalance waits for the calls that are storing operations. A write takes 5 s at most."""
 VERDICT_MARGIN: Final = 10.0
-"""Seconds beyond `forward_deadline` after which an operation without a verdict is left to its time-out."""
+"""The consumer waits `forward_deadline` plus these seconds for a verdict. Then only the time-out remains."""
 UNDELIVERED: Final = 3
-"""Attempts to deliver an operation while Web Services answers other requests, for example if it refuses the login."""
+"""Maximum failed attempts to deliver an operation while Web Services answers, for example by refusing the login."""
 LAG_INTERVAL: Final = 5.0
 REFUSED_INTERVAL: Final = 60.0
-"""Shortest time between two log lines about refused requests, in seconds."""
+"""Minimum seconds between two log lines about refused requests."""
 
 
 class RequestConsumer:
-    """Takes part in the group while `run` runs.
+    """Reads requests as a member of the consumer group while `run` runs.
 
-    `open_reader` makes the member of the group. `places` is how many operations of an account may be under way.
+    `open_reader` joins the group. `places` is the number of operations of an account that may be under way or wait.
     """
 
     def __init__(
@@ -85,22 +85,22 @@ class RequestConsumer:
         self._window = max(1, int(places * SHARE))
         self._verdict_deadline = forward_deadline + VERDICT_MARGIN
         self._tasks: set[asyncio.Task[None]] = set()
-        """One for each record in hand."""
+        """One task for each record in hand."""
         self._last: dict[bytes | None, asyncio.Task[None]] = {}
-        """The newest task of each key. Records with the same key are taken one after the other."""
+        """The newest task of each key. Records with the same key are processed one after the other."""
         self._storing: set[asyncio.Future[OperationView]] = set()
-        """The calls that store operations now. A call that is cancelled revokes its operation."""
+        """The calls that are storing an operation. Cancelling such a call would revoke its operation."""
         self._generation = 0
-        """Changes whenever the group takes the records in hand away."""
+        """Increases with each `_let_go`, after which the records in hand no longer belong to this process."""
         self._waiting = dict.fromkeys(metrics.PAUSE_REASONS, 0)
-        """How many records in hand wait, by the reason."""
+        """How many of the records in hand wait, for each reason."""
         self._refused = 0
         self._refused_told_at = -REFUSED_INTERVAL
         self._group: asyncio.TaskGroup | None = None
         self._failure: str | None = None
 
     async def run(self) -> None:
-        """Read requests until the cancellation. Then the operations that are being stored are finished."""
+        """Read requests until cancelled. Operations that are being stored at that moment are still stored."""
         async with asyncio.TaskGroup() as self._group:
             watching = self._group.create_task(self._upstream.run())
             try:
@@ -130,7 +130,7 @@ class RequestConsumer:
                 assignments = reader.assignments
                 # The former owner of a partition may have stored operations that this view does not have yet.
                 await self._operations.read_to_end()
-            if generation == self._generation:  # else the group has begun anew, and the records are read again
+            if generation == self._generation:  # otherwise a rebalance came, and the records are read again
                 for record in records:
                     self._begin(reader, record)
             await reader.commit()
@@ -141,7 +141,7 @@ class RequestConsumer:
                 measured_at = loop.time()
 
     def _room(self) -> int:
-        """Return how many more records may be in hand, 0 while the reading pauses."""
+        """Return how many more records the consumer may read now. The result is 0 while it pauses."""
         room = max(0, self._window - len(self._tasks))
         waits = {reason: tasks > 0 for reason, tasks in self._waiting.items()}
         waits["web-services"] |= self._upstream.away
@@ -163,7 +163,10 @@ class RequestConsumer:
             del self._last[key]
 
     async def _let_go(self) -> None:
-        """Finish the storing of operations, and forget all records in hand. Those that are not done are read again."""
+        """Before a rebalance or the end: finish storing operations, and stop the work on all records in hand.
+
+        A member of the group reads the records that are not done again.
+        """
         self._generation += 1
         if self._storing:
             await asyncio.wait(self._storing, timeout=STORE_DEADLINE)
@@ -178,7 +181,7 @@ class RequestConsumer:
     async def _take(
         self, reader: GroupReader, record: ConsumedRecord, before: asyncio.Task[None] | None, generation: int
     ) -> None:
-        """Bring a record to its end: its operation has a verdict, or its refusal is stored."""
+        """Process a record until its operation has a verdict, or its refusal is stored."""
         if before is not None:
             await asyncio.wait([before])
         refused: Refused | None = None
@@ -209,7 +212,7 @@ class RequestConsumer:
         metrics.requests.labels("accepted" if known is None else "repeated").inc()
         while True:
             if view is not None and view.promised:
-                with suppress(UnknownOperation, LedgerUnread):  # dropped by the view's limits, so it has ended
+                with suppress(UnknownOperation, LedgerUnread):  # the view has dropped it, so it has ended
                     view = await self._operations.verdict(submission.reference_id, self._verdict_deadline)
             if view is None or not view.undelivered:
                 return
@@ -222,14 +225,17 @@ class RequestConsumer:
             view = await self._patiently(partial(self._submit, submission, generation))
 
     async def _submit(self, submission: Submission, generation: int) -> OperationView | None:
-        """Store the operation. Return None if an earlier, equal request has an outcome that no repetition changes.
+        """Store the operation, and return it.
+
+        Return None if the same request came earlier and must not be forwarded again, for example because Web Services
+        rejected it.
 
         Raises:
             Refused: the bridge can't make this operation.
-            Busy, KafkaUnavailable, RegistryUnavailable: not now.
+            Busy, KafkaUnavailable, RegistryUnavailable: the operation can't be stored now. A retry may work.
         """
         if generation != self._generation:
-            await asyncio.get_running_loop().create_future()  # the record belongs to another member; `_let_go` cancels
+            await asyncio.get_running_loop().create_future()  # waits until `_let_go` cancels this task
         storing = asyncio.ensure_future(self._operations.submit_async(submission))
         self._storing.add(storing)
         storing.add_done_callback(self._storing.discard)
@@ -265,7 +271,7 @@ class RequestConsumer:
             self._refused, self._refused_told_at = 0, now
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Repeat an attempt until Kafka, the registry and the lanes allow it. The reading pauses meanwhile."""
+        """Retry while the bridge is busy, or Kafka or the registry is away. The consumer reads nothing meanwhile."""
         backoff = Backoff(first=0.1, cap=2.0)
         while True:
             try:

@@ -30,7 +30,7 @@ def requests_group(settings: Kafka) -> str:
 
 
 def request_topics(settings: TopicSettings) -> Sequence[str]:
-    """Return the topics, without the prefix, from which the bridge takes requests: one or none."""
+    """Return the topic from which the bridge reads requests, without the prefix, or nothing if it reads no requests."""
     return [REQUEST.topic] if settings.operations.request_topic else []
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bridge.events import Encoding
 
 LARGEST_VALUE: Final = 64 * 1024
-"""Maximum size of a value in bytes, as of the body of a REST call."""
+"""Maximum size of a value in bytes. The body of a REST call has the same limit."""
 LONGEST_REFERENCE: Final = 255
 _HEADERS: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 """The attributes that CloudEvents requires."""
@@ -24,7 +24,7 @@ _MEMBERS: Final = frozenset({"account", "recordHandle", "request"})
 
 
 class Envelope(NamedTuple):
-    """What is known of a record, also of an invalid one."""
+    """The known parts of a record. A part is None if it is missing or invalid."""
 
     reference_id: str | None = None
     requested_by: str | None = None
@@ -99,13 +99,13 @@ def _with_members(envelope: Envelope, value: Any) -> Envelope:
     """Add the members of the value.
 
     Raises:
-        Refused: the value has other members than a request, or their types are wrong.
+        Refused: the value has an unknown member, or a member is missing or not valid.
     """
     if not isinstance(value, dict):
         raise Refused("invalid-request", "The value should be an object.", envelope)
     account, handle, body = value.get("account"), value.get("recordHandle"), value.get("request")
     if isinstance(handle, float) and handle.is_integer():
-        handle = int(handle)  # equal in JSON Schema
+        handle = int(handle)  # JSON Schema counts 13.0 as a whole number
     faults = []
     if not (account is None or (isinstance(account, str) and account)):
         faults.append("account: should be a text, or null")

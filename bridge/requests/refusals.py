@@ -1,4 +1,4 @@
-"""Makes the records about a refused request: its dead letter, and the `rejected` event of its operation."""
+"""Makes the two records about a refused request: a dead letter, and the operation event `rejected`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from bridge.requests.reading import Refused
 
 LONGEST_HEADER: Final = 255
-"""Characters of a header that the dead letter repeats. A longer header is cut, so that Kafka takes the dead letter."""
+"""Maximum characters of a header in a dead letter. A longer header is cut, so that Kafka accepts the dead letter."""
 LONGEST_DETAIL: Final = 1000
 UNKNOWN: Final = "unknown"
-"""The `operation` of a `rejected` event whose request names none that the bridge knows."""
+"""The `operation` of a `rejected` event if its request names no operation that the bridge knows."""
 
 
 class Refusal(NamedTuple):
@@ -35,9 +35,10 @@ class Refusal(NamedTuple):
 
 
 class Refusals:
-    """Makes the records. `known` has the accounts of this process, and `operations` the names of all operations.
+    """Makes the records about refused requests.
 
-    `privacy` hides phone numbers, None leaves them in.
+    `known` has the accounts of this process, and `operations` the names of all operations. `privacy` hides phone
+    numbers. If `privacy` is None, the records contain phone numbers.
     """
 
     def __init__(
@@ -95,7 +96,10 @@ class Refusals:
         )
 
     def _start(self, value: bytes) -> str:
-        """Return the value's text for the dead letter. If phone numbers are hidden, only JSON is repeated."""
+        """Return the value's text for the dead letter.
+
+        If phone numbers are hidden and the value is not JSON, the text is empty.
+        """
         if self._privacy is None:
             return value.decode(errors="replace")
         content = bytes(self._privacy.of(msgspec.Raw(value)).content)
@@ -103,7 +107,7 @@ class Refusals:
 
 
 def _published(record: ConsumedRecord, account: str | None) -> list[tuple[str, bytes]]:
-    """Return the headers that the dead letter needs, as far as they are text. `account` is None if it is unknown."""
+    """Return the headers for the dead letter. `account` is None if this process does not have the account."""
     headers = [] if account is None else [("ce_source", source(account).encode())]
     for name in ("ce_id", "ce_type", "traceparent"):
         text = (record.headers.get(name) or b"").decode(errors="replace")[:LONGEST_HEADER]

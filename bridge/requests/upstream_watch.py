@@ -1,4 +1,4 @@
-"""Finds out soon whether Web Services is away, so that requests wait on their topic and not in the bridge."""
+"""Notices soon that Web Services does not answer, so that requests wait on their topic and not in the bridge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 QUIET: Final = 6.0
-"""Seconds without a reply after which the watch sends a request. A connected CometD session gets one every 5 s."""
+"""Seconds without a reply after which the watch sends a request. A connected CometD session gets a reply every 5 s."""
 TICK: Final = 1.0
 """Seconds between two checks."""
 
@@ -22,8 +22,8 @@ TICK: Final = 1.0
 class UpstreamWatch:
     """Watches whether Web Services answers.
 
-    `heard_at` returns when a CometD session last received a reply, on the monotonic clock. `ask` sends a request, and
-    returns whether a reply came.
+    `heard_at` returns the time of the last reply to a CometD session, on the monotonic clock. `ask` sends a request,
+    and returns whether a reply came.
     """
 
     def __init__(self, heard_at: Callable[[], float], ask: Callable[[], Awaitable[bool]]) -> None:
@@ -35,24 +35,24 @@ class UpstreamWatch:
 
     @property
     def away(self) -> bool:
-        """Whether Web Services did not answer when it was last asked."""
+        """Whether the last request of this watch got no reply."""
         return not self._here.is_set()
 
     async def run(self) -> None:
-        """Watch until the cancellation."""
+        """Watch until cancelled."""
         while True:
             if self.away or time.monotonic() - self._heard_at() > QUIET:
                 await self.look()
             await asyncio.sleep(TICK)
 
     async def look(self) -> None:
-        """Ask now. Callers that come meanwhile share the answer."""
+        """Send a request to Web Services now. Parallel calls share one request and its result."""
         if self._looking is None:
             self._looking = asyncio.ensure_future(self._look())
         await asyncio.shield(self._looking)
 
     async def returned(self) -> None:
-        """Return once Web Services is not away."""
+        """Wait until Web Services answers again. Return at once if Web Services is not away."""
         await self._here.wait()
 
     async def _look(self) -> None:

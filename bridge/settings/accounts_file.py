@@ -85,7 +85,7 @@ class AccountsFile:
         """The faults of the present content. While there are any, the bridge keeps its accounts."""
 
     async def run(self) -> None:
-        """Watch the file until the cancellation."""
+        """Watch the file until cancelled."""
         known = await asyncio.to_thread(_content, self._path)
         # The file may have changed since the settings were read. If not, `apply` has nothing to do.
         await self._take(known, at_start=True)
@@ -119,7 +119,7 @@ class AccountsFile:
 
 
 class _Content(NamedTuple):
-    """The bytes of the accounts file and of the accounts' password files. A text says why a file can't be read."""
+    """The bytes of the accounts file and of the password files. For an unreadable file: a text with the reason."""
 
     file: bytes | str
     password_files: tuple[Path, ...]

@@ -156,7 +156,7 @@ def connection_faults(site: Values) -> Iterable[Finding]:
 
 
 def kafka_faults(kafka: Values) -> Iterable[Finding]:
-    """Yield the faults between settings of Kafka."""
+    """Yield the faults that concern several settings of Kafka."""
     yield from _sasl_faults(kafka)
     if str(kafka.get("security_protocol")).endswith("SSL"):
         yield from _tls_faults(kafka, ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password"))
@@ -193,7 +193,7 @@ def _sasl_faults(kafka: Values) -> Iterable[Finding]:
 
 
 def registry_faults(registry: Values) -> Iterable[Finding]:
-    """Yield the faults between settings of the registry."""
+    """Yield the faults that concern several settings of the registry."""
     for one, other in (("username", "password"), ("password", "username")):
         if registry.get(one) is not None and registry.get(other) is None:
             yield (other,), f"is required with {one}"
@@ -202,17 +202,17 @@ def registry_faults(registry: Values) -> Iterable[Finding]:
 
 
 def privacy_faults(privacy: Values) -> Iterable[Finding]:
-    """Yield the faults between settings of privacy."""
+    """Yield the faults that concern several settings of privacy."""
     if privacy.get("phone_numbers") == "hmac" and privacy.get("secret") is None:
         yield ("secret",), "is required with hmac"
 
 
 def evidence_faults(evidence: Values) -> Iterable[Finding]:
-    """Yield the fault of the signing key, because a wrong key should stop the start and not only a signature."""
+    """Yield the fault of the signing key, so that a wrong key stops the start and not only the first signature."""
     file = evidence.get("key_file")
     if not isinstance(file, str | Path) or not Path(file).is_file():
         return  # validation reports this fault
-    # Here, because cryptography's readers of keys take 2 % of each start, and most bridges have no signing key.
+    # Imported here, because these imports take 2 % of each start, and most bridges have no signing key.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
@@ -226,14 +226,14 @@ def evidence_faults(evidence: Values) -> Iterable[Finding]:
 
 
 def authentication_faults(callers: Values) -> Iterable[Finding]:
-    """Yield the faults between settings of callers' authentication."""
+    """Yield the faults that concern several settings of the callers' authentication."""
     method = callers.get("method")
     needed = {"tokens": ("tokens_file",), "jwt": ("jwks_url", "issuer", "audience")}.get(str(method), ())
     yield from (((name,), f"is required with {method}") for name in needed if callers.get(name) is None)
 
 
 def http_faults(http: Values) -> Iterable[Finding]:
-    """Yield the faults between settings of the REST API."""
+    """Yield the faults that concern several settings of the REST API."""
     host, callers = http.get("host"), http.get("authentication") or {}
     known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"
     allowed = str(http.get("allow_unauthenticated", False)).lower() not in {"false", "0", "no", "off", "f", "n"}

@@ -46,7 +46,7 @@ class Section(BaseModel):
     def _report_every_fault(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Read secrets from their files, and report the faults of single fields and of `across` together.
 
-        The validator has the mode "wrap", because pydantic runs one of mode "after" only if all fields are right.
+        The validator has the mode "wrap". pydantic would run a validator of mode "after" only if all fields are valid.
         """
         values, from_files = sources.read_secrets(cls, given) if isinstance(given, dict) else (given, [])
         if isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""One REST exchange with Web Services, with the failures of `bridge.errors.UpstreamError`."""
+"""Sends one REST request to Web Services. Failures become a `bridge.errors.UpstreamError`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 LARGEST_REPLY: Final = 1 << 20
 """Maximum bytes of a reply, after decompression. A verdict has a few hundred bytes, and a profile about ten thousand.
-The
-limit is low because dozens of replies can be in memory at the same time."""
+
+The limit is low, because dozens of replies can be in memory at the same time."""
 
 
 async def exchange(

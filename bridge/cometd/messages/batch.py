@@ -81,7 +81,7 @@ class Sink(Protocol):
         """
 
     async def displaced(self) -> None:
-        """Handle a poll that another client's poll ended. Raise an error if this client has taken the account over."""
+        """Called when another client's poll has ended this session's poll. Raises if that client owns the account."""
 
     async def arrived(self, batch: Batch) -> None:
         """Save a batch that the server does not send again, for the case of a crash.

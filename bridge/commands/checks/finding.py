@@ -30,17 +30,17 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """Return the finding that `subject` works."""
+    """Return a finding with the result "`subject` works"."""
     return Finding(subject, Outcome.OK, text)
 
 
 def warning(subject: str, text: str) -> Finding:
-    """Return the finding that `subject` works, but with a limitation."""
+    """Return a finding with the result "`subject` works, but with a limitation"."""
     return Finding(subject, Outcome.WARNING, text)
 
 
 def failed(subject: str, text: str) -> Finding:
-    """Return the finding that `subject` does not work."""
+    """Return a finding with the result "`subject` does not work"."""
     return Finding(subject, Outcome.FAILED, text)
 
 

@@ -1,4 +1,4 @@
-"""Connections to Kafka: the arguments for aiokafka's clients, and the reason why no connection can be opened."""
+"""Makes the arguments with which aiokafka connects to Kafka, and finds the reason why a connection fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ create_no_topics()  # every client of the bridge takes its arguments from `conne
 
 
 def connection(settings: Kafka) -> dict[str, Any]:
-    """Return address, deadline and security as keyword arguments for aiokafka's producer, consumer and admin client.
+    """Return addresses, deadline and security as keyword arguments for aiokafka's producer, consumer and admin client.
 
     Each call reads the certificate files again, so the next connection uses a renewed certificate.
 

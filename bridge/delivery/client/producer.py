@@ -83,7 +83,7 @@ class Producer:
         except UnknownTopicOrPartitionError:
             raise UnknownTopicOrPartitionError(topic) from None
         except TimeoutError:
-            if not patience.expired():  # a broker that does not answer says nothing of the topic
+            if not patience.expired():  # the broker did not answer, so the topic may exist
                 raise
             raise UnknownTopicOrPartitionError(topic) from None
 
@@ -99,7 +99,7 @@ class Producer:
 
         async def submit() -> None:
             future = await self._kafka.send_batch(builder, name, partition=batch.partition)
-            future.add_done_callback(error_of)  # of a failed transaction not all are awaited
+            future.add_done_callback(error_of)  # after a failed transaction, some futures are not awaited
             sent.append(future)
 
         builder = self._kafka.create_batch()

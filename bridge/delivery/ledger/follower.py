@@ -47,8 +47,8 @@ may hide the end until Kafka aborts the transaction, which takes up to a minute.
 class Follower:
     """Follows a topic and reads its committed records. `topic` is the name without the prefix.
 
-    Records that are older than `age` seconds at the start may be skipped. A new record waits up to `POLL_MS`, or with
-    `prompt` up to `LINGER`. After `hurry` it does not wait.
+    Records that are older than `age` seconds at the start may be skipped. The follower receives a new record
+    after at most `POLL_MS`, or with `prompt` after at most `LINGER`. `hurry` ends the wait of a prompt follower.
     """
 
     def __init__(self, settings: Kafka, topic: str, age: float = math.inf, *, prompt: bool = False) -> None:

@@ -51,8 +51,8 @@ EARLIER_SALTS: Final = 8
 """Limit for the salts of version 0.1.0 that a process tries for an account. An attacker could write records with many
 salts, and each salt costs 0.1 s of CPU time."""
 FORMER_AGE: Final = 3600.0
-"""Seconds for which data with the keys of the former password stays valid after a change. Whoever knows a leaked former
-password could forge data, so the time is not longer than necessary: no operation is forwarded when it is older."""
+"""Seconds for which data with the keys of the former password stays valid after a change. The time is short, because a
+leaked former password could be used to forge data. It is long enough, because no older operation is forwarded."""
 AHEAD_INTERVAL: Final = 5.0
 """Seconds between two looks for keys that are not derived yet."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")
@@ -89,7 +89,7 @@ class AccountKeys:
         new = _PasswordKeys(password)
         async with self._deriving:
             for cost in list(self._present.roots):
-                await new.derive(self.salt, cost)  # so that nobody has to wait for a key that was there before
+                await new.derive(self.salt, cost)  # so that no task waits for a key that existed before
             self._former, self._present = self._present, new
             self._former_until = self._clock() + FORMER_AGE
 

@@ -209,7 +209,7 @@ class Slot:
         self._see_successors(reading)
         members = [one for one in members if self.members.get(one.account) is one]
         claims = {one.account: await takeover.claim(one, reading.accounts[one.account]) for one in members}
-        if self._settings.delivery is not Delivery.EXACTLY_ONCE:  # Kafka does not fence this process, if it hung
+        if self._settings.delivery is not Delivery.EXACTLY_ONCE:  # Kafka would not fence this process after a hang
             await self._look_at_predecessors()
             members = [one for one in members if self.members.get(one.account) is one]
         calls = [one.claiming(*claims[one.account], self.number) for one in members]
@@ -394,7 +394,7 @@ class Slot:
                 self.give_way(member)
 
     def give_way(self, member: KafkaPublisher) -> None:
-        """Remove an account that another bridge publishes now. Its publisher raises `Fenced`."""
+        """Remove an account, because another bridge has taken it over. Its publisher raises `Fenced`."""
         self.members.remove(member)
         member.fenced()
         self._waiting.wake()

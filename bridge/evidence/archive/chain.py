@@ -25,9 +25,9 @@ def verify_archive(
     trusted: Ed25519PublicKey | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Check]:
-    """Verify each day of an archive: its file, its signature, and that it follows the day before.
+    """Verify each day of an archive: its file, its signature, and its link to the day before.
 
-    If somebody removed the last days, this function does not notice it. Compare the digest of the last manifest with a
+    This function can't notice that somebody has removed the last days. Compare the digest of the last manifest with a
     copy that you keep in another place.
 
     Raises:

@@ -32,7 +32,7 @@ _BLOCK: Final = 1 << 20
 
 
 class ArchivedPartition(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """A partition's part of a day: the offsets from `since` to before `until`. `topic` is the full name."""
+    """The offsets of a partition that belong to a day: from `since`, without `until`. `topic` is the full name."""
 
     topic: str
     partition: int
@@ -88,7 +88,7 @@ def days_in(directory: Path) -> list[date]:
 
 
 def signed_content(manifest: Manifest) -> dict[str, Any]:
-    """Return what the signature of a manifest contains."""
+    """Return the content of a manifest's signature."""
     return {"digest": hashlib.sha256(msgspec.json.encode(manifest)).hexdigest(), "day": manifest.day.isoformat()}
 
 
@@ -101,7 +101,7 @@ def decode(content: bytes) -> SignedManifest:
     """Return the manifest in a file.
 
     Raises:
-        ValueError: the content is not a manifest, or is not in the form that the bridge writes.
+        ValueError: the content is not a manifest, or is not formatted exactly as the bridge writes it.
     """
     one = msgspec.json.decode(content, type=SignedManifest)
     if encode(one) != content:

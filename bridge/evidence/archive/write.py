@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 CLOSED_AFTER: Final = 3600.0
-"""A day is archived so many seconds after its end. Records that reach Kafka later are in the file of the next day."""
+"""Seconds from the end of a day until it is archived. Records that reach Kafka later are in the next day's file."""
 
 _NO_TIMES: Final = (
     "This Kafka does not find records by their time, so the bridge can't archive them by day. The embedded Kafka of "
@@ -55,7 +55,10 @@ _NO_TIMES: Final = (
 
 
 class Archiver:
-    """Appends days to an archive. A new archive begins with the day `since`, another continues after its last day."""
+    """Appends days to an archive.
+
+    A new archive begins with the day `since`. An existing archive continues after its last day.
+    """
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class Archiver:
         return signed
 
     async def _ranges(self, day: date, last: SignedManifest | None) -> Sequence[PartitionRange]:
-        """Return the day's part of each partition. It begins where the day before ended."""
+        """Return the offsets of each partition that belong to the day. They begin where the day before ended."""
         counts = await partition_counts(self._settings, topic_names(self._settings))
         period = Period(start_of(day), start_of(day + DAY) - 1)
         found = await ranges_of(self._settings, counts, dict.fromkeys(counts, period))
@@ -156,7 +159,10 @@ class Archiver:
 
 
 class _DayFile:
-    """Writes a compressed file. Errors of the file system become CommandFailed, to differ from Kafka's errors."""
+    """Writes a compressed file.
+
+    Errors of the file system become CommandFailed, so that callers can distinguish them from Kafka's errors.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -181,7 +187,7 @@ class _DayFile:
         """Write the file to the disk completely, and return its size."""
         with writing(self._path):
             self._lines.close()
-            if self._file.tell() == 0:  # without a line, not even an empty frame is written
+            if self._file.tell() == 0:  # without lines the compressor writes nothing
                 self._file.write(zstd().compress(b""))
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -1,7 +1,7 @@
 """The file of a bundle: JSON, with each part of the bundle on a line of its own, and the digest of each part.
 
-Each bundle has exactly one form as bytes. So a reader finds the part of each changed byte, even if the JSON still has
-the same meaning after the change.
+Each bundle can be written as bytes in exactly one way. So `verify` can name the part that contains a changed byte, even
+if the changed JSON still has the same meaning.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def part_at(content: bytes, at: int) -> str:
     section, since = "the file's frame", 0
     for number, text in enumerate(content.split(b"\n")[: line + 1]):
         found = _SECTION.match(text)
-        # The lines of the digests begin with the names of other sections.
+        # In the list of digests, lines also begin with the names of other sections.
         if found is not None and (section != "digests" or found[1].decode() in _AFTER_DIGESTS):
             section, since = found[1].decode(), number
     if section in _LISTS:
@@ -151,7 +151,7 @@ def _parts(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
     for name in _LISTS:
         for number, part in enumerate(getattr(bundle, name)):
             yield f"{name}[{number}]", msgspec.json.encode(part)
-        # This also finds a list that was emptied or shortened.
+        # The length of the list, so that `verify` also notices a list that was emptied or shortened.
         yield name, str(len(getattr(bundle, name))).encode()
 
 

@@ -1,7 +1,7 @@
 """Signs with an Ed25519 key: JSON Web Signatures (RFC 7515) with the algorithm EdDSA (RFC 8037).
 
-The signature has the public key in its header, so that a file can be verified alone. This shows that the file is
-unchanged since somebody signed it with that key. The reader must find out separately who owns the key: the owner
+The signature has the public key in its header, so a file can be verified without another file. This shows that the file
+is unchanged since somebody signed it with that key. The reader must find out separately who owns the key: the owner
 publishes the key's thumbprint (RFC 7638), or gives the reader a file with the public key.
 """
 
@@ -54,10 +54,10 @@ class Signer:
 
 
 def signer_of(file: Path | None, kind: str) -> Signer | None:
-    """Return the signer for the private key in a PEM file, None without a file.
+    """Return the signer for the private key in a PEM file, or None if `file` is None.
 
     Raises:
-        UnusableInput: the file can't be read, or does not have an Ed25519 key without a passphrase.
+        UnusableInput: the file can't be read, has no Ed25519 key, or its key needs a passphrase.
     """
     return None if file is None else Signer(private_key(file), kind)
 
@@ -66,7 +66,7 @@ def private_key(file: Path) -> Ed25519PrivateKey:
     """Return the private key in a PEM file.
 
     Raises:
-        UnusableInput: the file can't be read, or does not have an Ed25519 key without a passphrase.
+        UnusableInput: the file can't be read, has no Ed25519 key, or its key needs a passphrase.
     """
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
@@ -100,7 +100,7 @@ def public_key(file: Path) -> Ed25519PublicKey:
 
 
 def opened(signature: str, kind: str) -> tuple[dict[str, Any], Ed25519PublicKey]:
-    """Verify a signature with the key in its header, and return its content and that key.
+    """Verify a signature with the key in its header. Return the signature's content, and the key.
 
     Raises:
         NotSigned: the signature is not valid, or is of another kind.
@@ -108,7 +108,7 @@ def opened(signature: str, kind: str) -> tuple[dict[str, Any], Ed25519PublicKey]
     from jwt.api_jws import PyJWS  # noqa: PLC0415 -- a start of the bridge does without it
     from jwt.exceptions import PyJWTError  # noqa: PLC0415
 
-    # Several base64 texts decode to the same bytes. Without this check a changed character could stay unnoticed.
+    # Several base64 texts decode to the same bytes. Without this check, `verify` could miss a changed character.
     if not all(_is_canonical(part) for part in signature.split(".")):
         raise NotSigned("the signature is not in its canonical form")
     try:

@@ -105,7 +105,7 @@ def stamped_at(one: TimeStamp, content: bytes, roots: list[Certificate]) -> date
     """Return the time of a time stamp over `content`. Without `roots`, its certificates are not checked.
 
     Raises:
-        NotStamped: the time stamp is not over `content`, was changed, or is not of an authority under `roots`.
+        NotStamped: the time stamp is not over `content`, was changed, or `roots` do not certify its authority.
         SettingsError: the extra `evidence` is not installed.
     """
     try:

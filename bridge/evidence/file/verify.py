@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNCHECKED = "unchecked"
-    """The check found no fault, but has nothing to compare with, such as a trusted key."""
+    """The check found no fault, but could not prove anything, for example because no trusted key is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Check:
 
 
 def signed_content(digests: dict[str, str], made_at: str) -> dict[str, str]:
-    """Return what the signature of a document contains."""
+    """Return the content of a document's signature."""
     return {"digest": root_of(digests), "madeAt": made_at}
 
 
@@ -54,7 +54,7 @@ def verify(
 
     The file is unchanged if no check has failed. `trusted` is the key that must have signed the file. Without
     `trusted`, a signature by any key is accepted. `roots` are the certificates of time-stamping authorities. Without
-    `roots`, a time stamp by anybody is accepted.
+    `roots`, a time stamp of any authority is accepted.
 
     Raises:
         SettingsError: the file has a time stamp, and the extra `evidence` is not installed.

@@ -22,9 +22,9 @@ _NO_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, OverflowError, Recurs
 
 
 class JsonWebTokens:
-    """Accepts tokens of `issuer` for `audience` that are signed with a key of `keys` and one of `algorithms`.
+    """Accepts tokens that `issuer` has made for `audience`, and has signed with one of `keys`.
 
-    The algorithms are asymmetric ones.
+    The algorithm of the signature must be one of `algorithms`. All of these are asymmetric.
     """
 
     scheme: Mapping[str, Any] | None = {

@@ -70,7 +70,10 @@ class OperationForm(NamedTuple):
 
 
 def operation_form(operation: str) -> OperationForm:
-    """Return the form of an operation that callers may submit. A field is required if both of its models require it."""
+    """Return the form of an operation that callers may submit.
+
+    An operation has up to two models: with and without a record handle. A field is required if all of them require it.
+    """
     known = OUTBOUND_OPERATIONS[operation]
     models = [model for model in (known.by_handle, known.by_number) if model is not None]
     fields: dict[str, FormField] = {}
@@ -123,7 +126,7 @@ def _handle(text: str) -> int | None:
 def _value(field: FormField, text: str) -> Any:
     """Return the JSON value of a field.
 
-    If the text is not of the field's kind, return the text itself. Validation then refuses it.
+    If the text can't be converted to the field's kind, return the text itself. The validation then refuses the text.
     """
     if field.kind == "number" and text.isascii() and text.isdecimal() and len(text) < 20:
         return int(text)

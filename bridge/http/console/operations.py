@@ -65,7 +65,7 @@ class _OperationPages:
         self._service = pages.sources.service
 
     async def search(self, visit: Visit) -> Response:
-        """Handle the form with the filters. In the URL, fields that may have a phone number are encrypted."""
+        """Handle the form with the filters. Encrypt the fields that may have a phone number for the URL."""
         filters = {name: value for name in FILTERS if (value := visit.form.get(name, "").strip())}
         hidden = {name: filters.pop(name)[: LONGEST_FILTER + 1] for name in _HIDDEN if name in filters}
         if hidden:
@@ -182,7 +182,7 @@ def _filter(filters: Mapping[str, str], faults: list[str]) -> OperationFilter:
 
 
 def _time(text: str) -> datetime | None:
-    """Return a time. A time without a zone, as browsers send it, is in UTC."""
+    """Return a time. Browsers send times without a zone, which count as UTC."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -68,7 +68,7 @@ class Visit:
 
     @property
     def live(self) -> bool:
-        """Whether the page refreshes itself. Then the response has only the part of the page that changes."""
+        """Whether the page refreshes itself by this request. Then the response has only the part that changes."""
         return self.request.headers.get("HX-Request") == "true"
 
     def may(self, scope: Scope) -> bool:
@@ -130,7 +130,7 @@ class Pages:
         )
 
     async def caller(self, token: str | None) -> Caller | None:
-        """Return the caller that a token belongs to, None if the token is not valid.
+        """Return the caller with this token, or None if the token is not valid.
 
         Raises:
             Refused: (503) the token can't be checked now.
@@ -162,9 +162,9 @@ class Pages:
             return self.render(visit, "error.html", told["status"], problem=told)
 
     def _again_from_here(self, request: Request) -> Response:
-        """Make the browser send the request again.
+        """Make the browser send the request again, now from a page of the console.
 
-        The browser sends no strict cookie if the link was on a page of another site.
+        After a click on a link of another site, browsers do not send a cookie that is `SameSite=Strict`.
         """
         page = self._rendering.page("again_from_here.html", live=False, interval=None, address=_address(request))
         return HTMLResponse(page, headers=HEADERS)
@@ -234,7 +234,7 @@ def _comes_from_elsewhere(request: Request) -> bool:
 
 
 def _address(request: Request) -> str:
-    """Return the path and query of the page, from which the browser refreshes it."""
+    """Return the page's path and query, which the browser requests for a refresh."""
     return (
         f"{request.scope.get('raw_path', b'').decode('latin-1')}{f'?{request.url.query}' if request.url.query else ''}"
     )

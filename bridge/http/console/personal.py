@@ -26,7 +26,7 @@ class ShownRequest:
     acknowledgement_key: str | None
     complete: bool
     masked: bool
-    """Whether a number is masked, so that the visitor may ask to see it."""
+    """Whether the request has a masked number. The visitor may then ask to see it."""
 
 
 def shown(view: OperationView, request: PublishedRequest, *, plain: bool) -> ShownRequest:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 REFRESH: Final = 2
-"""Seconds between two refreshes of a page that shows the present state."""
+"""Seconds between two refreshes of a page that shows the current state."""
 _TYPES: Final = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _WORDS: Final = {
     "requested": "waiting",
@@ -56,7 +56,7 @@ class Rendering:
 
     @cached_property
     def _environment(self) -> Environment:
-        # Here, because jinja2 takes 4 % of each start, and many bridges never show a page.
+        # Imported here, because jinja2 takes 4 % of each start, and many bridges never show a page.
         from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
         environment = Environment(
@@ -145,7 +145,7 @@ def segment(text: str) -> str:
 
 
 def _parsed(at: datetime | str | None) -> datetime | None:
-    """Return the time in UTC. None for a text that is no time, because other programs write to the topics too."""
+    """Return the time in UTC. Return None if the text is not a time, because any program may write to the topics."""
     try:
         found = datetime.fromisoformat(at) if isinstance(at, str) else at
         return None if found is None else found.astimezone(UTC)

@@ -43,7 +43,7 @@ class RefusedRecord:
     event_id: str | None
     at: str
     partition: int
-    """The place of the dead letter in its topic, with `offset`."""
+    """The partition of the dead letter. `offset` is its place in this partition."""
     offset: int
 
 
@@ -59,7 +59,7 @@ class IncidentsView(NamedTuple):
     gaps: Sequence[Gap] = ()
     refused: Sequence[RefusedRecord] = ()
     most: int = 0
-    """The largest number of gaps, and of dead letters, that is kept."""
+    """Maximum number of gaps, and of dead letters, that the bridge keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

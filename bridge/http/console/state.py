@@ -28,11 +28,11 @@ HEIGHT: Final = 48
 _STEP: Final = WIDTH / INTERVALS
 _GAP: Final = 1.0
 HELD_TOO_LONG: Final = 5.0
-"""Seconds that a session's events may wait for Kafka. Each reply's events wait for some milliseconds."""
+"""Seconds after which a wait for Kafka is shown. The events of every reply wait for some milliseconds."""
 LATEST: Final = 8
 """Operations on the overview."""
 NAMED: Final = 3
-"""How many accounts of a trouble the page names."""
+"""Maximum number of accounts that the page names for one trouble."""
 _TROUBLES: Final = {
     "kafka": (
         "Kafka",
@@ -62,7 +62,7 @@ _TROUBLES: Final = {
         "The bridge starts no account before the schema registry answers. Check the registry and its address.",
     ),
 }
-"""By the name in readiness: the name for people, what the trouble means, and what to do."""
+"""For each name in readiness: the name for people, the meaning of the trouble, and the remedy."""
 
 
 def add_state(pages: Pages) -> None:
@@ -133,7 +133,7 @@ class Trouble(NamedTuple):
     title: str
     reason: str
     meaning: str
-    """What the trouble means, and what to do. Empty for a name that the console does not know."""
+    """The meaning of the trouble, and the remedy. Empty if the console does not know the name."""
     accounts: Sequence[str]
     """The accounts that the trouble concerns. Empty if it concerns the whole bridge."""
 
@@ -147,9 +147,9 @@ class Trouble(NamedTuple):
 
 
 def troubles(missing: Sequence[Missing]) -> list[Trouble]:
-    """Return each reason why the bridge is not ready once, with all accounts that it concerns.
+    """Return each reason why the bridge is not ready, once, with all its accounts.
 
-    An account without a login has no CometD session either. Only the login is returned then.
+    An account without a login has no CometD session either. Then only the login is returned for the account.
     """
     without_login = {one.account for one in missing if one.name == "login"}
     found: dict[tuple[str, str], list[str]] = {}

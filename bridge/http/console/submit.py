@@ -1,4 +1,4 @@
-"""The pages that submit operations: from the form, or an earlier request again under a new reference."""
+"""The pages that submit operations: from a form, or as a copy of an earlier request with a new referenceId."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _SubmitPages:
         return self._again_page(visit, visit.request.path_params["reference"], new_reference())
 
     async def again(self, visit: Visit) -> Response:
-        """Submit an earlier request once more. Its phone number is not sent to the browser."""
+        """Submit a copy of an earlier request, whose phone number is not sent to the browser."""
         reference, new = visit.form.get("reference", ""), visit.form.get("referenceId", "").strip()
         try:
             response = await self._forward_again(visit, reference, new)
@@ -141,7 +141,7 @@ def new_reference() -> str:
 
 
 def _by_field(problem: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the faults of a problem by the name of their field."""
+    """Return the faults in a problem, by the name of the field."""
     faults = [] if problem is None else problem.get("errors", [])
     names = {"X-Account": "account", HANDLE: HANDLE}
     return {names.get(one["name"], one["name"]): one["detail"] for one in faults}

@@ -1,7 +1,7 @@
 """Recognises the console's visitors by a cookie, and keeps their token in it.
 
 The cookie is encrypted, and only /console accepts it. So the REST API never sees a cookie, and a page of another site
-gains nothing from a signed-in browser.
+can't use the sign-in of a visitor.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Opened:
 
 
 class Visits:
-    """Encrypts and decrypts cookies and search terms. The keys come from `secret`. None: from random bytes."""
+    """Encrypts and decrypts cookies and search terms, with keys from `secret`, or random keys if it is None."""
 
     def __init__(self, secret: str | None) -> None:
         root = secrets.token_bytes(32) if secret is None else secret.encode()
@@ -72,7 +72,7 @@ class Visits:
         self._fernets = {name: Fernet(base64.urlsafe_b64encode(_key(root, name))) for name in _PURPOSES}
 
     def visitor(self, request: Request) -> Opened:
-        """Return the visitor of a request, a new one if the request has no valid cookie."""
+        """Return the visitor of a request. If the request has no valid cookie, make a new visitor."""
         content = self._open("visit", request.cookies.get(_name(request), ""))
         if content is not None:
             try:
@@ -112,7 +112,7 @@ class Visits:
         return self._seal("search", msgspec.json.encode(_Search(visitor.id, {**terms})))
 
     def shown(self, visitor: Visitor, hidden: str) -> Mapping[str, str] | None:
-        """Decrypt search terms. Return None if they are too old, or belong to another visitor or secret."""
+        """Decrypt search terms. Return None if the terms are too old, or another visitor or secret encrypted them."""
         content = self._open("search", hidden)
         try:
             found = None if content is None else _SEARCH.decode(content)

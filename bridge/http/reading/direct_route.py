@@ -22,7 +22,7 @@ def direct_route(guard: Guard, read: Callable[[Request], Mapping[str, Any] | Non
     `read` returns the parameters of the endpoint, besides the parameter `http`. If a parameter of the request is not
     valid, `read` returns None. Then FastAPI validates the request and makes the error response.
 
-    FastAPI resolves dependencies and parameters anew for each request. That took a fifth of the CPU time of a call.
+    FastAPI resolves dependencies and parameters again for each request. That took a fifth of the CPU time of a call.
     Source: FastAPI, "Custom Request and APIRoute class".
     """
 

@@ -54,7 +54,7 @@ async def read_body(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise Refused(413, "body-too-large", f"The body has more than {LARGEST_BODY} bytes.")
-    except ClientDisconnect:  # the answer reaches nobody, but an uncaught error would be logged as a failure
+    except ClientDisconnect:  # no caller gets the answer, but an uncaught error would be logged as a failure
         raise Refused(400, "malformed-request", "The caller disconnected before the end of the body.") from None
     except TimeoutError:
         if not deadline.expired():
@@ -64,7 +64,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def _check_media_type(content_type: str | None) -> None:
-    """Accept only JSON. Browsers let pages of other sites send other types, or none, without a CORS preflight."""
+    """Accept only JSON, because a page of another site may send some other types without a CORS preflight."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
         raise Refused(415, "unsupported-media-type", "The body must be application/json.")

@@ -59,7 +59,8 @@ class UvicornConnection(H11Protocol):
         """Handle the data that has been read.
 
         Part: `H11Protocol.handle_events`, which uvicorn calls for all data, and after a response. There is no public
-        callback for a complete request. If the method is renamed, deadlines close connections of timely requests.
+        callback for a complete request. If the method is renamed, the bridge closes connections of requests that have
+        arrived in time.
         """
         super().handle_events()
         self.advanced()
@@ -77,8 +78,8 @@ class UvicornConnection(H11Protocol):
     def is_whole(self) -> bool:
         """Return whether the last request is complete, or no more data can arrive.
 
-        Part: `H11Protocol.conn`, which has h11's state of the caller. uvicorn has no public API for that. If the
-        attribute changes, deadlines close connections of complete requests, or do not close slow ones.
+        Part: `H11Protocol.conn`, which knows whether the request is complete. uvicorn has no public API for that. If
+        the attribute changes, the bridge closes connections of complete requests, or keeps slow connections open.
         """
         return self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}
 
@@ -165,7 +166,7 @@ class Server(uvicorn.Server):
     def end(self) -> None:
         """Accept no more connections, let requests finish for the configured time, and return from `serve`.
 
-        Part: `uvicorn.Server.should_exit`. The documented way is a signal. If the attribute changes, requests under way
-        are aborted when the bridge stops.
+        Part: `uvicorn.Server.should_exit`. The only documented way to end the server is a signal. If the attribute
+        changes, the server aborts requests under way when the bridge stops.
         """
         self.should_exit = True

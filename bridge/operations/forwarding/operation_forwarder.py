@@ -210,12 +210,13 @@ class OperationForwarder:
         task.begun.set_result(None)
 
     async def _decided(self, task: ForwardingTask, first: asyncio.Future[bool]) -> None:
-        """Wait until the ledger shows which replica wrote the first `requested` event, but not long.
+        """Wait until the ledger shows which replica wrote the first `requested` event, at most `PRECEDENCE_DEADLINE`.
 
-        Without Kafka the ledger does not show it, and the operation is more important than a second forwarding.
+        If the ledger does not show this replica in time, or Kafka is away, this replica forwards the operation anyway.
+        It is better to forward an operation twice than never.
 
         Raises:
-            Overtaken: another replica wrote it, and forwards the operation.
+            Overtaken: another replica wrote the first event, and forwards the operation.
         """
         if self._journal.available:
             await asyncio.wait([first], timeout=PRECEDENCE_DEADLINE)

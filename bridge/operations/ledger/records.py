@@ -169,7 +169,7 @@ class OperationRecords:
 
 
 def fit(event: Operation, *, latest: float = math.inf) -> Operation:
-    """Check an event's values, and return it with its request encoded anew.
+    """Check an event's values, and return it with its request encoded again.
 
     `latest` is the latest allowed time, in epoch seconds.
 

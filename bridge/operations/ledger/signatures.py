@@ -66,7 +66,7 @@ class Signatures:
         keys = self._keys.get(account)
         if keys is None:
             return Origin.FOREIGN
-        await keys.start("ledger")  # whoever knows of the operation after this may have to sign for it
+        await keys.start("ledger")  # the bridge may have to sign the operation's next event
         if record.key is None or record.value is None:
             return Origin.UNSIGNED
         sent = record.headers.get(operation.SIGNATURE)
@@ -87,7 +87,10 @@ def _is_signature(sent: bytes, keys: AccountKeys, key: bytes, value: bytes) -> b
 
 
 def signature_check(keys: Mapping[str, AccountKeys]) -> Callable[[ConsumedRecord, str], Awaitable[Checked]]:
-    """Return a function that checks the signature of a record that names an account of `keys`."""
+    """Return a function that checks a record's signature with the keys of its account.
+
+    The result is `unknown` if `keys` lacks the account.
+    """
     signatures = Signatures(keys, {})
 
     async def check(record: ConsumedRecord, account: str) -> Checked:

@@ -117,7 +117,7 @@ class OperationsView:
         if before is not None and trusted and not before.trusted:
             self._forget(before)
             before = None
-        kept = self.loading and event.status in PENDING  # even an old one: it may not have ended yet
+        kept = self.loading and event.status in PENDING  # even an old operation may still be pending
         if before is None and not kept and event.received_at < self._oldest():
             return None
         after = merge(before, event, trusted=trusted)
