@@ -55,7 +55,8 @@ async def _java(place: Path) -> Program:
     require_real_parts()
     await _run("mvn", "--batch-mode", "--quiet", "compile", cwd=place)
     classes = f"{place}/.build/classes:{place}/.build/jars/*"
-    return Program("java", ("java", "-cp", classes, "example.Acknowledgements"))
+    java = ("env", "--unset=JDK_JAVA_OPTIONS", "java")  # the JVM would tell about the options of `scripts/test`
+    return Program("java", (*java, "-cp", classes, "example.Acknowledgements"))
 
 
 async def _go(place: Path) -> Program:

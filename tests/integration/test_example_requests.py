@@ -67,8 +67,8 @@ async def test_python_requests(settings: Kafka) -> None:
 
 async def test_java_requests(settings: Kafka, tmp_path: Path) -> None:
     """The Java program sends a request that the bridge forwards, and prints its outcome."""
-    java, flag, classes, _ = (await build("java", tmp_path)).start
-    program = [java, flag, classes, "example.RequestDoNotCall"]
+    consumer = await build("java", tmp_path)
+    program = [*consumer.start[:-1], "example.RequestDoNotCall"]
     async with taking_requests(settings):
         lines = await run([*program, settings.bootstrap_servers, settings.topic_prefix, *REQUEST.values()])
     assert [line.split()[1] for line in lines] == ["acknowledged"]
