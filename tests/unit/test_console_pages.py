@@ -397,6 +397,7 @@ async def test_unread_topic_is_not_told_as_no_gaps() -> None:
     for view, words in (
         (IncidentsView(reading=True), "being read"),
         (IncidentsView(failing="not authorised"), "not authorised"),
+        (IncidentsView(reading=True, failing="not authorised"), "not authorised"),
     ):
         async with console_side(incidents=view) as browser:
             page, overview = await browser.get("/console/incidents"), await browser.get("/console")

@@ -42,10 +42,12 @@ _TIMES: Final = ("since", "until")
 _MEANINGS: Final = {
     "requested": "The bridge received the request.",
     "accepted": "Web Services accepted the operation. Accepted does not mean done.",
-    "rejected": "Web Services refused the operation, or could not be reached.",
+    "rejected": "Web Services refused the operation. Its reply has the reason.",
     "timed-out": "No acknowledgement came in time.",
     "acknowledged": "The acknowledgement came over CometD.",
 }
+_UNREACHED: Final = "Web Services could not be reached."
+"""The meaning of `rejected` if there is no reply of Web Services."""
 log = structlog.get_logger(__name__)
 
 
@@ -156,7 +158,8 @@ def _steps(view: OperationView) -> list[Step]:
     """Return the statuses that the operation has had, the oldest first."""
     times = [(at, status) for status in STATUSES if (at := getattr(view.times, status.replace("-", "_"))) is not None]
     start = _seconds(view.received_at)
-    return [Step(status, at, max(0.0, _seconds(at) - start) * 1000, _MEANINGS[status]) for at, status in sorted(times)]
+    meanings = _MEANINGS if view.upstream is not None else {**_MEANINGS, "rejected": _UNREACHED}
+    return [Step(status, at, max(0.0, _seconds(at) - start) * 1000, meanings[status]) for at, status in sorted(times)]
 
 
 def _seconds(time: str) -> float:
