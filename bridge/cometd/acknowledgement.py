@@ -45,8 +45,7 @@ class AcknowledgementExtension(Extension):
 
         Raises:
             ExchangeFailed: `acknowledgement-unusable`, the number is missing, invalid or smaller than the last number.
-            The
-                server will send the reply's events again, because the next poll sends the last good number.
+                The server will send the reply's events again, because the next poll sends the last good number.
         """
         if not self.enabled:
             return None
