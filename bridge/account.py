@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from bridge.cometd import SessionStatus
     from bridge.delivery import AccountKeys, KafkaProbe, Position, Publisher, Slots, UnsignedEvents
     from bridge.events import Encoding
-    from bridge.gate import Gate
     from bridge.http import Guarantee
     from bridge.operations import Correlator
+    from bridge.pacing import Gate
     from bridge.privacy import Concealment
     from bridge.settings import Account, Settings
 

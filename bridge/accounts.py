@@ -10,8 +10,8 @@ import structlog
 
 from bridge.account import AccountBridge
 from bridge.delivery import AccountKeys, KafkaProbe, Slots, UnsignedEvents, topic_names
-from bridge.gate import Gate
 from bridge.observability import metrics
+from bridge.pacing import Gate
 from bridge.settings import account_changes
 
 if TYPE_CHECKING:

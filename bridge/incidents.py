@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from bridge.backoff import Backoff
 from bridge.delivery import Follower, topic_name, unreadable_records
 from bridge.errors import RegistryUnavailable
 from bridge.events import DEAD_LETTERS, SESSIONS, DeadLetter, Session, rfc3339
 from bridge.http import Gap, IncidentsView, RefusedRecord
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

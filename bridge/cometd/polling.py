@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.cometd.acknowledgement import UNUSABLE
 from bridge.cometd.advice import Advice, Reconnect
 from bridge.cometd.messages.batch import Batch, Event, Opening
@@ -29,6 +28,7 @@ from bridge.cometd.messages.message import error_code, is_unknown_client
 from bridge.cometd.status import State
 from bridge.cometd.transport import MISMATCHED
 from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from bridge.backoff import Backoff
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.cometd.http.session import Credentials, HttpSession
     from bridge.cometd.messages.batch import Resume, Sink
     from bridge.cometd.status import SessionStatus
-    from bridge.gate import Gate
+    from bridge.pacing import Gate
 
 log = structlog.get_logger(__name__)
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 from aiocometd.extensions import Extension
 
-from bridge.backoff import Backoff
 from bridge.cometd.acknowledgement import AcknowledgementExtension
 from bridge.cometd.renewal_guard import RenewalGuard
 from bridge.cometd.session_reporter import SessionReporter
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from aiocometd.typing import Headers, Payload
 
     from bridge.cometd.http.session import Credentials, HttpSession
     from bridge.cometd.messages.batch import Sink
-    from bridge.gate import Gate
+    from bridge.pacing import Gate
 
 HANDSHAKE_BACKOFF_CAP: Final = 30.0
 QUIET_CAP: Final = 3.0

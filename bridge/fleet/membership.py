@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery import (
     KAFKA_FAILURES,
     GroupMember,
@@ -16,6 +15,7 @@ from bridge.delivery import (
     kafka_reason,
     position_topic,
 )
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from bridge.delivery import GroupPlan

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.errors import RegistryUnavailable, SettingsError, installation_of
 from bridge.events import CONTENT_TYPE, FRAME_BYTES, JSON, Form, PlainJson
+from bridge.pacing import Backoff
 from bridge.registry.avro import avro_writer
 from bridge.registry.subjects import subjects
 

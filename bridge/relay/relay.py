@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.cometd import Credentials, HttpSession, Opening, Options
     from bridge.delivery import Position, Publisher, Revise
     from bridge.events import Encoding, Record
-    from bridge.gate import Gate
+    from bridge.pacing import Gate
     from bridge.privacy import Concealment
     from bridge.relay.in_flight import InFlight
     from bridge.relay.translation import Translation

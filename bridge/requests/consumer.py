@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery import KAFKA_FAILURES, kafka_reason
 from bridge.errors import (
     BridgeError,
@@ -28,6 +27,7 @@ from bridge.errors import (
     UpstreamError,
 )
 from bridge.observability import metrics
+from bridge.pacing import Backoff
 from bridge.requests.reading import Envelope, Refused
 
 if TYPE_CHECKING:

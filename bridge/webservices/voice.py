@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.errors import UpstreamError
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from bridge.webservices.client import WebServicesClient

@@ -13,8 +13,8 @@ import msgspec
 from bridge.cometd import Batch, CometdSession, HttpReply, HttpSession, Opening, Options, Resume, State
 from bridge.cometd.http.incoming import MAX_REPLY_BYTES
 from bridge.errors import KafkaUnavailable
-from bridge.gate import Gate
 from bridge.observability import metrics
+from bridge.pacing import Gate
 from tests.waiting import eventually
 
 LOGIN_COOKIE: Final = "JSESSIONID"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.backoff import Backoff
+from bridge.pacing import Backoff
 
 CAP = 30.0
 

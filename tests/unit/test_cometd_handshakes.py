@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from bridge.cometd.transport import LongPollingTransport
-from bridge.gate import Gate
+from bridge.pacing import Gate
 from bridge.simulator import Simulator
 from tests.behaviour.cometd_listener import Listener
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge.gate import Gate
+from bridge.pacing import Gate
 from tests.waiting import eventually
 
 

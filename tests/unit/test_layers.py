@@ -12,12 +12,11 @@ ROOT = Path(bridge.__file__).parent
 
 # Which package or module may import which; what is not named here may not be imported.
 EVERYTHING = frozenset({"*"})
-SHARED = frozenset({"backoff", "errors", "futures", "gate", "observability", "tls"})
+SHARED = frozenset({"errors", "futures", "observability", "pacing", "tls"})
 LAYERS: dict[str, frozenset[str]] = {
-    "backoff": frozenset(),
     "errors": frozenset(),
     "futures": frozenset(),
-    "gate": frozenset(),
+    "pacing": frozenset(),
     "interrupt": frozenset(),
     "tls": frozenset(),
     "unimported": frozenset(),

@@ -8,13 +8,13 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from bridge.backoff import Backoff
 from bridge.commands.mark.client import NO_ANSWER, TryAgain
 from bridge.commands.mark.entries import reference_of
 from bridge.commands.mark.results import ACKNOWLEDGED, PENDING, UNDELIVERED, Outcome
 from bridge.commands.mark.work import Ask, Known, Send
 from bridge.errors import CommandFailed
 from bridge.events import rfc3339
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping

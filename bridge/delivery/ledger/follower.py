@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery.client.consumer import consumer, last_offsets, unread
 from bridge.delivery.client.failures import DENIED, FAILURES, reason
 from bridge.delivery.client.topics import create_missing_topics, topic_name
 from bridge.delivery.reader import consumed
 from bridge.errors import KafkaUnavailable
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery.client.failures import FAILURES, reason
 from bridge.delivery.client.topics import topic_name
 from bridge.delivery.position.owner import owner_of
@@ -23,6 +22,7 @@ from bridge.delivery.slots.state import CONNECTED, FENCED, NOT_STARTED, STOPPED,
 from bridge.delivery.slots.transaction import Call
 from bridge.errors import Fenced
 from bridge.observability import metrics
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -44,7 +44,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery.client.failures import FAILURES, fenced, reason
 from bridge.delivery.client.producer import BatchRefused
 from bridge.delivery.client.topics import POSITION_TOPIC, create_missing_topics, transactional_ids_of
@@ -58,6 +57,7 @@ from bridge.delivery.slots.transaction import Transaction
 from bridge.delivery.slots.waiting import WaitingCalls
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
+from bridge.pacing import Backoff
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from bridge.delivery.position.reader import Reading
     from bridge.delivery.slots.kafka import KafkaPublisher
     from bridge.delivery.slots.transaction import Call
-    from bridge.gate import Gate
+    from bridge.pacing import Gate
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)

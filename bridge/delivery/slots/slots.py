@@ -19,7 +19,7 @@ from bridge.delivery.position.unsigned import UnsignedEvents
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.slot import Slot
 from bridge.events import JSON
-from bridge.gate import Gate
+from bridge.pacing import Gate
 
 if TYPE_CHECKING:
     from bridge.delivery.position.keys import AccountKeys

@@ -6,10 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bridge.backoff import Backoff
 from bridge.delivery.client.batches import Batch, size_of
 from bridge.delivery.client.producer import MAX_BATCH
 from bridge.delivery.client.topics import POSITION_TOPIC
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     import asyncio

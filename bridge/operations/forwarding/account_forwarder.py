@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bridge.backoff import Backoff
 from bridge.errors import (
     Busy,
     LoginNotKept,
@@ -17,6 +16,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.observability import metrics, tracing
+from bridge.pacing import Backoff
 from bridge.webservices import outbound_record_path, repeatable
 
 if TYPE_CHECKING:

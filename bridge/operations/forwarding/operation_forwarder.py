@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.errors import KafkaUnavailable, UnknownAccount, UpstreamRejected, UpstreamTimeout
 from bridge.events import Upstream, operation, rfc3339
 from bridge.observability import metrics, tracing
 from bridge.operations.ledger.precedence import Overtaken
 from bridge.operations.view.state import event_of
 from bridge.operations.view.view import Forwarded
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery import size_of
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable

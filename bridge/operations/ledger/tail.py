@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.backoff import Backoff
 from bridge.delivery import unreadable_records
 from bridge.errors import RegistryUnavailable
 from bridge.observability import metrics
 from bridge.operations.ledger.records import OperationEvent, UnreadableEvent
 from bridge.operations.ledger.signatures import Origin
 from bridge.operations.view.state import PENDING
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
