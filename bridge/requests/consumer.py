@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -184,20 +185,21 @@ class RequestConsumer:
         """Process a record until its operation has a verdict, or its refusal is stored."""
         if before is not None:
             await asyncio.wait([before])
-        refused: Refused | None = None
+        try:
+            await self._end(record, generation)
+        except Exception:  # whatever happens to a record must not end the bridge
+            log.exception("request-held", partition=record.partition, offset=record.offset)
+            return  # its offset is not committed, so a member of the group reads the record again
+        reader.done(record)
+
+    async def _end(self, record: ConsumedRecord, generation: int) -> None:
         try:
             await self._deliver(record, generation)
-        except Refused as error:
-            refused = error
-        except Exception as error:  # a record must never end the bridge, nor block the records behind it
+        except Refused as refused:
+            await self._refuse(record, refused)
+        except Exception as error:  # a record must not block the records behind it
             log.exception("request-failed", error=type(error).__name__)
-            refused = Refused("bridge-fault", "A fault of the bridge, which its log describes.", Envelope())
-        if refused is not None:
-            try:
-                await self._refuse(record, refused)
-            except Exception:
-                log.exception("request-lost", partition=record.partition, offset=record.offset)
-        reader.done(record)
+            await self._refuse(record, _FAULT)
 
     async def _deliver(self, record: ConsumedRecord, generation: int) -> None:
         """Make the operation, and wait for its verdict. If the operation was not delivered, try again.
@@ -251,6 +253,14 @@ class RequestConsumer:
             ) from None
 
     async def _refuse(self, record: ConsumedRecord, refused: Refused) -> None:
+        """Store the refusal. If the record's content makes that fail, store a refusal without the content."""
+        try:
+            await self._store_refusal(record, refused)
+        except Exception as error:
+            log.exception("request-failed", error=type(error).__name__)
+            await self._store_refusal(replace(record, key=None, headers={}, value=None), _FAULT)
+
+    async def _store_refusal(self, record: ConsumedRecord, refused: Refused) -> None:
         async def store() -> None:
             refusal = self._refusals.refusal(record, refused)
             event = None if refused.problem == Conflict.code else refusal.rejected
@@ -308,6 +318,9 @@ _REASONS: Final[Mapping[type[BridgeError], str]] = {
     KafkaUnavailable: "kafka",
     RegistryUnavailable: "registry",
 }
+
+
+_FAULT: Final = Refused("bridge-fault", "A fault of the bridge, which its log describes.", Envelope())
 
 
 def _envelope(submission: Submission) -> Envelope:

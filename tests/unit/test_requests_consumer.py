@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import REGISTRY
 
 from bridge.errors import LoginRefused, RegistryUnavailable, UpstreamUnreachable
 from bridge.events import PlainJson
-from bridge.privacy import Concealment
+from bridge.privacy import Concealed, Concealment
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import STATE, ScriptedUpstream, statuses, told
 from tests.unit.request_parts import REQUEST, RequestTopic, consuming, value
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    import msgspec
 
 AWAY = UpstreamUnreachable("no connection", sent=False)
 
@@ -249,6 +253,24 @@ async def test_a_fault_of_the_bridge() -> None:
         await eventually(side.done)
     assert [one.problem for one in side.dead_letters()] == ["bridge-fault"]
     assert len(side.upstream.requests) == 1
+
+
+class FragileConcealment(Concealment):
+    """Fails, as only a fault in the code could make it, whenever it gets any content."""
+
+    def of(self, content: msgspec.Raw, number: str | None = None) -> Concealed:
+        if bytes(content):
+            raise RuntimeError("a fault in the code")
+        return super().of(content, number)
+
+
+async def test_a_fault_in_the_refusal() -> None:
+    """If the content of a refused request makes the refusal itself fail, a dead letter without content is stored."""
+    async with consuming(privacy=FragileConcealment(None)) as side:
+        side.topic.send(b"r-1", b"strange")
+        await eventually(side.done)
+    [letter] = side.dead_letters()
+    assert (letter.problem, letter.start) == ("bridge-fault", "")
 
 
 async def test_hidden_numbers() -> None:
