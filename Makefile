@@ -2,13 +2,14 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+PROFILE_ARGS ?=
 TEST_ARGS ?=
 MINUTES ?= 10
 REPLICAS ?= 1
 ACCOUNTS ?= 12
 FUZZ_FACTOR ?= 50
 
-.PHONY: setup demo check test test-deploy fuzz lint bench soak compatibility openapi schemas configuration dashboard docs dist
+.PHONY: setup demo check test test-deploy fuzz lint bench profile soak compatibility openapi schemas configuration dashboard docs dist
 
 setup: .venv/.complete
 
@@ -35,6 +36,9 @@ lint: setup
 
 bench: setup
 	@scripts/bench $(BENCH_ARGS)
+
+profile: setup
+	@tests/real/install && .venv/bin/python -m benchmarks.profile $(PROFILE_ARGS)
 
 soak: setup
 	@.venv/bin/python -m tests.faults.soak --minutes $(MINUTES) --replicas $(REPLICAS) --accounts $(ACCOUNTS)

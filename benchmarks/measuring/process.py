@@ -44,6 +44,11 @@ class MeasuredProcess:
                 env={**inherited, **environment},
             )
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     def output(self) -> str:
         """What it has written so far."""
         return self._log.read_text(errors="replace")
@@ -96,6 +101,10 @@ class Running:
     def outputs(self) -> list[str]:
         """What each process has written so far."""
         return [process.output() for process in self._processes]
+
+    def pids(self) -> list[int]:
+        """The process id of each process."""
+        return [process.pid for process in self._processes]
 
     def cpu(self) -> float:
         """Seconds of processor time that they have used, user and system."""
