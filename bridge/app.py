@@ -112,8 +112,9 @@ class Bridge:
             settings.kafka,
             self._encoding,
             accounts,
-            self._fleet,
-            self._file,
+            fleet=self._fleet,
+            file=self._file,
+            requests=self._requests,
             replica=self._replica,
             since=time.time(),
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bridge.events import Encoding
     from bridge.fleet import Fleet
     from bridge.http import SessionView
+    from bridge.requests import RequestConsumer
     from bridge.settings import AccountsFile, Kafka
 
 MOST_NOTES: Final = 10
@@ -23,7 +24,7 @@ MOST_NOTES: Final = 10
 class Status:
     """The state of this process for the REST side. `replica` is its name, `since` its start in seconds since the epoch.
 
-    `fleet` is None without a fleet, `file` without an accounts file.
+    `fleet` is None without a fleet, `file` without an accounts file, `requests` without requests by Kafka.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class Status:
         settings: Kafka,
         encoding: Encoding,
         accounts: BridgeAccounts,
+        *,
         fleet: Fleet | None,
         file: AccountsFile | None,
-        *,
+        requests: RequestConsumer | None,
         replica: str,
         since: float,
     ) -> None:
@@ -41,6 +43,7 @@ class Status:
         self._accounts = accounts
         self._fleet = fleet
         self._file = file
+        self._requests = requests
         self._replica = replica
         self._since = since
         self._others = OthersPositions(settings, accounts.keys)
@@ -58,7 +61,10 @@ class Status:
         """Return what a person should correct although the bridge works."""
         faults = [] if self._file is None else list(self._file.faults)
         shown = faults if len(faults) <= MOST_NOTES else [*faults[:MOST_NOTES], f"and {len(faults) - MOST_NOTES} more"]
-        return [Note(name="accounts-file", reason=fault) for fault in shown]
+        notes = [Note(name="accounts-file", reason=fault) for fault in shown]
+        if self._requests is not None and self._requests.failing is not None:
+            notes.append(Note(name="request-topic", reason=self._requests.failing))
+        return notes
 
     def sessions(self) -> list[SessionView]:
         """Return the state of the CometD session of each account that this replica relays."""

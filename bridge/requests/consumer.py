@@ -98,7 +98,8 @@ class RequestConsumer:
         self._refused = 0
         self._refused_told_at = -REFUSED_INTERVAL
         self._group: asyncio.TaskGroup | None = None
-        self._failure: str | None = None
+        self.failing: str | None = None
+        """Why the request topic can't be read now, None if it can."""
 
     async def run(self) -> None:
         """Read requests until cancelled. Operations that are being stored at that moment are still stored."""
@@ -148,7 +149,7 @@ class RequestConsumer:
         waits["web-services"] |= self._upstream.away
         waits["busy"] |= room == 0
         for reason, paused in waits.items():
-            metrics.requests_paused.labels(reason).set(paused or (reason == "kafka" and self._failure is not None))
+            metrics.requests_paused.labels(reason).set(paused or (reason == "kafka" and self.failing is not None))
         return 0 if any(waits.values()) else room
 
     def _begin(self, reader: GroupReader, record: ConsumedRecord) -> None:
@@ -302,14 +303,14 @@ class RequestConsumer:
 
     def _works(self, backoff: Backoff) -> None:
         backoff.reset()
-        if self._failure is not None:
+        if self.failing is not None:
             log.info("requests-read-again")
-            self._failure = None
+            self.failing = None
 
     def _failed(self, reason: str) -> None:
-        if reason != self._failure:
+        if reason != self.failing:
             log.warning("requests-unreadable", reason=reason, effect="the bridge tries again")
-        self._failure = reason
+        self.failing = reason
         metrics.requests_paused.labels("kafka").set(1)
 
 

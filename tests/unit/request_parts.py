@@ -116,6 +116,7 @@ class Side:
         self.kafka = kafka
         self.upstream = upstream
         self.service: OperationsService
+        self.consumer: RequestConsumer
         self.answers = Answers()
 
     def dead_letters(self) -> list[DeadLetter]:
@@ -146,7 +147,7 @@ async def consuming(
     side = Side(topic or RequestTopic(), kafka or MemoryKafka(), upstream or ScriptedUpstream())
     async with running(side.upstream, side.kafka, enabled=enabled, **limits) as side.service:
         service = side.service
-        consumer = RequestConsumer(
+        side.consumer = RequestConsumer(
             side.topic.reader,
             service,
             RequestReading(encoding, enabled),
@@ -161,7 +162,7 @@ async def consuming(
             places=limits.get("concurrency", 32) + limits.get("waiting_room", 256),
             forward_deadline=limits.get("forward_deadline", 20),
         )
-        task = asyncio.create_task(consumer.run())
+        task = asyncio.create_task(side.consumer.run())
         try:
             yield side
         finally:

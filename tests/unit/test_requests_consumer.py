@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError
 from prometheus_client import REGISTRY
 
 from bridge.errors import LoginRefused, RegistryUnavailable, UpstreamUnreachable
@@ -17,7 +19,11 @@ from tests.unit.request_parts import REQUEST, RequestTopic, consuming, value
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     import msgspec
+
+    from tests.unit.request_parts import MemoryReader
 
 AWAY = UpstreamUnreachable("no connection", sent=False)
 
@@ -239,6 +245,17 @@ async def test_the_registry_is_away() -> None:
     assert (side.dead_letters(), len(side.upstream.requests)) == ([], 1)
 
 
+async def test_an_unreadable_topic() -> None:
+    """While the request topic can't be read, the consumer says why, and it reads on when that is over."""
+    topic = UnreadableTopic()
+    async with consuming(topic=topic) as side:
+        topic.send()
+        await eventually(lambda: side.consumer.failing is not None)
+        topic.readable = True
+        await eventually(side.done)
+        assert side.consumer.failing is None
+
+
 async def test_a_fault_of_the_bridge() -> None:
     """An error that nobody expects ends neither the bridge nor the reading: the record becomes a dead letter."""
 
@@ -253,6 +270,19 @@ async def test_a_fault_of_the_bridge() -> None:
         await eventually(side.done)
     assert [one.problem for one in side.dead_letters()] == ["bridge-fault"]
     assert len(side.upstream.requests) == 1
+
+
+class UnreadableTopic(RequestTopic):
+    """A request topic that the bridge may not read until it is `readable`."""
+
+    readable = False
+
+    @asynccontextmanager
+    async def reader(self, let_go: Callable[[], Awaitable[None]]) -> AsyncIterator[MemoryReader]:
+        if not self.readable:
+            raise GroupAuthorizationFailedError("gws.requests")
+        async with super().reader(let_go) as reader:
+            yield reader
 
 
 class FragileConcealment(Concealment):
