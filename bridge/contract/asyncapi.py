@@ -10,7 +10,7 @@ from bridge import __version__
 from bridge.contract.examples import example_of
 from bridge.contract.headers import headers_of
 from bridge.contract.json_schema import json_schema
-from bridge.events import CONTRACT_KINDS, RECORD_KEY, REQUEST
+from bridge.events import CONTRACT_KINDS, RECORD_KEY, REQUEST, full_topic
 
 if TYPE_CHECKING:
     from bridge.events import Kind
@@ -76,7 +76,7 @@ def _channel_name(kind: Kind) -> str:
 def _channel(kind: Kind, topic_prefix: str) -> dict[str, Any]:
     schema = json_schema(kind)
     return {
-        "address": f"{topic_prefix}.{kind.topic}",
+        "address": full_topic(topic_prefix, kind.topic),
         "title": schema["title"],
         "description": schema["description"],
         "servers": [{"$ref": "#/servers/kafka"}],

@@ -11,7 +11,7 @@ from bridge.contract.asyncapi import DEFAULT_PREFIX
 from bridge.contract.examples import example_of
 from bridge.contract.fields import record_of
 from bridge.contract.headers import headers_of
-from bridge.events import CONTRACT_KINDS
+from bridge.events import CONTRACT_KINDS, full_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def with_tables(page: str) -> str:
 
 
 def _block(kind: Kind) -> str:
-    topic = f"{DEFAULT_PREFIX}.{kind.topic}"
+    topic = full_topic(DEFAULT_PREFIX, kind.topic)
     example = example_of(kind)
     value = msgspec.json.decode(example.value)
     headers = {name: header.decode() for name, header in example.headers}

@@ -6,7 +6,15 @@ from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
 from bridge.events.kinds import acknowledgement, operation, request, session, unrecognized, user_event
 from bridge.events.kinds.acknowledgement import Acknowledgement
-from bridge.events.kinds.catalogue import CONTRACT_KINDS, KINDS, RECORD_KEY, REQUEST, SCHEMA_PREFIX, Kind
+from bridge.events.kinds.catalogue import (
+    CONTRACT_KINDS,
+    KINDS,
+    RECORD_KEY,
+    REQUEST,
+    SCHEMA_PREFIX,
+    Kind,
+    full_topic,
+)
 from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
 from bridge.events.kinds.dead_letter import DeadLetter, dead_letter, refused_request
 from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
@@ -56,6 +64,7 @@ __all__ = [
     "avro_schema_files",
     "dead_letter",
     "event_id",
+    "full_topic",
     "operation",
     "operation_record",
     "record_key",

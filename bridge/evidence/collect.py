@@ -12,6 +12,7 @@ from bridge.events import (
     DEAD_LETTERS,
     acknowledgement,
     avro_schema_files,
+    full_topic,
     operation,
     rfc3339,
     rfc3339_milliseconds,
@@ -145,7 +146,7 @@ class Collector:
             CheckedEvent(found, await self._check(found.record, found.content.account or ""))
             for found in search.of(operation.TOPIC)
         ]
-        sessions = search.of(session.TOPIC)
+        sessions, sessions_topic = search.of(session.TOPIC), full_topic(self._prefix, session.TOPIC)
         others = search.of(acknowledgement.TOPIC) + search.of(user_event.TOPIC) + search.of(DEAD_LETTERS)
         wanted = {subject.value} if subject.kind == "reference" else None
         operations = histories_of(events, others, deadline_days=self._deadline_days, now=now, references=wanted)
@@ -168,7 +169,7 @@ class Collector:
             operations=tuple(one.history for one in operations),
             records=tuple(
                 sorted(
-                    (one for one in records if one.topic != f"{self._prefix}.{session.TOPIC}" or one.place in named),
+                    (one for one in records if one.topic != sessions_topic or one.place in named),
                     key=lambda one: (one.timestamp, one.topic, one.partition, one.offset),
                 )
             ),
@@ -193,7 +194,7 @@ class _Search:
     ) -> None:
         self._sources = sources
         self._criteria = criteria
-        self._prefix = f"{prefix}."
+        self._prefix = full_topic(prefix, "")
         self._encoding = encoding
         self._progress = progress
         self.found: dict[tuple[str, int, int], Found] = {}

@@ -20,7 +20,7 @@ from bridge.delivery.client.aiokafka_internals.metadata import create_on_first_u
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.partition import partition_of
-from bridge.events import TOPICS, acknowledgement, operation, session, user_event
+from bridge.events import TOPICS, acknowledgement, full_topic, operation, session, user_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
@@ -48,8 +48,8 @@ MS_PER_DAY: Final = 86_400_000
 
 
 def topic_name(settings: Kafka, topic: str) -> str:
-    """Return the full name of a topic: the prefix from the settings, a dot, and `topic`."""
-    return f"{settings.topic_prefix}.{topic}"
+    """Return the name of a topic in Kafka, with the prefix from the settings."""
+    return full_topic(settings.topic_prefix, topic)
 
 
 def topic_names(settings: Kafka) -> list[str]:

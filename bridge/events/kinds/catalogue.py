@@ -112,3 +112,8 @@ REQUEST: Final = Kind(
 
 CONTRACT_KINDS: Final = (*KINDS, REQUEST)
 """Every kind of record that has a schema."""
+
+
+def full_topic(prefix: str, topic: str) -> str:
+    """Return the name of a topic in Kafka. `topic` is the name without the prefix."""
+    return f"{prefix}.{topic}"

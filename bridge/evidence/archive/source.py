@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from bridge.errors import UnusableInput
+from bridge.events import full_topic
 from bridge.evidence.archive.day import DAY, RECORDS, consumed, days_in, digest_of, manifest_of, records_in
 from bridge.evidence.bundle import Missing, Searched, SearchedPartition
 
@@ -34,7 +35,7 @@ class ArchiveSource:
             UnusableInput: the directory can't be read, or has the records of other topics.
         """
         self._directory = directory
-        self._prefix = f"{topic_prefix}."
+        self._prefix = topic_prefix
         self._manifests = [manifest_of(directory, day).manifest for day in days_in(directory)]
         self._whole: set[date] = set()
         self._searched: list[Searched] = []
@@ -55,7 +56,7 @@ class ArchiveSource:
         Raises:
             UnusableInput: a day can't be read, or was changed.
         """
-        by_topic = {f"{self._prefix}{one.topic}": one for one in wanted}
+        by_topic = {full_topic(self._prefix, one.topic): one for one in wanted}
         sinces = [one.since for one in wanted if one.since is not None]
         since = min(sinces) if len(sinces) == len(wanted) else None
         untils = [one.until for one in wanted if one.until is not None]
