@@ -21,33 +21,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import uvloop
 from aiokafka import AIOKafkaProducer
-from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from bridge.delivery import AccountKeys, connection, create_missing_topics, partition_of
-from bridge.events import (
-    JSON,
-    Acknowledgement,
-    HeaderTemplate,
-    Operation,
-    Record,
-    Upstream,
-    UserEvent,
-    acknowledgement,
-    record_key,
-    rfc3339,
-    user_event,
-)
+from bridge.delivery import connection, create_missing_topics, partition_of, topic_name
+from bridge.events import JSON, rfc3339
 from bridge.operations import OperationRecords
 from bridge.settings import Kafka
+from tests.evidence_parts import ACCEPTED, ACCOUNT, KEYS, PASSWORD, acknowledged, event_id, heard, operation
 from tests.real import RealKafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ACCOUNT: Final = "alice"
-PASSWORD: Final = "secret"
+    from bridge.events import Operation, Record
+
+DEVICE: Final = "f32a46c4-8a48-4067-9965-537fc9788790"
 EVENTS_EACH: Final = 3
 """Events of an operation: requested, accepted, acknowledged."""
 HANDLES: Final = 100_000
@@ -82,10 +71,10 @@ class Measured(NamedTuple):
 class Operations:
     """Makes the records of operations, at regular intervals until now."""
 
-    def __init__(self, count: int, keys: AccountKeys) -> None:
+    def __init__(self, count: int) -> None:
         self._count = count
         self._start = time.time() - 3600 - count * SECONDS_APART
-        self._records = OperationRecords(JSON, None, {ACCOUNT: keys})
+        self._records = OperationRecords(JSON, None, KEYS)
         self._numbers = random.Random(7).sample(range(2_000_000_000, 9_000_000_000), HANDLES)  # noqa: S311 -- always the same numbers
 
     def reference(self, number: int) -> str:
@@ -115,14 +104,14 @@ class Operations:
                 requested,
                 status="accepted",
                 at=rfc3339(at + 0.05),
-                upstream=Upstream(http_status=200, status_code=0, status_message=None),
+                upstream=ACCEPTED,
             )
             yield self._records.record(accepted), ms + 50
             yield from ((record, ms + 300) for record in self._relayed(number, at + 0.3))
-            acknowledged = msgspec.structs.replace(
-                accepted, status="acknowledged", at=rfc3339(at + 0.3), acknowledgement_id=f"{7:016x}-{2 * number}"
+            ended = msgspec.structs.replace(
+                accepted, status="acknowledged", at=rfc3339(at + 0.3), acknowledgement_id=event_id(2 * number)
             )
-            yield self._records.record(acknowledged), ms + 300
+            yield self._records.record(ended), ms + 300
 
     def _operation(self, number: int, at: float) -> Operation:
         request = {
@@ -130,65 +119,45 @@ class Operations:
             "applicationId": 134,
             "campaignName": "Spring",
             "callingList": "List-7",
-            "devicePath": "/devices/f32a46c4-8a48-4067-9965-537fc9788790",
+            "devicePath": f"/devices/{DEVICE}",
             "phoneNumber": self.phone(number),
             "referenceId": self.reference(number),
         }
-        return Operation(
-            reference_id=self.reference(number),
-            operation="DoNotCallRecord",
-            status="requested",
-            at=rfc3339(at),
-            account=ACCOUNT,
+        return operation(
+            self.reference(number),
+            "requested",
+            at,
             received_at=rfc3339(at),
-            requested_by="crm",
             record_handle=self.handle(number),
-            request=msgspec.Raw(msgspec.json.encode(request)),
-            upstream=None,
+            request=_raw(request),
         )
 
     def _relayed(self, number: int, at: float) -> Iterator[Record]:
-        common: dict[str, Any] = {
-            "record_handle": self.handle(number),
-            "application_id": 134,
-            "campaign_name": "Spring",
-            "calling_list": "List-7",
-            "phone_number": self.phone(number),
-            "account": ACCOUNT,
-            "received_at": rfc3339(at),
-        }
-        original = {
-            "phone": self.phone(number),
-            "callResult": 21,
-            "attempts": 3,
-            "dailyFrom": 28800,
-            "dailyTill": 64800,
-        }
-        answer = Acknowledgement(
-            notification_type="DoNotCallAcknowledge",
-            reference_id=self.reference(number),
-            device_path="/devices/f32a46c4-8a48-4067-9965-537fc9788790",
-            operation="DoNotCallRecord",
-            original=msgspec.Raw(msgspec.json.encode(original)),
+        phone, handle = self.phone(number), self.handle(number)
+        original = {"phone": phone, "callResult": 21, "attempts": 3, "dailyFrom": 28800, "dailyTill": 64800}
+        common = {"calling_list": "List-7", "phone_number": phone, "original": _raw(original)}
+        yield acknowledged(
+            self.reference(number),
+            at,
+            handle=handle,
+            number=2 * number,
+            device_path=f"/devices/{DEVICE}",
             **common,
         )
-        event = UserEvent(
-            user_event="DoNotCallAcknowledge",
+        yield heard(
+            at,
+            handle=handle,
+            number=2 * number + 1,
             chain_id=number,
             chain_attribute="record_only",
-            device_id="f32a46c4-8a48-4067-9965-537fc9788790",
-            generated_at=None,
-            processing=None,
-            user_data=msgspec.Raw(msgspec.json.encode({"GSW_PHONE": self.phone(number), "GSW_CALL_RESULT": 21})),
-            original=msgspec.Raw(msgspec.json.encode(original)),
+            device_id=DEVICE,
+            user_data=_raw({"GSW_PHONE": phone, "GSW_CALL_RESULT": 21}),
             **common,
         )
-        key = (record_key(134, "Spring", self.handle(number), None) or "").encode()
-        for offset, (event_type, value) in enumerate(((acknowledgement, answer), (user_event, event))):
-            template = HeaderTemplate(event_type.TYPE, event_type.SCHEMA, ACCOUNT, rfc3339(at))
-            sequence = str(2 * number + offset).encode()
-            headers = template.headers(f"{7:016x}-".encode() + sequence, key, sequence=sequence)
-            yield Record(event_type.TOPIC, key, msgspec.json.encode(value), headers)
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 async def fill(settings: Kafka, operations: Operations) -> int:
@@ -210,7 +179,7 @@ async def fill(settings: Kafka, operations: Operations) -> int:
 
     try:
         for record, timestamp in operations.all():
-            place = (f"{settings.topic_prefix}.{record.topic}", partition_of(record.key, settings.partitions or 6))
+            place = (topic_name(settings, record.topic), partition_of(record.key, settings.partitions or 6))
             for _ in range(2):
                 batch = batches.get(place) or producer.create_batch()
                 batches[place] = batch
@@ -268,9 +237,8 @@ def found_in(path: Path) -> dict[str, int]:
 async def run(records: int, rounds: int, console: Console) -> bool:
     """Fill Kafka, run the searches, and print the table. Return whether all searches met their limits."""
     count = max(1, records // EVENTS_EACH)
-    keys = AccountKeys(ACCOUNT, SecretStr(PASSWORD), "gws")
-    await keys.start("ledger")
-    operations = Operations(count, keys)
+    await KEYS[ACCOUNT].start("ledger")
+    operations = Operations(count)
     some = count // 2
     same = operations.same_record(some)
     searches = [

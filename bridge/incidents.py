@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.delivery import Follower, topic_name, unreadable_records
 from bridge.errors import RegistryUnavailable
-from bridge.events import DEAD_LETTERS, SESSIONS, DeadLetter, Session, rfc3339
+from bridge.events import DEAD_LETTERS, SESSIONS, UNDECODABLE, DeadLetter, Session, rfc3339
 from bridge.http import Gap, IncidentsView, RefusedRecord
 from bridge.pacing import Backoff
 
@@ -107,7 +107,7 @@ class _Newest(Generic[E, V]):
         for record in records:
             try:
                 event = self._decode(await self._json_of(record))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except UNDECODABLE as error:
                 self._unreadable.found(type(error).__name__)
                 continue
             shown = self._shown(event, record)

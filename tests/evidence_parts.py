@@ -26,18 +26,19 @@ from bridge.events import (
     session_record,
     user_event,
 )
-from bridge.evidence import Collector
 from bridge.evidence.bundle import Missing, Searched, SearchedPartition
+from bridge.evidence.collect import Collector
 from bridge.evidence.sources import Wanted
 from bridge.operations import OperationRecords, signature_check
 from bridge.privacy import Concealment
 
 ACCOUNT = "alice"
+PASSWORD = "secret"
 START = 1_790_000_000.0
 """When the first request of a story comes, in seconds since the epoch."""
 ACCEPTED = Upstream(http_status=200, status_code=0, status_message=None)
 REFUSED = Upstream(http_status=403, status_code=3, status_message="<b>forbidden</b>")
-KEYS = {ACCOUNT: AccountKeys(ACCOUNT, SecretStr("secret"), "gws")}
+KEYS = {ACCOUNT: AccountKeys(ACCOUNT, SecretStr(PASSWORD), "gws")}
 
 
 def operation(reference: str, status: Any, at: float, **changes: Any) -> Operation:
@@ -79,25 +80,28 @@ def acknowledged(reference: str | None, at: float, *, handle: int = 7, number: i
     return _record(acknowledgement.TOPIC, acknowledgement.TYPE, acknowledgement.SCHEMA, value, key=key, number=number)
 
 
-def heard(at: float, *, handle: int = 7, number: int = 0, event: str = "DoNotCallAcknowledge") -> Record:
+def heard(
+    at: float, *, handle: int = 7, number: int = 0, event: str = "DoNotCallAcknowledge", **changes: Any
+) -> Record:
     """A user event."""
-    value = UserEvent(
-        user_event=event,
-        record_handle=handle,
-        application_id=134,
-        campaign_name="Spring",
-        calling_list="List",
-        phone_number="5550107",
-        chain_id=None,
-        chain_attribute=None,
-        device_id="d1",
-        generated_at=None,
-        processing=None,
-        user_data=msgspec.Raw(b"null"),
-        account=ACCOUNT,
-        received_at=rfc3339(at),
-        original=msgspec.Raw(b"{}"),
-    )
+    fields: dict[str, Any] = {
+        "user_event": event,
+        "record_handle": handle,
+        "application_id": 134,
+        "campaign_name": "Spring",
+        "calling_list": "List",
+        "phone_number": "5550107",
+        "chain_id": None,
+        "chain_attribute": None,
+        "device_id": "d1",
+        "generated_at": None,
+        "processing": None,
+        "user_data": msgspec.Raw(b"null"),
+        "account": ACCOUNT,
+        "received_at": rfc3339(at),
+        "original": msgspec.Raw(b"{}"),
+    }
+    value = UserEvent(**(fields | changes))
     return _record(
         user_event.TOPIC, user_event.TYPE, user_event.SCHEMA, value, key=f"134/Spring/{handle}", number=number
     )
@@ -110,9 +114,14 @@ def gap(since: float, until: float, account: str = ACCOUNT) -> Record:
     )
 
 
+def event_id(number: int) -> str:
+    """The id of the event with this sequence number."""
+    return f"session-{number}"
+
+
 def _record(topic: str, kind: str, schema: str, value: Any, *, key: str, number: int) -> Record:
     template = HeaderTemplate(kind, schema, ACCOUNT, value.received_at)
-    headers = template.headers(f"session-{number}".encode(), key.encode(), sequence=str(number).encode())
+    headers = template.headers(event_id(number).encode(), key.encode(), sequence=str(number).encode())
     return Record(topic, key.encode(), msgspec.json.encode(value), headers)
 
 

@@ -8,10 +8,9 @@ from bridge.evidence.archive.chain import verify_archive
 from bridge.evidence.archive.day import KIND as ARCHIVE_KIND
 from bridge.evidence.archive.source import ArchiveSource
 from bridge.evidence.archive.write import Archiver
-from bridge.evidence.bundle import Bundle, OperationHistory, Place, StoredRecord, Subject
-from bridge.evidence.collect import Collector
-from bridge.evidence.file.document import Document, Malformed, decode
-from bridge.evidence.file.sign import private_key, public_key, signer_of, thumbprint
+from bridge.evidence.bundle import Bundle
+from bridge.evidence.file.document import decode
+from bridge.evidence.file.sign import public_key, signer_of, thumbprint
 from bridge.evidence.file.timestamps import certificates
 from bridge.evidence.file.verify import Check, Outcome, verify
 from bridge.evidence.maker import EvidenceMaker, sealed
@@ -26,22 +25,14 @@ __all__ = [
     "Archiver",
     "Bundle",
     "Check",
-    "Collector",
-    "Document",
     "EvidenceMaker",
     "KafkaSource",
-    "Malformed",
-    "OperationHistory",
     "Outcome",
-    "Place",
     "Source",
-    "StoredRecord",
-    "Subject",
     "certificates",
     "counted",
     "decode",
     "page",
-    "private_key",
     "public_key",
     "sealed",
     "signer_of",

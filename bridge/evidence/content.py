@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridge.events import INT64_MAX
+from bridge.events import INT64_MAX, UNDECODABLE
 
 if TYPE_CHECKING:
     from bridge.delivery import ConsumedRecord
@@ -46,8 +46,6 @@ class Content(msgspec.Struct, rename="camel", gc=False):
     reason: str | None = None
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
-    event_id: str | None = None
-    topic: str | None = None
 
 
 class Named(msgspec.Struct, rename="camel", gc=False):
@@ -83,7 +81,6 @@ class Found:
 NOTHING: Final = Content()
 _decode: Final = msgspec.json.Decoder(Content).decode
 _decode_request: Final = msgspec.json.Decoder(Named).decode
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 async def content_of(value: bytes | None, encoding: Encoding) -> Content:
@@ -97,7 +94,7 @@ async def content_of(value: bytes | None, encoding: Encoding) -> Content:
     json = value if value[:1] == _JSON else await encoding.json_of(value)
     try:
         content = _decode(json)
-    except _UNREADABLE:
+    except UNDECODABLE:
         return NOTHING
     numbers = (content.record_handle, content.application_id, content.attempt)
     return NOTHING if any(abs(number or 0) > INT64_MAX for number in numbers) else content
@@ -108,7 +105,7 @@ def named_in(content: Content) -> Named:
     if bytes(content.request):
         try:
             return _decode_request(content.request)
-        except _UNREADABLE:
+        except UNDECODABLE:
             return Named()
     return Named(content.application_id, content.campaign_name, content.phone_number)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridge.events import DEAD_LETTERS, INT64_MAX, acknowledgement, record_key, rfc3339, user_event
+from bridge.events import DEAD_LETTERS, INT64_MAX, UNDECODABLE, acknowledgement, record_key, rfc3339, user_event
 from bridge.evidence.bundle import Answer, Notification, OperationEvent, OperationHistory, Place
 from bridge.evidence.criteria import keys_of
 
@@ -24,7 +24,6 @@ _RANK: Final = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "a
 """The order of the statuses in one attempt (docs/operations.md)."""
 TRUSTED: Final[frozenset[Signature]] = frozenset({"valid", "unknown"})
 """Events with these signatures count. If an operation has no such event, its other events count."""
-_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,7 @@ def _compact(request: msgspec.Raw) -> msgspec.Raw:
     """Return the request as JSON on one line, because each part of a bundle is one line of its file."""
     try:
         return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(request or b"null")))
-    except _NOT_JSON:
+    except UNDECODABLE:
         return msgspec.Raw(b"null")
 
 

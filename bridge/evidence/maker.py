@@ -12,10 +12,9 @@ import structlog
 from bridge.delivery import KAFKA_FAILURES, kafka_reason
 from bridge.errors import Busy, KafkaUnavailable, UnusableInput
 from bridge.evidence.collect import Collector
-from bridge.evidence.file.document import document, encode
+from bridge.evidence.file.document import KIND, document, encode, signed_content, stamped_content
 from bridge.evidence.file.sign import signer_of
 from bridge.evidence.file.timestamps import stamp
-from bridge.evidence.file.verify import KIND, signed_content
 from bridge.evidence.sources import KafkaSource
 from bridge.privacy import concealment_of
 
@@ -109,8 +108,7 @@ async def sealed(bundle: Bundle, settings: Evidence) -> bytes:
     one = await asyncio.to_thread(document, bundle)
     signer = signer_of(settings.key_file, KIND)
     if signer is not None:
-        one = msgspec.structs.replace(one, signature=signer.sign(signed_content(one.digests, bundle.head.made_at)))
+        one = msgspec.structs.replace(one, signature=signer.sign(signed_content(one)))
     if settings.timestamp_url is not None:
-        stamped = (one.signature or signed_content(one.digests, bundle.head.made_at)["digest"]).encode()
-        one = msgspec.structs.replace(one, time_stamp=await stamp(stamped, settings.timestamp_url))
+        one = msgspec.structs.replace(one, time_stamp=await stamp(stamped_content(one), settings.timestamp_url))
     return await asyncio.to_thread(encode, one)

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
+from bridge.events import UNDECODABLE
 from bridge.evidence.file.document import root_of
 from bridge.observability import printable
 
@@ -236,6 +237,6 @@ def _pretty(value: bytes) -> str:
     """Return a JSON value as text, and any other value in base64."""
     try:
         msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return base64.b64encode(value).decode()
     return _text(value)

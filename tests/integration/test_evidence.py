@@ -18,12 +18,12 @@ from bridge.evidence import (
     Bundle,
     EvidenceMaker,
     KafkaSource,
-    OperationHistory,
     Outcome,
     decode,
     still_in_kafka,
     verify,
 )
+from bridge.evidence.bundle import OperationHistory
 from bridge.operations import signature_check
 from bridge.settings import Evidence, Http, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator

@@ -1,7 +1,9 @@
 """Time stamps (RFC 3161), made by `openssl ts`."""
 
+import asyncio
 import base64
 import random
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from bridge.errors import TimestampRefused, UnusableInput
+from bridge.errors import SettingsError, TimestampRefused, UnusableInput
 from bridge.evidence import Outcome, certificates, decode, sealed, verify
 from bridge.evidence.file.document import encode
 from bridge.settings import Evidence
@@ -92,6 +94,18 @@ async def test_an_authority_that_does_not_answer_stops_the_export(authority: Tim
     authority.url = "http://127.0.0.1:1"
     with pytest.raises(TimestampRefused, match="can't be reached"):
         await stamped(authority)
+
+
+async def test_the_missing_extra_is_named(authority: TimeStampingAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library for time stamps, making and checking a time stamp say how to install the extra."""
+    content = await stamped(authority)
+    monkeypatch.setitem(sys.modules, "rfc3161_client", None)
+    for attempt, subject in (
+        (stamped(authority), "BRIDGE_EVIDENCE__TIMESTAMP_URL: needs"),
+        (asyncio.to_thread(verify, content), "Checking a time stamp needs"),
+    ):
+        with pytest.raises(SettingsError, match=rf"{subject} the extra `evidence`; .*pip install '\.\[evidence\]'"):
+            await attempt
 
 
 def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:

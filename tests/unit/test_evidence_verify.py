@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import UnusableInput
-from bridge.evidence import Bundle, Outcome, decode, private_key, public_key, sealed, verify
-from bridge.evidence.file.document import Document, digests_of, encode, part_at
-from bridge.evidence.file.sign import Signer
-from bridge.evidence.file.verify import KIND, signed_content
+from bridge.evidence import Bundle, Outcome, decode, public_key, sealed, verify
+from bridge.evidence.file.document import KIND, Document, digests_of, encode, part_at, signed_content
+from bridge.evidence.file.sign import Signer, private_key
 from bridge.settings import Evidence
 from tests.evidence_parts import START, Topics, acknowledged, collector, gap, heard, key_file, operation
 
@@ -125,7 +124,7 @@ async def test_a_change_with_its_digests_made_anew_is_found(content: bytes, key:
     )
     assert failures(encode(forged)) == ["digests"]
     other = Signer(private_key(key_file(key.parent, "forger.pem")), KIND)
-    signed = msgspec.structs.replace(forged, signature=other.sign(signed_content(forged.digests, changed.head.made_at)))
+    signed = msgspec.structs.replace(forged, signature=other.sign(signed_content(forged)))
     assert failures(encode(signed)) == []
     assert failures(encode(signed), trusted=public_key(key)) == ["signature"]
 
@@ -142,7 +141,7 @@ async def test_a_signature_of_another_kind_does_not_count(content: bytes, key: P
     """A signature by the same key over the manifest of an archive is no signature of evidence."""
     one = decode(content)
     other = Signer(private_key(key), "bridge-evidence-archive")
-    signed = msgspec.structs.replace(one, signature=other.sign(signed_content(one.digests, one.bundle.head.made_at)))
+    signed = msgspec.structs.replace(one, signature=other.sign(signed_content(one)))
     assert failures(encode(signed)) == ["signature"]
 
 

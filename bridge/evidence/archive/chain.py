@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.evidence.archive.day import DAY, KIND, MANIFEST, RECORDS, days_in, decode, digest_of, signed_content
 from bridge.evidence.file.sign import NotSigned, opened, thumbprint
-from bridge.evidence.file.verify import Check, Outcome
+from bridge.evidence.file.verify import Check, Outcome, other_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ class _Walk:
         if content != signed_content(manifest):
             yield "The signature is over another manifest."
         if self._trusted is not None and thumbprint(key) != thumbprint(self._trusted):
-            yield f"Signed by the key {thumbprint(key)}, not by the given key {thumbprint(self._trusted)}."
+            yield other_key(key, self._trusted)
 
     def _file(self, manifest: Manifest) -> Iterator[str]:
         path = self._directory / f"{manifest.day}{RECORDS}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bridge.delivery import ConsumedRecord
-from bridge.errors import SettingsError, UnusableInput
+from bridge.errors import SettingsError, UnusableInput, installation_of
 from bridge.evidence.bundle import StoredRecord
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ KIND: Final = "bridge-evidence-archive"
 RECORDS: Final = ".jsonl.zst"
 MANIFEST: Final = ".manifest.json"
 DAY: Final = timedelta(days=1)
-_BLOCK: Final = 1 << 20
 
 
 class ArchivedPartition(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -179,7 +178,5 @@ def zstd() -> ModuleType:
         else:
             from backports import zstd as module  # noqa: PLC0415 -- needs the extra
     except ModuleNotFoundError:
-        raise SettingsError(
-            ["An archive needs an extra; install it by: pip install 'cometd-kafka-bridge[evidence]'"]
-        ) from None
+        raise SettingsError([f"An archive needs the extra `evidence`; {installation_of('evidence')}"]) from None
     return module

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from bridge.events import UNDECODABLE
 from bridge.evidence.bundle import FORMAT, Bundle, Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+KIND: Final = "bridge-evidence"
+"""The kind of content that the signature of a document covers."""
 _LISTS: Final = ("operations", "records", "gaps", "contradictions", "searched", "missing", "schemas")
 _SECTION: Final = re.compile(rb'^"([a-zA-Z]+)":')
 _BROAD: Final = frozenset({"", "bundle"})
@@ -70,6 +73,16 @@ def root_of(digests: dict[str, str]) -> str:
     return hashlib.sha256(msgspec.json.encode(digests)).hexdigest()
 
 
+def signed_content(one: Document) -> dict[str, str]:
+    """Return the content of the document's signature."""
+    return {"digest": root_of(one.digests), "madeAt": one.bundle.head.made_at}
+
+
+def stamped_content(one: Document) -> bytes:
+    """Return the content of the document's time stamp: the signature, or the digest of all digests without one."""
+    return (one.signature or root_of(one.digests)).encode()
+
+
 def encode(one: Document) -> bytes:
     """Return the document as the bytes of its file."""
     bundle = one.bundle
@@ -97,7 +110,7 @@ def decode(content: bytes) -> Document:
         path = re.search(r"at `\$\.?(?:bundle\.)?([^`]*)`", str(error))
         part = path[1] if path else ""
         raise Malformed(part if part not in _BROAD else _damaged_heading(content), str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         place = None if isinstance(error, UnicodeDecodeError) else re.search(r"byte (\d+)", str(error))
         at = int(place[1]) if place else _undecodable(content)
         raise Malformed(part_at(content, at), f"the file is no valid JSON here ({error})") from None

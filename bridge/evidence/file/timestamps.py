@@ -7,7 +7,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import SettingsError, TimestampRefused, UnusableInput
+from bridge.errors import SettingsError, TimestampRefused, UnusableInput, installation_of
 from bridge.evidence.file.document import TimeStamp
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 DEADLINE: Final = 15.0
 """Seconds that the authority may take."""
 LARGEST_RESPONSE: Final = 1 << 20
-_NOT_INSTALLED: Final = (
-    "BRIDGE_EVIDENCE__TIMESTAMP_URL: needs an extra; install it by: pip install 'cometd-kafka-bridge[evidence]'"
-)
+_NEEDS: Final = f"needs the extra `evidence`; {installation_of('evidence')}"
 
 
 class NotStamped(Exception):
@@ -42,7 +40,7 @@ async def stamp(content: bytes, url: str) -> TimeStamp:
             decode_timestamp_response,
         )
     except ModuleNotFoundError:
-        raise SettingsError([_NOT_INSTALLED]) from None
+        raise SettingsError([f"BRIDGE_EVIDENCE__TIMESTAMP_URL: {_NEEDS}"]) from None
     request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
     answer = await _ask(url, request.as_bytes())
     try:
@@ -111,7 +109,7 @@ def stamped_at(one: TimeStamp, content: bytes, roots: list[Certificate]) -> date
     try:
         from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise SettingsError([_NOT_INSTALLED]) from None
+        raise SettingsError([f"Checking a time stamp {_NEEDS}"]) from None
     try:
         answer = base64.b64decode(one.response, validate=True)
     except ValueError:

@@ -6,9 +6,18 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bridge.evidence.file.document import Malformed, decode, difference, digests_of, part_at, root_of
+from bridge.evidence.file.document import (
+    KIND,
+    Malformed,
+    decode,
+    difference,
+    digests_of,
+    part_at,
+    signed_content,
+    stamped_content,
+)
 from bridge.evidence.file.sign import NotSigned, opened, thumbprint
 from bridge.evidence.file.timestamps import NotStamped, stamped_at
 from bridge.evidence.wording import counted
@@ -20,8 +29,6 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from bridge.evidence.file.document import Document
-
-KIND: Final = "bridge-evidence"
 
 
 class Outcome(StrEnum):
@@ -40,11 +47,6 @@ class Check:
     subject: str
     outcome: Outcome
     text: str
-
-
-def signed_content(digests: dict[str, str], made_at: str) -> dict[str, str]:
-    """Return the content of a document's signature."""
-    return {"digest": root_of(digests), "madeAt": made_at}
 
 
 def verify(
@@ -111,16 +113,20 @@ def _signature(one: Document, trusted: Ed25519PublicKey | None) -> Iterator[Chec
     except NotSigned as error:
         yield Check("signature", Outcome.FAILED, f"{str(error).capitalize()}.")
         return
-    if content != signed_content(one.digests, one.bundle.head.made_at):
+    if content != signed_content(one):
         yield Check("digests", Outcome.FAILED, "The signature is over other digests, or over another time.")
     elif trusted is None:
         text = f"Signed by the key {thumbprint(key)}. Compare it with the thumbprint that the key's owner publishes."
         yield Check("signature", Outcome.UNCHECKED, text)
     elif thumbprint(trusted) != thumbprint(key):
-        text = f"Signed by the key {thumbprint(key)}, not by the given key {thumbprint(trusted)}."
-        yield Check("signature", Outcome.FAILED, text)
+        yield Check("signature", Outcome.FAILED, other_key(key, trusted))
     else:
         yield Check("signature", Outcome.OK, f"Signed by the given key {thumbprint(key)}.")
+
+
+def other_key(key: Ed25519PublicKey, trusted: Ed25519PublicKey) -> str:
+    """Return the sentence about a signature by another key than the trusted one."""
+    return f"Signed by the key {thumbprint(key)}, not by the given key {thumbprint(trusted)}."
 
 
 def _stamp(one: Document, roots: list[Certificate]) -> Iterator[Check]:
@@ -129,7 +135,7 @@ def _stamp(one: Document, roots: list[Certificate]) -> Iterator[Check]:
         yield Check("timeStamp", Outcome.UNCHECKED, text)
         return
     try:
-        at = stamped_at(one.time_stamp, (one.signature or root_of(one.digests)).encode(), roots)
+        at = stamped_at(one.time_stamp, stamped_content(one), roots)
     except NotStamped as error:
         yield Check("timeStamp", Outcome.FAILED, f"{str(error).capitalize()}.")
         return
