@@ -48,10 +48,10 @@ from bridge.operations import (
 from bridge.privacy import concealment_of
 from bridge.registry import encoding_of
 from bridge.relay import is_open_to_others, make_writable
-from bridge.requests import RequestConsumer, UpstreamWatch, request_consumer, request_topics
+from bridge.requests import RequestConsumer, request_consumer, request_topics
 from bridge.settings import AccountsFile
 from bridge.status import Status
-from bridge.webservices import answers, route_of
+from bridge.webservices import UpstreamWatch, answers, route_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -101,7 +101,8 @@ class Bridge:
         self._replica = settings.fleet.replica or host_name()
         site = settings.web_services
         self._way = HttpSession(site.url, request_timeout=site.request_timeout, connections=1, route=route_of(site))
-        """The HTTP session in which `_reach` asks whether Web Services answers. It does not belong to an account."""
+        """The HTTP session in which `_upstream` asks whether Web Services answers. It belongs to no account."""
+        self._upstream = UpstreamWatch(self._reached_at, lambda: answers(self._way))
         self._incidents = Incidents(settings.kafka, self._encoding)
         self._rates = Rates()
         self._fleet = self._make_fleet() if settings.fleet.enabled else None
@@ -132,7 +133,7 @@ class Bridge:
             return Slots(settings, self._encoding, gate=gate, count=count)
 
         accounts = self._accounts
-        parts = Accounts(accounts.bridges, accounts.keys, self._reached_at, self._reach, slots)
+        parts = Accounts(accounts.bridges, accounts.keys, lambda: self._upstream.answered_at, slots)
         return Fleet(self._settings.kafka, self._replica, parts, session_timeout=self._settings.fleet.session_timeout)
 
     def _make_requests(self, privacy: Concealment | None) -> RequestConsumer:
@@ -142,7 +143,7 @@ class Bridge:
             self._encoding,
             privacy,
             accounts=self._accounts.bridges,
-            upstream=UpstreamWatch(self._reached_at, self._reach),
+            upstream=self._upstream,
         )
 
     async def run(
@@ -206,15 +207,14 @@ class Bridge:
         parts = [self._accounts.kafka.run, self._encoding.run, self._operations.run, self._retention.run]
         if self._fleet is not None:
             parts.append(self._derive_ahead)
+        if self._fleet is not None or self._requests is not None:
+            parts.append(self._upstream.run)
         if self._settings.http.console:
             parts += [self._incidents.run, self._rates.run]
         return parts
 
     async def _derive_ahead(self) -> None:
         await derive_ahead(self._accounts.keys, idle=lambda: not self.status.readiness())
-
-    async def _reach(self) -> bool:
-        return await answers(self._way)
 
     def _reached_at(self) -> float:
         """Return when a CometD session of this replica last received a reply, on the monotonic clock, or 0."""

@@ -15,7 +15,7 @@ from bridge.fleet.reachability import Reachability
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from bridge.delivery import AccountKeys, Slots
     from bridge.fleet.relay_tasks import AccountRelay
@@ -31,10 +31,8 @@ class Accounts(NamedTuple):
     keys: Mapping[str, AccountKeys]
     """The keys of all accounts. `Fleet.run` derives the keys in advance, because each key takes about 0.01 s of CPU
     time."""
-    reached_at: Callable[[], float]
-    """Returns when a CometD session of this replica last received a reply, on the monotonic clock."""
-    reach: Callable[[], Awaitable[bool]]
-    """Sends a request to Web Services, and returns whether a reply came. Takes a few seconds at most."""
+    answered_at: Callable[[], float]
+    """Returns when Web Services last answered this replica, on the monotonic clock."""
     slots: Callable[[int], Slots]
     """A function that returns an object for the publishers of one slot. The function's argument is the number of
     slots."""
@@ -61,7 +59,7 @@ class Fleet:
         )
         self._membership = FleetMembership(settings, plan, session_timeout=session_timeout)
         self._ownership = Ownership(self._relays, on_taken=self._membership.rejoin)
-        self._reachability = Reachability(accounts.reached_at, accounts.reach, on_change=self._membership.rejoin)
+        self._reachability = Reachability(accounts.answered_at, on_change=self._membership.rejoin)
         self._leaving = asyncio.Event()
 
     async def run(self) -> None:

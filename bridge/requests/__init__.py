@@ -4,13 +4,11 @@ from bridge.requests.consumer import RequestConsumer
 from bridge.requests.making import request_consumer, request_topics, requests_group
 from bridge.requests.reading import RequestReading
 from bridge.requests.refusals import Refusals
-from bridge.requests.upstream_watch import UpstreamWatch
 
 __all__ = [
     "Refusals",
     "RequestConsumer",
     "RequestReading",
-    "UpstreamWatch",
     "request_consumer",
     "request_topics",
     "requests_group",

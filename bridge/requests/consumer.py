@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bridge.operations import OperationsService, OperationView, Submission
     from bridge.requests.reading import RequestReading
     from bridge.requests.refusals import Refusals
-    from bridge.requests.upstream_watch import UpstreamWatch
+    from bridge.webservices import UpstreamWatch
 
     OpenReader: TypeAlias = Callable[[Callable[[], Awaitable[None]]], AbstractAsyncContextManager[GroupReader]]
 
@@ -64,7 +64,8 @@ REFUSED_INTERVAL: Final = 60.0
 class RequestConsumer:
     """Reads requests as a member of the consumer group while `run` runs.
 
-    `open_reader` joins the group. `places` is the number of operations of an account that may be under way or wait.
+    `open_reader` joins the group. `upstream` must run while the consumer runs. `places` is the number of operations of
+    an account that may be under way or wait.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class RequestConsumer:
         """The calls that are storing an operation. Cancelling such a call would revoke its operation."""
         self._generation = 0
         """Increases with each `_let_go`, after which the records in hand no longer belong to this process."""
+        self._away = False
+        """Whether Web Services was away when the consumer last looked."""
         self._waiting = dict.fromkeys(metrics.PAUSE_REASONS, 0)
         """How many of the records in hand wait, for each reason."""
         self._refused = 0
@@ -104,11 +107,7 @@ class RequestConsumer:
     async def run(self) -> None:
         """Read requests until cancelled. Operations that are being stored at that moment are still stored."""
         async with asyncio.TaskGroup() as self._group:
-            watching = self._group.create_task(self._upstream.run())
-            try:
-                await self._stay()
-            finally:
-                watching.cancel()
+            await self._stay()
 
     async def _stay(self) -> None:
         backoff = Backoff(first=0.2, cap=3.0)
@@ -144,9 +143,12 @@ class RequestConsumer:
 
     def _room(self) -> int:
         """Return how many more records the consumer may read now. The result is 0 while it pauses."""
+        if self._away != self._upstream.away:
+            self._away = self._upstream.away
+            log.warning("requests-paused" if self._away else "requests-resumed", reason="web-services")
         room = max(0, self._window - len(self._tasks))
         waits = {reason: tasks > 0 for reason, tasks in self._waiting.items()}
-        waits["web-services"] |= self._upstream.away
+        waits["web-services"] |= self._away
         waits["busy"] |= room == 0
         for reason, paused in waits.items():
             metrics.requests_paused.labels(reason).set(paused or (reason == "kafka" and self.failing is not None))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bridge.events import Encoding
     from bridge.operations import OperationsService
     from bridge.privacy import Concealment
-    from bridge.requests.upstream_watch import UpstreamWatch
     from bridge.settings import Kafka, Settings, TopicSettings
+    from bridge.webservices import UpstreamWatch
 
 GROUP: Final = "requests"
 

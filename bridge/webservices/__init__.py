@@ -13,7 +13,6 @@ from bridge.webservices.outbound import (
     repeatable,
     request_forms,
 )
-from bridge.webservices.reach import answers
 from bridge.webservices.replies import UpstreamReply
 from bridge.webservices.requests import (
     EXAMPLE_REQUEST,
@@ -25,6 +24,7 @@ from bridge.webservices.requests import (
 )
 from bridge.webservices.route import route_of
 from bridge.webservices.statuscodes import STATUS_CODES, refusal, status_code
+from bridge.webservices.upstream_watch import UpstreamWatch, answers
 from bridge.webservices.voice import VoiceSession
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "OutboundRecordRequest",
     "Profile",
     "UpstreamReply",
+    "UpstreamWatch",
     "VoiceSession",
     "WebServicesClient",
     "answers",

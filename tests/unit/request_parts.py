@@ -13,7 +13,8 @@ from bridge.delivery import ConsumedRecord
 from bridge.delivery.offsets import OffsetsInHand
 from bridge.events import JSON, DeadLetter
 from bridge.operations import OUTBOUND_OPERATIONS
-from bridge.requests import Refusals, RequestConsumer, RequestReading, UpstreamWatch
+from bridge.requests import Refusals, RequestConsumer, RequestReading
+from bridge.webservices import UpstreamWatch
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import ACCOUNT, SAMPLE, ScriptedUpstream, running
 
@@ -147,6 +148,7 @@ async def consuming(
     side = Side(topic or RequestTopic(), kafka or MemoryKafka(), upstream or ScriptedUpstream())
     async with running(side.upstream, side.kafka, enabled=enabled, **limits) as side.service:
         service = side.service
+        watch = UpstreamWatch(lambda: 0.0, side.answers)
         side.consumer = RequestConsumer(
             side.topic.reader,
             service,
@@ -158,15 +160,17 @@ async def consuming(
                 known={ACCOUNT},
                 operations=OUTBOUND_OPERATIONS,
             ),
-            UpstreamWatch(lambda: 0.0, side.answers),
+            watch,
             places=limits.get("concurrency", 32) + limits.get("waiting_room", 256),
             forward_deadline=limits.get("forward_deadline", 20),
         )
+        watching = asyncio.create_task(watch.run())
         task = asyncio.create_task(side.consumer.run())
         try:
             yield side
         finally:
+            watching.cancel()
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([watching, task])
             if not task.cancelled() and task.exception() is not None:
                 task.result()

@@ -34,7 +34,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "relay": SHARED | {"cometd", "webservices", "events", "delivery", "privacy"},
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
     "evidence": SHARED | {"events", "delivery", "privacy", "settings"},
-    "requests": SHARED | {"delivery", "events", "operations", "privacy", "settings"},
+    "requests": SHARED | {"delivery", "events", "operations", "privacy", "settings", "webservices"},
     "http": SHARED | {"operations", "settings", "contract", "privacy", "unimported"},
     "account": EVERYTHING,
     "accounts": EVERYTHING,
