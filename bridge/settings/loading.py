@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from bridge.errors import SettingsError
 from bridge.settings import sources
 from bridge.settings.accounts_file import read_accounts
+from bridge.settings.faults import unknown_variable
 from bridge.settings.files import read_toml
 from bridge.settings.models import Http, Kafka, Settings
 from bridge.settings.section import Section
@@ -106,7 +107,8 @@ def _load(
     environment: Mapping[str, str],
     more_faults: Callable[[Mapping[str, Any]], list[str]] = lambda _: [],
 ) -> Model:
-    variables, faults = sources.read_environment(Settings, environment)
+    variables, unknown = sources.read_environment(Settings, environment)
+    faults = [unknown_variable(name, sources.variables(Settings)) for name in unknown]
     file: dict[str, Any] = {}
     if config is not None:
         try:

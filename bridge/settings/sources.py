@@ -5,7 +5,6 @@ pydantic-settings is not used, because it stops at the first fault and has no `*
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pydantic import BaseModel, SecretStr
 from bridge.settings import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 PREFIX = "BRIDGE_"
 FILE_SUFFIX = "_file"
@@ -91,23 +90,22 @@ def outside_lists(location: Location) -> Location:
 
 
 def read_environment(model: type[BaseModel], environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Read the variables `BRIDGE_*`. Return the tree, and a fault for each unknown variable.
+    """Read the variables `BRIDGE_*`. Return the tree, and the names of the variables that are no settings.
 
     A variable may contain a section or a list as JSON. An empty variable counts as not set.
     """
     values: dict[str, Any] = {}
-    faults = []
+    unknown = []
     known = variables(model)
     found = [name for name, value in environment.items() if name.startswith(PREFIX) and _is_ours(name, value)]
     # The JSON of a whole section comes first, so that variables of its single settings win.
     for name in sorted(found, key=lambda name: (name.count("__"), name)):
         if name not in known:
-            near = _nearest(name, known)
-            faults.append(f"{name}: unknown setting" + (f"; did you mean {near}?" if near else ""))
+            unknown.append(name)
         elif environment[name]:
             location, expected = known[name]
             _put(values, location, _decode(environment[name], expected))
-    return values, faults
+    return values, unknown
 
 
 def beside(model: type[BaseModel], values: Mapping[str, Any], directory: Path) -> dict[str, Any]:
@@ -177,16 +175,6 @@ def _is_ours(name: str, value: str) -> bool:
     if name in NOT_SETTINGS or _SERVICE_LINK.fullmatch(name):
         return False
     return not (name.endswith("_PORT") and _SERVICE_LINK_PORT.match(value))
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known variable that resembles the name.
-
-    The comparison leaves out the common prefix, which would make all names similar.
-    """
-    ends = [one.removeprefix(PREFIX) for one in (*known, CONFIG)]
-    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1, cutoff=0.7)
-    return f"{PREFIX}{near[0]}" if near else None
 
 
 def _decode(text: str, expected: type | None) -> Any:
