@@ -1,4 +1,4 @@
-"""An environment with all that is required, and the faults of one."""
+"""An environment with all that is required, and the faults of one; a plugin of tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ ENVIRONMENT = {
 WITHOUT_ACCOUNT = {
     name: value for name, value in ENVIRONMENT.items() if not name.endswith(("__USERNAME", "__PASSWORD"))
 }
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The path of a TOML file of settings, which does not exist yet."""
+    return tmp_path / "bridge.toml"
 
 
 def faults(environment: dict[str, str], config: Path | None = None) -> list[str]:

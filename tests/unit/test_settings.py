@@ -9,12 +9,6 @@ from pydantic import SecretStr
 from bridge.settings import Delivery, Kafka, Settings, WebServices, changed, load
 from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faults
 
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return tmp_path / "bridge.toml"
-
-
 # What the contract names, with its defaults.
 
 

@@ -17,11 +17,6 @@ from tests.unit.settings_parts import ENVIRONMENT, SECRET, WITHOUT_ACCOUNT, faul
 USER = {"BRIDGE_WEB_SERVICES__USERNAME": "agent"}
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return tmp_path / "bridge.toml"
-
-
 def test_kubernetes_service_links_are_no_settings() -> None:
     """The variables that Kubernetes makes of a Service named bridge don't stop the start."""
     links = {
