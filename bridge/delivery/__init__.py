@@ -38,9 +38,9 @@ from bridge.delivery.ledger.follower import Follower
 from bridge.delivery.ledger.ledger import KafkaLedger, Ledger, Place
 from bridge.delivery.position.earlier_seal import SALT_BYTES, Unsealable
 from bridge.delivery.position.keys import AccountKeys, derive_ahead
-from bridge.delivery.position.others import OthersPositions
+from bridge.delivery.position.other_replicas import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
-from bridge.delivery.position.unsigned import UnsignedEvents
+from bridge.delivery.position.unsigned_events import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
 from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, archive_group, note_archived, retention_of

@@ -16,7 +16,7 @@ from bridge.evidence.file.verify import Check, Outcome, verify
 from bridge.evidence.maker import EvidenceMaker, sealed
 from bridge.evidence.page import page
 from bridge.evidence.sources import KafkaSource, Source
-from bridge.evidence.standing import still_in_kafka
+from bridge.evidence.still_in_kafka import still_in_kafka
 from bridge.evidence.wording import counted
 
 __all__ = [

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridge.privacy.inside import NumbersInside
 from bridge.privacy.numbers import (
     FEWEST_INSIDE,
     FEWEST_SEEN,
@@ -20,6 +19,7 @@ from bridge.privacy.numbers import (
     is_number,
     normalised,
 )
+from bridge.privacy.numbers_inside import NumbersInside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

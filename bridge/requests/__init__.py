@@ -1,7 +1,7 @@
 """Requests by Kafka: the records of the topic `requests.v1` become operations, like REST calls."""
 
 from bridge.requests.consumer import RequestConsumer
-from bridge.requests.making import request_consumer, request_topics, requests_group
+from bridge.requests.from_settings import request_consumer, request_topics, requests_group
 from bridge.requests.reading import RequestReading
 from bridge.requests.refusals import Refusals
 

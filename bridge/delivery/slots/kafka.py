@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bridge.delivery.position.position import Position
     from bridge.delivery.position.reader import Found
     from bridge.delivery.position.stored import StoredPosition
-    from bridge.delivery.position.unsigned import UnsignedEvents
+    from bridge.delivery.position.unsigned_events import UnsignedEvents
     from bridge.delivery.slots.publisher import Revise
     from bridge.delivery.slots.slot import Slot
     from bridge.delivery.slots.slots import Slots

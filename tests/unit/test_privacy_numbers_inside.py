@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bridge.privacy import OMITTED, PREFIX, Concealment
 from bridge.privacy import numbers as privacy_numbers
-from bridge.privacy.inside import LONGEST, MOST_LONG, NumbersInside
 from bridge.privacy.numbers import FEWEST_INSIDE, digits
+from bridge.privacy.numbers_inside import LONGEST, MOST_LONG, NumbersInside
 
 if TYPE_CHECKING:
     import pytest
