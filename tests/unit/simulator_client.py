@@ -16,7 +16,7 @@ class Client:
     def __init__(self, url: str, *, username: str = "agent", password: str = "secret") -> None:
         self.url = url
         self._basic = {"Authorization": aiohttp.encode_basic_auth(username, password)}
-        self._csrf: dict[str, str] = {}
+        self.csrf: dict[str, str] = {}
         self.http = aiohttp.ClientSession(
             cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=DEADLINE)
         )
@@ -33,14 +33,14 @@ class Client:
         async with self.http.get(f"{self.url}/api/v2/me", headers=self._basic) as reply:
             await reply.read()
             name = reply.headers.get("X-CSRF-HEADER")
-            self._csrf = {name: reply.headers["X-CSRF-TOKEN"]} if name else {}
+            self.csrf = {name: reply.headers["X-CSRF-TOKEN"]} if name else {}
 
     async def get(self, path: str) -> tuple[int, Message]:
         async with self.http.get(f"{self.url}{path}") as reply:
             return reply.status, await reply.json()
 
     async def post(self, path: str, body: Message) -> tuple[int, Message]:
-        async with self.http.post(f"{self.url}{path}", json=body, headers=self._csrf) as reply:
+        async with self.http.post(f"{self.url}{path}", json=body, headers=self.csrf) as reply:
             if reply.content_type != "application/json":
                 return reply.status, {"text": await reply.text()}
             return reply.status, await reply.json()

@@ -69,19 +69,25 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                 assert bridge.view("replica").reason == "login-not-kept"
 
 
-def replica_at(url: str, *, max_interval: float) -> AccountBridge:
-    """The account of a replica of a fleet, whose probe has found Kafka usable."""
+def usable_kafka() -> KafkaProbe:
+    """A probe that has found Kafka usable."""
     kafka = KafkaProbe(Kafka(bootstrap_servers="127.0.0.1:1"), ["agent"])
     kafka.reason = None
-    return account_at(url, kafka=kafka, max_interval=max_interval, fleet=Fleet(enabled=True))
+    return kafka
+
+
+def replica_at(url: str, *, max_interval: float) -> AccountBridge:
+    """The account of a replica of a fleet."""
+    return account_at(url, kafka=usable_kafka(), max_interval=max_interval, fleet=Fleet(enabled=True))
 
 
 async def test_a_replica_that_stands_by_is_ready() -> None:
     """An account that another replica relays needs no session here, only Kafka."""
-    bridge = replica_at("http://127.0.0.1:1", max_interval=10)
+    kafka = usable_kafka()
+    bridge = account_at("http://127.0.0.1:1", kafka=kafka, fleet=Fleet(enabled=True))
     assert bridge.stands_by
     assert list(bridge.missing()) == []
-    bridge._kafka.reason = "kafka unreachable"
+    kafka.reason = "kafka unreachable"
     assert [one.name for one in bridge.missing()] == ["kafka"]
 
 

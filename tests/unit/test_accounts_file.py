@@ -235,9 +235,7 @@ async def test_a_changed_password_file_is_noticed(path: Path, tmp_path: Path) ->
 async def test_a_file_that_is_being_written_does_not_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A half-written file may be valid and lack accounts, so a content counts once two looks have found it."""
     looks = [AGENT + OTHER, AGENT, AGENT + "[[accounts]]", AGENT + OTHER.replace("other", "third")]
-    monkeypatch.setattr(
-        "bridge.settings.accounts_file._read", lambda _: (looks.pop(0) if len(looks) > 1 else looks[0]).encode()
-    )
+    monkeypatch.setattr(type(path), "read_bytes", lambda _: (looks.pop(0) if len(looks) > 1 else looks[0]).encode())
     async with watched(path) as (_, applied):
         await eventually(lambda: applied.names[-1] == ["agent", "third"])
     assert applied.names == [["agent", "other"], ["agent", "third"]]

@@ -170,15 +170,20 @@ async def test_bytes_of_waiting_events_are_bounded(monkeypatch: pytest.MonkeyPat
     """While Kafka is away large events are lost beyond a number of bytes, and there is room again once it is back."""
     monkeypatch.setattr("bridge.operations.ledger.journal.ROOM_BYTES", 100_000)
     kafka = MemoryKafka()
-    kafka.available.clear()
     journal = Journal(MemoryLedger(kafka, "t"))
-    async with running(journal):
-        await eventually(lambda: not journal.available)
+
+    async def outage(last: str) -> None:
+        kafka.available.clear()
         for _ in range(20):
             journal.note(record("x" * 20_000))
+        await eventually(lambda: not journal.available)
         kafka.available.set()
         await eventually(lambda: journal.available)
-        journal.note(record("y" * 20_000))
-        await eventually(lambda: values(kafka)[-1:] == ["y" * 20_000])
-    assert len(kafka.records) == 5
-    assert journal._bytes == 0
+        journal.note(record(last))
+        await eventually(lambda: values(kafka)[-1:] == [last])
+
+    async with running(journal):
+        await outage("y" * 20_000)
+        assert len(kafka.records) == 5
+        await outage("z" * 20_000)
+        assert len(kafka.records) == 10

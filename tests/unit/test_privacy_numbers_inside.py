@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,8 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.privacy import OMITTED, PREFIX, Concealment
-from bridge.privacy import numbers as privacy_numbers
-from bridge.privacy.numbers import FEWEST_INSIDE, digits
+from bridge.privacy.numbers import FEWEST_INSIDE, digits, holds
 from bridge.privacy.numbers_inside import LONGEST, MOST_LONG, NumbersInside
 
 if TYPE_CHECKING:
@@ -95,7 +95,11 @@ def test_hostile_forms_take_bounded_time_and_hide_the_text() -> None:
 
 def test_long_names_are_not_remembered() -> None:
     """The names of members are remembered only where they are short, so that hostile names fill no memory."""
-    before = privacy_numbers._holds.cache_info().currsize
-    for number in range(5):
-        privacy_numbers.holds(f"{'x' * 1000}{number}phone")
-    assert privacy_numbers._holds.cache_info().currsize == before
+    count, size = 200, 10_000
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            holds(f"{'x' * size}{number}phone")
+        assert tracemalloc.get_traced_memory()[0] < count * size / 4
+    finally:
+        tracemalloc.stop()

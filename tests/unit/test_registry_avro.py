@@ -123,14 +123,21 @@ async def test_what_is_none_of_it_comes_back(value: bytes) -> None:
 
 
 async def test_a_writer_of_a_topic_cannot_grow_the_cache() -> None:
-    """However many ids values name, a bounded number of schemas is kept, and the ones in use stay."""
+    """However many ids values name, a bounded number of schemas is kept: the ones in use, and the newest."""
     read, asked = reader({1: '"string"'})
-    used = b"\x00" + (1).to_bytes(4, "big") + b"\x02x"
-    for id_ in range(2, 3 * MOST_SCHEMAS):
+
+    async def questions_about(id_: int) -> int:
+        before = asked.questions
         await read.json_of(b"\x00" + id_.to_bytes(4, "big") + b"\x02x")
-        await read.json_of(used)
-        assert len(read._schemas) <= MOST_SCHEMAS
-    assert asked.questions == 3 * MOST_SCHEMAS - 1
+        return asked.questions - before
+
+    assert await questions_about(1) == 1
+    for id_ in range(2, 3 * MOST_SCHEMAS):
+        assert await questions_about(id_) == 1
+        assert await questions_about(1) == 0
+    oldest_kept = 3 * MOST_SCHEMAS - (MOST_SCHEMAS - 1)
+    assert sum([await questions_about(id_) for id_ in range(oldest_kept, 3 * MOST_SCHEMAS)]) == 0
+    assert await questions_about(oldest_kept - 1) == 1
 
 
 @pytest.mark.parametrize("schema", ["no JSON", '{"type": "unheard"}', "[" * 100_000, "17"])

@@ -202,7 +202,7 @@ async def test_login_faults_strike_the_login_only(wire: Wire) -> None:
 async def test_proxy_passes_every_cookie_and_header() -> None:
     """Through the proxy a client logs in, gets both cookies and the CSRF headers, and its long poll is answered."""
     async with Simulator(timeout=0.2) as simulator, FaultProxy(simulator.url) as proxy, Client(proxy.url) as client:
-        assert client._csrf
+        assert client.csrf
         await client.open()
         assert {cookie.key for cookie in client.http.cookie_jar} == {"JSESSIONID", "BAYEUX_BROWSER"}
         assert (await client.connect(1))[-1]["successful"] is True

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.simulator import Fault, Simulator
 from tests.page import ACKNOWLEDGEMENT, DEVICE, DEVICE_PATH, REQUEST, USER_EVENT
-from tests.unit.simulator_client import Client, Message, batch, events, until
+from tests.unit.simulator_client import Client, Message, batch, events
 
 RECORDS = "/api/v2/me/outbound-records"
 
@@ -32,6 +32,22 @@ async def answers(client: Client, count: int) -> list[Message]:
             replies = await client.connect(number)
             number = batch(replies)
             found += [one for one in replies if not one["channel"].startswith("/meta/")]
+    return found
+
+
+async def references_until_the_last(client: Client) -> list[str]:
+    """Post one more operation, and return the references of all acknowledgements until that of this operation.
+
+    The server sends the messages of an operation after those of all operations before it.
+    """
+    assert (await client.post(f"{RECORDS}/13", REQUEST | {"referenceId": "last"}))[0] == 200
+    found: list[str] = []
+    number = 1
+    async with asyncio.timeout(30):
+        while "last" not in found:
+            replies = await client.connect(number)
+            number = batch(replies)
+            found += [one["referenceId"] for one in events(replies) if "referenceId" in one]
     return found
 
 
@@ -72,19 +88,19 @@ async def test_me_tells_features_and_devices_on_request(client: Client) -> None:
 
 async def test_post_without_the_csrf_token_is_refused_in_plain_text(client: Client) -> None:
     """403 has a second meaning: the CSRF text, which is no JSON; a GET gives the token anew."""
-    token, client._csrf = client._csrf, {}
+    token, client.csrf = client.csrf, {}
     assert await client.post("/api/v2/me", {"operationName": "StartContactCenterSession"}) == (
         403,
         {"text": "Missing or invalid Csrf token"},
     )
-    client._csrf = token
+    client.csrf = token
     assert await client.post("/api/v2/me", {"operationName": "StartContactCenterSession"}) == (200, {"statusCode": 0})
 
 
 async def test_csrf_protection_can_be_off() -> None:
     """Without the protection no header is advertised and none is needed."""
     async with Simulator(csrf=False) as simulator, Client(simulator.url) as client:
-        assert client._csrf == {}
+        assert client.csrf == {}
         assert (await client.post("/api/v2/me", {"operationName": "StartContactCenterSession"}))[0] == 200
 
 
@@ -166,13 +182,14 @@ async def test_preview_session_is_answered_on_the_same_channel(client: Client) -
     ],
 )
 async def test_wrong_operations_are_refused_and_answered_by_nothing(
-    simulator: Simulator, client: Client, path: str, change: Message, expected: tuple[int, int]
+    client: Client, path: str, change: Message, expected: tuple[int, int]
 ) -> None:
     """A missing parameter is statusCode 1, a wrong one 10, a wrong path 6; no message follows."""
+    await client.open()
     body = {name: value for name, value in (REQUEST | change).items() if value is not None}
     status, reply = await client.post(RECORDS + path, body)
     assert (status, reply["statusCode"]) == expected
-    assert not simulator._rest._timers
+    assert await references_until_the_last(client) == ["last"]
 
 
 async def test_answers_reach_only_the_sessions_of_the_caller() -> None:
@@ -218,8 +235,7 @@ async def test_acknowledgement_faults(simulator: Simulator, client: Client, name
     await client.open()
     simulator.faults.add(Fault(name, times=1))
     assert (await client.post(f"{RECORDS}/13", REQUEST))[0] == 200
-    await until(lambda: not simulator._rest._timers)
-    assert simulator.sessions[0].queued == copies * 2
+    assert await references_until_the_last(client) == [REQUEST["referenceId"]] * copies + ["last"]
 
 
 async def test_late_acknowledgement(simulator: Simulator, client: Client) -> None:
