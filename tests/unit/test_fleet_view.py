@@ -4,23 +4,29 @@ from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
+from bridge.accounts import BridgeAccounts
 from bridge.app import Bridge, host_name
+from bridge.events import JSON
+from bridge.fleet import Accounts, Fleet
 from bridge.fleet.user_data import Member, Table
-from bridge.settings import Account, Fleet, Kafka, Settings, WebServices
+from bridge.settings import Account, Kafka, Settings, WebServices
+from bridge.settings import Fleet as FleetSettings
+from bridge.status import Status
 
 NAMES = ("a", "b", "c")
 
 
-def bridge(*, enabled: bool) -> Bridge:
-    accounts = tuple(Account(name=name, username=name, password=SecretStr("secret")) for name in NAMES)
-    return Bridge(
-        Settings(
-            web_services=WebServices(url="http://127.0.0.1:1"),
-            accounts=accounts,
-            kafka=Kafka(bootstrap_servers="127.0.0.1:1"),
-            fleet=Fleet(enabled=enabled, replica="here" if enabled else None),
-        )
+def settings(*, enabled: bool) -> Settings:
+    return Settings(
+        web_services=WebServices(url="http://127.0.0.1:1"),
+        accounts=tuple(Account(name=name, username=name, password=SecretStr("secret")) for name in NAMES),
+        kafka=Kafka(bootstrap_servers="127.0.0.1:1"),
+        fleet=FleetSettings(enabled=enabled, replica="here" if enabled else None),
     )
+
+
+def bridge(*, enabled: bool) -> Bridge:
+    return Bridge(settings(enabled=enabled))
 
 
 async def test_a_bridge_without_a_fleet_shows_itself() -> None:
@@ -31,16 +37,23 @@ async def test_a_bridge_without_a_fleet_shows_itself() -> None:
 
 async def test_a_replica_shows_the_whole_fleet() -> None:
     """Every account is in its slot, each slot at its owner, and a slot without an owner has none."""
-    one = bridge(enabled=True)
-    assert one.status.fleet().replicas == []
-    assert one._fleet is not None
-    one._fleet.table = Table(
+    parts = settings(enabled=True)
+    accounts = BridgeAccounts(parts, JSON, None)
+    fleet = Fleet(
+        parts.kafka,
+        "here",
+        Accounts(accounts.bridges, accounts.keys, lambda: 0.0, lambda _: accounts.slots),
+        session_timeout=6,
+    )
+    status = Status(parts.kafka, JSON, accounts, fleet, None, replica="here", since=0.0)
+    assert status.fleet().replicas == []
+    fleet.table = Table(
         epoch=1,
         slots=3,
         members=[Member(name="here", since=0.0, slots=[0]), Member(name="there", since=60.0, slots=[2, 999])],
         orphaned=[],
     )
-    view = one.status.fleet()
+    view = status.fleet()
     assert [(slot.slot, slot.replica) for slot in view.slots] == [(0, "here"), (1, None), (2, "there")]
     assert sorted(name for slot in view.slots for name in slot.accounts) == list(NAMES)
     shown = {replica.name: replica for replica in view.replicas}
