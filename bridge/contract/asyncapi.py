@@ -98,11 +98,11 @@ def _operation(kind: Kind) -> dict[str, Any]:
 def _action(kind: Kind) -> tuple[str, Literal["send", "receive"], str]:
     """Return the first word of the operation's name, the bridge's action (send or receive), and a description."""
     if kind is REQUEST:
-        told = (
+        description = (
             f"Send requests to this topic, with a key: {kind.key}. The bridge reads it if `operations.request_topic` "
             "is set. The outcome of each request is on the topic of operations, under the same key."
         )
-        return "take", "receive", told
+        return "take", "receive", description
     return "publish", "send", f"Publish with a key: {kind.key}."
 
 
@@ -144,4 +144,4 @@ def _headers(kind: Kind) -> dict[str, Any]:
 
 def _payload(kind: Kind) -> dict[str, Any]:
     """Return the JSON Schema without `$schema` and `$id`. AsyncAPI sets the dialect, and `ce_dataschema` has the id."""
-    return {word: told for word, told in json_schema(kind).items() if word not in {"$schema", "$id"}}
+    return {word: value for word, value in json_schema(kind).items() if word not in {"$schema", "$id"}}

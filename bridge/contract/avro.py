@@ -43,9 +43,9 @@ def _field(field: Field) -> dict[str, Any]:
 
 
 def _doc(field: Field) -> str:
-    told = [field.description]
+    sentences = [field.description]
     if field.symbols:
-        told.append(f"One of {', '.join(field.symbols)}.")
+        sentences.append(f"One of {', '.join(field.symbols)}.")
     if field.form == "json":
-        told.append("JSON text.")
-    return " ".join(told)
+        sentences.append("JSON text.")
+    return " ".join(sentences)

@@ -50,13 +50,13 @@ def _avro_fields(record: dict[str, Any], parent: str) -> Iterator[tuple[str, Fac
         types = field["type"] if isinstance(field["type"], list) else [field["type"]]
         records = [each for each in types if isinstance(each, dict)]
         facets = _bounding(field) | {"type": [each["name"] if each in records else each for each in types]}
-        yield name, {word: told for word, told in facets.items() if word != "name"}
+        yield name, {word: value for word, value in facets.items() if word != "name"}
         for each in records:
             yield from _avro_fields(each, f"{name}.")
 
 
 def _bounding(schema: dict[str, Any]) -> Facets:
-    return {word: told for word, told in schema.items() if word not in _FREE}
+    return {word: value for word, value in schema.items() if word not in _FREE}
 
 
 def _differences(released: Mapping[str, Facets], current: Mapping[str, Facets]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _reasons(released: Facets, current: Facets) -> Iterator[str]:
                 f"takes {symbol or 'null'}, which is new to consumers" for symbol in after if symbol not in before
             )
         else:
-            yield f"{_verb(word, before, after)} its {word} from {_told(before)} to {_told(after)}"
+            yield f"{_verb(word, before, after)} its {word} from {_as_text(before)} to {_as_text(after)}"
 
 
 def _verb(word: str, before: Any, after: Any) -> str:
@@ -100,7 +100,7 @@ def _verb(word: str, before: Any, after: Any) -> str:
     return "narrowed" if (after > before) == (word in _LOWER) else "widened"
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return " or ".join(str(each) for each in value)
     return "none" if value is None else str(value)

@@ -195,7 +195,7 @@ def example_of(kind: Kind) -> Record:
 
 
 def _request_headers(id_: str) -> list[tuple[str, bytes]]:
-    told = {
+    headers = {
         "ce_specversion": "1.0",
         "ce_id": id_,
         "ce_source": "/crm",
@@ -204,4 +204,4 @@ def _request_headers(id_: str) -> list[tuple[str, bytes]]:
         "ce_dataschema": REQUEST.schema,
         "content-type": CONTENT_TYPE,
     }
-    return [(name, value.encode()) for name, value in told.items()]
+    return [(name, value.encode()) for name, value in headers.items()]

@@ -81,14 +81,16 @@ def record_of(struct: type[msgspec.Struct]) -> Record:
     Raises:
         TypeError: the contract does not support the type of a field.
     """
-    told = type_info(struct)
-    assert isinstance(told, StructType)
-    return _record(told)
+    type_ = type_info(struct)
+    assert isinstance(type_, StructType)
+    return _record(type_)
 
 
-def _record(told: StructType) -> Record:
-    description = " ".join((inspect.getdoc(told.cls) or "").split())
-    return Record(name=told.cls.__name__, description=description, fields=tuple(_field(field) for field in told.fields))
+def _record(type_: StructType) -> Record:
+    description = " ".join((inspect.getdoc(type_.cls) or "").split())
+    return Record(
+        name=type_.cls.__name__, description=description, fields=tuple(_field(field) for field in type_.fields)
+    )
 
 
 def _field(field: msgspec.inspect.Field) -> Field:

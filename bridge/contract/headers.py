@@ -55,14 +55,14 @@ def headers_of(kind: Kind) -> Iterator[Header]:
     yield Header("ce_dataschema", "`$id` of the JSON Schema of the value.", kind.schema)
     yield Header("content-type", "Media type of the value.", "application/json")
     if kind.sequenced is not None:
-        told = f"Number of the event in its CometD session, counted from 0. {_SEQUENCED[kind.sequenced]}"
-        yield Header("ce_sequence", told, always=kind.sequenced == "always")
+        description = f"Number of the event in its CometD session, counted from 0. {_SEQUENCED[kind.sequenced]}"
+        yield Header("ce_sequence", description, always=kind.sequenced == "always")
     if kind.event_type == operation.TYPE:
-        told = "Signature of the account's bridge, which other replicas check: HMAC-SHA-256 in hexadecimal."
-        yield Header(operation.SIGNATURE, told, always=False)
-        told = (
+        description = "Signature of the account's bridge, which other replicas check: HMAC-SHA-256 in hexadecimal."
+        yield Header(operation.SIGNATURE, description, always=False)
+        description = (
             "Random name of the process that wrote the event. Only `requested` events of a fleet have it. If several "
             "replicas get the same request at the same moment, the replica whose event comes first forwards it."
         )
-        yield Header(operation.PROCESS, told, always=False)
+        yield Header(operation.PROCESS, description, always=False)
     yield Header("traceparent", "W3C trace context of the event's cause, if there is one.", always=False)

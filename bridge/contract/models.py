@@ -61,4 +61,4 @@ def _for_models(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     dropped = _NOT_FOR_MODELS | ({"pattern"} if schema.get("format") == "date-time" else set())
-    return {word: _for_models(told) for word, told in schema.items() if word not in dropped}
+    return {word: _for_models(value) for word, value in schema.items() if word not in dropped}

@@ -82,8 +82,8 @@ def _field_rows(record: Record, example: Any, parent: str = "") -> Iterator[str]
 
 
 def _type(field: Field) -> str:
-    told = {"json": "object" if "object" in field.keywords.get("type", ()) else "any JSON", "record": "object"}
-    type_ = told.get(field.form, field.form)
+    names = {"json": "object" if "object" in field.keywords.get("type", ()) else "any JSON", "record": "object"}
+    type_ = names.get(field.form, field.form)
     if field.symbols:
         type_ = f"one of {', '.join(f'`{symbol}`' for symbol in field.symbols)}"
     elif field.keywords.get("format") == "date-time":

@@ -70,15 +70,15 @@ class RegistryEncoding:
     async def run(self) -> None:
         """See `Encoding.run`."""
         backoff = Backoff(first=0.2, cap=PATIENCE)
-        told: str | None = None
+        logged: str | None = None
         while not self._complete.is_set():
             try:
                 ids = {subject.name: await self._take(subject) for subject in self._subjects}
             except RegistryUnavailable as error:
                 self.missing = str(error)
-                if self.missing != told:
-                    told = self.missing
-                    log.warning("schema-registry-unavailable", reason=told)
+                if self.missing != logged:
+                    logged = self.missing
+                    log.warning("schema-registry-unavailable", reason=logged)
                 await asyncio.sleep(backoff.next_delay())
             else:
                 self.missing = None

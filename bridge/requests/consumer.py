@@ -99,7 +99,7 @@ class RequestConsumer:
         self._waiting = dict.fromkeys(metrics.PAUSE_REASONS, 0)
         """How many of the records in hand wait, for each reason."""
         self._refused = 0
-        self._refused_told_at = -REFUSED_INTERVAL
+        self._refused_logged_at = -REFUSED_INTERVAL
         self._group: asyncio.TaskGroup | None = None
         self.failing: str | None = None
         """Why the request topic can't be read now, None if it can."""
@@ -273,7 +273,7 @@ class RequestConsumer:
         metrics.requests.labels("rejected").inc()
         self._refused += 1
         now = asyncio.get_running_loop().time()
-        if now - self._refused_told_at >= REFUSED_INTERVAL:
+        if now - self._refused_logged_at >= REFUSED_INTERVAL:
             log.warning(
                 "requests-refused",
                 requests=self._refused,
@@ -281,7 +281,7 @@ class RequestConsumer:
                 partition=record.partition,
                 offset=record.offset,
             )
-            self._refused, self._refused_told_at = 0, now
+            self._refused, self._refused_logged_at = 0, now
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         """Retry while the bridge is busy, or Kafka or the registry is away. The consumer reads nothing meanwhile."""

@@ -86,11 +86,11 @@ class RequestReading:
     async def _value(self, value: bytes | None, envelope: Envelope) -> Any:
         if not value:
             raise Refused("value-missing", "The record has no value.", envelope)
-        told = await self._encoding.json_of(value) if len(value) <= LARGEST_VALUE else value
-        if len(told) > LARGEST_VALUE:
+        content = await self._encoding.json_of(value) if len(value) <= LARGEST_VALUE else value
+        if len(content) > LARGEST_VALUE:
             raise Refused("value-too-large", f"The value has more than {LARGEST_VALUE} bytes.", envelope)
         try:
-            return parse_json(told)
+            return parse_json(content)
         except json.JSONDecodeError as error:
             raise Refused("malformed-json", f"The value is not valid JSON: {error.msg}", envelope) from None
 

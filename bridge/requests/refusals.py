@@ -78,20 +78,20 @@ class Refusals:
         return Refusal(letter, self._rejected(refused, rfc3339(at)))
 
     def _rejected(self, refused: Refused, at: str) -> Operation | None:
-        told = refused.envelope
-        if told.reference_id is None:
+        envelope = refused.envelope
+        if envelope.reference_id is None:
             return None
-        name = (told.request or {}).get("operationName")
+        name = (envelope.request or {}).get("operationName")
         return Operation(
-            reference_id=told.reference_id,
+            reference_id=envelope.reference_id,
             operation=name if isinstance(name, str) and name in self._operations else UNKNOWN,
             status="rejected",
             at=at,
-            account=told.account or self._default_account(),
+            account=envelope.account or self._default_account(),
             received_at=at,
-            requested_by=None if told.requested_by is None else told.requested_by[:LONGEST_CALLER],
-            record_handle=told.record_handle,
-            request=msgspec.Raw(told_request(told.request or {})),
+            requested_by=None if envelope.requested_by is None else envelope.requested_by[:LONGEST_CALLER],
+            record_handle=envelope.record_handle,
+            request=msgspec.Raw(told_request(envelope.request or {})),
             asynchronous=True,
         )
 

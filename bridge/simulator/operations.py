@@ -83,7 +83,7 @@ def _record(body: Body, handle: int | None) -> dict[str, object]:
 
 def _user_event(operation: Operation, body: Body, handle: int | None) -> dict[str, object]:
     """Return the user event, which has the chain attribute and the phone number, but never a referenceId."""
-    told = {
+    user_data = {
         "GSW_CHAIN_ATTR": body.get("chainAttribute"),
         "GSW_APPLICATION_ID": body.get("applicationId"),
         "GSW_RECORD_HANDLE": handle,
@@ -99,7 +99,7 @@ def _user_event(operation: Operation, body: Body, handle: int | None) -> dict[st
     }
     return {
         "metrics": {"eventProcessing": processing},
-        "userData": {name: value for name, value in told.items() if value is not None},
+        "userData": {name: value for name, value in user_data.items() if value is not None},
         "deviceId": str(body.get("devicePath", "")).removeprefix("/devices/"),
         "messageType": "DeviceUserEventMessage",
     }

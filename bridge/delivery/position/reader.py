@@ -75,9 +75,9 @@ class PositionReader:
         self._topic = position_topic(settings)
         self._place = TopicPartition(self._topic, partition)
         self.owner = owner
-        self._told: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
         """For each account, the offset of the last record that was counted as skipped."""
-        self._telling: set[str] = set()
+        self._logged: set[str] = set()
 
     async def read(
         self,
@@ -118,7 +118,7 @@ class PositionReader:
                     await self._until_visible(client, end)
                 else:
                     reading.hidden = (await client.end_offsets([self._place]))[self._place] < end
-            self._telling.clear()
+            self._logged.clear()
             await self._search(client, wanted, reading, deadline, foreign=foreign, since=since)
         return reading
 
@@ -213,11 +213,11 @@ class PositionReader:
 
     def _passed_over(self, offset: int, account: str, error: Exception) -> None:
         """Count the record, unless an earlier search has counted it. A search logs at most one line for an account."""
-        if offset <= self._told.get(account, -1):
+        if offset <= self._counted.get(account, -1):
             return
-        self._told[account] = offset
+        self._counted[account] = offset
         counter = metrics.records_unreadable if isinstance(error, Unreadable) else metrics.records_untrusted
         counter.labels(self._topic).inc()
-        if account not in self._telling:
-            self._telling.add(account)
+        if account not in self._logged:
+            self._logged.add(account)
             log.warning("position-passed-over", account=account, reason=str(error))
