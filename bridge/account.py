@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LEAVE_DEADLINE: Final = 10.0
 """Seconds that an account gets to commit its current batch and to end its session when it leaves."""
 LONG_HOLD: Final = 3.0
-"""Seconds. Readiness reports Kafka as missing once a batch has waited longer than this for its commit."""
+"""Readiness reports Kafka as missing if a batch has waited longer than these seconds for its commit."""
 NOT_KEPT: Final = "Web Services forgets each login at the next request; is the balancer sticky?"
 log = structlog.get_logger(__name__)
 

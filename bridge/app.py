@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
 
 STOP_DEADLINE: Final = 6.0
-"""Seconds that a planned stop waits for the commit of current batches. Later a successor must publish them."""
+"""Seconds that a planned stop waits for the commit of current batches. After that a successor must publish them."""
 DRAIN_DEADLINE: Final = 3.0
 """Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
 log = structlog.get_logger(__name__)
@@ -203,7 +203,7 @@ class Bridge:
         log.info("stopped")
 
     def _parts_beside(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what runs beside the relays and the servers, until the bridge stops."""
+        """Return the functions that run beside the relays and the servers, until the bridge stops."""
         parts = [self._accounts.kafka.run, self._encoding.run, self._operations.run, self._retention.run]
         if self._fleet is not None:
             parts.append(self._derive_ahead)

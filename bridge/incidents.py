@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 DAY: Final = 86_400.0
 MOST: Final = 200
-"""Gaps, and dead letters, that are kept. The newest count: after a long outage all of them tell the same story."""
+"""Maximum number of gaps, and of dead letters, that are kept. Those that were read first are dropped."""
 LONGEST: Final = 256
-"""Characters that are kept of a text. Any program may write to the topics if the cluster lets it."""
+"""Maximum characters of a text. A longer text is cut, because any program may have written the record."""
 PATIENCE: Final = 5.0
 """Maximum seconds between two attempts to fetch a schema from the registry."""
 E = TypeVar("E", bound=msgspec.Struct)
@@ -71,7 +71,7 @@ class Incidents:
 
 
 class _Newest(Generic[E, V]):
-    """The newest events of a topic that `shown` turns into something to show."""
+    """The newest events of a topic. `shown` returns the console's form of an event, or None to leave the event out."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class _Newest(Generic[E, V]):
         await self._follower.run(self._take, self._caught_up)
 
     def newest(self, since: str) -> list[V]:
-        """Return the events since that time, the newest first. Partitions come one after the other, so sort them."""
+        """Return the events since that time, the newest first. The partitions are read one after the other."""
         return [shown for at, shown in sorted(self._kept, key=_time, reverse=True) if at >= since]
 
     def _caught_up(self) -> None:

@@ -1,4 +1,4 @@
-"""What the REST side shows of this process: readiness, notes, sessions, and the fleet."""
+"""The state of this process for the REST side: readiness, notes, sessions, and the fleet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bridge.settings import AccountsFile, Kafka
 
 MOST_NOTES: Final = 10
-"""Most faults of the accounts file in the reply to GET /health/ready. The log has all of them."""
+"""Maximum number of the accounts file's faults in the reply to GET /health/ready. The log has all of them."""
 
 
 class Status:
@@ -58,7 +58,7 @@ class Status:
         return missing
 
     def notes(self) -> list[Note]:
-        """Return what a person should correct although the bridge works."""
+        """Return the faults that a person should correct, although the bridge works."""
         faults = [] if self._file is None else list(self._file.faults)
         shown = faults if len(faults) <= MOST_NOTES else [*faults[:MOST_NOTES], f"and {len(faults) - MOST_NOTES} more"]
         notes = [Note(name="accounts-file", reason=fault) for fault in shown]

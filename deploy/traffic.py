@@ -14,7 +14,7 @@ TIMEOUT = 10.0
 
 
 def call(url: str, number: int) -> str:
-    """Mark one record, and return the bridge's answer or what kept it from answering."""
+    """Mark one record. Return the status of the bridge's answer, or the reason why no answer came."""
     record = {
         "operationName": "DoNotCallRecord",
         "applicationId": 134,
@@ -38,7 +38,7 @@ def call(url: str, number: int) -> str:
 
 
 def main(url: str) -> None:
-    """Call for ever; one line each time that the outcome changes."""
+    """Send a request every `INTERVAL` seconds. Print a line each time that the outcome changes."""
     before = None
     for number in itertools.count():
         outcome = call(url, number)

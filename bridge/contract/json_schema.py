@@ -31,7 +31,7 @@ def json_schema(kind: Kind) -> dict[str, Any]:
 
 
 def _members(record: Record) -> dict[str, Any]:
-    """Return the keywords for a record's fields. A field that a later release added is optional, for older records."""
+    """Return the keywords for a record's fields. Fields that a later release added are optional."""
     return {
         "additionalProperties": False,
         "required": [field.name for field in record.fields if not field.added],

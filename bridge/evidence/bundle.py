@@ -163,7 +163,7 @@ class Contradiction(_Part, frozen=True):
 
 
 class SearchedPartition(_Part, frozen=True):
-    """The offsets of a partition that were searched: from `since`, without `until`."""
+    """The offsets of a partition that were searched: from `since` to the offset before `until`."""
 
     partition: int
     first: int

@@ -112,7 +112,9 @@ class Collector:
             await search.run(wanted)
         if not search.found:
             hint = (
-                " A number is found only as the topics have it, with or without its country." if kind == "phone" else ""
+                " A number is found only in the form that the topics have, so try it with and without the country code."
+                if kind == "phone"
+                else ""
             )
             raise NoSuchEvidence(f"No record about this {kind} was found. {_read(self._sources)}{hint}")
         return await self._bundle(subject, search, since, until)
@@ -133,8 +135,7 @@ class Collector:
             hashed = self._conceal.number(number)
             if hashed is None:
                 raise UnusableInput(
-                    "with privacy.phone_numbers = omit no record has a phone number, so they can't be searched by "
-                    "number; search by reference or by record"
+                    "with privacy.phone_numbers = omit no record has a phone number; search by reference or by record"
                 )
             phones.add(hashed)
         forms = tuple(sorted(phones - {value}))

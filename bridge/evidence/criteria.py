@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from bridge.evidence.content import Content, Found, Named
 
 FEW: Final = 64
-"""Maximum number of references that are searched for in the bytes of a value. With more, decoding is faster."""
+"""Maximum number of references that are searched for in the bytes of a value. For more references, each value is
+decoded, because this is faster."""
 _SEPARATOR: Final = rb"(?:[ \t\-.()]|\\t)*"
 """Separators that may be between the digits of a number in the bytes of a value. JSON writes a tab as `\\t`."""
 _ESCAPE: Final = b"\\u"

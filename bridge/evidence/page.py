@@ -95,8 +95,8 @@ def _summary(body: ET.Element, one: Document, name: str) -> None:
     _add(
         body,
         "p",
-        "This page repeats the contents of the file for reading. The file is what is signed, and "
-        "“bridge evidence verify” checks it. All times are UTC.",
+        "This page only shows the contents of the file. The signature is in the file, and "
+        "“bridge evidence verify” checks the file. All times are UTC.",
         css="note",
     )
     if not one.bundle.operations:

@@ -116,8 +116,8 @@ class KafkaSource:
             return every, f"{wanted.reason}, in all partitions"
         if self._moved[topic]:
             return every, (
-                f"{wanted.reason}, in all partitions, because some keys are in other partitions than the present "
-                "number of partitions says"
+                f"{wanted.reason}, in all partitions, because some records are not in the partition to which their key "
+                "belongs now"
             )
         places = {partition_of(key.encode(), count) for key in wanted.keys}
         return places, (

@@ -53,7 +53,8 @@ SHARE: Final = 0.5
 STORE_DEADLINE: Final = 7.0
 """Maximum seconds that a rebalance waits for the calls that are storing operations. A write takes 5 s at most."""
 VERDICT_MARGIN: Final = 10.0
-"""The consumer waits `forward_deadline` plus these seconds for a verdict. Then only the time-out remains."""
+"""The consumer waits `forward_deadline` plus these seconds for a verdict. Then it leaves the operation to its time-out
+and commits the offset."""
 UNDELIVERED: Final = 3
 """Maximum failed attempts to deliver an operation while Web Services answers, for example by refusing the login."""
 LAG_INTERVAL: Final = 5.0
@@ -169,7 +170,7 @@ class RequestConsumer:
     async def _let_go(self) -> None:
         """Before a rebalance or the end: finish storing operations, and stop the work on all records in hand.
 
-        A member of the group reads the records that are not done again.
+        The members of the group read the unfinished records again.
         """
         self._generation += 1
         if self._storing:
@@ -190,7 +191,7 @@ class RequestConsumer:
             await asyncio.wait([before])
         try:
             await self._end(record, generation)
-        except Exception:  # whatever happens to a record must not end the bridge
+        except Exception:  # no record may end the bridge
             log.exception("request-held", partition=record.partition, offset=record.offset)
             return  # its offset is not committed, so a member of the group reads the record again
         reader.done(record)

@@ -117,7 +117,7 @@ def _with_members(envelope: Envelope, value: Any) -> Envelope:
         faults.append("request: should be an object")
         body = None
     if value.keys() - _MEMBERS:
-        faults.append(f"only {', '.join(sorted(_MEMBERS))} are allowed beside each other")
+        faults.append(f"the only allowed members are {', '.join(sorted(_MEMBERS))}")
     envelope = envelope._replace(account=account, record_handle=handle, request=body)
     if faults:
         raise Refused("invalid-request", "; ".join(faults), envelope)

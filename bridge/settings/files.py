@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ENCODING: Final = "utf-8-sig"
-"""UTF-8. Windows' editors may write a byte order mark at the begin, which is ignored."""
+"""UTF-8. A byte order mark at the beginning, which some editors on Windows write, is ignored."""
 _BREAK: Final = "a text has a line break; is its closing quote missing?"
 # The parser's messages may quote the file. The messages that begin with these texts (Python 3.11 to 3.13) quote
 # nothing.
@@ -26,8 +26,8 @@ _CAUSES: Final = {
     "Expected newline": "a value must end its line; a text needs quotes",
     "Cannot overwrite a value": "a key is set twice",
     "Duplicate inline table key": "a key is set twice",
-    "Cannot declare": "a section stands there twice",
-    "Cannot redefine": "a section stands there twice",
+    "Cannot declare": "a section is declared twice",
+    "Cannot redefine": "a section is declared twice",
     "Unclosed array": "the `]` of a list is missing",
     "Unclosed inline table": "the `}` of a table is missing",
     "Unterminated string": "the closing quote is missing",

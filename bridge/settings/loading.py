@@ -1,4 +1,4 @@
-"""Loads all settings, or only one section for a command that needs no more."""
+"""Loads all settings, or only the sections that a command needs."""
 
 from __future__ import annotations
 

@@ -51,12 +51,13 @@ The same settings as a file:
   setting. An empty variable counts as not set.
 - **Lists and sections**: a variable may contain a whole list or section as JSON.
 - **Paths**: a relative path in the file starts at the file's own directory, in a variable at the working directory.
-- **Words**: `info`, `SSL` and other words that a setting may be are understood in any case.
+- **Words**: you may write values such as `info` and `SSL` in upper or lower case.
 - **Secrets**: a secret may be in a file. Name the file by the variable that ends in `_FILE`, or by the key that ends in
   `_file`. A line break at the end of the file is ignored. Prefer files, because other programs can read an environment
   more easily than a mounted secret. The bridge never writes a secret to the log or to an error.
 - **Errors**: if a setting is wrong, the bridge does not start. It exits with code 2 and prints one line for each error.
-  The line names the variable, or the file and the key, but never the value. Of a path it shows the part that exists.
+  The line names the variable, or the file and the key, but never the value. Of a path it shows only the part that
+  exists.
 - **Changes**: the bridge reads its settings only at the start. Only the accounts file and the file of static tokens are
   read again when they change.
 """

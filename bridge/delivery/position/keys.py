@@ -210,7 +210,7 @@ class _PasswordKeys:
 
 
 async def derive_ahead(keys: Mapping[str, AccountKeys], *, idle: Callable[[], bool]) -> None:
-    """Derive the keys for the positions of accounts that other replicas relay, one after the other, for ever.
+    """Derive the keys for the positions of accounts that other replicas relay, one after the other, until cancelled.
 
     So a takeover of hundreds of accounts does not wait for their keys. The derivation begins when `idle` returns that
     this process has nothing more important to do.

@@ -31,7 +31,10 @@ DAY: Final = timedelta(days=1)
 
 
 class ArchivedPartition(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """The offsets of a partition that belong to a day: from `since`, without `until`. `topic` is the full name."""
+    """The offsets of a partition that belong to a day: from `since` to the offset before `until`.
+
+    `topic` is the full name.
+    """
 
     topic: str
     partition: int

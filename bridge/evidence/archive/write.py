@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 CLOSED_AFTER: Final = 3600.0
-"""Seconds from the end of a day until it is archived. Records that reach Kafka later are in the next day's file."""
+"""Seconds from the end of a day until the day is archived. Records that reach Kafka after this are in
+the next day's file."""
 
 _NO_TIMES: Final = (
     "This Kafka does not find records by their time, so the bridge can't archive them by day. The embedded Kafka of "

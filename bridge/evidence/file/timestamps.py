@@ -58,7 +58,7 @@ async def stamp(content: bytes, url: str) -> TimeStamp:
 
 
 async def _ask(url: str, request: bytes) -> bytes:
-    import aiohttp  # noqa: PLC0415 -- only for this
+    import aiohttp  # noqa: PLC0415 -- only time stamps need it
 
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     try:

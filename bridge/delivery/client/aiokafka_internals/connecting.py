@@ -16,7 +16,7 @@ def add_error(error: type[errors.BrokerResponseError]) -> None:
 
     Private part: the table `aiokafka.errors.kafka_errors`. aiokafka 0.14 has no classes for codes above 79. For such
     codes aiokafka raises UnknownError, which does not contain the code. If the table disappears, the bridge treats an
-    invalid record (code 87) like an outage, and sends the record again for ever.
+    invalid record (code 87) like an outage, and sends the record again and again.
     """
     errors.kafka_errors.setdefault(error.errno, error)
 

@@ -1,4 +1,4 @@
-"""How consumers read batches of records, and how they wait for topics."""
+"""Changes how consumers read batches of records, and how they wait for topics."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FLEET: Final[list[Builder[model.Panel]]] = [
     lines(
         "Slots of each replica",
-        "Number of slots that each replica owns. Good: equal, or one more at some replicas. Without a fleet 0.",
+        "Number of slots that each replica owns. Good: equal, or one more at some replicas. 0 without a fleet.",
         "none",
         (f"bridge_fleet_slots_owned{{{PROCESS}}}", "{{instance}}"),
     ),

@@ -16,7 +16,7 @@ CALLS: Final = f'route!~"/metrics|/health/.*", {PROCESS}'
 INGRESS: Final[list[Builder[model.Panel]]] = [
     lines(
         "Requests by status",
-        "REST requests of callers. Good: 200 and 202. 5xx and 429 need a look. Other 4xx are callers' faults.",
+        "REST requests of callers. Good: 200 and 202. Look into 5xx and 429. Other 4xx are callers' faults.",
         "reqps",
         (rate("bridge_http_request_seconds_count", "status", scope=CALLS), "{{status}}"),
     ),

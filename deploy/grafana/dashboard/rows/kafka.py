@@ -41,7 +41,7 @@ KAFKA: Final[list[Builder[model.Panel]]] = [
     lines(
         "Days that Kafka keeps records",
         "Days that the topics with the evidence of requests keep their records. Good: five years (1,826 days) or more, "
-        "or an archive is written, so that nothing is at risk. 1 at risk: run bridge evidence archive every day.",
+        "or an archive is written, so that nothing is at risk. If at risk is 1, run bridge evidence archive daily.",
         "none",
         (f"min by (topic) (bridge_topic_retention_seconds{{{PROCESS}}}) / 86400", "{{topic}}"),
         ("job:bridge_evidence_at_risk:max", "at risk"),

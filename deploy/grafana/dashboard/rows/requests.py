@@ -27,8 +27,8 @@ REQUESTS: Final[list[Builder[model.Panel]]] = [
     ),
     lines(
         "Reading paused",
-        "1 while a replica does not read the request topic, by reason. Good: 0. Busy is normal while a list is worked "
-        "through.",
+        "1 while a replica does not read the request topic, by reason. Good: 0. The reason busy is normal while many "
+        "requests are under way.",
         "short",
         (f"max by (instance, reason) (bridge_requests_paused{{{PROCESS}}})", "{{reason}} {{instance}}"),
     ),
