@@ -115,7 +115,7 @@ class AccountBridge:
         self._correlator: Correlator | None = None
         self._running: asyncio.Task[Any] | None = None
         self._at_rest = asyncio.Event()
-        """Set while `run` does not run and need not run."""
+        """The event is set while `run` does not run and need not run."""
         self._at_rest.set()
         self._leaves = False
         self._relay_through(publisher)

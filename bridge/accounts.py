@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class BridgeAccounts:
-    """The parts of all accounts; an asynchronous context manager, which opens and closes their HTTP sessions.
+    """The parts of all accounts. As an asynchronous context manager it opens and closes their HTTP sessions.
 
     Other parts of the bridge keep references to `bridges`, `keys` and `unsigned`, and so see each change.
     """

@@ -117,7 +117,7 @@ def _field(field: msgspec.inspect.Field) -> Field:
 
 
 def _types(type_: msgspec.inspect.Type, keywords: dict[str, Any]) -> Iterator[msgspec.inspect.Type]:
-    """Yield the type, or each type of a union. Add the annotations to `keywords`; outer ones override inner ones."""
+    """Yield the type, or each type of a union. Add the annotations to `keywords`. Outer annotations win."""
     if isinstance(type_, Metadata):
         yield from _types(type_.type, keywords)
         keywords |= type_.extra_json_schema or {}

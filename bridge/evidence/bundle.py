@@ -52,7 +52,7 @@ class StoredRecord(_Part, frozen=True):
     ce_id: str | None
     """The event's id, from the header of the same name."""
     source: Literal["kafka", "archive"] = "kafka"
-    """Where the record was read."""
+    """The kind of place where the record was read."""
 
     @property
     def place(self) -> Place:
@@ -119,7 +119,7 @@ class OperationHistory(_Part, frozen=True):
     request: msgspec.Raw
     """The forwarded request, from the first trusted `requested` event, or from the final event if there is none."""
     attempts: int
-    """How many times the bridge sent, or may have sent, the request."""
+    """The number of times that the bridge sent, or may have sent, the request."""
     answer: Answer | None
     events: tuple[OperationEvent, ...]
     acknowledgement: Notification | None
@@ -135,9 +135,13 @@ class OperationHistory(_Part, frozen=True):
     days: float | None
     """Days from the request to the acknowledgement, rounded up to four decimal places."""
     verdict: Verdict
-    """in-time: acknowledged before the deadline; late: acknowledged after it; waiting: not acknowledged, and the
-    deadline is still to come; overdue: not acknowledged, and the deadline has passed; rejected: Web Services refused,
-    or could not be reached."""
+    """The result of comparing the acknowledgement with the deadline.
+
+    - `in-time`: acknowledged before the deadline.
+    - `late`: acknowledged after the deadline.
+    - `waiting`: not acknowledged, and the deadline has not passed.
+    - `overdue`: not acknowledged, and the deadline has passed.
+    - `rejected`: Web Services refused the operation, or could not be reached."""
 
 
 class Gap(_Part, frozen=True):
@@ -171,7 +175,7 @@ class SearchedPartition(_Part, frozen=True):
     since: int
     until: int
     records: int
-    """How many records were read."""
+    """The number of records that were read."""
 
 
 class Searched(_Part, frozen=True):
@@ -182,7 +186,7 @@ class Searched(_Part, frozen=True):
     reason: str
     """The subject of this search, and why these partitions were searched."""
     partitions: int
-    """How many partitions the topic has."""
+    """The number of partitions of the topic."""
     ranges: tuple[SearchedPartition, ...]
 
 

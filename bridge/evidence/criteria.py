@@ -40,7 +40,7 @@ class OutboundRecord:
 
 @dataclass(slots=True)
 class Criteria:
-    """What a search looks for. A record that meets one of the criteria belongs to the search."""
+    """The criteria of a search. A record that meets one of the criteria belongs to the search."""
 
     references: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
-"""How many bundles a bridge collects at the same time. Each collection reads whole partitions."""
+"""Maximum number of bundles that a bridge collects at the same time. Each collection reads whole partitions."""
 RETRY_AFTER: Final = 5
 
 

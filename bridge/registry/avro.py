@@ -1,4 +1,4 @@
-"""Writes structs as Avro in about 2 microseconds a value; fastavro needs 7 to 9 (docs/decisions/0009-avro-writer.md).
+"""Writes structs as Avro in about 2 microseconds a value. fastavro needs 7 to 9 (docs/decisions/0009-avro-writer.md).
 
 The writer supports only the types that the bridge's schemas use: records of strings, longs, booleans and records. Each
 of these types may be nullable. The tests compare the writer's output with that of fastavro.

@@ -98,7 +98,7 @@ class RequestConsumer:
         self._away = False
         """Whether Web Services was away when the consumer last looked."""
         self._waiting = dict.fromkeys(metrics.PAUSE_REASONS, 0)
-        """How many of the records in hand wait, for each reason."""
+        """For each reason, the number of records in hand that wait."""
         self._refused = 0
         self._refused_logged_at = -REFUSED_INTERVAL
         self._group: asyncio.TaskGroup | None = None

@@ -9,7 +9,7 @@ import time
 
 
 class Outcome(enum.Enum):
-    """Why a parked poll ended."""
+    """The reason why a parked poll ended."""
 
     TIMEOUT = enum.auto()
     EVENTS = enum.auto()

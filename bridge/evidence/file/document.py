@@ -1,4 +1,4 @@
-"""The file of a bundle: JSON, with each part of the bundle on a line of its own, and the digest of each part.
+"""The file of a bundle: JSON, with one line for each part of the bundle, and the digest of each part.
 
 Each bundle can be written as bytes in exactly one way. So `verify` can name the part that contains a changed byte, even
 if the changed JSON still has the same meaning.
