@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from itertools import chain, repeat
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -45,7 +46,7 @@ def fault_middleware(faults: Faults) -> Middleware:
         if fault is None:
             return await handler(request)
         await asyncio.sleep(fault.delay)
-        return await _FORMS[fault.name](fault, request, handler, messages)
+        return await _FORMS[fault.name](Struck(fault, request, handler, messages))
 
     return strike
 
@@ -76,55 +77,58 @@ def _answer(messages: Sequence[Message]) -> web.Response:
     return web.Response(body=msgspec.json.encode(messages), content_type="application/json")
 
 
-async def _whole(request: web.Request, handler: Handler) -> tuple[web.Response, bytes]:
-    response = await handler(request)
-    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
-        raise TypeError("this fault needs an application that does not stream its responses")
-    return response, response.body
+class Struck(NamedTuple):
+    """A request that a fault strikes. `messages` are the Bayeux messages in the request's body."""
+
+    fault: Fault
+    request: web.Request
+    handler: Handler
+    messages: Sequence[Message]
+
+    async def answer(self) -> web.StreamResponse:
+        """Return the application's response."""
+        return await self.handler(self.request)
+
+    async def whole_answer(self) -> tuple[web.Response, bytes]:
+        """Return the application's response, and its body."""
+        response = await self.answer()
+        if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+            raise TypeError("this fault needs an application that does not stream its responses")
+        return response, response.body
 
 
-async def _html_503(
-    _fault: Fault, _request: web.Request, _handler: Handler, _messages: Sequence[Message]
-) -> web.Response:
+async def _html_503(_: Struck) -> web.Response:
     return web.Response(status=503, text=_PAGE_503, content_type="text/html")
 
 
-async def _reset(_fault: Fault, request: web.Request, _handler: Handler, _messages: Sequence[Message]) -> web.Response:
-    return close_without_reply(request)
+async def _reset(struck: Struck) -> web.Response:
+    return close_without_reply(struck.request)
 
 
-async def _slow(
-    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
-) -> web.StreamResponse:
-    return await handler(request)
+async def _slow(struck: Struck) -> web.StreamResponse:
+    return await struck.answer()
 
 
-async def _cut_reply(
-    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
-) -> web.StreamResponse:
-    whole, body = await _whole(request, handler)
+async def _cut_reply(struck: Struck) -> web.StreamResponse:
+    whole, body = await struck.whole_answer()
     cut = web.StreamResponse(status=whole.status, headers=whole.headers)
     cut.content_length = max(len(body), 2)
-    await cut.prepare(request)
+    await cut.prepare(struck.request)
     await cut.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.close()
+    if struck.request.transport is not None:
+        struck.request.transport.close()
     return cut
 
 
-async def _zip_bomb(
-    _fault: Fault, request: web.Request, _handler: Handler, _messages: Sequence[Message]
-) -> web.StreamResponse:
+async def _zip_bomb(struck: Struck) -> web.StreamResponse:
     packed = zlib.compressobj(9, wbits=31)
     begin = packed.compress(b"[") + packed.flush(zlib.Z_FULL_FLUSH)
     block = packed.compress(_BLANKS) + packed.flush(zlib.Z_FULL_FLUSH)  # each block can be decompressed alone
-    return await _stream(request, [begin, *[block] * _BOMB_BLOCKS], {"Content-Encoding": "gzip"})
+    return await _stream(struck.request, [begin, *[block] * _BOMB_BLOCKS], {"Content-Encoding": "gzip"})
 
 
-async def _endless_body(
-    _fault: Fault, request: web.Request, _handler: Handler, _messages: Sequence[Message]
-) -> web.StreamResponse:
-    return await _stream(request, chain([b"["], repeat(_BLANKS[: 1 << 20])), {})
+async def _endless_body(struck: Struck) -> web.StreamResponse:
+    return await _stream(struck.request, chain([b"["], repeat(_BLANKS[: 1 << 20])), {})
 
 
 async def _stream(request: web.Request, parts: Iterable[bytes], headers: dict[str, str]) -> web.StreamResponse:
@@ -136,66 +140,53 @@ async def _stream(request: web.Request, parts: Iterable[bytes], headers: dict[st
     return response
 
 
-async def _broken_json(
-    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
-) -> web.StreamResponse:
-    response, body = await _whole(request, handler)
+async def _broken_json(struck: Struck) -> web.StreamResponse:
+    response, body = await struck.whole_answer()
     response.body = body[: len(body) // 2]
     return response
 
 
-async def _wrong_id(
-    fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]
-) -> web.StreamResponse:
-    response, body = await _whole(request, handler)
-    replies = _messages(body)
+async def _wrong_id(struck: Struck) -> web.StreamResponse:
+    response, body = await struck.whole_answer()
+    replies, on = _messages(body), struck.fault.on
     for reply in replies:
         channel = str(reply.get("channel", ""))
-        if channel == _META + fault.on or (fault.on == "any" and channel.startswith(_META)):
+        if channel == _META + on or (on == "any" and channel.startswith(_META)):
             reply["id"] = f"wrong-{reply.get('id', '')}"
     response.body = msgspec.json.encode(replies)
     return response
 
 
-async def _unknown_client(
-    _fault: Fault, _request: web.Request, _handler: Handler, messages: Sequence[Message]
-) -> web.Response:
-    return _answer([_refused(message, "402::Unknown client") for message in messages])
+async def _unknown_client(struck: Struck) -> web.Response:
+    return _answer([_refused(message, "402::Unknown client") for message in struck.messages])
 
 
-async def _other_node(
-    _fault: Fault, request: web.Request, handler: Handler, _messages: Sequence[Message]
-) -> web.StreamResponse:
-    return await handler(request) if "Authorization" in request.headers else no(ACCESS_DENIED)
+async def _other_node(struck: Struck) -> web.StreamResponse:
+    return await struck.answer() if "Authorization" in struck.request.headers else no(ACCESS_DENIED)
 
 
-async def _refuse_subscription(
-    _fault: Fault, request: web.Request, handler: Handler, messages: Sequence[Message]
-) -> web.StreamResponse:
-    kept = [message for message in messages if message.get("channel") != "/meta/subscribe"]
-    refused = [
-        _refused(message, "403::subscribe denied")
-        for message in messages
-        if message.get("channel") == "/meta/subscribe"
-    ]
+async def _refuse_subscription(struck: Struck) -> web.StreamResponse:
+    subscriptions = [one for one in struck.messages if one.get("channel") == "/meta/subscribe"]
+    refused = [_refused(message, "403::subscribe denied") for message in subscriptions]
+    kept = [one for one in struck.messages if one not in subscriptions]
     if not kept:
         return _answer(refused)
     altered = _ALTERED.set(msgspec.json.encode(kept))
     try:
-        response, body = await _whole(request, handler)
+        response, body = await struck.whole_answer()
     finally:
         _ALTERED.reset(altered)
     response.body = msgspec.json.encode([*_messages(body), *refused])
     return response
 
 
-async def _odd(fault: Fault, request: web.Request, handler: Handler, _sent: Sequence[Message]) -> web.StreamResponse:
+async def _odd(struck: Struck) -> web.StreamResponse:
     """Replace the application's replies by replies that no CometD server would send."""
-    response, body = await _whole(request, handler)
+    response, body = await struck.whole_answer()
     replies = _messages(body)
     for reply in [one for one in replies if str(one.get("channel", "")).startswith(_META)]:
-        reply.update(_ODDITIES[fault.name])
-    response.body = msgspec.json.encode([*replies, *_UNSOLICITED.get(fault.name, ())])
+        reply.update(_ODDITIES[struck.fault.name])
+    response.body = msgspec.json.encode([*replies, *_UNSOLICITED.get(struck.fault.name, ())])
     return response
 
 

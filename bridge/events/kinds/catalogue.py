@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from bridge.events.kinds import acknowledgement, operation, request, session, unrecognized, user_event
-from bridge.events.kinds.dead_letter import SCHEMA as DEAD_LETTER_SCHEMA
-from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTER_TOPIC
-from bridge.events.kinds.dead_letter import TYPE as DEAD_LETTER_TYPE
-from bridge.events.kinds.dead_letter import DeadLetter
+from bridge.events.kinds import (
+    acknowledgement,
+    dead_letter,
+    operation,
+    request,
+    session,
+    unrecognized,
+    user_event,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 SCHEMA_PREFIX: Final = "urn:cometd-kafka-bridge:schema:"
 RECORD_KEY: Final = (
@@ -51,63 +58,44 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}/{self.version}"
 
 
+def _kind(
+    module: ModuleType,
+    struct: type[msgspec.Struct],
+    key: str,
+    sequenced: Literal["always", "as-refused"] | None = None,
+) -> Kind:
+    """Return the kind that a module defines."""
+    return Kind(
+        topic=module.TOPIC,
+        event_type=module.TYPE,
+        schema=module.SCHEMA,
+        struct=struct,
+        key=key,
+        sequenced=sequenced,
+    )
+
+
 KINDS: Final = (
-    Kind(
-        topic=acknowledgement.TOPIC,
-        event_type=acknowledgement.TYPE,
-        schema=acknowledgement.SCHEMA,
-        struct=acknowledgement.Acknowledgement,
-        key="the record key, or `<applicationId>/<campaignName>/` if there is no record, or else the account",
-        sequenced="always",
+    _kind(
+        acknowledgement,
+        acknowledgement.Acknowledgement,
+        "the record key, or `<applicationId>/<campaignName>/` if there is no record, or else the account",
+        "always",
     ),
-    Kind(
-        topic=user_event.TOPIC,
-        event_type=user_event.TYPE,
-        schema=user_event.SCHEMA,
-        struct=user_event.UserEvent,
-        key="the record key, or the deviceId if there is no record, or else the account",
-        sequenced="always",
+    _kind(
+        user_event,
+        user_event.UserEvent,
+        "the record key, or the deviceId if there is no record, or else the account",
+        "always",
     ),
-    Kind(
-        topic=operation.TOPIC,
-        event_type=operation.TYPE,
-        schema=operation.SCHEMA,
-        struct=operation.Operation,
-        key="the referenceId",
-    ),
-    Kind(
-        topic=session.TOPIC,
-        event_type=session.TYPE,
-        schema=session.SCHEMA,
-        struct=session.Session,
-        key="the account",
-    ),
-    Kind(
-        topic=unrecognized.TOPIC,
-        event_type=unrecognized.TYPE,
-        schema=unrecognized.SCHEMA,
-        struct=unrecognized.Unrecognized,
-        key="the account",
-        sequenced="always",
-    ),
-    Kind(
-        topic=DEAD_LETTER_TOPIC,
-        event_type=DEAD_LETTER_TYPE,
-        schema=DEAD_LETTER_SCHEMA,
-        struct=DeadLetter,
-        key="the refused record's key, cut to 1,024 bytes",
-        sequenced="as-refused",
-    ),
+    _kind(operation, operation.Operation, "the referenceId"),
+    _kind(session, session.Session, "the account"),
+    _kind(unrecognized, unrecognized.Unrecognized, "the account", "always"),
+    _kind(dead_letter, dead_letter.DeadLetter, "the refused record's key, cut to 1,024 bytes", "as-refused"),
 )
 """Every kind of published event, in the order of the documentation."""
 
-REQUEST: Final = Kind(
-    topic=request.TOPIC,
-    event_type=request.TYPE,
-    schema=request.SCHEMA,
-    struct=request.Request,
-    key="the referenceId",
-)
+REQUEST: Final = _kind(request, request.Request, "the referenceId")
 """The kind of record that the bridge reads, and that other programs write."""
 
 CONTRACT_KINDS: Final = (*KINDS, REQUEST)
