@@ -29,7 +29,7 @@ from tests import page
 
 if TYPE_CHECKING:
     from bridge.events import Encoding
-    from bridge.registry import Subject
+    from bridge.registry.subjects import Subject
 
 LIMIT: Final = 2.0
 EVENTS: Final = 2000

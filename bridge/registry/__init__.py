@@ -5,7 +5,7 @@ registry for each schema id that it does not know yet.
 """
 
 from bridge.registry.encoding import encoding_of
-from bridge.registry.subjects import Found, Subject, subjects
+from bridge.registry.subjects import Found
 from bridge.registry.survey import survey
 
-__all__ = ["Found", "Subject", "encoding_of", "subjects", "survey"]
+__all__ = ["Found", "encoding_of", "survey"]

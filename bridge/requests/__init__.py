@@ -2,14 +2,5 @@
 
 from bridge.requests.consumer import RequestConsumer
 from bridge.requests.from_settings import request_consumer, request_topics, requests_group
-from bridge.requests.reading import RequestReading
-from bridge.requests.refusals import Refusals
 
-__all__ = [
-    "Refusals",
-    "RequestConsumer",
-    "RequestReading",
-    "request_consumer",
-    "request_topics",
-    "requests_group",
-]
+__all__ = ["RequestConsumer", "request_consumer", "request_topics", "requests_group"]

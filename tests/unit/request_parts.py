@@ -13,7 +13,9 @@ from bridge.delivery import ConsumedRecord
 from bridge.delivery.offsets import OffsetsInHand
 from bridge.events import JSON, DeadLetter
 from bridge.operations import OUTBOUND_OPERATIONS
-from bridge.requests import Refusals, RequestConsumer, RequestReading
+from bridge.requests import RequestConsumer
+from bridge.requests.reading import RequestReading
+from bridge.requests.refusals import Refusals
 from bridge.webservices import UpstreamWatch
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import ACCOUNT, SAMPLE, ScriptedUpstream, running

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bridge.contract import avro_schema, contract_files
+from bridge.contract.avro import avro_schema
+from bridge.contract.files import contract_files
 from bridge.events import KINDS, SCHEMA_PREFIX
 
 ROOT = Path(__file__).parents[2]

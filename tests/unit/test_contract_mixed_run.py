@@ -15,14 +15,16 @@ import pytest
 import pytest_asyncio
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
-from bridge.contract import asyncapi, headers_of, record_of
+from bridge.contract import asyncapi
+from bridge.contract.fields import record_of
+from bridge.contract.headers import headers_of
 from bridge.events import KINDS, Change, Kind, Record, Status, avro_schema_files, schema_files
 from tests.unit.mixed_run import mixed_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.contract import Field
+    from bridge.contract.fields import Field
 
 
 @pytest_asyncio.fixture(scope="module")

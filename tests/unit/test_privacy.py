@@ -18,7 +18,8 @@ from bridge.delivery import AccountKeys
 from bridge.errors import Conflict, UpstreamRejected
 from bridge.events import dead_letter, operation_record
 from bridge.operations import OperationRecords, Submission
-from bridge.privacy import OMITTED, PREFIX, Concealment
+from bridge.privacy import OMITTED, Concealment
+from bridge.privacy.concealment import PREFIX
 from bridge.relay.translation import Translator
 from bridge.webservices import DoNotCallByNumber
 from tests.memory_kafka import MemoryKafka

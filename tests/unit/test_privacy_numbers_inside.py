@@ -11,7 +11,8 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.privacy import OMITTED, PREFIX, Concealment
+from bridge.privacy import OMITTED, Concealment
+from bridge.privacy.concealment import PREFIX
 from bridge.privacy.numbers import FEWEST_INSIDE, digits, holds
 from bridge.privacy.numbers_inside import LONGEST, MOST_LONG, NumbersInside
 

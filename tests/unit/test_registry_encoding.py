@@ -11,9 +11,10 @@ import pytest
 from bridge.errors import RegistryUnavailable, SettingsError
 from bridge.events import JSON, KINDS, PlainJson, dead_letter, session_record
 from bridge.operations import OperationRecords
-from bridge.registry import encoding_of, subjects
+from bridge.registry import encoding_of
 from bridge.registry.encoding import RegistryEncoding
 from bridge.registry.reading import Reader
+from bridge.registry.subjects import subjects
 from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
 from tests.memory_kafka import MemoryKafka, MemoryPublisher

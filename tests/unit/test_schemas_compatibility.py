@@ -16,7 +16,10 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from bridge.contract import avro_schema, breaking_changes, broken_promises, json_schema
+from bridge.contract import broken_promises
+from bridge.contract.avro import avro_schema
+from bridge.contract.compatibility import breaking_changes
+from bridge.contract.json_schema import json_schema
 from bridge.events import KINDS, Operation, avro_schema_files, operation, schema_files
 
 if TYPE_CHECKING:

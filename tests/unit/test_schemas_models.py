@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from typer.testing import CliRunner
 
 from bridge.cli import app
-from bridge.contract import json_schema
+from bridge.contract.json_schema import json_schema
 from bridge.events import KINDS, Kind
 from tests.unit.mixed_run import mixed_run
 

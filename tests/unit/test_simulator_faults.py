@@ -5,7 +5,8 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from bridge.simulator import Fault, Faults, Simulator
+from bridge.simulator import Fault, Simulator
+from bridge.simulator.faults import Faults
 from tests.fault_proxy import FaultProxy
 from tests.unit.simulator_client import DEADLINE, Client, events, until
 
