@@ -43,7 +43,7 @@ from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned_events import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import ConsumedRecord, read
-from bridge.delivery.retention import FIVE_YEARS, RetentionWatch, archive_group, note_archived, retention_of
+from bridge.delivery.retention import RetentionWatch, archive_group, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Slots, count_slots, transaction_gate
@@ -51,7 +51,6 @@ from bridge.delivery.slots.state import PublisherState
 
 __all__ = [
     "EMPTY_POSITION",
-    "FIVE_YEARS",
     "KAFKA_FAILURES",
     "LOST",
     "SALT_BYTES",
