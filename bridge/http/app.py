@@ -35,7 +35,7 @@ from bridge.http.routes.sessions import SessionView, sessions
 from bridge.http.server.connection import MOST_CONNECTIONS
 from bridge.http.tracing import RequestTracing
 from bridge.observability import tracing
-from bridge.operations import OUTBOUND_OPERATIONS
+from bridge.operations import LONGEST_REFERENCE, OUTBOUND_OPERATIONS
 from bridge.unimported import unimported
 
 if TYPE_CHECKING:
@@ -181,4 +181,4 @@ async def _on_failure(request: Request, _: Exception) -> Response:
 
 def _reference_of(body: Any) -> str | None:
     reference = body.get("referenceId") if isinstance(body, dict) else None
-    return reference if isinstance(reference, str) and 0 < len(reference) <= 255 else None
+    return reference if isinstance(reference, str) and 0 < len(reference) <= LONGEST_REFERENCE else None

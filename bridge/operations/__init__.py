@@ -15,6 +15,7 @@ from bridge.operations.view.state import Evidence, OperationView, Times
 from bridge.operations.view.view import Counts, Page
 from bridge.webservices import (
     LARGEST_ID,
+    LONGEST_REFERENCE,
     OUTBOUND_OPERATIONS,
     OutboundRecordRequest,
     refusal,
@@ -27,6 +28,7 @@ __all__ = [
     "LARGEST_ID",
     "LEDGER_TOPIC",
     "LONGEST_CALLER",
+    "LONGEST_REFERENCE",
     "OUTBOUND_OPERATIONS",
     "PLACED_TOPICS",
     "Correlator",

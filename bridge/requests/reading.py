@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.events import request
 from bridge.observability import tracing
-from bridge.operations import LARGEST_ID, InvalidRequest, Submission, parse_json, request_forms, validated
+from bridge.operations import (
+    LARGEST_ID,
+    LONGEST_REFERENCE,
+    InvalidRequest,
+    Submission,
+    parse_json,
+    request_forms,
+    validated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
 
 LARGEST_VALUE: Final = 64 * 1024
 """Maximum size of a value in bytes. The body of a REST call has the same limit."""
-LONGEST_REFERENCE: Final = 255
 _HEADERS: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 """The attributes that CloudEvents requires."""
 _MEMBERS: Final = frozenset({"account", "recordHandle", "request"})

@@ -17,6 +17,7 @@ from bridge.webservices.replies import UpstreamReply
 from bridge.webservices.requests import (
     EXAMPLE_REQUEST,
     LARGEST_ID,
+    LONGEST_REFERENCE,
     DoNotCallByHandle,
     DoNotCallByNumber,
     OutboundRecordRequest,
@@ -31,6 +32,7 @@ __all__ = [
     "EXAMPLE_REQUEST",
     "LARGEST_ID",
     "LARGEST_REPLY",
+    "LONGEST_REFERENCE",
     "NOTIFICATIONS",
     "OUTBOUND_FEATURE",
     "OUTBOUND_OPERATIONS",

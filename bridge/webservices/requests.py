@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 API: Final = "/api/v2"
+LONGEST_REFERENCE: Final = 255
+"""Maximum characters of a referenceId."""
 LARGEST_ID: Final = 2**53 - 1
 """The largest record handle or application id: the largest integer that every JSON parser keeps exactly (RFC 7493)."""
 Text = Annotated[str, Field(min_length=1)]
@@ -115,7 +117,7 @@ class OutboundRecordRequest(BaseModel):
         NEVER_NULL,
         Field(
             min_length=1,
-            max_length=255,
+            max_length=LONGEST_REFERENCE,
             description="The acknowledgement carries the same referenceId. If it is missing, the bridge makes one.",
         ),
     ] = None

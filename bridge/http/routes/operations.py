@@ -16,7 +16,7 @@ from bridge.http.auth.authentication import READ
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented, documented_header
 from bridge.http.routes.replies import OperationReport, OperationsPage, OperationStatus, json_response, report
-from bridge.operations import EVERY_OPERATION, OperationFilter
+from bridge.operations import EVERY_OPERATION, LONGEST_REFERENCE, OperationFilter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,7 @@ ReferenceId = Annotated[
     Path(
         alias="referenceId",
         min_length=1,
-        max_length=255,
+        max_length=LONGEST_REFERENCE,
         description="The operation's referenceId.",
         examples=["123456789"],
     ),
