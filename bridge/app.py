@@ -25,7 +25,7 @@ from bridge.delivery import (
     transaction_gate,
 )
 from bridge.errors import InFlightUnwritable, SettingsError
-from bridge.fleet import Accounts, Alone, Fleet
+from bridge.fleet import Accounts, Fleet, RelayTasks
 from bridge.http import (
     MANAGEMENT_PORT,
     ConsoleSources,
@@ -54,7 +54,7 @@ from bridge.status import Status
 from bridge.webservices import UpstreamWatch, answers, route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
     from fastapi import FastAPI
 
@@ -106,7 +106,7 @@ class Bridge:
         self._incidents = Incidents(settings.kafka, self._encoding)
         self._rates = Rates()
         self._fleet = self._make_fleet() if settings.fleet.enabled else None
-        self._alone = Alone(accounts.slots, accounts.bridges.values)
+        self._alone = RelayTasks(accounts.slots, accounts.bridges.values, together=False)
         self._requests = self._make_requests(privacy) if settings.operations.request_topic else None
         self._file = None if settings.accounts_file is None else AccountsFile(settings.accounts_file, accounts.apply)
         self.status = Status(
@@ -189,13 +189,14 @@ class Bridge:
             await _first(stop, relays)
             for task in watching:
                 task.cancel()
-            self._relays.leave()
+            self._relays.stop()
             drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
             if not (await asyncio.wait([relays], timeout=STOP_DEADLINE))[0]:
                 log.warning("stop-deadline-passed", effect="a successor must publish the current batch")
                 relays.cancel()
             await drained
-            await _ended(watching, STOP_DEADLINE)
+            if watching:
+                await asyncio.wait(watching, timeout=STOP_DEADLINE)
             if linger and not stop.is_set():
                 await _linger(stop, linger)
             for task in (*servers, *beside):
@@ -229,7 +230,7 @@ class Bridge:
         await self._fleet.run()
 
     @property
-    def _relays(self) -> Fleet | Alone:
+    def _relays(self) -> Fleet | RelayTasks:
         return self._alone if self._fleet is None else self._fleet
 
     def _make_app(self) -> FastAPI:
@@ -313,12 +314,6 @@ async def _linger(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()
-
-
-async def _ended(tasks: Sequence[asyncio.Task[None]], within: float) -> None:
-    """Wait until the tasks have ended, but for `within` seconds at most."""
-    if tasks:
-        await asyncio.wait(tasks, timeout=within)
 
 
 async def _first(stop: asyncio.Event, relays: asyncio.Task[None]) -> None:

@@ -3,8 +3,8 @@
 The unit of division is the slot: a partition of the position topic `bridge-state`, with the accounts that hash to it.
 """
 
-from bridge.fleet.alone import Alone
 from bridge.fleet.fleet import Accounts, Fleet
 from bridge.fleet.membership import group_of as fleet_group
+from bridge.fleet.relay_tasks import RelayTasks
 
-__all__ = ["Accounts", "Alone", "Fleet", "fleet_group"]
+__all__ = ["Accounts", "Fleet", "RelayTasks", "fleet_group"]

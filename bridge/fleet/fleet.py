@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.delivery import slot_of
 from bridge.fleet.membership import FleetMembership, group_of
-from bridge.fleet.owned_slot import OwnedSlot
 from bridge.fleet.ownership import Ownership
 from bridge.fleet.plan import FleetPlan
 from bridge.fleet.reachability import Reachability
+from bridge.fleet.relay_tasks import RelayTasks
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class Fleet:
         self._membership = FleetMembership(settings, plan, session_timeout=session_timeout)
         self._ownership = Ownership(self._relays, on_taken=self._membership.rejoin)
         self._reachability = Reachability(accounts.answered_at, on_change=self._membership.rejoin)
-        self._leaving = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Join the group, and relay the assigned slots until `leave` is called.
+        """Join the group, and relay the assigned slots until `stop` is called.
 
         Raises:
             ExceptionGroup: a relay has ended with an error, which is a bug of the bridge. The group contains the error.
@@ -73,7 +73,7 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             owning = group.create_task(self._ownership.run())
             beside = [group.create_task(self._membership.run()), group.create_task(self._reachability.run())]
-            await self._leaving.wait()
+            await self._stopping.wait()
             # The next owners continue from the committed positions, so let the relays commit before leaving the group.
             await self._ownership.let_go()
             for task in (*beside, owning):
@@ -82,9 +82,9 @@ class Fleet:
             one.cancel()
         await asyncio.wait(keys)
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Make `run` return: every relay commits its current batch and stops. Then the replica leaves the group."""
-        self._leaving.set()
+        self._stopping.set()
 
     def accounts_changed(self) -> None:
         """Start the relays of new accounts in the slots of this replica."""
@@ -111,7 +111,7 @@ class Fleet:
         return accounts
 
     def _assigned(self, table: Table, slots: frozenset[int]) -> None:
-        if self._leaving.is_set():
+        if self._stopping.is_set():
             return
         self._membership.joined()
         self.table = table
@@ -119,8 +119,8 @@ class Fleet:
         metrics.fleet_slots.set(table.slots)
         self._ownership.assign(slots, table.slots, table.orphaned)
 
-    def _relays(self, slot: int, count: int) -> OwnedSlot:
+    def _relays(self, slot: int, count: int) -> RelayTasks:
         def accounts() -> list[AccountRelay]:
             return [one for name, one in self._accounts.relays.items() if slot_of(name, count) == slot]
 
-        return OwnedSlot(self._accounts.slots(count), accounts)
+        return RelayTasks(self._accounts.slots(count), accounts, together=True)

@@ -42,16 +42,20 @@ class AccountRelay(Protocol):
 class RelayTasks:
     """Runs one task for each account in `accounts()`, with a publisher of `slots`.
 
+    Another bridge takes over all accounts of a slot `together`. So for the accounts of one slot `run` ends when one
+    account is taken over. Otherwise `run` ends when all accounts are taken over.
+
     The task of a removed account is not cancelled: the relay itself ends when its account is removed.
     """
 
-    def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]]) -> None:
+    def __init__(self, slots: Slots, accounts: Callable[[], Collection[AccountRelay]], *, together: bool) -> None:
         self._slots = slots
         self._accounts = accounts
+        self._together = together
         self._tasks: dict[AccountRelay, asyncio.Task[bool]] = {}
         self._stopping = False
         self._changed = asyncio.Event()
-        self.fenced: set[AccountRelay] = set()
+        self._fenced: set[AccountRelay] = set()
         """The accounts that another bridge has taken over."""
 
     def accounts_changed(self) -> None:
@@ -63,14 +67,14 @@ class RelayTasks:
         self._stopping = True
         self._changed.set()
 
-    async def run(self, *, ended: Callable[[], bool], disconnect_on_exit: bool = False) -> None:
-        """Relay until `stop`, or until `ended` returns True. `run` calls `ended` whenever a relay has ended.
+    async def run(self, *, disconnect_on_exit: bool = False) -> bool:
+        """Relay until `stop`, or until other bridges have taken the accounts over. Return whether they have.
 
-        With `disconnect_on_exit` a stop ends the CometD sessions too. An error of a relay, which is a bug of the
-        bridge, is raised.
+        Without accounts, the relays of one slot wait for `stop` or for the first account. With `disconnect_on_exit` a
+        stop ends the CometD sessions too. An error of a relay, which is a bug of the bridge, is raised.
         """
         try:
-            while not self._stopping and not ended():
+            while not self._stopping and not self._taken():
                 self._changed.clear()
                 self._start_new(disconnect_on_exit=disconnect_on_exit)
                 changed = asyncio.ensure_future(self._changed.wait())
@@ -91,9 +95,13 @@ class RelayTasks:
             if self._tasks:
                 await asyncio.wait(self._tasks.values())
         self._collect()
+        return self._taken()
+
+    def _taken(self) -> bool:
+        return bool(self._fenced) if self._together else self._fenced.issuperset(self._accounts())
 
     def _start_new(self, *, disconnect_on_exit: bool) -> None:
-        new = [one for one in self._accounts() if one not in self._tasks and one not in self.fenced]
+        new = [one for one in self._accounts() if one not in self._tasks and one not in self._fenced]
         for account in new:  # all accounts join their slots before any slot starts a takeover
             account.take_over(self._slots)
         for account in new:
@@ -112,4 +120,4 @@ class RelayTasks:
             if task.done():
                 del self._tasks[account]
                 if not task.cancelled() and task.result():
-                    self.fenced.add(account)
+                    self._fenced.add(account)

@@ -8,8 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from bridge.delivery import Slots
-from bridge.fleet import Alone
-from bridge.fleet.owned_slot import OwnedSlot
+from bridge.fleet import RelayTasks
 from bridge.fleet.ownership import Ownership
 from bridge.settings import Kafka
 from tests.waiting import eventually
@@ -169,8 +168,8 @@ class FakeAccount:
 SLOTS = Slots(Kafka(bootstrap_servers="127.0.0.1:1"))
 
 
-def owned(*accounts: FakeAccount) -> OwnedSlot:
-    return OwnedSlot(SLOTS, lambda: accounts)
+def owned(*accounts: FakeAccount) -> RelayTasks:
+    return RelayTasks(SLOTS, lambda: accounts, together=True)
 
 
 async def test_the_accounts_of_a_slot_relay_until_it_is_let_go() -> None:
@@ -221,7 +220,7 @@ async def test_accounts_come_and_go_while_the_slot_is_owned() -> None:
     """What comes is relayed, the end of what has left is no fencing, and the others relay on."""
     stays, leaves, comes = FakeAccount("a"), FakeAccount("b"), FakeAccount("c")
     present = [stays, leaves]
-    slot = OwnedSlot(SLOTS, lambda: present)
+    slot = RelayTasks(SLOTS, lambda: present, together=True)
     running = asyncio.ensure_future(slot.run())
     await eventually(lambda: stays.relays and leaves.relays)
     present.remove(leaves)
@@ -239,7 +238,7 @@ async def test_accounts_come_and_go_while_the_slot_is_owned() -> None:
 async def test_a_slot_without_accounts_waits_for_the_first() -> None:
     """A slot may be owned without an account, and relays the first one that comes."""
     present: list[FakeAccount] = []
-    slot = OwnedSlot(SLOTS, lambda: present)
+    slot = RelayTasks(SLOTS, lambda: present, together=True)
     running = asyncio.ensure_future(slot.run())
     await asyncio.sleep(0)
     present.append(FakeAccount("a"))
@@ -252,7 +251,7 @@ async def test_a_slot_without_accounts_waits_for_the_first() -> None:
 async def test_alone_ends_when_all_accounts_are_taken() -> None:
     """Without a fleet one fenced account stops no other; the process ends when other bridges have them all."""
     present = [FakeAccount("a"), FakeAccount("b")]
-    alone = Alone(SLOTS, lambda: present)
+    alone = RelayTasks(SLOTS, lambda: present, together=False)
     running = asyncio.ensure_future(alone.run(disconnect_on_exit=False))
     await eventually(lambda: all(one.relays for one in present))
     present[0].fence()
