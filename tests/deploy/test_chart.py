@@ -229,9 +229,9 @@ def test_selectors_find_the_pod(values: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("config.web_services.username=null", "say who the bridge is"),
+        ("config.web_services.username=null", "the account is missing"),
         ("config.web_services.url=", "url"),
-        ("config.http.authentication.method=none", "say how callers prove who they are"),
+        ("config.http.authentication.method=none", "callers must authenticate"),
         ("terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds"),
         ("replicas=0", "replicas"),
         ("replicas=2,config.fleet.enabled=false", "several replicas need a fleet"),

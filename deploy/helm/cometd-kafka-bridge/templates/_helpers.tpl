@@ -33,12 +33,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
-{{/* A setting's variable: of kafka.bootstrap_servers it is BRIDGE_KAFKA__BOOTSTRAP_SERVERS. */}}
+{{/* The variable of a setting, such as BRIDGE_KAFKA__BOOTSTRAP_SERVERS for kafka.bootstrap_servers. */}}
 {{- define "bridge.variable" -}}
 BRIDGE_{{ . | replace "." "__" | upper }}
 {{- end }}
 
-{{/* The settings of a section, and of those in it, as variables. Takes the section, and its name with a dot behind. */}}
+{{/* The settings of a section and of its subsections as variables. The arguments are the section, and its name with a dot at the end. */}}
 {{- define "bridge.settings" -}}
 {{- $under := index . 1 }}
 {{- range $name, $value := index . 0 }}
@@ -109,17 +109,17 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Whether the release is a fleet: not empty if it is. */}}
+{{/* Not empty if the release is a fleet. */}}
 {{- define "bridge.inFleet" -}}
 {{- if or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled (.Values.config.fleet | default dict).enabled }}true{{ end }}
 {{- end }}
 
-{{/* Whether another replica can continue the sessions of an evicted one: not empty if it can. */}}
+{{/* Not empty if another replica can continue the sessions of an evicted replica. */}}
 {{- define "bridge.hasOthers" -}}
 {{- if gt (int (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled)) 1 }}true{{ end }}
 {{- end }}
 
-{{/* How many pods may be evicted at the same time. */}}
+{{/* The number of pods that may be evicted at the same time. */}}
 {{- define "bridge.maxUnavailable" -}}
 {{- if hasKey .Values.podDisruptionBudget "maxUnavailable" }}{{ .Values.podDisruptionBudget.maxUnavailable }}
 {{- else if include "bridge.hasOthers" . }}1{{ else }}0{{ end }}
@@ -132,7 +132,7 @@ capabilities:
 {{- list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.%s" $inside .Values.clusterDomain) | toJson }}
 {{- end }}
 
-{{/* What the values schema can't say. */}}
+{{/* Refuses values that contradict each other, which values.schema.json can't express. */}}
 {{- define "bridge.check" -}}
 {{- $site := .Values.config.web_services }}
 {{- $password := hasKey .Values.files "web_services.password_file" }}
@@ -144,7 +144,7 @@ capabilities:
 {{- fail "accounts: keep either this list, or config.web_services.username and files.\"web_services.password_file\"" }}
 {{- end }}
 {{- if not (or $file .Values.accounts (and $site.username $password)) }}
-{{- fail "say who the bridge is: config.web_services.username and files.\"web_services.password_file\", accounts, or files.accounts_file" }}
+{{- fail "the account is missing: set config.web_services.username and files.\"web_services.password_file\", accounts, or files.accounts_file" }}
 {{- end }}
 {{- if and (include "bridge.inFleet" .) (hasKey (.Values.config.fleet | default dict) "enabled") (not .Values.config.fleet.enabled) }}
 {{- fail "config.fleet.enabled is false, but several replicas need a fleet: remove it, or set replicas to 1 and autoscaling.enabled to false" }}
@@ -165,6 +165,6 @@ capabilities:
 {{- end }}
 {{- $callers := (.Values.config.http.authentication | default dict).method | default "none" }}
 {{- if and (eq $callers "none") (not .Values.config.http.allow_unauthenticated) }}
-{{- fail "say how callers prove who they are: config.http.authentication.method is tokens or jwt, or config.http.allow_unauthenticated is true" }}
+{{- fail "callers must authenticate: set config.http.authentication.method to tokens or jwt, or config.http.allow_unauthenticated to true" }}
 {{- end }}
 {{- end }}
