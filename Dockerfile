@@ -34,17 +34,17 @@ LABEL org.opencontainers.image.title="cometd-kafka-bridge" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/bridge /opt/bridge
-# Nothing needs to be written, so the root file system may be read-only; BRIDGE_STATE_DIR, where set, is a volume.
-# BRIDGE_HTTP__HOST is not set here: out of the box the REST side listens inside the container alone. Whoever publishes
-# its port sets BRIDGE_HTTP__HOST=0.0.0.0, and with it how callers prove who they are (BRIDGE_HTTP__AUTHENTICATION__*):
-# the bridge does not start without one of the two.
-# Health and metrics have a port of their own, so that they answer also while callers fill the other one.
+# The bridge writes no files, so the root file system may be read-only. BRIDGE_STATE_DIR, if it is set, needs a volume.
+# BRIDGE_HTTP__HOST is not set here, so the REST side listens only inside the container. To publish its port, set
+# BRIDGE_HTTP__HOST=0.0.0.0 and the authentication of callers (BRIDGE_HTTP__AUTHENTICATION__*). The bridge does not listen
+# on such an address without authentication, unless BRIDGE_HTTP__ALLOW_UNAUTHENTICATED is true.
+# Health and metrics have a separate port, so they answer even while callers fill the port of the REST side.
 ENV HOME=/tmp \
     BRIDGE_HTTP__MANAGEMENT_PORT=8081 \
     PATH=/opt/bridge/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# Numeric, so that Kubernetes can see that it is not root.
+# The user is a number, so that Kubernetes can see that the user is not root.
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080 8081
