@@ -8,7 +8,13 @@ from hypothesis import HealthCheck, settings
 
 from bridge.simulator import EmbeddedBroker
 
-pytest_plugins = ["tests.real.fixtures", "tests.side_by_side", "tests.unit.served", "tests.unit.settings_parts"]
+pytest_plugins = [
+    "tests.real.fixtures",
+    "tests.side_by_side",
+    "tests.unit.served",
+    "tests.unit.settings_parts",
+    "tests.unit.console_side",
+]
 
 # A busy machine makes an example slow. How long an example takes is no rule of the bridge.
 settings.register_profile("busy-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

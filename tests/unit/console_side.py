@@ -1,22 +1,33 @@
-"""The console on loopback before operations in memory, and a browser without scripts."""
+"""The console on loopback before operations in memory, and a browser without scripts; a plugin of tests/conftest.py."""
 
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
+import pytest_asyncio
 
-from bridge.http import ConsoleSources, IncidentsView, authentication_of
+from bridge.http import ConsoleSources, IncidentsView, SessionView, authentication_of
 from bridge.settings import Authentication
-from tests.unit.api import Api, rest_side
+from tests.unit.api import BODY, Api, rest_side
 
 BLOCKS = {"dd", "div", "dt", "h1", "h2", "li", "main", "nav", "option", "p", "section", "td", "th"}
 ACCOUNTS = ["first", "second"]
+PHONE = "+15550102345"
+CONNECTED = SessionView(
+    account="first",
+    session="0123456789abcdef",
+    state="connected",
+    ack_extension=True,
+    guarantee="exactly-once",
+    last_reply_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
+)
 
 
 class Parsed(HTMLParser):
@@ -116,6 +127,18 @@ async def console_side(
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,
     ):
         yield Browser(api, client)
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A browser at a console whose only session is connected."""
+    async with console_side(session_views=lambda: [CONNECTED]) as browser:
+        yield browser
+
+
+async def submitted(browser: Browser, **changes: object) -> None:
+    """Submit an operation by the REST API, with `changes` of its body."""
+    await browser.api.post(BODY | {"phoneNumber": PHONE} | changes)
 
 
 def tokens(directory: Path, **scopes: str) -> Any:

@@ -16,11 +16,10 @@ from fastapi.routing import APIRoute
 from bridge.http import ConsoleSources, create_app
 from bridge.http.auth.authentication import Caller, InvalidToken
 from tests.unit.api import BODY, RECORD, Api
-from tests.unit.console_side import Browser, Page, console_side, tokens
+from tests.unit.console_side import PHONE, Browser, Page, console_side, tokens
 from tests.unit.operations_in_memory import InMemoryOperations
 from tests.unit.served import served
 
-PHONE = "+15550102345"
 FORM = {
     "operationName": "DoNotCallRecord",
     "recordHandle": "13",

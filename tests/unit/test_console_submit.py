@@ -9,11 +9,10 @@ from bridge.errors import UpstreamRejected, UpstreamUnreachable
 from bridge.http.console.form_fields import operation_form
 from bridge.operations import OUTBOUND_OPERATIONS
 from tests.unit.api import BODY
-from tests.unit.console_side import Browser, Page, console_side
+from tests.unit.console_side import PHONE, Browser, Page, console_side
 from tests.unit.test_console_access import FORM
 
 ENABLED = [name for name, operation in OUTBOUND_OPERATIONS.items() if operation.forwarded]
-PHONE = "+15550102345"
 
 
 @pytest_asyncio.fixture
