@@ -135,7 +135,7 @@ class Operations:
     def _relayed(self, number: int, at: float) -> Iterator[Record]:
         phone, handle = self.phone(number), self.handle(number)
         original = {"phone": phone, "callResult": 21, "attempts": 3, "dailyFrom": 28800, "dailyTill": 64800}
-        common = {"calling_list": "List-7", "phone_number": phone, "original": _raw(original)}
+        common: dict[str, Any] = {"calling_list": "List-7", "phone_number": phone, "original": _raw(original)}
         yield acknowledged(
             self.reference(number),
             at,
