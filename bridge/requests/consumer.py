@@ -103,7 +103,7 @@ class RequestConsumer:
         self._refused_logged_at = -REFUSED_INTERVAL
         self._group: asyncio.TaskGroup | None = None
         self.failing: str | None = None
-        """Why the request topic can't be read now, None if it can."""
+        """The reason why the request topic can't be read now. None if the topic can be read."""
 
     async def run(self) -> None:
         """Read requests until cancelled. Operations that are being stored at that moment are still stored."""

@@ -45,7 +45,7 @@ async def test_a_replica_shows_the_whole_fleet() -> None:
         Accounts(accounts.bridges, accounts.keys, lambda: 0.0, lambda _: accounts.slots),
         session_timeout=6,
     )
-    status = Status(parts.kafka, JSON, accounts, fleet, None, replica="here", since=0.0)
+    status = Status(parts.kafka, JSON, accounts, fleet=fleet, file=None, requests=None, replica="here", since=0.0)
     assert status.fleet().replicas == []
     fleet.table = Table(
         epoch=1,
