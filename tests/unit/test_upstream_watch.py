@@ -60,7 +60,7 @@ async def test_without_a_session_an_answer_is_enough() -> None:
     way.session = False
     began = time.monotonic()
     async with watching(way) as watch:
-        await eventually(lambda: way.asked == 1)
+        await eventually(lambda: way.asked >= 1)
         await eventually(lambda: way.asked > 5)
     assert time.monotonic() - began > 5 * upstream_watch.QUIET
     assert watch.answered_at > began
