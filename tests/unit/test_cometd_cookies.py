@@ -1,5 +1,6 @@
 """The account's cookies: sent back as they came, bounded, and restored whatever they are called."""
 
+import time
 from http.cookies import SimpleCookie
 
 import pytest
@@ -17,11 +18,12 @@ LOGIN = "JSESSIONID=node01.node0; Path=/gws; HttpOnly"
 
 
 def header(jar: CookieJar, url: URL = POLL) -> str:
-    """The Cookie header as aiohttp's client writes it."""
+    """The Cookie header of the bridge, which is the one that aiohttp's client would write."""
     cookies = SimpleCookie()
     for name, morsel in jar.filter_cookies(url).items():
         cookies[name] = morsel
-    return cookies.output(header="", sep=";").strip()
+    assert jar.header(url) == cookies.output(header="", sep=";").removeprefix(" ")
+    return jar.header(url)
 
 
 def sent(jar: CookieJar, url: URL = POLL) -> set[str]:
@@ -81,6 +83,34 @@ async def test_nothing_that_is_set_raises(headers: list[str]) -> None:
     assert not any(character in header(jar) for character in "\r\n\0")
     assert len(header(jar).split(";")) <= max(1, len(headers))
     assert header(successor(jar))[:0] == ""
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["a=1", "a=2", "b=1; Path=/", "a=; Max-Age=0", "drop a", "drop all", "restore"])))
+async def test_the_header_follows_every_change(changes: list[str]) -> None:
+    """After each change the jar returns the header and the cookies that it has now, not those of before."""
+    jar = CookieJar(BASE)
+    for change in changes:
+        if change == "restore":
+            jar.restore({"c": "1"})
+        elif change == "drop all":
+            jar.clear()
+        elif change == "drop a":
+            jar.forget("a")
+        else:
+            set_cookies(jar, change)
+        assert header(jar) == header(jar)
+        assert jar.by_name() == {cookie.key: cookie.value for cookie in jar}
+
+
+async def test_a_cookie_expires_although_nothing_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cookie with a lifetime is not sent after its end, also if no reply has changed the jar since."""
+    jar = CookieJar(BASE)
+    set_cookies(jar, "a=1; Max-Age=60", "b=1")
+    assert (header(jar), jar.by_name()) == ("a=1; b=1", {"a": "1", "b": "1"})
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert (header(jar), jar.by_name()) == ("b=1", {"b": "1"})
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\0b", "a; evil=1", "\ud800"])

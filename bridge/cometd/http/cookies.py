@@ -1,7 +1,8 @@
 """The cookie jar of one account, for long-lived sessions behind balancers.
 
 aiohttp's jar parses, expires and selects cookies. This jar adds a limit in bytes, drops the least important cookies
-first, sends values back unchanged, and restores the cookies of an earlier process.
+first, sends values back unchanged, restores the cookies of an earlier process, and writes the same Cookie header only
+once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import aiohttp
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from http.cookies import Morsel
 
     from yarl import URL
@@ -42,6 +43,9 @@ BALANCER_COOKIES: Final = (
 )
 """Prefixes of balancers' cookies: AWS, F5, IBM, NetScaler, HAProxy, Apache, nginx, Google, Azure."""
 
+MOST_HEADERS: Final = 100
+"""Maximum number of URLs whose Cookie header the jar keeps."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -63,9 +67,29 @@ class CookieJar(aiohttp.CookieJar):
         self._restored: set[str] = set()
         """Names of cookies that came from an earlier process. Their domain and path are not known."""
         self._warned = False
+        self._headers: dict[URL, str] = {}
+        """The Cookie headers of requests since the last change. Empty while a cookie can expire."""
+        self._by_name: dict[str, str] | None = None
+        """The result of `by_name` since the last change. None while a cookie can expire."""
+
+    def header(self, url: URL) -> str:
+        """Return the Cookie header of a request to this URL. The header is empty if no cookie belongs to the URL."""
+        header = self._headers.get(url)
+        if header is None:
+            cookies = sorted(self.filter_cookies(url).items())
+            header = "; ".join(f"{name}={cookie.coded_value}" for name, cookie in cookies)
+            if self._is_lasting() and len(self._headers) < MOST_HEADERS:
+                self._headers[url] = header
+        return header
+
+    def clear(self, predicate: Callable[[Morsel[str]], bool] | None = None) -> None:
+        """Delete all cookies, or those for which `predicate` returns True."""
+        self._changed()
+        super().clear(predicate)
 
     def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
         """Store the cookies of a reply's Set-Cookie headers. Malformed headers are ignored."""
+        self._changed()
         names = [_name(header) for header in headers]
         # The new cookie may have another domain or path. Then it would not replace the restored cookie of its name.
         outdated = self._restored.intersection(names)
@@ -80,6 +104,7 @@ class CookieJar(aiohttp.CookieJar):
 
         A cookie that can't be sent is ignored.
         """
+        self._changed()
         for name, value in cookies.items():
             if ";" not in value:
                 super().update_cookies_from_headers([f"{name}={value}; Path=/"], self._base)
@@ -88,11 +113,25 @@ class CookieJar(aiohttp.CookieJar):
 
     def by_name(self) -> dict[str, str]:
         """Return the value of each cookie by name. If two cookies have the same name, the longer path wins."""
-        return {cookie.key: cookie.coded_value for cookie in sorted(self, key=lambda cookie: len(cookie["path"]))}
+        if self._by_name is not None:
+            return self._by_name
+        cookies = sorted(self, key=lambda cookie: len(cookie["path"]))
+        by_name = {cookie.key: cookie.coded_value for cookie in cookies}
+        if self._is_lasting():
+            self._by_name = by_name
+        return by_name
 
     def forget(self, name: str) -> None:
         """Delete all cookies with this name."""
         self.clear(lambda cookie: cookie.key == name)
+
+    def _changed(self) -> None:
+        self._headers.clear()
+        self._by_name = None
+
+    def _is_lasting(self) -> bool:
+        """Return whether the cookies stay as they are until a reply or the bridge changes them: none can expire."""
+        return not any(cookie["max-age"] or cookie["expires"] for cookie in self)
 
     def _settle(self, names: Iterable[str]) -> None:
         """Repair values, update the order and drop surplus cookies, after the cookies of these names were set."""

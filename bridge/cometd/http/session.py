@@ -10,7 +10,7 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Final, Protocol, Self, cast
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import aiohttp
 from yarl import URL
@@ -96,12 +96,14 @@ class HttpSession:
         self._tls: ssl.SSLContext | None = None
         """Made at the first request, and again after a TLS failure, because the files may have new certificates."""
         self._client: aiohttp.ClientSession | None = None
+        self._cookies: CookieJar | None = None
 
     async def __aenter__(self) -> Self:
         sent = aiohttp.TraceConfig(SimpleNamespace)
         sent.on_request_headers_sent.append(_headers_sent)
+        self._cookies = CookieJar(self._base)
         self._client = aiohttp.ClientSession(
-            cookie_jar=CookieJar(self._base),
+            cookie_jar=aiohttp.DummyCookieJar(),  # `exchange` writes and reads the cookies' headers
             headers={"Accept-Encoding": ENCODINGS},
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._request_timeout),
@@ -114,6 +116,7 @@ class HttpSession:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         client, self._client = self._opened(), None
+        self._cookies = None
         await client.close()
 
     async def request(
@@ -158,13 +161,16 @@ class HttpSession:
         The block may leave parts of the body unread. The arguments and errors are the same as those of `request`.
         Methods of the reply raise the same errors.
         """
-        client = self._opened()
+        client, jar = self._opened(), self._jar()
         progress = SimpleNamespace(sent=False)
-        if body is not None:
-            headers = {"Content-Type": CONTENT_TYPE, **headers}
+        url = URL(f"{self._base}{path}", encoded=True)
+        sent_headers = {} if body is None else {"Content-Type": CONTENT_TYPE}
+        sent_headers |= headers
+        if cookies := jar.header(url):
+            sent_headers["Cookie"] = cookies
         secure = self._base.scheme == "https"
         if not secure:  # without TLS the proxy reads this request, not a CONNECT request before it
-            headers = {**headers, **self._proxy_headers}
+            sent_headers |= self._proxy_headers
 
         def failure(error: Exception) -> ExchangeFailed:
             return self._failure(error, sent=progress.sent, timeout=timeout)
@@ -176,9 +182,9 @@ class HttpSession:
             async with asyncio.timeout_at(until), only_own_cancellation():
                 response = await client.request(
                     method,
-                    URL(f"{self._base}{path}", encoded=True),
+                    url,
                     data=body,
-                    headers=headers,
+                    headers=sent_headers,
                     allow_redirects=False,
                     ssl=self._tls or True,
                     proxy=self._route.proxy,
@@ -188,6 +194,8 @@ class HttpSession:
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise failure(error) from None
         try:
+            if set_cookies := response.headers.getall("Set-Cookie", ()):
+                jar.update_cookies_from_headers(set_cookies, url)
             if response.status == PROXY_WANTS_LOGIN:
                 raise _proxy_refused(response.status)
             yield IncomingReply(response, until=until, limit=self._max_reply_bytes, failure=failure)
@@ -223,7 +231,9 @@ class HttpSession:
         self._jar().clear()
 
     def _jar(self) -> CookieJar:
-        return cast("CookieJar", self._opened().cookie_jar)
+        if self._cookies is None:
+            raise RuntimeError("HttpSession is used outside its context")
+        return self._cookies
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
