@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
-from types import MappingProxyType, SimpleNamespace
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import aiohttp
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
+
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
     from bridge.cometd.http.route import Route
 
@@ -42,6 +46,8 @@ READ_BUFFER: Final = 1 << 20
 many bytes at once, and keeps at most twice as many unread bytes."""
 ENCODINGS: Final = "gzip, deflate"
 """Compressions that replies may use. By default aiohttp's choice depends on the installed packages."""
+_sent: ContextVar[bool] = ContextVar("sent", default=False)
+"""Whether the request that this task makes now was perhaps sent."""
 
 
 class Credentials(Protocol):
@@ -99,16 +105,13 @@ class HttpSession:
         self._cookies: CookieJar | None = None
 
     async def __aenter__(self) -> Self:
-        sent = aiohttp.TraceConfig(SimpleNamespace)
-        sent.on_request_headers_sent.append(_headers_sent)
         self._cookies = CookieJar(self._base)
         self._client = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),  # `exchange` writes and reads the cookies' headers
             headers={"Accept-Encoding": ENCODINGS},
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
+            connector=_Connector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._request_timeout),
             read_bufsize=READ_BUFFER,
-            trace_configs=[sent],
         )
         return self
 
@@ -162,7 +165,6 @@ class HttpSession:
         Methods of the reply raise the same errors.
         """
         client, jar = self._opened(), self._jar()
-        progress = SimpleNamespace(sent=False)
         url = URL(f"{self._base}{path}", encoded=True)
         sent_headers = {} if body is None else {"Content-Type": CONTENT_TYPE}
         sent_headers |= headers
@@ -172,9 +174,10 @@ class HttpSession:
         if not secure:  # without TLS the proxy reads this request, not a CONNECT request before it
             sent_headers |= self._proxy_headers
 
-        def failure(error: Exception) -> ExchangeFailed:
-            return self._failure(error, sent=progress.sent, timeout=timeout)
+        def failure(error: Exception, *, sent: bool = True) -> ExchangeFailed:
+            return self._failure(error, sent=sent, timeout=timeout)
 
+        _sent.set(False)  # noqa: FBT003 -- the signature of ContextVar
         until = asyncio.get_running_loop().time() + timeout
         try:
             if secure and self._tls is None:
@@ -189,10 +192,9 @@ class HttpSession:
                     ssl=self._tls or True,
                     proxy=self._route.proxy,
                     proxy_headers=self._proxy_headers,
-                    trace_request_ctx=progress,
                 )
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise failure(error) from None
+            raise failure(error, sent=_sent.get()) from None
         try:
             if set_cookies := response.headers.getall("Set-Cookie", ()):
                 jar.update_cookies_from_headers(set_cookies, url)
@@ -241,9 +243,20 @@ class HttpSession:
         return self._client
 
 
-async def _headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """Record that the request was sent. The server may now do what it asks, even if the connection fails."""
-    context.trace_request_ctx.sent = True
+class _Connector(aiohttp.TCPConnector):
+    """Records in `_sent` that a request has got its connection.
+
+    From then on the server may do what the request asks, even if the connection fails. aiohttp's tracing could record
+    this too, but would call a dozen functions for each request.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """See `aiohttp.TCPConnector`."""
+        connection = await super().connect(req, traces, timeout)
+        _sent.set(True)  # noqa: FBT003 -- the signature of ContextVar
+        return connection
 
 
 def _failure(error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
