@@ -151,13 +151,13 @@ class LongPollingTransport(TransportBase):
         body = msgspec.json.encode(payload)
         post = partial(context.http.exchange, "POST", context.options.path, body=body, timeout=timeout)
         sent_at = time.monotonic()
-        async with post(headers=headers) as reply:
+        with await post(headers=headers) as reply:
             if reply.status not in {401, 403}:
                 return await self._understand(payload, reply)
             refused = await reply.whole()
         if not await context.credentials.challenged(refused, sent_at=sent_at):
             raise _http_error(refused.status)
-        async with post(headers={**headers, **await context.credentials.headers()}) as reply:
+        with await post(headers={**headers, **await context.credentials.headers()}) as reply:
             return await self._understand(payload, reply)
 
     async def _understand(self, payload: Payload, reply: IncomingReply) -> Reply:

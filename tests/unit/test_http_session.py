@@ -276,13 +276,12 @@ async def test_a_part_comes_while_the_rest_is_on_the_wire() -> None:
         return True
 
     async with raw_server(answer) as url, HttpSession(url, request_timeout=5) as http:
-        async with http.exchange("GET", "/", timeout=5) as reply:
+        with await http.exchange("GET", "/", timeout=5) as reply:
             assert await reply.part(5) == b"first"
             with pytest.raises(ExchangeFailed, match="timeout"):
                 await reply.part(1, timeout=0.01)
             rest.set()
             assert await reply.part(100, timeout=5) == b" second"
             assert await reply.part(100, timeout=5) == b""
-        with pytest.raises(TimeoutError, match="of the block"):
-            async with http.exchange("GET", "/", timeout=5):
-                raise TimeoutError("of the block")
+        with pytest.raises(TimeoutError, match="of the block"), await http.exchange("GET", "/", timeout=5):
+            raise TimeoutError("of the block")

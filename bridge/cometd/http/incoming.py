@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
 
 MAX_REPLY_BYTES: Final = 128 << 20
 """Default of `web_services.max_reply_bytes`."""
@@ -31,7 +31,7 @@ class HttpReply:
 
 
 class IncomingReply:
-    """The status and headers of a reply, and methods that read the body.
+    """The status and headers of a reply, and methods that read the body. A context manager: its end closes the reply.
 
     aiohttp decompresses into a buffer of limited size, and stops reading from the socket while that buffer is full.
     """
@@ -48,9 +48,18 @@ class IncomingReply:
         self.headers: Mapping[str, str] = response.headers
         self.limit = limit
         """Most bytes (after decompression) that may be in memory at the same time."""
-        self._content = response.content
+        self._response = response
         self._until = until
         self._failure = failure
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._response.closed:  # the body was not read to its end
+            self._response.close()
 
     async def part(self, size: int, *, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- names the failure
         """Return the next `size` bytes of the body, fewer at its end, b"" after its end.
@@ -82,15 +91,18 @@ class IncomingReply:
         return HttpReply(self.status, self.headers, b"".join(pieces))
 
     async def _pieces(self, size: int, timeout: float | None) -> list[bytes]:  # noqa: ASYNC109 -- as `part`
+        content = self._response.content
         pieces: list[bytes] = []
         length = 0
         try:
+            if content.is_eof():  # nothing to wait for: the whole body came with the headers
+                return [content.read_nowait(size)]
             deadline = asyncio.timeout_at(self._until if timeout is None else _now() + timeout)
-            async with deadline, only_own_cancellation():
-                while piece := await self._content.read(min(size - length, PIECE)):
+            async with deadline, OnlyOwnCancellation():
+                while piece := await content.read(min(size - length, PIECE)):
                     pieces.append(piece)
                     length += len(piece)
-                    if not self._content.at_eof():
+                    if not content.at_eof():
                         await asyncio.sleep(0)  # a full buffer makes `read` return at once, so let other tasks run
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             pieces.clear()  # as in `whole`
@@ -98,20 +110,22 @@ class IncomingReply:
         return pieces
 
 
-@asynccontextmanager
-async def only_own_cancellation() -> AsyncIterator[None]:
-    """Replace a CancelledError that aiohttp caused by a ClientConnectionError. Let a cancellation of this task through.
+class OnlyOwnCancellation:
+    """Replaces a CancelledError that aiohttp caused by a ClientConnectionError. A cancellation of this task goes on.
 
     aiohttp sometimes cancels a future that a caller awaits. The caller then gets a CancelledError, although nobody has
     cancelled its task. A task group would treat that error as a planned end.
     """
-    task = asyncio.current_task()
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        if task is None or task.cancelling():
-            raise
-        raise aiohttp.ClientConnectionError("aiohttp cancelled the exchange") from error
+
+    async def __aenter__(self) -> None:
+        """Do nothing."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling():
+            raise aiohttp.ClientConnectionError("aiohttp cancelled the exchange") from error
 
 
 def too_large(limit: int) -> ExchangeFailed:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -18,13 +17,13 @@ from yarl import URL
 
 from bridge import tls
 from bridge.cometd.http.cookies import CookieJar
-from bridge.cometd.http.incoming import MAX_REPLY_BYTES, HttpReply, IncomingReply, only_own_cancellation
+from bridge.cometd.http.incoming import MAX_REPLY_BYTES, HttpReply, IncomingReply, OnlyOwnCancellation
 from bridge.cometd.http.route import DIRECT
 from bridge.errors import ExchangeFailed
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
     from aiohttp.connector import Connection
@@ -146,10 +145,9 @@ class HttpSession:
                 `timeout` (no whole reply in time), `cut` (the connection ended before the end of the reply), `garbled`
                 (the reply is not HTTP), or `reply-too-large`.
         """
-        async with self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
+        with await self.exchange(method, path, body=body, headers=headers, timeout=timeout) as reply:
             return await reply.whole(largest)
 
-    @asynccontextmanager
     async def exchange(
         self,
         method: str,
@@ -158,11 +156,11 @@ class HttpSession:
         body: bytes | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         timeout: float,  # noqa: ASYNC109 -- the deadline belongs to the exchange, whose failure it names
-    ) -> AsyncIterator[IncomingReply]:
-        """Send one request, and yield its reply as soon as the headers have arrived.
+    ) -> IncomingReply:
+        """Send one request, and return its reply as soon as the headers have arrived.
 
-        The block may leave parts of the body unread. The arguments and errors are the same as those of `request`.
-        Methods of the reply raise the same errors.
+        Use the reply in a `with` block, which may leave parts of the body unread. The arguments and errors are the same
+        as those of `request`. Methods of the reply raise the same errors.
         """
         client, jar = self._opened(), self._jar()
         url = URL(f"{self._base}{path}", encoded=True)
@@ -177,12 +175,12 @@ class HttpSession:
         def failure(error: Exception, *, sent: bool = True) -> ExchangeFailed:
             return self._failure(error, sent=sent, timeout=timeout)
 
-        _sent.set(False)  # noqa: FBT003 -- the signature of ContextVar
+        _sent.set(False)
         until = asyncio.get_running_loop().time() + timeout
         try:
             if secure and self._tls is None:
                 self._tls = self._route.context()
-            async with asyncio.timeout_at(until), only_own_cancellation():
+            async with asyncio.timeout_at(until), OnlyOwnCancellation():
                 response = await client.request(
                     method,
                     url,
@@ -195,14 +193,13 @@ class HttpSession:
                 )
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise failure(error, sent=_sent.get()) from None
-        try:
-            if set_cookies := response.headers.getall("Set-Cookie", ()):
-                jar.update_cookies_from_headers(set_cookies, url)
-            if response.status == PROXY_WANTS_LOGIN:
-                raise _proxy_refused(response.status)
-            yield IncomingReply(response, until=until, limit=self._max_reply_bytes, failure=failure)
-        finally:
-            response.close()  # closes the connection, unless the body was read to its end
+        if set_cookies := response.headers.getall("Set-Cookie", ()):
+            jar.update_cookies_from_headers(set_cookies, url)
+        reply = IncomingReply(response, until=until, limit=self._max_reply_bytes, failure=failure)
+        if reply.status == PROXY_WANTS_LOGIN:
+            with reply:
+                raise _proxy_refused(reply.status)
+        return reply
 
     def _failure(self, error: Exception, *, sent: bool, timeout: float) -> ExchangeFailed:
         fault = tls.fault(error, self._route.certificate_file)
@@ -251,11 +248,14 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- the signature of aiohttp
     ) -> Connection:
         """See `aiohttp.TCPConnector`."""
         connection = await super().connect(req, traces, timeout)
-        _sent.set(True)  # noqa: FBT003 -- the signature of ContextVar
+        _sent.set(True)
         return connection
 
 
