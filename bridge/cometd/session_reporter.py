@@ -33,7 +33,7 @@ class SessionReporter:
         self._connected = metrics.cometd_connected.labels(account)
         self._ack_extension = metrics.cometd_ack_extension.labels(account)
         self._last_reply = metrics.cometd_last_reply.labels(account)
-        self._hold = metrics.cometd_hold.labels(account)
+        metrics.cometd_hold.labels(account).set_function(lambda: self.status.held)
         self._refused = metrics.cometd_subscriptions_refused.labels(account)
 
     def handshake(self, result: str) -> None:
@@ -95,11 +95,9 @@ class SessionReporter:
         """Report that the sink is storing a batch."""
         self.status.state, self.status.held_events = State.HOLDING, len(batch.events)
         self.status.held_since, self.status.held_from = batch.received_at, time.monotonic()
-        self._hold.set_function(lambda: self.status.held)
 
     def released(self) -> None:
         """Report that the sink has stored the batch, or has failed."""
-        self._hold.set_function(float)
         self.status.state, self.status.held_events = State.CONNECTED, 0
         self.status.held_since = self.status.held_from = None
 
@@ -112,6 +110,8 @@ class SessionReporter:
 
     def subscriptions(self, replies: list[dict[str, Any]]) -> None:
         """Report which subscriptions the server confirmed or refused. The last reply for each channel counts."""
+        if not replies:
+            return
         newest: dict[str, dict[str, Any]] = {}
         for reply in replies:
             channel = reply.get("subscription")

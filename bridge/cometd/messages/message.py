@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +35,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _META_FIELDS: Final = tuple(field for field in Message.__struct_fields__ if field not in Event.__struct_fields__)
 _decode_messages = msgspec.json.Decoder(list[Message]).decode
 _decode_message = msgspec.json.Decoder(Message).decode
+_decode_any = msgspec.json.Decoder().decode
 
 
 def decode(body: bytes, *, size: int | None = None) -> list[Message]:
@@ -102,8 +102,10 @@ def meta(message: Message) -> dict[str, Any]:
     for name in _META_FIELDS:
         raw = getattr(message, name)
         if raw != _NOTHING and len(bytes(raw)) <= LARGEST_FIELD:
-            with suppress(*_UNREADABLE):
-                fields[name] = msgspec.json.decode(raw)
+            try:
+                fields[name] = _decode_any(raw)
+            except _UNREADABLE:
+                continue
     fields["successful"] = fields.get("successful") is True
     return fields
 
