@@ -6,7 +6,6 @@ the code of the error.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -38,8 +37,11 @@ class InFlightGuard:
         """The code of the newest error of the files, None after a write that worked."""
 
     async def keep(self, batch: Batch, position: Position) -> None:
-        """Write the batch to disk, unless the server sends it again. `position` is the relay's current position."""
-        if self._store is None or batch.sent_again or not batch.events:
+        """Write the batch to disk, unless it is there already or the server sends it again.
+
+        `position` is the relay's current position.
+        """
+        if self._store is None or batch.sent_again or not batch.events or any(kept is batch for kept, _ in self._kept):
             return
         first = self._count(batch, position)
         events = [(event.channel, bytes(event.data)) for event in batch.events]
@@ -62,12 +64,10 @@ class InFlightGuard:
         self._next_sequence += len(batch.events)
         return first
 
-    @asynccontextmanager
-    async def of(self, batch: Batch, position: Position) -> AsyncIterator[None]:
-        """Keep the batch on disk while the body of the `async with` publishes the batch, then delete the file."""
-        if all(kept is not batch for kept, _ in self._kept):
-            await self.keep(batch, position)
-        yield
+    async def published(self, batch: Batch) -> None:
+        """Delete the batch's file, because Kafka has the batch."""
+        if not self._kept:
+            return
         for kept, name in self._kept:
             if kept is batch and name is not None:
                 await self._forget(name)

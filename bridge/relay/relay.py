@@ -238,9 +238,10 @@ class Relay:
 
     async def received(self, batch: Batch) -> None:
         """Publish every event of the batch. After the return the server may drop its copy."""
-        async with self._in_flight.of(batch, self._position):
-            for step in chunks(self._position, batch, self._chunk):
-                await self._publish(step, batch.received_at)
+        await self._in_flight.keep(batch, self._position)
+        for step in chunks(self._position, batch, self._chunk):
+            await self._publish(step, batch.received_at)
+        await self._in_flight.published(batch)
         if self.correlator is not None and not batch.more:
             self.correlator.turned()
         self._delivery.observe(time.time() - batch.received_at)
@@ -273,7 +274,8 @@ class Relay:
             received_at=received_at,
         )
         for kind, count in translation.counts.items():
-            self._received[kind].inc(count)
+            if count:
+                self._received[kind].inc(count)
         if step.events:
             self._on_delivery(acknowledgement=translation.acknowledgements > 0)
         return translation

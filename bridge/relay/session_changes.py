@@ -22,10 +22,14 @@ class SessionChanges:
         self._account = account
         self._record = partial(session_record, account=account, encoding=encoding)
         self.records: list[Record] = []
+        self._hashed: tuple[str | None, str] = (None, "")
+        """The last clientId of `hash`, and its result."""
 
     def hash(self, client_id: str) -> str:
         """Return the session's public name, which does not reveal the clientId."""
-        return session_hash(self._account, client_id)
+        if self._hashed[0] != client_id:
+            self._hashed = client_id, session_hash(self._account, client_id)
+        return self._hashed[1]
 
     def opened(self, opening: Opening, before: Position) -> None:
         """Add the events for a session that was opened or resumed. `before` is the position before that.
