@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.client.partition import partitions_of
+from bridge.delivery.client.partition import partition_of, partitions_of
 from bridge.events import DEAD_LETTERS
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def batches(records: Iterable[Record], partitions: Mapping[str, int]) -> list[Ba
 def _by_partition(topic: str, records: list[Record], count: int) -> list[Batch]:
     if count == 1:
         return [Batch(topic, 0, records)]
+    if len(records) == 1:  # the usual batch while single events arrive
+        return [Batch(topic, partition_of(records[0].key, count), records)]
     partitions = partitions_of({record.key for record in records}, count)
     groups: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from aiokafka import errors as kafka
@@ -15,8 +14,10 @@ from bridge.delivery.client.aiokafka_internals.connecting import add_error
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
+    from types import TracebackType
 
 Client = TypeVar("Client")
 Refusal: TypeAlias = Literal["too-large", "refused"]
@@ -50,9 +51,11 @@ class _Guarded:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._wrapped, name)
-        if inspect.iscoroutinefunction(attribute):
-            return _guarded_coroutine(attribute)
-        return _guarded_call(attribute) if inspect.ismethod(attribute) else attribute
+        if not inspect.ismethod(attribute):
+            return _guarded_coroutine(attribute) if inspect.iscoroutinefunction(attribute) else attribute
+        wrap = _guarded_coroutine if inspect.iscoroutinefunction(attribute) else _guarded_call
+        method = self.__dict__[name] = wrap(attribute)  # so that the next call finds the wrapped method at once
+        return method
 
 
 def guarded(client: Client) -> Client:
@@ -67,17 +70,31 @@ def guarded(client: Client) -> Client:
     return cast("Client", _Guarded(client))
 
 
-@contextmanager
-def client_faults() -> Iterator[None]:
+class _ClientFaults:
+    """The context manager of `client_faults`."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and _is_fault(error):
+            raise ClientFault(type(error).__name__) from error
+
+
+_CLIENT_FAULTS: Final = _ClientFaults()
+
+
+def client_faults() -> AbstractContextManager[None]:
     """Raise `ClientFault` for the faults that `guarded` lists. The body may contain only calls of aiokafka."""
-    try:
-        yield
-    except (AssertionError, KeyError, kafka.IllegalOperation) as error:
-        raise ClientFault(type(error).__name__) from error
-    except Exception as error:
-        if isinstance(error, FAILURES) or not _raised_by_aiokafka(error):
-            raise
-        raise ClientFault(type(error).__name__) from error
+    return _CLIENT_FAULTS
+
+
+def _is_fault(error: Exception) -> bool:
+    if isinstance(error, AssertionError | KeyError | kafka.IllegalOperation):
+        return True
+    return not isinstance(error, FAILURES) and _raised_by_aiokafka(error)
 
 
 def _raised_by_aiokafka(error: Exception) -> bool:

@@ -67,6 +67,7 @@ class KafkaPublisher:
         self._publishing = EMPTY_POSITION
         """The position that the current call of `publish` publishes."""
         self._log = log.bind(account=keys.account)
+        self._committed = metrics.kafka_transactions.labels(self.account, "committed")
         self._published: dict[str, Any] = {}
 
     async def start(self) -> Position | None:
@@ -145,7 +146,7 @@ class KafkaPublisher:
 
     def committed(self, attempt: PublishAttempt) -> None:
         """Update the metrics after the commit of a call."""
-        metrics.kafka_transactions.labels(self.account, "committed").inc()
+        self._committed.inc()
         for topic, count in attempt.counts().items():
             counter = self._published.get(topic)
             if counter is None:

@@ -297,7 +297,7 @@ class Slot:
     def _put_off(self, call: Call, error: KafkaUnavailable) -> None:
         """Delay a call that fails until a person solves the problem. Other calls are published meanwhile."""
         call.attempt.failed()
-        call.not_before = asyncio.get_running_loop().time() + call.backoff.next_delay()
+        call.put_off(asyncio.get_running_loop().time())
         if call.account in self.members:
             self.members[call.account].enter(PublisherState(connected=False, reason=reason(error)))
 

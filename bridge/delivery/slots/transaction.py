@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.delivery.client.batches import Batch, size_of
@@ -39,8 +39,13 @@ class Call:
     """Whether the call needs its own transaction, because Kafka has refused a batch with records of this call."""
     not_before: float = 0.0
     """Earliest time of the next attempt, by the clock of the event loop."""
-    backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, cap=30.0))
+    _backoff: Backoff | None = None
     """The delays between attempts, if only a person can solve the problem that keeps the call from Kafka."""
+
+    def put_off(self, now: float) -> None:
+        """Delay the next attempt, because only a person can solve the problem that keeps the call from Kafka."""
+        self._backoff = self._backoff or Backoff(first=1.0, cap=30.0)
+        self.not_before = now + self._backoff.next_delay()
 
 
 class Transaction:
