@@ -27,6 +27,7 @@ from bridge.delivery.slots.attempt import PublishAttempt
 from bridge.delivery.slots.kafka import new_call
 from bridge.delivery.slots.transaction import Transaction
 from bridge.events import TOPICS
+from bridge.operations.correlation import EARLY_AT_ONCE
 from bridge.relay.translation import Translator
 from bridge.settings import Kafka
 from tests import page
@@ -103,7 +104,9 @@ async def relay(body: bytes, translator: Translator, keys: AccountKeys, producer
         events = [event for part in split for messages in part for event in answers.without(messages)]
         events += answers.without(stream.end())
     with stages.stage("translate messages into records"):
-        translation = translator.translate(events, session="5f1d7a84db00d2fc", first_sequence=0, received_at=1.7e9)
+        translation = translator.translate(
+            events, session="5f1d7a84db00d2fc", first_sequence=0, received_at=1.7e9, keep=EARLY_AT_ONCE
+        )
     with stages.stage("seal the position, choose partitions"):
         stored = seal_position(POSITION, keys, StoredPosition(owner="bridge", turn=1, revision=1))
         attempt = PublishAttempt("agent", translation.records, stored, 0)

@@ -183,6 +183,13 @@ class Correlator:
             return False
         return self.caught_up.is_set() or time.monotonic() - self.relaying_since >= after
 
+    @property
+    def needed(self) -> int | None:
+        """How many of the newest messages of a transaction `match` needs now. None: all."""
+        if self._view.awaits(self._account):
+            return None
+        return EARLY_AT_ONCE if self._loaded.is_set() else EARLY_ROOM
+
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
         """Find the operations that these messages acknowledge. `records` has the Kafka record of each message.
 

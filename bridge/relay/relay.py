@@ -85,6 +85,10 @@ class Correlator(Protocol):
     async def start(self) -> None:
         """Return once `match` can find operations. The relay calls this after it has taken the account over."""
 
+    @property
+    def needed(self) -> int | None:
+        """How many of the newest messages of a transaction `match` needs now. None: all."""
+
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
         """Return the operations that these messages acknowledge, or None. `records` are the messages' Kafka records."""
         ...
@@ -262,9 +266,10 @@ class Relay:
             match.committed()
 
     async def _match(self, translation: Translation) -> Correlation | None:
-        if self.correlator is None or not translation.records:
+        count = len(translation.parsed)
+        if self.correlator is None or not count:
             return None
-        return await self.correlator.match(translation.parsed, translation.records)
+        return await self.correlator.match(translation.parsed, translation.records[-count:])
 
     def _translate(self, client_id: str, step: Chunk, received_at: float) -> Translation:
         translation = self._translator.translate(
@@ -272,6 +277,7 @@ class Relay:
             session=self._changes.hash(client_id),
             first_sequence=step.first_sequence,
             received_at=received_at,
+            keep=0 if self.correlator is None else self.correlator.needed,
         )
         for kind, count in translation.counts.items():
             if count:

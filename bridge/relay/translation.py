@@ -6,6 +6,7 @@ encodes each event once, and copies the event's body without decoding.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -45,7 +46,8 @@ class Translation(msgspec.Struct, frozen=True, gc=False):
 
     records: list[Record]
     parsed: list[messages.Message]
-    """The parsed message of each record, for the correlator. Drop these soon, because they keep the reply in memory."""
+    """The parsed messages of the last records, for the correlator. Drop these soon, because they keep the reply in
+    memory."""
     counts: dict[str, int]
     """Number of events by kind: `acknowledgement`, `user-event`, `unrecognized`."""
 
@@ -64,7 +66,13 @@ class Translator:
         self._privacy = privacy
 
     def translate(
-        self, events: Sequence[Event], *, session: str, first_sequence: int, received_at: float
+        self,
+        events: Sequence[Event],
+        *,
+        session: str,
+        first_sequence: int,
+        received_at: float,
+        keep: int | None = None,
     ) -> Translation:
         """Make one record for each event. No content of an event raises an error.
 
@@ -73,6 +81,8 @@ class Translator:
             session: the session's hash (`session_hash`).
             first_sequence: the sequence of the first event, counted from the start of the session.
             received_at: when the reply was received, in seconds since the epoch.
+            keep: how many of the last parsed messages to return. None: all. To keep a message costs as much time as a
+                tenth of its translation, because its memory can't be used again at once.
         """
         if self._privacy is None:
             batch = _Batch(self._account, rfc3339(received_at), self._encoding)
@@ -80,7 +90,7 @@ class Translator:
             batch = _PrivateBatch(self._account, rfc3339(received_at), self._encoding, self._privacy)
         id_prefix = f"{session}-".encode()
         records: list[Record] = []
-        parsed: list[messages.Message] = []
+        parsed: deque[messages.Message] = deque(maxlen=keep)
         acknowledgements = user_events = 0
         for sequence, event in enumerate(events, first_sequence):
             message = messages.parse(event.data)
@@ -101,7 +111,7 @@ class Translator:
             "user-event": user_events,
             "unrecognized": len(records) - acknowledgements - user_events,
         }
-        return Translation(records, parsed, counts)
+        return Translation(records, list(parsed), counts)
 
 
 class _Batch:

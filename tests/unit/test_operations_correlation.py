@@ -277,6 +277,30 @@ async def test_early_acknowledgements_are_bounded() -> None:
     assert len(correlator._early) == 4096
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+async def test_the_needed_messages_are_enough(*, loaded: bool) -> None:
+    """While no operation waits, the correlator keeps the same of the newest messages that it needs as of all."""
+    ready = asyncio.Event()
+    if loaded:
+        ready.set()
+    correlators = unconnected(ready), unconnected(ready)
+    translation = translated(*(acknowledgement(str(number)) for number in range(5000)))
+    needed = correlators[0].needed
+    assert needed is not None
+    await correlators[0].match(translation.parsed[-needed:], translation.records[-needed:])
+    await correlators[1].match(translation.parsed, translation.records)
+    assert correlators[0]._early.keys() == correlators[1]._early.keys()
+    assert len(correlators[0]._early) == needed
+
+
+async def test_a_waiting_operation_needs_every_message() -> None:
+    """While an operation waits, every message of a transaction may acknowledge it."""
+    async with running(ScriptedUpstream(), MemoryKafka()) as service:
+        assert service.correlator(ACCOUNT).needed is not None
+        await service.submit(submission())
+        assert service.correlator(ACCOUNT).needed is None
+
+
 # -- an acknowledgement that Kafka refuses ----------------------------------------------------------------------------
 
 

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 class Answers:
     """A correlator that answers each turn with one record, and keeps what it is told."""
 
-    def __init__(self, kafka: MemoryKafka) -> None:
+    def __init__(self, kafka: MemoryKafka, needed: int | None = None) -> None:
         self._kafka = kafka
+        self.needed = needed
         self.told: list[str] = []
+        self.ids: list[str] = []
+        """The sequences of the records that `match` got."""
         self.committed_at: list[int] = []
         """How many records were in Kafka at each commit."""
 
@@ -31,6 +34,7 @@ class Answers:
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Answer:
         assert len(messages) == len(records)
         self.told.append(f"match {len(messages)}")
+        self.ids += [dict(record.headers)["ce_id"].decode().rpartition("-")[2] for record in records]
         return Answer(self)
 
     def turned(self) -> None:
@@ -84,6 +88,19 @@ async def test_answer_is_in_the_same_transaction() -> None:
     assert topics == [*["acknowledgements.v1"] * 3, "operations.v1", *["acknowledgements.v1"] * 2, "operations.v1"]
     sessions = len(kafka.records) - len(topics)
     assert answers.committed_at == [sessions + 4, sessions + 7]
+
+
+@pytest.mark.parametrize(("needed", "ids"), [(None, ["0", "1", "2", "3", "4"]), (2, ["1", "2", "3", "4"]), (0, [])])
+async def test_a_correlator_gets_what_it_needs(needed: int | None, ids: list[str]) -> None:
+    """The relay hands the newest messages of each transaction over with their records, as many as are needed."""
+    kafka, server = MemoryKafka(), Server()
+    answers = Answers(kafka, needed)
+    one = process(server, MemoryPublisher(kafka, "agent"), answers)
+    await one.start()
+    server.send(5)  # chunks of 3
+    await one.poll()
+    await one.end()
+    assert answers.ids == ids
 
 
 @pytest.mark.parametrize("after_commit", [False, True])

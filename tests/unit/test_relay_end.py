@@ -71,6 +71,8 @@ async def test_a_stop_after_a_start_that_failed_changes_nothing() -> None:
 class EndlessStart:
     """A correlator whose start takes for ever, as long as the ledger can't be read."""
 
+    needed = 0
+
     def __init__(self) -> None:
         self.relays = asyncio.Event()
 

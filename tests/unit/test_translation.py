@@ -37,6 +37,16 @@ def test_one_record_an_event_in_order() -> None:
     assert originals == [sample.data for sample in samples.SAMPLES]
 
 
+@pytest.mark.parametrize("keep", [0, 1, 5, 100])
+def test_only_the_last_messages_are_kept(keep: int) -> None:
+    """The parsed messages are those of the last records, as many as were asked for."""
+    events = [sample.event for sample in samples.SAMPLES]
+    whole = translate(*events)
+    some = Translator("alice").translate(events, session=SESSION, first_sequence=0, received_at=RECEIVED_AT, keep=keep)
+    assert some.parsed == whole.parsed[max(0, len(events) - keep) :]
+    assert (some.records, some.counts) == (whole.records, whole.counts)
+
+
 def test_counts_by_kind() -> None:
     """The counts say how many events of each kind there were, all kinds named also at none."""
     translation = translate(*(sample.event for sample in samples.SAMPLES))
