@@ -172,7 +172,7 @@ class Polling:
         now = time.time()
         self._reporter.subscriptions(reply.others)
         self._reporter.connected()
-        number = self._context.acks.number_of(reply)
+        number = reply.acknowledgement
         batch = Batch(self._session(), base, number, reply.events, now, offset=self._handed)
         if batch.events and not batch.sent_again:
             await self._arrive(batch.events)

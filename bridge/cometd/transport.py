@@ -58,6 +58,8 @@ class Reply(dict[str, Any]):
         """The replies to the payload's other messages."""
         self.events = events
         """The events of this HTTP reply that the sink has not received yet."""
+        self.acknowledgement: int | None = None
+        """The `ext.ack` number of a good reply to a poll. None without the extension."""
 
 
 class LongPollingTransport(TransportBase):
@@ -122,7 +124,7 @@ class LongPollingTransport(TransportBase):
             message["advice"] = {"timeout": 0}
         reply = await self._exchange([message, *self._subscribe_messages()] if subscribe else [message])
         if reply["successful"]:
-            self._context.acks.number_of(reply)  # raises for an unusable number, so that the poll counts as failed
+            reply.acknowledgement = self._context.acks.number_of(reply)
         return reply
 
     async def subscribe_all(self) -> Reply:

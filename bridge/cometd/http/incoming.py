@@ -123,8 +123,10 @@ class OnlyOwnCancellation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if not isinstance(error, asyncio.CancelledError):
+            return
         task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling():
+        if task is not None and not task.cancelling():
             raise aiohttp.ClientConnectionError("aiohttp cancelled the exchange") from error
 
 
