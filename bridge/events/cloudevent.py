@@ -6,7 +6,6 @@ Source: CloudEvents 1.0.2, Kafka Protocol Binding, section 3.2.
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -18,7 +17,6 @@ CONTENT_TYPE = "application/json"
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 
 
-@lru_cache(maxsize=1024)
 def source(account: str) -> str:
     """Return the `ce_source` of an account's events: `/web-services/<account>`, percent-encoded as in a URI path."""
     return SOURCE_PREFIX + quote(account, safe="")
@@ -63,6 +61,10 @@ class HeaderTemplate:
         self._time = ("ce_time", time.encode())
         self._schema = ("ce_dataschema", schema.encode())
         self._content_type = ("content-type", content_type.encode())
+
+    def set_time(self, time: str) -> None:
+        """Use another time from now on."""
+        self._time = ("ce_time", time.encode())
 
     def headers(
         self, id_: bytes, subject: bytes, *, sequence: bytes | None = None, traceparent: str | None = None

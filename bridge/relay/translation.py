@@ -7,6 +7,7 @@ encodes each event once, and copies the event's body without decoding.
 from __future__ import annotations
 
 from collections import deque
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -84,10 +85,8 @@ class Translator:
             keep: how many of the last parsed messages to return. None: all. To keep a message costs as much time as a
                 tenth of its translation, because its memory can't be used again at once.
         """
-        if self._privacy is None:
-            batch = _Batch(self._account, rfc3339(received_at), self._encoding)
-        else:
-            batch = _PrivateBatch(self._account, rfc3339(received_at), self._encoding, self._privacy)
+        maker = self._maker
+        maker.begin(rfc3339(received_at))
         id_prefix = f"{session}-".encode()
         records: list[Record] = []
         parsed: deque[messages.Message] = deque(maxlen=keep)
@@ -98,12 +97,12 @@ class Translator:
             id_ = id_prefix + number
             if isinstance(message, messages.OutboundRecord):
                 acknowledgements += 1
-                record = batch.acknowledgement(message, id_, number)
+                record = maker.acknowledgement(message, id_, number)
             elif isinstance(message, messages.DeviceUserEvent):
                 user_events += 1
-                record = batch.user_event(message, id_, number)
+                record = maker.user_event(message, id_, number)
             else:
-                record = batch.unrecognized(message, event.channel, id_, number)
+                record = maker.unrecognized(message, event.channel, id_, number)
             records.append(record)
             parsed.append(message)
         counts = {
@@ -113,9 +112,19 @@ class Translator:
         }
         return Translation(records, list(parsed), counts)
 
+    @cached_property
+    def _maker(self) -> _RecordMaker:
+        """Made at the first call, because the encoding is not ready before."""
+        if self._privacy is None:
+            return _RecordMaker(self._account, self._encoding)
+        return _PrivateRecordMaker(self._account, self._encoding, self._privacy)
 
-class _Batch:
-    """The encoders, headers and fields that all records of one `translate` call share."""
+
+class _RecordMaker:
+    """Makes records. Has the encoders, headers and fields that all records of the account share.
+
+    Call `begin` before the first record of each reply.
+    """
 
     __slots__ = (
         "_account",
@@ -129,16 +138,22 @@ class _Batch:
         "_user_event",
     )
 
-    def __init__(self, account: str, received_at: str, encoding: Encoding) -> None:
+    def __init__(self, account: str, encoding: Encoding) -> None:
         self._account = account
         self._account_key = account.encode()
-        self._received_at = received_at
+        self._received_at = ""
         self._encode_acknowledgement, schema, content = encoding.form(acknowledgement.SCHEMA)
-        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, schema, account, received_at, content)
+        self._acknowledgement = HeaderTemplate(acknowledgement.TYPE, schema, account, "", content)
         self._encode_user_event, schema, content = encoding.form(user_event.SCHEMA)
-        self._user_event = HeaderTemplate(user_event.TYPE, schema, account, received_at, content)
+        self._user_event = HeaderTemplate(user_event.TYPE, schema, account, "", content)
         self._encode_unrecognized, schema, content = encoding.form(unrecognized.SCHEMA)
-        self._unrecognized = HeaderTemplate(unrecognized.TYPE, schema, account, received_at, content)
+        self._unrecognized = HeaderTemplate(unrecognized.TYPE, schema, account, "", content)
+
+    def begin(self, received_at: str) -> None:
+        """Set the time of the records that follow: when the reply with their events arrived, in RFC 3339."""
+        self._received_at = received_at
+        for template in (self._acknowledgement, self._user_event, self._unrecognized):
+            template.set_time(received_at)
 
     def acknowledgement(
         self, message: messages.OutboundRecord, id_: bytes, number: bytes, key: bytes | None = None
@@ -213,13 +228,13 @@ class _Batch:
         return Record(unrecognized.TOPIC, self._account_key, self._encode_unrecognized(value), headers)
 
 
-class _PrivateBatch(_Batch):
+class _PrivateRecordMaker(_RecordMaker):
     """Makes records with concealed phone numbers. A key part can't be empty, so `omit` writes `omitted` there."""
 
     __slots__ = ("_privacy",)
 
-    def __init__(self, account: str, received_at: str, encoding: Encoding, privacy: Concealment) -> None:
-        super().__init__(account, received_at, encoding)
+    def __init__(self, account: str, encoding: Encoding, privacy: Concealment) -> None:
+        super().__init__(account, encoding)
         self._privacy = privacy
 
     def acknowledgement(
