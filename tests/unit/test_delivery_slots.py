@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from bridge.delivery import transactional_ids_of
+from bridge.delivery.client.partition import partition_of
 from bridge.delivery.position.owner import Owner, new_owner, owner_of
 from bridge.delivery.position.stored import StoredPosition
 from bridge.delivery.slots.attempt import PublishAttempt
 from bridge.delivery.slots.kafka import new_call
-from bridge.delivery.slots.transaction import MOST_RECORDS, Call
+from bridge.delivery.slots.transaction import MOST_RECORDS, Call, Transaction
 from bridge.delivery.slots.waiting import WaitingCalls
 from bridge.events import Record
 from bridge.settings import Kafka
@@ -52,6 +53,45 @@ def test_pairs_have_no_id_in_common() -> None:
     settings = Kafka(bootstrap_servers="127.0.0.1:9")
     assert transactional_ids_of(settings, 3) == ("gws.slot.3.0", "gws.slot.3.1")
     assert transactional_ids_of(settings, 3, Owner("b", 1).pair) == ("gws.slot.3.2", "gws.slot.3.3")
+
+
+def call_of(account: str, *keys: str, size: int = 2) -> Call:
+    these = [Record("acknowledgements.v1", key.encode(), b"x" * size, []) for key in keys]
+    return new_call(account, PublishAttempt(account, these, StoredPosition(owner="o", turn=1), 0))
+
+
+async def test_the_calls_of_a_transaction_share_its_batches() -> None:
+    """Records of several calls for one partition go out in one batch, in the order of the calls."""
+    partitions = {"acknowledgements.v1": 2}
+    one, other, third = keys_of(0)[0], keys_of(0)[1], keys_of(1)[0]
+    calls = [call_of("a", one, third), call_of("b", other)]
+    transaction = Transaction(calls)
+    sent = {batch.partition: batch for batch in transaction.batches(partitions, {})}
+    assert [record.key.decode() for record in sent[0].records] == [one, other]
+    assert [record.key.decode() for record in sent[1].records] == [third]
+    assert transaction.shares(sent[0])
+    assert not transaction.shares(sent[1])
+    [positions] = transaction.positions()
+    assert [record.key for record in positions.records] == [b"a", b"b"]
+    blamed = transaction.refused({sent[0]: "refused", sent[1]: "too-large"})
+    assert list(blamed) == calls
+    assert [list(why.values()) for why in blamed.values()] == [["too-large"], []]
+    again = Transaction(calls)
+    assert [len(batch.records) for batch in again.batches(partitions, {})] == [2, 1]
+
+
+async def test_a_shared_batch_stays_within_the_limit() -> None:
+    """What does not fit into a batch goes into the next one, and the order stays."""
+    key = keys_of(0)[0]
+    calls = [call_of(account, key, size=size) for account, size in zip("abcd", (400, 400, 400, 400), strict=True)]
+    transaction = Transaction(calls)
+    sent = transaction.batches({"acknowledgements.v1": 2}, {"acknowledgements.v1": 1000})
+    assert [len(batch.records) for batch in sent] == [2, 2]
+
+
+def keys_of(partition: int) -> list[str]:
+    """Two keys that belong to this partition of two."""
+    return [key for key in map(str, range(100)) if partition_of(key.encode(), 2) == partition][:2]
 
 
 async def test_all_that_waits_is_taken_together_within_bounds() -> None:

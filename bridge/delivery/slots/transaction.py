@@ -91,21 +91,30 @@ class Transaction:
         return len(self._sources[sent]) > 1
 
     def _together(self, own: Iterable[tuple[Call, Batch]], limits: Mapping[str, int]) -> list[Batch]:
-        if len(self.calls) == 1:
-            own = list(own)
-            self._sources |= {batch: [(call, batch)] for call, batch in own}
-            return [batch for _, batch in own]
-        sent: list[Batch] = []
-        fillings: dict[tuple[str, int], tuple[Batch, int]] = {}
-        for call, batch in own:
-            place, size = (batch.topic, batch.partition), sum(map(size_of, batch.records))
-            filling, room = fillings.get(place, (None, 0))
-            if filling is None or size > room:
-                filling = Batch(batch.topic, batch.partition, [])
-                room = MAX_BATCH if batch.topic == POSITION_TOPIC else limits.get(batch.topic, MAX_BATCH)
-                sent.append(filling)
-                self._sources[filling] = []
+        sources = {batch: [(call, batch)] for call, batch in own} if len(self.calls) == 1 else _shared(own, limits)
+        self._sources |= sources
+        return list(sources)
+
+
+def _shared(own: Iterable[tuple[Call, Batch]], limits: Mapping[str, int]) -> dict[Batch, list[tuple[Call, Batch]]]:
+    """Put the calls' batches for the same partition together. Return the sources of each batch to send."""
+    places: defaultdict[tuple[str, int], list[tuple[Call, Batch]]] = defaultdict(list)
+    for call, batch in own:
+        places[batch.topic, batch.partition].append((call, batch))
+    sources: dict[Batch, list[tuple[Call, Batch]]] = {}
+    for (topic, partition), parts in places.items():
+        if len(parts) == 1:  # often, while single events arrive: the batch can be sent as it is
+            [(_, only)] = parts
+            sources[only] = parts
+            continue
+        limit = MAX_BATCH if topic == POSITION_TOPIC else limits.get(topic, MAX_BATCH)
+        room = 0
+        for call, batch in parts:
+            size = sum(map(size_of, batch.records))
+            if size > room:
+                filling, room = Batch(topic, partition, []), limit
+                sources[filling] = []
             filling.records.extend(batch.records)
-            self._sources[filling].append((call, batch))
-            fillings[place] = (filling, room - size)
-        return sent
+            sources[filling].append((call, batch))
+            room -= size
+    return sources
