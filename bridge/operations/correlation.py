@@ -186,9 +186,7 @@ class Correlator:
     @property
     def needed(self) -> int | None:
         """How many of the newest messages of a transaction `match` needs now. None: all."""
-        if self._view.awaits(self._account):
-            return None
-        return EARLY_AT_ONCE if self._loaded.is_set() else EARLY_ROOM
+        return None if self._view.awaits(self._account) or not self._loaded.is_set() else EARLY_AT_ONCE
 
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Correlation | None:
         """Find the operations that these messages acknowledge. `records` has the Kafka record of each message.

@@ -277,12 +277,10 @@ async def test_early_acknowledgements_are_bounded() -> None:
     assert len(correlator._early) == 4096
 
 
-@pytest.mark.parametrize("loaded", [False, True])
-async def test_the_needed_messages_are_enough(*, loaded: bool) -> None:
+async def test_the_needed_messages_are_enough() -> None:
     """While no operation waits, the correlator keeps the same of the newest messages that it needs as of all."""
     ready = asyncio.Event()
-    if loaded:
-        ready.set()
+    ready.set()
     correlators = unconnected(ready), unconnected(ready)
     translation = translated(*(acknowledgement(str(number)) for number in range(5000)))
     needed = correlators[0].needed
@@ -291,6 +289,11 @@ async def test_the_needed_messages_are_enough(*, loaded: bool) -> None:
     await correlators[1].match(translation.parsed, translation.records)
     assert correlators[0]._early.keys() == correlators[1]._early.keys()
     assert len(correlators[0]._early) == needed
+
+
+async def test_every_message_is_needed_before_the_ledger_is_read() -> None:
+    """Until the ledger is read, each message of a transaction may acknowledge an operation that is still to be read."""
+    assert unconnected(asyncio.Event()).needed is None
 
 
 async def test_a_waiting_operation_needs_every_message() -> None:
