@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
 from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from bridge.delivery.client.consumer import Isolation, consumer, last_offsets, offsets_since, unread
 from bridge.delivery.client.topics import topic_names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -22,8 +24,7 @@ MOST_WAITING: Final = 5_000
 """Limit for the records of a partition that wait for older records of other partitions. Then the partition pauses."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumedRecord:
+class ConsumedRecord(msgspec.Struct, frozen=True, gc=False):
     """One record as a consumer gets it; `topic` is its whole name, `timestamp` in ms since the epoch."""
 
     topic: str

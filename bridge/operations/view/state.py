@@ -6,7 +6,9 @@ and again after a crash. `merge` gives the same final state in all cases.
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -48,7 +50,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """Whether the acknowledgement arrived after the operation had timed out."""
 
 
-class OperationView(msgspec.Struct, frozen=True, kw_only=True):
+class OperationView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The present state of one operation."""
 
     reference_id: str
@@ -110,7 +112,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN
 
 
-_ALIKE: Final = {*OperationView.__struct_fields__} & {*Operation.__struct_fields__} - {"status"}
+_ALIKE: Final = tuple({*OperationView.__struct_fields__} & {*Operation.__struct_fields__} - {"status"})
+_values: Final = attrgetter(*_ALIKE)
 
 
 def merge(view: OperationView | None, event: Operation, *, trusted: bool = True) -> OperationView:
@@ -124,21 +127,22 @@ def merge(view: OperationView | None, event: Operation, *, trusted: bool = True)
         return _in_short(_first(event, trusted=trusted))
     if not trusted and (view.trusted or event.account != view.account):
         return view
+    newer = event.attempt > view.attempt
     leads = view.status != "acknowledged" and (
         event.status == "acknowledged" or (event.attempt, _RANK[event.status]) > (view.attempt, _RANK[view.status])
     )
-    changes: dict[str, Any] = {"times": _earliest(view.times, event)}
+    changes: dict[str, Any] = {
+        "times": _earliest(view.times, event),
+        "upstream": _verdict(view, event, leads=leads),
+    }
     if leads:
         changes["status"] = event.status
-        changes["upstream"] = event.upstream
-        if event.attempt > view.attempt:
-            changes |= {"requested_by": event.requested_by, "asynchronous": event.asynchronous}
-    if event.attempt > view.attempt:
+    if newer:
         changes["attempt"] = event.attempt
+        if leads:
+            changes |= {"requested_by": event.requested_by, "asynchronous": event.asynchronous}
         if digest(bytes(event.request)) == view.request_digest:
             changes["request_json"] = bytes(event.request)
-    elif changes.get("upstream", view.upstream) is None and event.attempt == view.attempt:
-        changes["upstream"] = view.upstream or event.upstream
     if event.acknowledgement_id is not None and view.acknowledgement is None:
         changes |= {"acknowledgement": _evidence(event), "latency_ms": event.latency_ms}
     if event.user_event_id is not None and view.user_event_id is None:
@@ -182,19 +186,27 @@ def _first(event: Operation, *, trusted: bool) -> OperationView:
         request_digest=digest(request),
         times=_earliest(Times(), event),
         acknowledgement=None if event.acknowledgement_id is None else _evidence(event),
-        **_alike(event),
+        **_alike(event)
+        # Many operations have the same strings here, so the view keeps each of them once.
+        | {"operation": sys.intern(event.operation), "account": sys.intern(event.account)},
     )
 
 
 def _alike(one: Operation | OperationView) -> dict[str, Any]:
     """Return the fields that events and views have in common, except the status."""
-    return {name: getattr(one, name) for name in _ALIKE}
+    return dict(zip(_ALIKE, _values(one), strict=True))
 
 
 def _earliest(times: Times, event: Operation) -> Times:
     name = event.status.replace("-", "_")
     known = getattr(times, name)
     return times if known is not None and known <= event.at else msgspec.structs.replace(times, **{name: event.at})
+
+
+def _verdict(view: OperationView, event: Operation, *, leads: bool) -> Upstream | None:
+    """Return Web Services' verdict after `event`. If the leading event has none, that of the same attempt counts."""
+    leading, other = (event.upstream, view.upstream) if leads else (view.upstream, event.upstream)
+    return other if leading is None and event.attempt == view.attempt else leading
 
 
 def _evidence(event: Operation) -> Evidence:
