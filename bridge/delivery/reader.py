@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from bridge.delivery.client.consumer import Isolation, consumer, last_offsets, offsets_since, unread
 from bridge.delivery.client.topics import topic_names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
+    from bridge.delivery.client.records import ConsumedRecord
     from bridge.settings import Kafka
 
 POLL_MS: Final = 200
 MOST_WAITING: Final = 5_000
 """Limit for the records of a partition that wait for older records of other partitions. Then the partition pauses."""
-
-
-class ConsumedRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record as a consumer gets it; `topic` is its whole name, `timestamp` in ms since the epoch."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    headers: Mapping[str, bytes]
-    value: bytes | None
-
-
-def consumed(record: Any) -> ConsumedRecord:
-    """Convert a record of aiokafka."""
-    return ConsumedRecord(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        dict(record.headers),
-        record.value,
-    )
 
 
 async def read(
@@ -85,10 +58,10 @@ async def read(
         later: dict[TopicPartition, list[Any]] = {}
         async for record in _existing(client, ends or await client.end_offsets(places), later):
             if oldest is None or record.timestamp >= oldest:
-                yield consumed(record)
+                yield record
         while not until_end:
             for record in merge(*later.values(), key=_timestamp):
-                yield consumed(record)
+                yield record
             later = await client.getmany(timeout_ms=POLL_MS)
 
 

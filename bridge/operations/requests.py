@@ -64,13 +64,13 @@ def readable(request: bytes) -> bytes:
         ValueError: it is not a JSON object, or contains Infinity, half a surrogate pair or invalid UTF-8.
         RecursionError: it is nested too deep for the JSON decoder.
     """
-    body = msgspec.json.decode(request, type=dict[str, Any])
+    body = _body_of(request)
     if request.count(b"{") + request.count(b"[") > MOST_NESTING and nested_too_deep(body):
         raise ValueError("the request is nested too deep")
     form = msgspec.json.encode(body)
     if form != request and msgspec.json.decode(form) != body:
         raise ValueError("the request can't be written again")
-    record_name(form)
+    _name_of(form)
     return form
 
 
@@ -113,10 +113,14 @@ def record_name(request: bytes) -> RecordName:
     Raises:
         msgspec.ValidationError: a member has the wrong type.
     """
-    name = msgspec.json.decode(request, type=RecordName)
+    name = _name_of(request)
     if max(len(name.campaign_name or ""), len(name.phone_number or "")) * 6 + 2 <= LARGEST_MEMBER:
         return name
     return RecordName(name.application_id, _short(name.campaign_name), _short(name.phone_number))
+
+
+_name_of: Final = msgspec.json.Decoder(RecordName).decode
+_body_of: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def _short(text: str | None) -> str | None:

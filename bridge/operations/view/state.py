@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +17,8 @@ from bridge.operations.requests import LARGEST_KEPT, digest, shortened
 
 PENDING: Final[frozenset[Status]] = frozenset({"requested", "accepted"})
 _RANK: Final[dict[Status, int]] = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
+_TIME_OF: Final[dict[Status, str]] = {status: status.replace("-", "_") for status in _RANK}
+"""The field of `Times` for each status."""
 _OF_THE_LOGIN: Final = frozenset({8, 20})
 """statusCodes that refuse the bridge's login. With such a statusCode Web Services has not judged the operation."""
 
@@ -112,8 +113,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.upstream is None or self.upstream.status_code is None or self.upstream.status_code in _OF_THE_LOGIN
 
 
-_ALIKE: Final = tuple({*OperationView.__struct_fields__} & {*Operation.__struct_fields__} - {"status"})
-_values: Final = attrgetter(*_ALIKE)
+_ALIKE: Final = {*OperationView.__struct_fields__} & {*Operation.__struct_fields__} - {"status"}
+"""The fields that events and views have in common, except the status."""
 
 
 def merge(view: OperationView | None, event: Operation, *, trusted: bool = True) -> OperationView:
@@ -165,7 +166,8 @@ def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Op
         "acknowledgement_topic": None if evidence is None else told_topic(evidence.topic),
         "late": evidence is not None and evidence.late,
     }
-    return Operation(status=status, at=at, **(_alike(view) | fields | changes))
+    alike = {name: getattr(view, name) for name in _ALIKE}
+    return Operation(status=status, at=at, **(alike | fields | changes))
 
 
 def seconds(time: str) -> float:
@@ -180,25 +182,29 @@ def seconds(time: str) -> float:
 def _first(event: Operation, *, trusted: bool) -> OperationView:
     request = bytes(event.request)
     return OperationView(
-        trusted=trusted,
+        reference_id=event.reference_id,
+        operation=sys.intern(event.operation),  # many operations have the same, so the view keeps it once
         status=event.status,
+        account=sys.intern(event.account),
+        trusted=trusted,
+        received_at=event.received_at,
+        requested_by=event.requested_by,
+        record_handle=event.record_handle,
         request_json=request,
         request_digest=digest(request),
-        times=_earliest(Times(), event),
+        sealed_request=event.sealed_request,
+        asynchronous=event.asynchronous,
+        attempt=event.attempt,
+        times=Times(**{_TIME_OF[event.status]: event.at}),
+        upstream=event.upstream,
         acknowledgement=None if event.acknowledgement_id is None else _evidence(event),
-        **_alike(event)
-        # Many operations have the same strings here, so the view keeps each of them once.
-        | {"operation": sys.intern(event.operation), "account": sys.intern(event.account)},
+        user_event_id=event.user_event_id,
+        latency_ms=event.latency_ms,
     )
 
 
-def _alike(one: Operation | OperationView) -> dict[str, Any]:
-    """Return the fields that events and views have in common, except the status."""
-    return dict(zip(_ALIKE, _values(one), strict=True))
-
-
 def _earliest(times: Times, event: Operation) -> Times:
-    name = event.status.replace("-", "_")
+    name = _TIME_OF[event.status]
     known = getattr(times, name)
     return times if known is not None and known <= event.at else msgspec.structs.replace(times, **{name: event.at})
 
