@@ -227,6 +227,7 @@ async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
     kafka = MemoryKafka()
     async with running(ScriptedUpstream(), kafka) as service:
         correlator = service.correlator(ACCOUNT)
+        correlator.stop()  # as before the relay's start, so that nothing waits for the ledger
         correlator._loaded.clear()
         assert await turn(service, acknowledgement("7"), kafka=kafka) == []
         correlator._early["7"] = correlator._early["7"]._replace(at=time.monotonic() - 1000)
@@ -239,6 +240,20 @@ async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
 def unconnected(loaded: asyncio.Event) -> Correlator:
     view, journal = OperationsView(limit=10, age=60), Journal(None)  # type: ignore[arg-type]
     return Correlator(ACCOUNT, view, journal, OperationRecords(), loaded=loaded)
+
+
+async def test_events_wait_for_the_ledger() -> None:
+    """After the relay's start no event is matched before the ledger is loaded, so that no operation is overlooked."""
+    loaded = asyncio.Event()
+    correlator = unconnected(loaded)
+    correlator.start()
+    translation = translated(acknowledgement())
+    matching = asyncio.ensure_future(correlator.match(translation.parsed, translation.records))
+    finished, _ = await asyncio.wait([matching], timeout=0.05)
+    assert not finished
+    loaded.set()
+    async with asyncio.timeout(30):
+        await matching
 
 
 async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
