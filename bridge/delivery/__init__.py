@@ -8,6 +8,7 @@ from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
 from bridge.delivery.client.partition import partition_of
 from bridge.delivery.client.probe import KafkaProbe
+from bridge.delivery.client.records import ConsumedRecord
 from bridge.delivery.client.rights import (
     ClusterView,
     creation_refusals,
@@ -42,7 +43,7 @@ from bridge.delivery.position.other_replicas import OthersPositions
 from bridge.delivery.position.position import EMPTY_POSITION, LOST, Position
 from bridge.delivery.position.unsigned_events import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
-from bridge.delivery.reader import ConsumedRecord, read
+from bridge.delivery.reader import read
 from bridge.delivery.retention import RetentionWatch, archive_group, note_archived, retention_of
 from bridge.delivery.slots.kafka import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing

@@ -16,12 +16,11 @@ from bridge.delivery.client.consumer import FETCH_BYTES, PARTITION_BYTES, close,
 from bridge.delivery.client.failures import FAILURES, guarded
 from bridge.delivery.client.topics import create_missing_topics, topic_name
 from bridge.delivery.offsets import OffsetsInHand
-from bridge.delivery.reader import consumed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 
-    from bridge.delivery.reader import ConsumedRecord
+    from bridge.delivery.client.records import ConsumedRecord
     from bridge.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -99,7 +98,7 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         for place, records in fetched.items():
             for record in records:
                 self._offsets.begin(place, record.offset)
-                self._held.append(consumed(record))
+                self._held.append(record)
 
     def done(self, record: ConsumedRecord) -> None:
         """See `GroupReader.done`."""

@@ -16,13 +16,12 @@ from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata
 from bridge.delivery.client.connection import connection
 from bridge.delivery.client.consumer import consumer
 from bridge.delivery.client.failures import guarded
-from bridge.delivery.reader import consumed
 from bridge.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
-    from bridge.delivery.reader import ConsumedRecord
+    from bridge.delivery.client.records import ConsumedRecord
     from bridge.settings import Kafka
 
 POLL_MS: Final = 200
@@ -192,7 +191,7 @@ class RangeReader:
                     self._read[place] += len(records)
                     for record in records:
                         if keep(record.topic, record.key, record.value):
-                            yield consumed(record)
+                            yield record
                 if await self._moved(client, left):
                     moved_at = loop.time()
                 elif loop.time() - moved_at > STANDSTILL:
@@ -263,5 +262,5 @@ async def _record_at(client: Any, place: TopicPartition, offset: int) -> Consume
     while await client.position(place) <= offset:
         fetched = await client.getmany(place, timeout_ms=POLL_MS, max_records=1)
         for record in fetched.get(place, ()):
-            return consumed(record) if record.offset == offset else None
+            return record if record.offset == offset else None
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,37 +14,12 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
+    from bridge.delivery.client.records import ConsumedRecord
     from bridge.settings import Kafka
 
 POLL_MS: Final = 200
 MOST_WAITING: Final = 5_000
 """Limit for the records of a partition that wait for older records of other partitions. Then the partition pauses."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumedRecord:
-    """One record as a consumer gets it; `topic` is its whole name, `timestamp` in ms since the epoch."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    headers: Mapping[str, bytes]
-    value: bytes | None
-
-
-def consumed(record: Any) -> ConsumedRecord:
-    """Convert a record of aiokafka."""
-    return ConsumedRecord(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        dict(record.headers),
-        record.value,
-    )
 
 
 async def read(
@@ -84,10 +58,10 @@ async def read(
         later: dict[TopicPartition, list[Any]] = {}
         async for record in _existing(client, ends or await client.end_offsets(places), later):
             if oldest is None or record.timestamp >= oldest:
-                yield consumed(record)
+                yield record
         while not until_end:
             for record in merge(*later.values(), key=_timestamp):
-                yield consumed(record)
+                yield record
             later = await client.getmany(timeout_ms=POLL_MS)
 
 

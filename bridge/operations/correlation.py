@@ -41,8 +41,8 @@ because another replica may have forwarded their operations just now."""
 EARLY_AGE: Final = 10.0
 """Seconds after which an early acknowledgement no longer matches, once the view is loaded."""
 LOAD_PATIENCE: Final = 3.0
-"""Maximum seconds that a relay's start waits until the ledger is read. During a longer wait the CometD session could
-expire."""
+"""Seconds after the relay's start during which events wait until the ledger is read. After a longer wait the relay
+publishes them although some of their operations may be unknown."""
 SETTLE_DEADLINE: Final = 30.0
 """Seconds that `match` waits until Kafka has the operation's earlier events. After this time the relay publishes the
 acknowledgement without waiting any longer. During a Kafka outage `match` keeps waiting, because the relay can't publish
@@ -157,16 +157,10 @@ class Correlator:
 
     # -- called by the relay ------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Wait until the view is loaded, for at most `LOAD_PATIENCE`.
-
-        An acknowledgement that arrives before the view is loaded is kept, and matched when its operation is read.
-        """
+    def start(self) -> None:
+        """Record that this process relays the account now."""
         self.relaying_since = time.monotonic()
         self.caught_up.clear()  # a replica may take the same account over several times
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOAD_PATIENCE):
-                await self._loaded.wait()
 
     async def up_to_date(self) -> None:
         """Wait until the view is loaded and the first CometD reply is in Kafka."""
@@ -192,7 +186,12 @@ class Correlator:
         """Find the operations that these messages acknowledge. `records` has the Kafka record of each message.
 
         Returns None if no operation is acknowledged and no acknowledgement is kept for later.
+
+        Until `LOAD_PATIENCE` after the relay's start, `match` waits until the view is loaded. An acknowledgement that
+        arrives before the view is loaded is kept, and matched when its operation is read.
         """
+        if not self._loaded.is_set():
+            await self._view_loaded()
         if not self._view.awaits(self._account):
             early = self._keep_early(messages, records)
             return Correlation(self, [], early) if early else None
@@ -204,6 +203,14 @@ class Correlator:
         self._view.settling |= {event.reference_id for event in events}
         await self._settle(events)
         return Correlation(self, matches, early)
+
+    async def _view_loaded(self) -> None:
+        """Wait until the view is loaded, but at most until `LOAD_PATIENCE` after the relay's start."""
+        if self.relaying_since is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.relaying_since + LOAD_PATIENCE - time.monotonic()):
+                await self._loaded.wait()
 
     def moved(self, reference: str, evidence: Evidence) -> None:
         """Replace the evidence of an early acknowledgement that this correlator still keeps."""

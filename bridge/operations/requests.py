@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 MOST_NESTING: Final = 100
 """Maximum levels of JSON objects and arrays. Far below Python's recursion limit."""
@@ -16,8 +17,25 @@ LARGEST_KEPT: Final = 4096
 """Maximum size of a shortened request, in bytes. The requests in Genesys' documentation have a few hundred bytes."""
 LARGEST_MEMBER: Final = 256
 """Maximum size of the value of one JSON member in a shortened request, in bytes."""
+RECENT: Final = 1024
+"""Number of requests whose properties are remembered. All events of an operation have the same request, and usually
+follow soon after one another."""
 _NAMES: Final = ("applicationId", "campaignName", "phoneNumber", "operationName", "referenceId")
 """The members of a request that identify the outbound record and the operation. `shortened` keeps these first."""
+
+
+T = TypeVar("T")
+
+
+def _remembered(function: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Remember the function's results for the last `RECENT` requests that are not large."""
+    recent = lru_cache(RECENT)(function)
+
+    @wraps(function)
+    def call(request: bytes) -> T:
+        return recent(request) if len(request) <= LARGEST_KEPT else function(request)
+
+    return call
 
 
 class RecordName(msgspec.Struct, frozen=True, rename="camel"):
@@ -38,6 +56,7 @@ def nested_too_deep(value: Any) -> bool:
     return True
 
 
+@_remembered
 def readable(request: bytes) -> bytes:
     """Return a request as JSON that the bridge can decode and encode again without an error.
 
@@ -45,13 +64,13 @@ def readable(request: bytes) -> bytes:
         ValueError: it is not a JSON object, or contains Infinity, half a surrogate pair or invalid UTF-8.
         RecursionError: it is nested too deep for the JSON decoder.
     """
-    body = msgspec.json.decode(request, type=dict[str, Any])
+    body = _body_of(request)
     if request.count(b"{") + request.count(b"[") > MOST_NESTING and nested_too_deep(body):
         raise ValueError("the request is nested too deep")
     form = msgspec.json.encode(body)
     if form != request and msgspec.json.decode(form) != body:
         raise ValueError("the request can't be written again")
-    record_name(form)
+    _name_of(form)
     return form
 
 
@@ -63,6 +82,7 @@ def told_request(body: Mapping[str, Any]) -> bytes:
         return b"{}"
 
 
+@_remembered
 def digest(request: bytes) -> bytes:
     """Return a hash (16 bytes) of the request, which does not depend on the order of the request's members."""
     return hashlib.sha256(msgspec.json.encode(msgspec.json.decode(request), order="sorted")).digest()[:16]
@@ -84,6 +104,7 @@ def shortened(request: bytes) -> bytes:
     return msgspec.json.encode(kept)
 
 
+@_remembered
 def record_name(request: bytes) -> RecordName:
     """Return the members that identify the request's outbound record.
 
@@ -92,10 +113,14 @@ def record_name(request: bytes) -> RecordName:
     Raises:
         msgspec.ValidationError: a member has the wrong type.
     """
-    name = msgspec.json.decode(request, type=RecordName)
+    name = _name_of(request)
     if max(len(name.campaign_name or ""), len(name.phone_number or "")) * 6 + 2 <= LARGEST_MEMBER:
         return name
     return RecordName(name.application_id, _short(name.campaign_name), _short(name.phone_number))
+
+
+_name_of: Final = msgspec.json.Decoder(RecordName).decode
+_body_of: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def _short(text: str | None) -> str | None:

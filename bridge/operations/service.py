@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)
 LOAD_PATIENCE: Final = 5.0
-"""Seconds after the start during which new operations wait until the ledger is read. A caller may repeat a call that a
-crash interrupted, and the ledger prevents a second forwarding. After that time the bridge forwards even if the ledger
-is not read, because Kafka may be unreachable."""
+"""Seconds after the start during which a request with a referenceId of the caller waits until the ledger is read. A
+caller may repeat a call that a crash interrupted, and the ledger prevents a second forwarding. After that time the
+bridge forwards even if the ledger is not read, because Kafka may be unreachable."""
 
 
 class OperationsService:
@@ -187,7 +187,8 @@ class OperationsService:
     ) -> OperationView:
         event = self._requested(submission, asynchronous=asynchronous)
         await self._records.start(event.account)
-        await self._ledger_read()
+        if not submission.is_new:
+            await self._ledger_read()
         while True:
             try:
                 view = await self._earlier.outcome(event)

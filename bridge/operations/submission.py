@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ class Submission:
     request: OutboundRecordRequest
     requested_by: str | None = None
     traceparent: str | None = None
+    is_new: bool = field(init=False)
+    """Whether the bridge has made the referenceId just now, so that no earlier request can have it."""
 
     def __post_init__(self) -> None:
         """Add a referenceId if the request has none. Escape lone surrogates in the caller's name, and shorten it."""
-        if self.request.reference_id is None:
+        object.__setattr__(self, "is_new", self.request.reference_id is None)
+        if self.is_new:
             object.__setattr__(self, "request", self.request.with_reference(uuid.uuid4().hex))
         if self.requested_by is not None:
             named = self.requested_by[:LONGEST_CALLER].encode(errors="backslashreplace").decode()

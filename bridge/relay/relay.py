@@ -82,8 +82,8 @@ class Correlation(Protocol):
 class Correlator(Protocol):
     """Finds the operations that acknowledgements belong to. The relay awaits `match` before each transaction."""
 
-    async def start(self) -> None:
-        """Return once `match` can find operations. The relay calls this after it has taken the account over."""
+    def start(self) -> None:
+        """The relay calls this after it has taken the account over."""
 
     @property
     def needed(self) -> int | None:
@@ -196,7 +196,7 @@ class Relay:
         await self._encoding.ready()  # before `start` takes the account from another bridge
         self._position = await self._publisher.start() or EMPTY_POSITION
         if self.correlator is not None:
-            await self.correlator.start()
+            self.correlator.start()
         await self._publish_what_was_left()
         at = self._position
         return Resume(at.client_id, at.acknowledgement, at.cookies) if at.client_id else None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import msgspec
 import structlog
 
 from bridge.delivery import KAFKA_FAILURES, kafka_reason
@@ -262,7 +262,7 @@ class RequestConsumer:
             await self._store_refusal(record, refused)
         except Exception as error:
             log.exception("request-failed", error=type(error).__name__)
-            await self._store_refusal(replace(record, key=None, headers={}, value=None), _FAULT)
+            await self._store_refusal(msgspec.structs.replace(record, key=None, headers={}, value=None), _FAULT)
 
     async def _store_refusal(self, record: ConsumedRecord, refused: Refused) -> None:
         async def store() -> None:

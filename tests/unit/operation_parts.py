@@ -121,8 +121,9 @@ async def running(
     task = asyncio.create_task(service.run())
     try:
         if kafka.available.is_set():
+            service.correlator(ACCOUNT).start()
             async with asyncio.timeout(30):
-                await service.correlator(ACCOUNT).start()
+                await service.correlator(ACCOUNT).match([], [])  # returns when the ledger is read
         yield service
     finally:
         task.cancel()

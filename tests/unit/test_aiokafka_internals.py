@@ -21,7 +21,7 @@ from aiokafka.producer import sender
 from aiokafka.protocol.metadata import MetadataRequest_v5
 
 import bridge
-from bridge.delivery import create_missing_topics
+from bridge.delivery import ConsumedRecord, create_missing_topics
 from bridge.delivery.client import unreadable
 from bridge.delivery.client.aiokafka_internals import connecting, groups, metadata, producing
 from bridge.delivery.client.consumer import consumer
@@ -300,6 +300,22 @@ async def test_consumers_read_with_the_bridges_own_reader(
             fetched = await client.getmany(timeout_ms=200)
             sizes += [len(records) for records in fetched.values()]
     assert sizes == [1, 1, 1], "aiokafka reads with a reader of its own: one bad record stops every reader"
+
+
+async def test_records_come_in_the_bridges_own_form(broker: EmbeddedBroker) -> None:
+    """A consumer hands out records of the bridge's own class, with a mapping of their headers."""
+    await create_topic(broker, "t")
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
+    await producer.start()
+    await producer.send_and_wait("t", b"v", key=b"k", partition=0, timestamp_ms=1, headers=[("ce_id", b"1")])
+    await producer.stop()
+    settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)
+    found: list[Any] = []
+    async with asyncio.timeout(30), consumer(settings, ["t"], "read_committed", wait_ms=50) as client:
+        while not found:
+            fetched = await client.getmany(timeout_ms=200)
+            found += [record for records in fetched.values() for record in records]
+    assert found == [ConsumedRecord("t", 0, 0, 1, b"k", {"ce_id": b"1"}, b"v")]
 
 
 async def test_fetches_wait_for_as_many_bytes_as_are_asked_for(broker: EmbeddedBroker) -> None:

@@ -3,9 +3,9 @@
 import io
 import itertools
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,7 +73,7 @@ def test_live_table_shows_the_newest_records_in_80_columns() -> None:
 
 def told(kind: str = "acknowledgements", /, key: str = "134/Campaign1/13", **value: object) -> ConsumedRecord:
     """A record of the topic of this kind with this value."""
-    return replace(record(json.dumps(value).encode(), key=key.encode()), topic=f"gws.{kind}.v1")
+    return msgspec.structs.replace(record(json.dumps(value).encode(), key=key.encode()), topic=f"gws.{kind}.v1")
 
 
 def terminal(width: int) -> Console:

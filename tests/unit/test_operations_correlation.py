@@ -227,6 +227,7 @@ async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
     kafka = MemoryKafka()
     async with running(ScriptedUpstream(), kafka) as service:
         correlator = service.correlator(ACCOUNT)
+        correlator.stop()  # as before the relay's start, so that nothing waits for the ledger
         correlator._loaded.clear()
         assert await turn(service, acknowledgement("7"), kafka=kafka) == []
         correlator._early["7"] = correlator._early["7"]._replace(at=time.monotonic() - 1000)
@@ -241,13 +242,31 @@ def unconnected(loaded: asyncio.Event) -> Correlator:
     return Correlator(ACCOUNT, view, journal, OperationRecords(), loaded=loaded)
 
 
+async def test_events_wait_for_the_ledger() -> None:
+    """After the relay's start no event is matched before the ledger is loaded, so that no operation is overlooked."""
+    loaded = asyncio.Event()
+    correlator = unconnected(loaded)
+    correlator.start()
+    translation = translated(acknowledgement())
+    matching = asyncio.ensure_future(correlator.match(translation.parsed, translation.records))
+    finished, _ = await asyncio.wait([matching], timeout=0.05)
+    assert not finished
+    loaded.set()
+    async with asyncio.timeout(30):
+        await matching
+
+
 async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """A relay goes on with its session though the ledger is not loaded, and until then ends no operation."""
     monkeypatch.setattr("bridge.operations.correlation.LOAD_PATIENCE", 0.01)
     loaded = asyncio.Event()
     correlator = unconnected(loaded)
+    correlator.start()
     async with asyncio.timeout(30):
-        await correlator.start()
+        translation = translated(acknowledgement())
+        match = await correlator.match(translation.parsed, translation.records)
+    assert match is not None
+    assert match.records == []
     correlator.turned()
     assert not correlator.decides(after=0)
     loaded.set()
@@ -260,7 +279,7 @@ async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
     loaded.set()
     correlator = unconnected(loaded)
     assert not correlator.decides(after=0)
-    await correlator.start()
+    correlator.start()
     assert not correlator.decides(after=60)
     assert correlator.decides(after=0)
     correlator.stop()

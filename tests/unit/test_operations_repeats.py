@@ -152,6 +152,18 @@ async def test_ledger_is_not_waited_for_long() -> None:
         assert service.get("1").status == "accepted"
 
 
+async def test_new_reference_does_not_wait_for_the_ledger() -> None:
+    """A request whose referenceId the bridge makes can't be a repetition, so it does not wait as others do."""
+    kafka = MemoryKafka()
+    kafka.available.clear()
+    async with running(ScriptedUpstream(), kafka, load_patience=600) as service, asyncio.timeout(30):
+        repeatable = asyncio.ensure_future(service.submit(submission("1")))
+        finished, _ = await asyncio.wait([repeatable], timeout=0.05)
+        assert not finished
+        assert (await service.submit(submission(None))).status == "accepted"
+        repeatable.cancel()
+
+
 async def test_request_without_a_verdict_may_be_asked_again() -> None:
     """After a time-out of the REST call the same request is sent again under the same reference, as one that is."""
     upstream = ScriptedUpstream(UpstreamTimeout("slow"))

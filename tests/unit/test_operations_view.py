@@ -67,6 +67,31 @@ async def test_pages_join_without_gap_or_double() -> None:
     assert pages == 3
 
 
+STATUSES = st.sampled_from(get_args(Status))
+
+
+@given(
+    steps=st.lists(st.tuples(STATUSES, st.integers(1, 2), st.booleans()), min_size=1, max_size=6), loading=st.booleans()
+)
+def test_events_together_are_as_one_after_another(steps: list[tuple[Status, int, bool]], *, loading: bool) -> None:
+    """Events of one operation that are applied together lead to the same view as one after another."""
+    together, alone = view(), view()
+    together.loading = alone.loading = loading
+    for trusted, number in ((True, "1"), (False, "2")):
+        events = [event(status, attempt=attempt, reference=number) for status, attempt, own in steps if own is trusted]
+        if events:
+            together.apply(*events, trusted=trusted)
+        for one in events:
+            alone.apply(one, trusted=trusted)
+    for operations in (together, alone):
+        operations.sort()
+    for reference in ("1", "2"):
+        assert together.get(reference) == alone.get(reference)
+    assert together.pending(ACCOUNT) == alone.pending(ACCOUNT)
+    assert together.only_pending(NAME) == alone.only_pending(NAME)
+    assert (together.size, len(together), together.awaits(ACCOUNT)) == (alone.size, len(alone), alone.awaits(ACCOUNT))
+
+
 async def test_newest_stay_whatever_the_order_of_loading() -> None:
     """A ledger that is read partition by partition leaves the newest operations, and holds not many more meanwhile."""
     operations, most = view(limit=20), 0

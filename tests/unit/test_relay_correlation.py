@@ -28,7 +28,7 @@ class Answers:
         self.committed_at: list[int] = []
         """How many records were in Kafka at each commit."""
 
-    async def start(self) -> None:
+    def start(self) -> None:
         self.told.append("start")
 
     async def match(self, messages: Sequence[Message], records: Sequence[Record]) -> Answer:

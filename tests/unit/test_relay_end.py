@@ -68,17 +68,24 @@ async def test_a_stop_after_a_start_that_failed_changes_nothing() -> None:
         relay.stop()
 
 
-class EndlessStart:
-    """A correlator whose start takes for ever, as long as the ledger can't be read."""
+class EndlessStore:
+    """An in-flight store whose directory can never be read."""
+
+    async def names(self) -> list[str]:
+        await asyncio.get_running_loop().create_future()
+        return []
+
+
+class StartedCorrelator:
+    """A correlator that knows whether the account is relayed."""
 
     needed = 0
 
     def __init__(self) -> None:
         self.relays = asyncio.Event()
 
-    async def start(self) -> None:
+    def start(self) -> None:
         self.relays.set()
-        await asyncio.get_running_loop().create_future()
 
     async def match(self, *_: object) -> None:
         return None
@@ -92,8 +99,9 @@ class EndlessStart:
 async def test_a_stop_during_the_start_ends_the_correlators_part_too() -> None:
     """A replica that gives an account up in its takeover no longer decides about the account's operations."""
     async with HttpSession("http://127.0.0.1:9", request_timeout=1) as http:
-        relay = Relay(OPTIONS, http, NoCredentials(), MemoryPublisher(MemoryKafka(), ACCOUNT))
-        correlator = relay.correlator = EndlessStart()
+        publisher = MemoryPublisher(MemoryKafka(), ACCOUNT)
+        relay = Relay(OPTIONS, http, NoCredentials(), publisher, in_flight=EndlessStore())  # type: ignore[arg-type]
+        correlator = relay.correlator = StartedCorrelator()
         run = asyncio.create_task(relay.run())
         await correlator.relays.wait()
         relay.stop()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bridge.delivery import read
 from bridge.registry import encoding_of
@@ -36,4 +37,4 @@ async def read_json(
     async with aclosing(reading) as records:
         async for record in records:
             value = record.value
-            yield record if value is None else replace(record, value=await encoding.json_of(value))
+            yield record if value is None else msgspec.structs.replace(record, value=await encoding.json_of(value))

@@ -13,7 +13,6 @@ import structlog
 from bridge.delivery.client.consumer import consumer, last_offsets, unread
 from bridge.delivery.client.failures import DENIED, FAILURES, reason
 from bridge.delivery.client.topics import create_missing_topics, topic_name
-from bridge.delivery.reader import consumed
 from bridge.errors import KafkaUnavailable
 from bridge.pacing import Backoff
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
     from bridge.delivery.client.aiokafka_internals.reading import Consumer
-    from bridge.delivery.reader import ConsumedRecord
+    from bridge.delivery.client.records import ConsumedRecord
     from bridge.settings import Kafka
 
     Take: TypeAlias = Callable[[Sequence[ConsumedRecord]], Awaitable[int | None]]
@@ -164,7 +163,7 @@ class Follower:
         fetched = await client.getmany(timeout_ms=POLL_MS)
         self.failing = None
         for place, records in fetched.items():
-            told = [consumed(record) for record in records if record.value is not None]
+            told = [record for record in records if record.value is not None]
             again = await take(told)
             if again is not None:
                 self._again.setdefault(place, told[again].offset)

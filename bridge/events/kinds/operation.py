@@ -36,7 +36,7 @@ class Upstream(msgspec.Struct, rename="camel", frozen=True, gc=False):
     ]
 
 
-class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+class Operation(msgspec.Struct, rename="camel", kw_only=True, frozen=True, gc=False):
     """The state of a forwarded operation. There is one event for each change of its status.
 
     The newest event of a key has the current state.

@@ -43,10 +43,12 @@ FLUSH_DEADLINE: Final = 1.5
 class _Entry:
     """An event that Kafka has not confirmed yet."""
 
-    __slots__ = ("landed", "record", "tried")
+    __slots__ = ("landed", "record", "size", "tried")
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, size: int) -> None:
         self.record = record
+        self.size = size
+        """The record's size in bytes."""
         self.tried = False
         """Whether a write of the event has begun, so that Kafka may have the event."""
         self.landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -185,7 +187,7 @@ class Journal:
                 log.error("operation-events-lost", reason=reason, room=ROOM, bytes=ROOM_BYTES)
             self._lost += 1
             return None
-        entry = _Entry(record)
+        entry = _Entry(record, size)
         self._bytes += size
         self._waiting.append(entry)
         self._newest[record.key] = entry
@@ -193,7 +195,7 @@ class Journal:
         return entry
 
     def _done(self, entry: _Entry) -> None:
-        self._bytes -= size_of(entry.record)
+        self._bytes -= entry.size
         if not entry.landed.done():
             entry.landed.set_result(None)
         if self._newest.get(entry.record.key) is entry:

@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import structlog
 
 from bridge.delivery import SALT_BYTES, Unsealable
-from bridge.events import DEAD_LETTERS, INT64_MAX, JSON, Operation, acknowledgement, operation, operation_record
+from bridge.events import (
+    DEAD_LETTERS,
+    INT64_MAX,
+    JSON,
+    Operation,
+    acknowledgement,
+    operation,
+    operation_record,
+    rfc3339,
+)
 from bridge.operations.ledger.signatures import Origin, Signatures
 from bridge.operations.requests import readable
-from bridge.operations.view.state import seconds
 from bridge.webservices import outbound_request
 
 if TYPE_CHECKING:
@@ -34,7 +42,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _decode: Final = msgspec.json.Decoder(Operation).decode
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+_TIME: Final = re.compile(
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}\.[0-9]{3}Z"
+)
+"""The times that events have. They all have the same length, so they can be compared as text."""
+EARLIEST: Final = "1970-01-01T00:00:00.000Z"
+LATEST: Final = "9999-12-31T23:59:59.999Z"
+_TOPICS: Final = frozenset({None, acknowledgement.TOPIC, DEAD_LETTERS})
+"""The allowed values of `acknowledgement_topic`."""
 LONGEST_AHEAD: Final = 86_400
 """Maximum seconds that an event's times may lie in the future, because clocks of machines differ."""
 
@@ -73,6 +88,8 @@ class OperationRecords:
         """The rule for published phone numbers, None for no rule."""
         self._keys = keys or {}
         self._signatures = Signatures(self._keys, unsigned or {})
+        self._latest_at = 0, EARLIEST
+        """The result of `_latest`, which changes each second, and that second."""
 
     async def start(self, account: str) -> None:
         """Derive the account's keys for the ledger, which `record` needs. The first call takes about 0.1 s.
@@ -110,8 +127,11 @@ class OperationRecords:
             UnreadableEvent: the record is not an event that a bridge could have written.
             RegistryUnavailable: the schema registry does not return the schema now.
         """
+        value = record.value or b""
         try:
-            event = fit(_decode(await self._encoding.json_of(record.value or b"")), latest=time.time() + LONGEST_AHEAD)
+            if not value.startswith(b"{"):  # plain JSON needs no conversion
+                value = await self._encoding.json_of(value)
+            event = fit(_decode(value), latest=self._latest())
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise UnreadableEvent(type(error).__name__) from None
         origin = await self._signatures.origin(record, event.account)
@@ -124,6 +144,13 @@ class OperationRecords:
             return OperationEvent(event, origin)
         event = msgspec.structs.replace(event, request=msgspec.Raw(request), sealed_request=None)
         return OperationEvent(event, origin)
+
+    def _latest(self) -> str:
+        """Return the latest time that an event may have now."""
+        second = int(time.time())
+        if self._latest_at[0] != second:
+            self._latest_at = second, rfc3339(second + LONGEST_AHEAD)
+        return self._latest_at[1]
 
     async def _opened(self, event: Operation, sealed: str, origin: Origin) -> bytes:
         """Decrypt a sealed request.
@@ -168,26 +195,43 @@ class OperationRecords:
         return SEALED + base64.b64encode(sealed).decode()
 
 
-def fit(event: Operation, *, latest: float = math.inf) -> Operation:
+def fit(event: Operation, *, latest: str = LATEST) -> Operation:
     """Check an event's values, and return it with its request encoded again.
 
-    `latest` is the latest allowed time, in epoch seconds.
+    `latest` is the latest allowed time.
 
     Raises:
         ValueError, RecursionError: a value is not allowed.
     """
-    for moment in (event.received_at,) if event.at == event.received_at else (event.at, event.received_at):
-        if _TIME.fullmatch(moment) is None or not 0 <= seconds(moment) <= latest:
-            raise ValueError("a time is malformed, before 1970 or in the future")
-    upstream = event.upstream
-    numbers = (event.attempt, event.latency_ms, *((upstream.http_status, upstream.status_code) if upstream else ()))
-    if any(number is not None and abs(number) > INT64_MAX for number in numbers):
+    at, received_at, upstream = event.at, event.received_at, event.upstream
+    if not (_is_time(received_at, latest) and (at == received_at or _is_time(at, latest))):
+        raise ValueError("a time is malformed, before 1970 or in the future")
+    numbers = [event.attempt, event.latency_ms or 0]
+    if upstream is not None:
+        numbers += upstream.http_status or 0, upstream.status_code or 0
+    if max(numbers) > INT64_MAX or min(numbers) < -INT64_MAX:
         raise ValueError("a number is too large")
-    if event.acknowledgement_topic not in {None, acknowledgement.TOPIC, DEAD_LETTERS}:
+    if event.acknowledgement_topic not in _TOPICS:
         raise ValueError("the acknowledgement's topic is neither acknowledgements nor dead letters")
     request = bytes(event.request)
     form = readable(request)
     return event if form == request else msgspec.structs.replace(event, request=msgspec.Raw(form))
+
+
+def _is_time(text: str, latest: str) -> bool:
+    """Return whether `text` is an existing time from 1970 to `latest`, as events have it."""
+    if _TIME.fullmatch(text) is None or not EARLIEST <= text <= latest:
+        return False
+    return text[8:10] <= "28" or _exists(text)
+
+
+def _exists(text: str) -> bool:
+    """Return whether the time's month has so many days."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_message(upstream: Upstream) -> Upstream:

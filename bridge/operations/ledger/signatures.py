@@ -38,10 +38,9 @@ class Origin(Enum):
     FOREIGN = "foreign"
     """Writer unknown: only other processes have the account's password, so this process can't verify the signature."""
 
-    @property
-    def trusted(self) -> bool:
+    def __init__(self, value: str) -> None:
+        self.trusted = value in {"signed", "earlier"}
         """Whether the bridge may act on the event. An untrusted event is only displayed."""
-        return self is Origin.SIGNED or self is Origin.EARLIER
 
 
 class Signatures:
@@ -66,7 +65,8 @@ class Signatures:
         keys = self._keys.get(account)
         if keys is None:
             return Origin.FOREIGN
-        await keys.start("ledger")  # the bridge may have to sign the operation's next event
+        if not keys.started("ledger"):
+            await keys.start("ledger")  # the bridge may have to sign the operation's next event
         if record.key is None or record.value is None:
             return Origin.UNSIGNED
         sent = record.headers.get(operation.SIGNATURE)

@@ -10,7 +10,7 @@ import structlog
 from bridge.delivery import unreadable_records
 from bridge.errors import RegistryUnavailable
 from bridge.observability import metrics
-from bridge.operations.ledger.records import OperationEvent, UnreadableEvent
+from bridge.operations.ledger.records import UnreadableEvent
 from bridge.operations.ledger.signatures import Origin
 from bridge.operations.view.state import PENDING
 from bridge.pacing import Backoff
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.delivery import ConsumedRecord, Ledger
+    from bridge.events import Operation
     from bridge.operations.ledger.precedence import Precedence
-    from bridge.operations.ledger.records import OperationRecords
+    from bridge.operations.ledger.records import OperationEvent, OperationRecords
     from bridge.operations.view.state import OperationView
     from bridge.operations.view.view import OperationsView
 
@@ -72,33 +73,53 @@ class Tail:
             group.create_task(self._make_up())
 
     async def _take(self, records: Sequence[ConsumedRecord]) -> int | None:
-        left_out: int | None = None
+        left_out: list[int] = []
         untrusted = 0
-        for index, record in enumerate(records):
-            if index % SLICE == SLICE - 1:
+        for first in range(0, len(records), SLICE):
+            if first:
                 await asyncio.sleep(0)
+            read = await self._read_slice(records[first : first + SLICE])
+            together: dict[tuple[str, bool], list[Operation]] = {}
+            begins: dict[tuple[str, bool], int] = {}
+            for index, (event, origin) in read.items():
+                untrusted += origin is Origin.UNSIGNED
+                key = event.reference_id, origin.trusted
+                begins.setdefault(key, first + index)
+                together.setdefault(key, []).append(event)
+            for key, events in together.items():
+                if not self._apply(events, trusted=key[1]):
+                    left_out.append(begins[key])
+            if self._precedence is not None:
+                for index, (event, origin) in read.items():
+                    if origin.trusted:
+                        self._precedence.read(event, records[first + index].headers)
+        self._tell_untrusted(untrusted)
+        return min(left_out, default=None)
+
+    async def _read_slice(self, records: Sequence[ConsumedRecord]) -> dict[int, OperationEvent]:
+        """Return the readable events, by the index of their record."""
+        read: dict[int, OperationEvent] = {}
+        for index, record in enumerate(records):
             try:
-                event, origin = await self._read(record)
+                read[index] = await self._read(record)
             except UnreadableEvent as error:
                 self._unreadable.found(str(error))
-                continue
-            untrusted += origin is Origin.UNSIGNED
-            if self._precedence is not None and origin.trusted:
-                self._precedence.read(event, record.headers)
-            known = self._view.trusted(event.reference_id) is not None
-            if origin.trusted and not known and event.status in PENDING and self._view.full():
-                self._leave_out()
-                left_out = index if left_out is None else left_out
-                continue
-            view = self._view.apply(event, trusted=origin.trusted)
-            if view is not None and view.pending and view.trusted and not known:
-                self._learnt(view)
-        self._tell_untrusted(untrusted)
-        return left_out
+        return read
 
-    def _leave_out(self) -> None:
-        """Count and log an event of a pending operation that the view has no room for."""
-        metrics.operation_events_left_out.inc()
+    def _apply(self, events: Sequence[Operation], *, trusted: bool) -> bool:
+        """Apply events of one operation. Return False if the view has no room for the operation."""
+        known = self._view.trusted(events[0].reference_id) is not None
+        if trusted and not known and self._view.full() and all(event.status in PENDING for event in events):
+            self._leave_out(len(events))
+            return False
+        view = self._view.apply(*events, trusted=trusted)
+        if view is not None and view.pending and view.trusted and not known:
+            self._learnt(view)
+        return True
+
+    def _leave_out(self, events: int) -> None:
+        """Count and log events of a pending operation that the view has no room for."""
+        metrics.operation_events_left_out.inc(events)
         if not self._left_out:
             log.error(
                 "operations-left-out",
@@ -132,16 +153,15 @@ class Tail:
         Raises:
             UnreadableEvent: the record is not an event that a bridge could have written.
         """
-        backoff = Backoff(cap=PATIENCE)
+        backoff: Backoff | None = None
         while True:
             try:
-                event, origin = await self._records.read(record)
+                return await self._records.read(record)
             except RegistryUnavailable as error:
-                if backoff.attempts == 0:
+                if backoff is None:
                     log.warning("operation-events-held", reason=str(error))
+                    backoff = Backoff(cap=PATIENCE)
                 await asyncio.sleep(backoff.next_delay())
-            else:
-                return OperationEvent(event, origin)
 
     def _caught_up(self) -> None:
         self._view.sort()

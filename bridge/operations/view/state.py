@@ -6,6 +6,7 @@ and again after a crash. `merge` gives the same final state in all cases.
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from bridge.operations.requests import LARGEST_KEPT, digest, shortened
 
 PENDING: Final[frozenset[Status]] = frozenset({"requested", "accepted"})
 _RANK: Final[dict[Status, int]] = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}
+_TIME_OF: Final[dict[Status, str]] = {status: status.replace("-", "_") for status in _RANK}
+"""The field of `Times` for each status."""
 _OF_THE_LOGIN: Final = frozenset({8, 20})
 """statusCodes that refuse the bridge's login. With such a statusCode Web Services has not judged the operation."""
 
@@ -48,7 +51,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """Whether the acknowledgement arrived after the operation had timed out."""
 
 
-class OperationView(msgspec.Struct, frozen=True, kw_only=True):
+class OperationView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The present state of one operation."""
 
     reference_id: str
@@ -111,6 +114,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ALIKE: Final = {*OperationView.__struct_fields__} & {*Operation.__struct_fields__} - {"status"}
+"""The fields that events and views have in common, except the status."""
 
 
 def merge(view: OperationView | None, event: Operation, *, trusted: bool = True) -> OperationView:
@@ -124,21 +128,22 @@ def merge(view: OperationView | None, event: Operation, *, trusted: bool = True)
         return _in_short(_first(event, trusted=trusted))
     if not trusted and (view.trusted or event.account != view.account):
         return view
+    newer = event.attempt > view.attempt
     leads = view.status != "acknowledged" and (
         event.status == "acknowledged" or (event.attempt, _RANK[event.status]) > (view.attempt, _RANK[view.status])
     )
-    changes: dict[str, Any] = {"times": _earliest(view.times, event)}
+    changes: dict[str, Any] = {
+        "times": _earliest(view.times, event),
+        "upstream": _verdict(view, event, leads=leads),
+    }
     if leads:
         changes["status"] = event.status
-        changes["upstream"] = event.upstream
-        if event.attempt > view.attempt:
-            changes |= {"requested_by": event.requested_by, "asynchronous": event.asynchronous}
-    if event.attempt > view.attempt:
+    if newer:
         changes["attempt"] = event.attempt
+        if leads:
+            changes |= {"requested_by": event.requested_by, "asynchronous": event.asynchronous}
         if digest(bytes(event.request)) == view.request_digest:
             changes["request_json"] = bytes(event.request)
-    elif changes.get("upstream", view.upstream) is None and event.attempt == view.attempt:
-        changes["upstream"] = view.upstream or event.upstream
     if event.acknowledgement_id is not None and view.acknowledgement is None:
         changes |= {"acknowledgement": _evidence(event), "latency_ms": event.latency_ms}
     if event.user_event_id is not None and view.user_event_id is None:
@@ -161,7 +166,8 @@ def event_of(view: OperationView, status: Status, at: str, **changes: Any) -> Op
         "acknowledgement_topic": None if evidence is None else told_topic(evidence.topic),
         "late": evidence is not None and evidence.late,
     }
-    return Operation(status=status, at=at, **(_alike(view) | fields | changes))
+    alike = {name: getattr(view, name) for name in _ALIKE}
+    return Operation(status=status, at=at, **(alike | fields | changes))
 
 
 def seconds(time: str) -> float:
@@ -176,25 +182,37 @@ def seconds(time: str) -> float:
 def _first(event: Operation, *, trusted: bool) -> OperationView:
     request = bytes(event.request)
     return OperationView(
-        trusted=trusted,
+        reference_id=event.reference_id,
+        operation=sys.intern(event.operation),  # many operations have the same, so the view keeps it once
         status=event.status,
+        account=sys.intern(event.account),
+        trusted=trusted,
+        received_at=event.received_at,
+        requested_by=event.requested_by,
+        record_handle=event.record_handle,
         request_json=request,
         request_digest=digest(request),
-        times=_earliest(Times(), event),
+        sealed_request=event.sealed_request,
+        asynchronous=event.asynchronous,
+        attempt=event.attempt,
+        times=Times(**{_TIME_OF[event.status]: event.at}),
+        upstream=event.upstream,
         acknowledgement=None if event.acknowledgement_id is None else _evidence(event),
-        **_alike(event),
+        user_event_id=event.user_event_id,
+        latency_ms=event.latency_ms,
     )
 
 
-def _alike(one: Operation | OperationView) -> dict[str, Any]:
-    """Return the fields that events and views have in common, except the status."""
-    return {name: getattr(one, name) for name in _ALIKE}
-
-
 def _earliest(times: Times, event: Operation) -> Times:
-    name = event.status.replace("-", "_")
+    name = _TIME_OF[event.status]
     known = getattr(times, name)
     return times if known is not None and known <= event.at else msgspec.structs.replace(times, **{name: event.at})
+
+
+def _verdict(view: OperationView, event: Operation, *, leads: bool) -> Upstream | None:
+    """Return Web Services' verdict after `event`. If the leading event has none, that of the same attempt counts."""
+    leading, other = (event.upstream, view.upstream) if leads else (view.upstream, event.upstream)
+    return other if leading is None and event.attempt == view.attempt else leading
 
 
 def _evidence(event: Operation) -> Evidence:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from itertools import dropwhile, islice
 from time import monotonic, time
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from bridge.events import rfc3339
 from bridge.operations.requests import record_name
-from bridge.operations.view.state import PENDING, OperationView, merge
+from bridge.operations.view.state import OperationView, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ SLICE: Final = 500
 Name: TypeAlias = tuple[str, str, int | None, str | None, int | str]
 """An operation's outbound record: account, `operationName`, application, campaign, and either the record handle (a
 number) or the phone number (a string)."""
+Key = TypeVar("Key")
 _NONE: Final[Mapping[str, None]] = {}
 
 
@@ -79,16 +79,20 @@ class OperationsView:
         """The referenceIds of ended operations, in the order of their end."""
         self._for_show: dict[str, None] = {}
         """The referenceIds of untrusted pending operations."""
+        self._sizes: dict[str, int] = {}
+        """The `_size` of each operation."""
         self._bytes = 0
         self._pending_bytes = 0
         self._known_since: dict[str, float] = {}
         """When each pending operation got its present status and attempt in this view, by `time.monotonic`."""
         self._pending: dict[str, dict[str, None]] = {}
         """The referenceIds of each account's pending operations."""
-        self._timed_out: dict[str, set[str]] = {}
+        self._timed_out: dict[str, dict[str, None]] = {}
         """The referenceIds of each account's timed-out operations. Their acknowledgement may still arrive."""
         self._by_record: dict[Name, dict[str, None]] = {}
         """The referenceIds of pending operations, by outbound record."""
+        self._named: dict[str, list[Name]] = {}
+        """The outbound record of each pending operation, in the forms that are in `_by_record`."""
         self._changed: dict[str, list[asyncio.Future[None]]] = {}
         """The futures of the callers that wait in `changed`, by referenceId."""
         self.forwarded: dict[str, Forwarded] = {}
@@ -111,23 +115,23 @@ class OperationsView:
         pending = len(self._operations) - len(self._ended) - len(self._for_show)
         return pending >= self._limit * share or self._pending_bytes >= self._most_bytes * share
 
-    def apply(self, event: Operation, *, trusted: bool = True) -> OperationView | None:
-        """Apply an event. Return the changed operation, or None if the operation is too old to be kept."""
-        before = self._operations.get(event.reference_id)
+    def apply(self, *events: Operation, trusted: bool = True) -> OperationView | None:
+        """Apply events of one operation, in order. Return the operation, or None if it is too old to be kept."""
+        before = self._operations.get(events[0].reference_id)
         if before is not None and trusted and not before.trusted:
             self._forget(before)
             before = None
-        kept = self.loading and event.status in PENDING  # even an old operation may still be pending
-        if before is None and not kept and event.received_at < self._oldest():
+        after = before
+        for event in events:
+            after = merge(after, event, trusted=trusted)
+        assert after is not None
+        kept = self.loading and after.pending  # even an old operation may still be pending
+        if not kept and (before is None or self.loading) and after.received_at < self._oldest():
+            if before is not None:
+                self._forget(before)
             return None
-        after = merge(before, event, trusted=trusted)
-        if before is None:
-            after = _interned(after)
         if after is not before:
             self._put(before, after)
-        if self.loading and not after.pending and after.received_at < self._oldest():
-            self._forget(after)
-            return None
         self.evict()
         return after
 
@@ -135,7 +139,7 @@ class OperationsView:
         """Store the `ce_id` of a user event in a pending operation, for the operation's next event."""
         view = self._operations[reference_id]
         if view.user_event_id is None:
-            self._put(view, _replace(view, user_event_id=event_id))
+            self._put(view, msgspec.structs.replace(view, user_event_id=event_id))
 
     def get(self, reference_id: str) -> OperationView | None:
         """Return one operation, None if it is unknown."""
@@ -167,7 +171,7 @@ class OperationsView:
 
     def timed_out_count(self, account: str) -> int:
         """Return how many of the account's operations have timed out, and are still without an acknowledgement."""
-        return len(self._timed_out.get(account, ()))
+        return len(self._timed_out.get(account, _NONE))
 
     def awaits(self, account: str) -> bool:
         """Return whether the account has an operation that an acknowledgement could end."""
@@ -235,13 +239,6 @@ class OperationsView:
     def _beyond(self, share: float) -> bool:
         return len(self._operations) > self._limit * share or self._bytes > self._most_bytes * share
 
-    def _forget(self, view: OperationView) -> None:
-        self._unindex(view)
-        del self._operations[view.reference_id]
-        self._ended.pop(view.reference_id, None)
-        self._no_longer_pending(view)
-        self._tell(view.reference_id)
-
     def _in_order(self) -> None:
         self._operations = dict(sorted(self._operations.items(), key=lambda item: item[1].received_at))
         self._ended = {reference: None for reference in self._operations if reference in self._ended}
@@ -258,63 +255,84 @@ class OperationsView:
         return islice(dropwhile(lambda reference: reference != after, references), 1, None)
 
     def _put(self, before: OperationView | None, after: OperationView) -> None:
+        reference = after.reference_id
+        self._operations[reference] = after
         if before is not None:
-            self._unindex(before)
-        self._operations[after.reference_id] = after
-        if before is None or (before.status, before.attempt) != (after.status, after.attempt):
-            self._known_since[after.reference_id] = monotonic()
-        self._index(after)
-        self._tell(after.reference_id)
-
-    def _index(self, view: OperationView) -> None:
-        reference, size = view.reference_id, _size(view)
-        self._bytes += size
-        if view.pending:
-            self._ended.pop(reference, None)
-            if view.trusted:
-                self._pending_bytes += size
-            else:
-                self._for_show.setdefault(reference)
-            self._pending.setdefault(view.account, {}).setdefault(reference)
-            for name in _names(view):
-                self._by_record.setdefault(name, {})[reference] = None
+            self._discount(before)
+        self._count(after)
+        if after.pending:
+            if before is None or not before.pending:
+                self._begin(after)
+            if before is None or (before.status, before.attempt) != (after.status, after.attempt):
+                self._known_since[reference] = monotonic()
         else:
+            if before is not None and before.pending:
+                self._no_longer_pending(before)
             self._ended.setdefault(reference)
-            self._no_longer_pending(view)
-        if view.status == "timed-out":
-            self._timed_out.setdefault(view.account, set()).add(reference)
+            self.forwarded.pop(reference, None)
+        self._tell(reference)
 
-    def _unindex(self, view: OperationView) -> None:
-        """Undo `_index`, except in `_pending`, `_ended` and `_for_show`."""
-        reference, size = view.reference_id, _size(view)
-        self._bytes -= size
+    def _forget(self, view: OperationView) -> None:
+        reference = view.reference_id
+        del self._operations[reference]
+        self._discount(view)
         if view.pending:
-            if view.trusted:
-                self._pending_bytes -= size
-            for name in _names(view):
-                references = self._by_record[name]
-                references.pop(reference, None)
-                if not references:
-                    del self._by_record[name]
+            self._no_longer_pending(view)
+        else:
+            del self._ended[reference]
+        self.forwarded.pop(reference, None)
+        self._tell(reference)
+
+    def _count(self, view: OperationView) -> None:
+        """Add the operation to the sums, and to the timed-out operations."""
+        size = self._sizes[view.reference_id] = _size(view)
+        self._bytes += size
+        if view.pending and view.trusted:
+            self._pending_bytes += size
         if view.status == "timed-out":
-            self._timed_out[view.account].discard(reference)
-            if not self._timed_out[view.account]:
-                del self._timed_out[view.account]
+            self._timed_out.setdefault(view.account, {})[view.reference_id] = None
+
+    def _discount(self, view: OperationView) -> None:
+        """Undo `_count`."""
+        size = self._sizes.pop(view.reference_id)
+        self._bytes -= size
+        if view.pending and view.trusted:
+            self._pending_bytes -= size
+        if view.status == "timed-out":
+            _remove(self._timed_out, view.account, view.reference_id)
+
+    def _begin(self, view: OperationView) -> None:
+        """Add the operation to the pending ones."""
+        reference = view.reference_id
+        self._ended.pop(reference, None)
+        if not view.trusted:
+            self._for_show[reference] = None
+        self._pending.setdefault(view.account, {})[reference] = None
+        names = self._named[reference] = [*_names(view)]
+        for name in names:
+            self._by_record.setdefault(name, {})[reference] = None
 
     def _no_longer_pending(self, view: OperationView) -> None:
-        self.forwarded.pop(view.reference_id, None)
-        self._known_since.pop(view.reference_id, None)
-        self._for_show.pop(view.reference_id, None)
-        references = self._pending.get(view.account)
-        if references is not None:
-            references.pop(view.reference_id, None)
-            if not references:
-                del self._pending[view.account]
+        """Undo `_begin`, except in `_ended`."""
+        reference = view.reference_id
+        del self._known_since[reference]
+        self._for_show.pop(reference, None)
+        _remove(self._pending, view.account, reference)
+        for name in self._named.pop(reference):
+            _remove(self._by_record, name, reference)
 
     def _tell(self, reference_id: str) -> None:
         for future in self._changed.pop(reference_id, ()):
             if not future.done():
                 future.set_result(None)
+
+
+def _remove(index: dict[Key, dict[str, None]], key: Key, reference: str) -> None:
+    """Remove a referenceId from an index."""
+    references = index[key]
+    del references[reference]
+    if not references:
+        del index[key]
 
 
 def _names(view: OperationView) -> Iterator[Name]:
@@ -329,12 +347,3 @@ def _names(view: OperationView) -> Iterator[Name]:
 def _size(view: OperationView) -> int:
     """Return about how many bytes an operation takes in memory, index entries included."""
     return OVERHEAD + len(msgspec.msgpack.encode(view))
-
-
-def _interned(view: OperationView) -> OperationView:
-    """Intern the strings of operation and account, because many operations have the same ones."""
-    return _replace(view, operation=sys.intern(view.operation), account=sys.intern(view.account))
-
-
-def _replace(view: OperationView, **changes: object) -> OperationView:
-    return msgspec.structs.replace(view, **changes)

@@ -10,6 +10,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from aiokafka.record import _crecords, default_records, legacy_records
 
+from bridge.delivery.client.records import ConsumedRecord
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -104,6 +106,16 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
         super().__init__(tp, _Batches(records, lambda error: self.passed_over(tp.topic, error)), *rest)
+
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> ConsumedRecord:
+        """Return a record in the form that the whole bridge uses. aiokafka's own form takes three times as long.
+
+        Private part: `PartitionRecords._consumer_record`. aiokafka has no option for another class. If the method is
+        renamed, records of consumers have no mapping of headers.
+        """
+        return ConsumedRecord(
+            tp.topic, tp.partition, record.offset, record.timestamp, record.key, dict(record.headers), record.value
+        )
 
     def passed_over(self, topic: str, error: Exception) -> None:
         """Handle the error that made the reader skip the rest of a batch. Subclasses override this method."""
