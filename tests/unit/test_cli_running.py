@@ -95,6 +95,23 @@ async def test_sessions_are_listed(tmp_path: Path) -> None:
     assert "--token-file" in refused.errors
 
 
+@pytest.mark.parametrize("command", [("sessions",), ("operations", "list"), ("mark", "list.txt", "--patience", "1")])
+async def test_a_token_that_others_could_read_is_worth_a_warning(command: tuple[str, ...], tmp_path: Path) -> None:
+    """A token that is sent to another machine without TLS is a warning. To this machine no network carries it."""
+    (tmp_path / "list.txt").write_text("4155552671\n")
+    (tmp_path / "token").write_text("t0ken\n")
+    name, *rest = command
+    given = [str(tmp_path / one) if one == "list.txt" else one for one in rest]
+    if name == "mark":
+        given += ["--application", "134", "--campaign", "Campaign1", "--device", "d"]
+    token = ["--token-file", str(tmp_path / "token")]
+    # Nothing listens on port 1. 0.0.0.0 is this machine too, but not a loopback address.
+    for url, exposed in (("http://0.0.0.0:1", True), ("https://0.0.0.0:1", False), ("http://localhost:1", False)):
+        ended = await bridge(name, *given, "--url", url, *token, environment={})
+        assert ("warning:" in ended.errors) is exposed, ended.errors
+        assert "t0ken" not in ended.errors
+
+
 async def test_what_is_no_bridge_is_said_to_be_none() -> None:
     """A wrong --url is code 2; an address without a bridge, or with another server, is code 1 and a sentence."""
     for url in ("127.0.0.1:8080", "http://127.0.0.1:x", "ftp://host"):

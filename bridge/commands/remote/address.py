@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bridge.errors import UnusableInput
+from bridge.settings import is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,14 @@ def base_url(url: str) -> str:
     if not usable:
         raise UnusableInput("--url must be the bridge's address, such as http://127.0.0.1:8080")
     return url.rstrip("/")
+
+
+def exposed_token(url: str, token_file: Path | None) -> str | None:
+    """Return a warning if requests to the bridge at `url` show the token to others on the network, else None."""
+    parts = urlsplit(url)
+    if token_file is None or parts.scheme == "https" or is_loopback(parts.hostname or ""):
+        return None
+    return f"warning: {url} has no TLS, so others on the network can read the token and everything that is sent"
 
 
 def read_token(file: Path) -> str:

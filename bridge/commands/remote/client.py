@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,7 @@ import aiohttp
 import msgspec
 
 from bridge.commands.process import run_to_end
-from bridge.commands.remote.address import base_url, read_token
+from bridge.commands.remote.address import base_url, exposed_token, read_token
 from bridge.errors import CommandFailed
 from bridge.observability import printable
 
@@ -37,6 +38,8 @@ class RunningBridge:
         """
         base = base_url(self.url)
         headers = {} if self.token_file is None else {"Authorization": f"Bearer {read_token(self.token_file)}"}
+        if warning := exposed_token(base, self.token_file):
+            print(warning, file=sys.stderr)  # noqa: T201 -- the command's output
         status, body = run_to_end(_get(base, path, query, headers))
         try:
             document = msgspec.json.decode(body)
