@@ -118,7 +118,9 @@ async def test_what_is_no_bridge_is_said_to_be_none() -> None:
         assert (await bridge("sessions", "--url", url, environment={})).status == 2
     away = await bridge("sessions", "--url", "http://127.0.0.1:1", environment={})
     assert (away.status, away.errors.count("\n")) == (1, 1)
-    assert "no bridge answers at http://127.0.0.1:1" in away.errors
+    assert "no bridge answers at http://127.0.0.1:1 (connection refused)" in away.errors
+    token = await bridge("sessions", "--token-file", "/nowhere", environment={})
+    assert (token.status, token.errors) == (2, "the token file /nowhere can't be read: No such file or directory\n")
 
     async def other(_: web.Request) -> web.Response:
         return web.Response(text="<html>\x1b[31m")
@@ -126,6 +128,9 @@ async def test_what_is_no_bridge_is_said_to_be_none() -> None:
     app = web.Application()
     app.router.add_get("/sessions", other)
     async with serving(app) as url:
+        plain = await bridge("sessions", "--url", url.replace("http", "https"), environment={})
+        assert (plain.status, plain.errors.count("\n")) == (1, 1)
+        assert "(the server does not speak TLS at this port)" in plain.errors
         wrong = await bridge("sessions", "--url", url, environment={})
     assert wrong.status == 1
     assert "is not this bridge" in wrong.errors

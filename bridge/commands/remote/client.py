@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from bridge.commands.process import run_to_end
-from bridge.commands.remote.address import base_url, exposed_token, read_token
+from bridge.commands.remote.address import base_url, cause_of, exposed_token, read_token
 from bridge.errors import CommandFailed
 from bridge.observability import printable
 
@@ -64,8 +64,9 @@ async def _get(base: str, path: str, query: Mapping[str, str] | None, headers: M
                     break
             return reply.status, body
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        cause = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-        raise CommandFailed(f"no bridge answers at {base} ({cause}); does it run, and is --url right?") from None
+        raise CommandFailed(
+            f"no bridge answers at {base} ({cause_of(error)}); does it run, and is --url right?"
+        ) from None
 
 
 def _refusal(base: str, status: int, document: Any) -> str:
