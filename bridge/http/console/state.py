@@ -171,7 +171,7 @@ class SessionCount(NamedTuple):
 
     state: str
     colour: str
-    count: int
+    sessions: int
 
 
 def states(sessions: Sequence[SessionView], missing: Sequence[Missing]) -> list[SessionCount]:
