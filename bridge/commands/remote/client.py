@@ -29,6 +29,15 @@ class RunningBridge:
     url: str
     token_file: Path | None = None
 
+    def warn(self) -> None:
+        """Print a warning to standard error if requests to this bridge show the token to others on the network.
+
+        Raises:
+            UnusableInput: the URL can't be used.
+        """
+        if warning := exposed_token(base_url(self.url), self.token_file):
+            print(warning, file=sys.stderr)  # noqa: T201 -- the command's output
+
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return the decoded JSON document at the path.
 
@@ -38,8 +47,6 @@ class RunningBridge:
         """
         base = base_url(self.url)
         headers = {} if self.token_file is None else {"Authorization": f"Bearer {read_token(self.token_file)}"}
-        if warning := exposed_token(base, self.token_file):
-            print(warning, file=sys.stderr)  # noqa: T201 -- the command's output
         status, body = run_to_end(_get(base, path, query, headers))
         try:
             document = msgspec.json.decode(body)

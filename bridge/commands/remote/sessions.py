@@ -31,6 +31,7 @@ def list_sessions(bridge: RunningBridge, *, as_json: bool) -> None:
     Raises:
         CommandFailed: the bridge does not answer, or refuses the request.
     """
+    bridge.warn()
     found = bridge.get("/sessions")
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise CommandFailed("the answer is not a list of sessions; is --url the address of a bridge?")

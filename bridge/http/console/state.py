@@ -85,15 +85,15 @@ def add_state(pages: Pages) -> None:
         return [(one, shown(one, sources.service.published(one), plain=plain)) for one in page.operations]
 
     async def overview(visit: Visit) -> Response:
-        sessions = sources.session_views()
+        sessions, missing = sources.session_views(), sources.readiness()
         drawn = charts(own.rates())
         return pages.render(
             visit,
             "overview.html",
             interval=REFRESH,
-            troubles=troubles(sources.readiness()),
+            troubles=troubles(missing),
             sessions=sessions,
-            states=states(sessions, sources.readiness()),
+            states=states(sessions, missing),
             unsafe=[one.account for one in sessions if one.ack_extension is False],
             accounts=len(own.accounts()),
             counts=counts(),
