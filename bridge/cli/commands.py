@@ -215,7 +215,10 @@ def tail(
 def mark(
     file: Annotated[
         str,
-        typer.Argument(help="The list: a table, JSON lines, or one phone number on each line. `-` is standard input."),
+        typer.Argument(
+            metavar="FILE",
+            help="The list: a table, JSON lines, or one phone number on each line. `-` is standard input.",
+        ),
     ],
     *,
     url: Url = LOCAL,
@@ -297,7 +300,9 @@ def schemas_list() -> None:
 
 
 @schemas.command("show")
-def schemas_show(name: Annotated[str, typer.Argument(help="Name of the schema, such as acknowledgement.")]) -> None:
+def schemas_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the schema, such as acknowledgement.")],
+) -> None:
     """Print one schema."""
     typer.echo(commands.show_schema(name))
 

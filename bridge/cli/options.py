@@ -23,9 +23,7 @@ Events = Annotated[int | None, typer.Option("--events", min=1, metavar="N", help
 Url = Annotated[str, typer.Option(metavar="URL", help="Address of the running bridge.")]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="File with the bearer token. It is read again when the bridge refuses the token."
-    ),
+    typer.Option(metavar="FILE", help="File with the bearer token that the bridge asks for."),
 ]
 LOCAL = "http://127.0.0.1:8080"
 

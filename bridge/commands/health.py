@@ -7,6 +7,7 @@ import ipaddress
 import json
 from typing import TYPE_CHECKING, Final
 
+from bridge.commands.remote.address import cause_of
 from bridge.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def ask_health(settings: Http, *, ready: bool) -> str:
         body = reply.read()
     except (OSError, http.client.HTTPException) as error:
         raise CommandFailed(
-            f"no bridge answers on {host} port {port} ({type(error).__name__}); "
+            f"no bridge answers on {host} port {port} ({cause_of(error)}); "
             f"does it run, and is BRIDGE_HTTP__{name} right?"
         ) from None
     finally:

@@ -17,6 +17,7 @@ from bridge.settings.models import (
     Settings,
     WebServices,
 )
+from bridge.settings.rules import is_loopback
 
 
 def template() -> str:
@@ -43,6 +44,7 @@ __all__ = [
     "WebServices",
     "account_changes",
     "changed",
+    "is_loopback",
     "load",
     "load_for_topics",
     "load_http",

@@ -83,7 +83,7 @@ def keys_url(text: str) -> str:
     """Check the URL of signing keys. The URL must be https, unless its host is this machine."""
     url = _HTTP_URL.validate_python(text)
     _refuse_login(url)
-    if url.scheme != "https" and not _is_loopback(url.host or ""):
+    if url.scheme != "https" and not is_loopback(url.host or ""):
         raise ValueError("should be https, because an attacker who replaces the keys could sign tokens")
     return str(url)
 
@@ -97,7 +97,8 @@ def proxy_url(text: str) -> str:
     return str(url)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host of a URL is this machine: `localhost`, or a loopback address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -237,7 +238,7 @@ def http_faults(http: Values) -> Iterable[Finding]:
     host, callers = http.get("host"), http.get("authentication") or {}
     known = isinstance(callers, Mapping) and callers.get("method", "none") != "none"
     allowed = str(http.get("allow_unauthenticated", False)).lower() not in {"false", "0", "no", "off", "f", "n"}
-    if isinstance(host, str) and host and not _is_loopback(host) and not known and not allowed:
+    if isinstance(host, str) and host and not is_loopback(host) and not known and not allowed:
         yield (
             ("host",),
             "is open to other machines; set authentication.method to tokens or jwt, or allow_unauthenticated to true",

@@ -90,10 +90,8 @@ async def start(consumer: AIOKafkaConsumer, arguments: argparse.Namespace) -> No
     try:
         await consumer.start()
         present = await consumer.topics()
-    except (KafkaError, OSError) as error:
-        raise SystemExit(
-            f"no Kafka answers at {arguments.bootstrap} ({error}); does it run, and is --bootstrap right?"
-        ) from None
+    except (KafkaError, OSError):
+        raise SystemExit(f"no Kafka answers at {arguments.bootstrap}; does it run, and is --bootstrap right?") from None
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     topics = [f"{arguments.prefix}.{name}.v1" for name in ("acknowledgements", "sessions")]
     if missing := [topic for topic in topics if topic not in present]:

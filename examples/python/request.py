@@ -8,12 +8,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import uuid
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
 ENDED = {"acknowledged", "rejected", "timed-out"}
+
+
+async def start(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, arguments: argparse.Namespace) -> None:
+    """Connect to Kafka, and end the program if a topic is missing.
+
+    A producer could make a broker create the topics with its own defaults.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the message below says the same
+    try:
+        await consumer.start()
+        present = await consumer.topics()
+        await producer.start()
+    except (KafkaError, OSError):
+        raise SystemExit(f"no Kafka answers at {arguments.bootstrap}; does it run, and is --bootstrap right?") from None
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    topics = [f"{arguments.prefix}.{name}.v1" for name in ("requests", "operations")]
+    if missing := [topic for topic in topics if topic not in present]:
+        raise SystemExit(
+            f"there is no topic {', '.join(missing)}; is --prefix right, and has a bridge with "
+            "operations.request_topic run?"
+        )
 
 
 async def outcome(consumer: AIOKafkaConsumer, reference: str) -> str:
@@ -26,19 +49,16 @@ async def outcome(consumer: AIOKafkaConsumer, reference: str) -> str:
     raise AssertionError("a consumer without a deadline does not end")
 
 
-async def main() -> None:
-    """Send one request, and print its reference and outcome. The exit code is 0 if the record is marked."""
-    arguments = parsed()
-    # A reference that says what is requested: when this program is repeated with it, nothing is forwarded twice.
-    reference = arguments.reference or uuid.uuid4().hex
-    request = {
+async def request(arguments: argparse.Namespace) -> str:
+    """Send one request. Return its outcome."""
+    call = {
         "operationName": "DoNotCallRecord",
         "applicationId": arguments.application,
         "campaignName": arguments.campaign,
         "callingList": arguments.list,
         "devicePath": f"/devices/{arguments.device}",
     }
-    value = {"account": None, "recordHandle": arguments.handle, "request": request}
+    value = {"account": None, "recordHandle": arguments.handle, "request": call}
     headers = {
         "ce_specversion": "1.0",
         "ce_id": uuid.uuid4().hex,
@@ -49,7 +69,8 @@ async def main() -> None:
     topic = f"{arguments.prefix}.operations.v1"
     consumer = AIOKafkaConsumer(bootstrap_servers=arguments.bootstrap, isolation_level="read_committed")
     producer = AIOKafkaProducer(bootstrap_servers=arguments.bootstrap, acks="all", enable_idempotence=True)
-    async with consumer, producer:
+    try:
+        await start(consumer, producer, arguments)
         # Read from here on, before the request is sent. A program that may restart keeps a group and its offsets.
         places = [TopicPartition(topic, number) for number in await producer.partitions_for(topic)]
         consumer.assign(places)
@@ -58,29 +79,43 @@ async def main() -> None:
         await producer.send_and_wait(
             f"{arguments.prefix}.requests.v1",
             json.dumps(value).encode(),
-            key=reference.encode(),
+            key=arguments.reference.encode(),
             headers=[(name, text.encode()) for name, text in headers.items()],
         )
         async with asyncio.timeout(arguments.timeout):
-            status = await outcome(consumer, reference)
-    print(f"{reference} {status}")
-    sys.exit(0 if status == "acknowledged" else 1)
+            return await outcome(consumer, arguments.reference)
+    except (KafkaError, TimeoutError) as error:
+        raise SystemExit(
+            f"no outcome of {arguments.reference} ({error or 'none came in time'}); run this again with --reference "
+            f"{arguments.reference}: the bridge forwards nothing twice"
+        ) from None
+    finally:
+        await producer.stop()
+        await consumer.stop()
 
 
 def parsed() -> argparse.Namespace:
     """The arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bootstrap", required=True)
-    parser.add_argument("--prefix", default="gws")
+    parser.add_argument("--prefix", default="gws", help="of the topics")
     parser.add_argument("--handle", type=int, required=True)
     parser.add_argument("--application", type=int, required=True)
     parser.add_argument("--campaign", required=True)
     parser.add_argument("--list", required=True)
     parser.add_argument("--device", required=True)
-    parser.add_argument("--reference")
+    # A reference that says what is requested: when this program is repeated with it, nothing is forwarded twice.
+    parser.add_argument("--reference", default=uuid.uuid4().hex, help="of the request; default: a new one")
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait for the outcome")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    given = parsed()
+    try:
+        status = asyncio.run(request(given))
+    except KeyboardInterrupt:
+        print(f"stopped; the outcome of {given.reference} is not known", file=sys.stderr)
+        sys.exit(130)
+    print(f"{given.reference} {status}")
+    sys.exit(0 if status == "acknowledged" else 1)

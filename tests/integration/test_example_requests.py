@@ -1,5 +1,6 @@
 """The example programs that send requests by Kafka, run as their readers run them, on the real Kafka."""
 
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -8,16 +9,20 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bridge.delivery import create_missing_topics, existing_topics
 from bridge.settings import Kafka
 from bridge.simulator import Simulator
 from tests import page
 from tests.integration.example_programs import EXAMPLES, build
 from tests.real import RealKafka
-from tests.unit.cli_process import Command
+from tests.real.process import free_port
+from tests.unit.cli_process import Command, Ended
 from tests.waiting import eventually
 
 REQUEST = {"application": "134", "campaign": "Campaign1", "list": "CallingList1", "device": page.DEVICE, "handle": "13"}
+NAMES = ["python", "java"]
 
 
 @pytest.fixture
@@ -49,26 +54,81 @@ async def taking_requests(kafka: Kafka) -> AsyncIterator[None]:
             yield
 
 
-async def run(program: list[str]) -> list[str]:
+async def run(program: list[str]) -> Ended:
     async with Command(environment={}, program=program) as running:
-        ended = await running.ended(within=60)
-    assert ended.status == 0, ended.errors
-    return ended.output.splitlines()
+        return await running.ended(within=60)
 
 
-async def test_python_requests(settings: Kafka) -> None:
+async def program(name: str, place: Path, bootstrap: str, prefix: str, *options: str) -> list[str]:
+    """The command that requests that a record is marked. `options` are only for the Python program."""
+    if name == "java":
+        consumer = await build("java", place)
+        return [*consumer.start[:-1], "example.RequestDoNotCall", bootstrap, prefix, *REQUEST.values()]
+    request = [part for one, value in REQUEST.items() for part in (f"--{one}", value)]
+    path = str(EXAMPLES / "python" / "request.py")
+    return [sys.executable, path, "--bootstrap", bootstrap, "--prefix", prefix, *request, *options]
+
+
+async def test_python_requests(settings: Kafka, tmp_path: Path) -> None:
     """The Python program sends a request that the bridge forwards, and prints its outcome."""
-    options = [part for name, value in REQUEST.items() for part in (f"--{name}", value)]
-    where = ["--bootstrap", settings.bootstrap_servers, "--prefix", settings.topic_prefix, "--reference", "crm-1"]
+    where = settings.bootstrap_servers, settings.topic_prefix
     async with taking_requests(settings):
-        lines = await run([sys.executable, str(EXAMPLES / "python" / "request.py"), *where, *options])
-    assert lines == ["crm-1 acknowledged"]
+        ended = await run(await program("python", tmp_path, *where, "--reference", "crm-1"))
+    assert (ended.status, ended.output) == (0, "crm-1 acknowledged\n"), ended.errors
 
 
 async def test_java_requests(settings: Kafka, tmp_path: Path) -> None:
     """The Java program sends a request that the bridge forwards, and prints its outcome."""
-    consumer = await build("java", tmp_path)
-    program = [*consumer.start[:-1], "example.RequestDoNotCall"]
+    java = await program("java", tmp_path, settings.bootstrap_servers, settings.topic_prefix)
     async with taking_requests(settings):
-        lines = await run([*program, settings.bootstrap_servers, settings.topic_prefix, *REQUEST.values()])
-    assert [line.split()[1] for line in lines] == ["acknowledged"]
+        ended = await run(java)
+    assert (ended.status, ended.output.split()[1:]) == (0, ["acknowledged"]), ended.errors
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_kafka(name: str, tmp_path: Path) -> None:
+    """If no Kafka answers, a program says so in one line, and ends with code 1."""
+    address = f"127.0.0.1:{free_port()}"
+    ended = await run(await program(name, tmp_path, address, "gws"))
+    assert (ended.status, ended.output) == (1, "")
+    [line] = ended.errors.splitlines()
+    assert line.startswith(f"no Kafka answers at {address}; ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_topic(settings: Kafka, name: str, tmp_path: Path) -> None:
+    """If the topics do not exist, a program says so in one line, and does not create them."""
+    ended = await run(await program(name, tmp_path, settings.bootstrap_servers, settings.topic_prefix))
+    assert (ended.status, ended.output) == (1, "")
+    [line] = ended.errors.splitlines()
+    assert line.startswith(f"there is no topic {settings.topic_prefix}.requests.v1, {settings.topic_prefix}.operations")
+    assert not [topic for topic in await existing_topics(settings) if topic.startswith(settings.topic_prefix)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_ctrl_c(settings: Kafka, name: str, tmp_path: Path) -> None:
+    """At Ctrl-C a program that waits for an outcome ends with one line and code 130."""
+    await create_missing_topics(settings.model_copy(update={"partitions": 1}), ["requests.v1"])
+    command = await program(name, tmp_path, settings.bootstrap_servers, settings.topic_prefix)
+
+    async def sent() -> bool:
+        place = TopicPartition(f"{settings.topic_prefix}.requests.v1", 0)
+        async with AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers) as consumer:
+            return bool((await consumer.end_offsets([place]))[place])
+
+    async with Command(environment={}, program=command) as running:
+        await eventually(sent, within=60)
+        running.send(signal.SIGINT)
+        ended = await running.ended()
+    assert (ended.status, ended.output) == (130, "")
+    [line] = ended.errors.splitlines()
+    assert line.startswith("stopped; the outcome of ")
+
+
+async def test_java_without_arguments(tmp_path: Path) -> None:
+    """Missing or unusable arguments are code 2 with an example of right ones, and no stack trace."""
+    consumer = await build("java", tmp_path)
+    for arguments in ([], ["kafka", "gws", "x", "Campaign1", "List", "device", "13"]):
+        ended = await run([*consumer.start[:-1], "example.RequestDoNotCall", *arguments])
+        assert (ended.status, ended.output) == (2, "")
+        assert ended.errors.startswith("Needed: SERVERS PREFIX ")

@@ -111,9 +111,7 @@ def test_the_plan_of_topics_needs_no_account(monkeypatch: pytest.MonkeyPatch) ->
 def test_health_needs_only_the_http_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """`bridge health` asks a bridge on the port of the settings, and says what to look at if there is none."""
     monkeypatch.setenv("BRIDGE_HTTP__PORT", "1")
-    told = (
-        "no bridge answers on 127.0.0.1 port 1 (ConnectionRefusedError); does it run, and is BRIDGE_HTTP__{} right?\n"
-    )
+    told = "no bridge answers on 127.0.0.1 port 1 (connection refused); does it run, and is BRIDGE_HTTP__{} right?\n"
     result = RUNNER.invoke(app, ["health"])
     assert (result.exit_code, result.stderr) == (1, told.format("PORT"))
     monkeypatch.setenv("BRIDGE_HTTP__PORT", "8080")

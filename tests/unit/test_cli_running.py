@@ -95,13 +95,32 @@ async def test_sessions_are_listed(tmp_path: Path) -> None:
     assert "--token-file" in refused.errors
 
 
+@pytest.mark.parametrize("command", [("sessions",), ("operations", "list"), ("mark", "list.txt", "--patience", "1")])
+async def test_a_token_that_others_could_read_is_worth_a_warning(command: tuple[str, ...], tmp_path: Path) -> None:
+    """A token that is sent to another machine without TLS is a warning. To this machine no network carries it."""
+    (tmp_path / "list.txt").write_text("4155552671\n")
+    (tmp_path / "token").write_text("t0ken\n")
+    name, *rest = command
+    given = [str(tmp_path / one) if one == "list.txt" else one for one in rest]
+    if name == "mark":
+        given += ["--application", "134", "--campaign", "Campaign1", "--device", "d"]
+    token = ["--token-file", str(tmp_path / "token")]
+    # Nothing listens on port 1. 0.0.0.0 is this machine too, but not a loopback address.
+    for url, exposed in (("http://0.0.0.0:1", True), ("https://0.0.0.0:1", False), ("http://localhost:1", False)):
+        ended = await bridge(name, *given, "--url", url, *token, environment={})
+        assert ("warning:" in ended.errors) is exposed, ended.errors
+        assert "t0ken" not in ended.errors
+
+
 async def test_what_is_no_bridge_is_said_to_be_none() -> None:
     """A wrong --url is code 2; an address without a bridge, or with another server, is code 1 and a sentence."""
     for url in ("127.0.0.1:8080", "http://127.0.0.1:x", "ftp://host"):
         assert (await bridge("sessions", "--url", url, environment={})).status == 2
     away = await bridge("sessions", "--url", "http://127.0.0.1:1", environment={})
     assert (away.status, away.errors.count("\n")) == (1, 1)
-    assert "no bridge answers at http://127.0.0.1:1" in away.errors
+    assert "no bridge answers at http://127.0.0.1:1 (connection refused)" in away.errors
+    token = await bridge("sessions", "--token-file", "/nowhere", environment={})
+    assert (token.status, token.errors) == (2, "the token file /nowhere can't be read: No such file or directory\n")
 
     async def other(_: web.Request) -> web.Response:
         return web.Response(text="<html>\x1b[31m")
@@ -109,6 +128,9 @@ async def test_what_is_no_bridge_is_said_to_be_none() -> None:
     app = web.Application()
     app.router.add_get("/sessions", other)
     async with serving(app) as url:
+        plain = await bridge("sessions", "--url", url.replace("http", "https"), environment={})
+        assert (plain.status, plain.errors.count("\n")) == (1, 1)
+        assert "(the server does not speak TLS at this port)" in plain.errors
         wrong = await bridge("sessions", "--url", url, environment={})
     assert wrong.status == 1
     assert "is not this bridge" in wrong.errors

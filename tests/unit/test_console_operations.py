@@ -1,12 +1,16 @@
 """The console's pages about operations: the list with its filters, one operation, and its phone numbers."""
 
+import time
+
+import msgspec
 import pytest
 import structlog.testing
 
-from bridge.events import Upstream
+from bridge.events import Upstream, rfc3339
+from bridge.operations import Times
 from bridge.privacy import Concealment
 from tests.unit.api import BODY
-from tests.unit.console_side import PHONE, Browser, submitted
+from tests.unit.console_side import PHONE, Browser, console_side, submitted
 
 
 async def test_operations_are_found_by_each_filter(browser: Browser) -> None:
@@ -149,3 +153,31 @@ async def test_evidence_is_offered_where_the_api_has_it(browser: Browser) -> Non
     page = await browser.get("/console/operations/r1")
     assert not [link for link in page.parsed.links() if "evidence" in link]
     assert (await browser.get("/console/evidence/r1")).status == 404
+
+
+async def test_list_says_how_long_a_pending_operation_takes(browser: Browser) -> None:
+    """A pending operation has its age, and once Web Services has accepted it also the time at which it times out."""
+    for number, status in enumerate(("requested", "accepted", "acknowledged")):
+        await submitted(browser, referenceId=f"r{number}")
+        now = rfc3339(time.time())
+        browser.api.operations.views[f"r{number}"] = msgspec.structs.replace(
+            browser.api.operations.views[f"r{number}"],
+            status=status,
+            received_at=now,
+            times=Times(requested=now, accepted="2026-01-01T12:00:00.500Z"),
+        )
+    for path in ("/console", "/console/operations"):
+        page = await browser.get(path)
+        assert page.text.count(" so far") == 2
+        assert page.text.count("due 12:00:30") == 1
+
+
+async def test_a_time_out_beyond_the_calendar_breaks_no_page() -> None:
+    """A time-out may be longer than any date. The list then has no time at which the operation is due."""
+    async with console_side(sources={"acknowledgement_timeout": 1e15}) as browser:
+        await submitted(browser)
+        browser.api.operations.change("r1", "accepted", times=Times(accepted="2026-01-01T12:00:00.500Z"))
+        page = await browser.get("/console/operations")
+    assert page.status == 200
+    assert "so far" in page.text
+    assert "due" not in page.text

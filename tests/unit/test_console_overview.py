@@ -103,17 +103,39 @@ async def test_overview_of_a_replica_that_stands_by() -> None:
     assert "No replica owns slot 1 . Nobody relays x" in sessions.text.replace("slot 1.", "slot 1 .")
 
 
-async def test_overview_counts_overdue_operations(browser: Browser) -> None:
-    """Operations without an acknowledgement are counted, and the number leads to their list."""
-    for number in range(3):
+async def test_overview_counts_pending_and_timed_out_operations(browser: Browser) -> None:
+    """Each number leads to the list of exactly these operations, and is named by the word that the list uses."""
+    for number in range(4):
         await submitted(browser, referenceId=f"late-{number}")
     browser.api.operations.change("late-1", "timed-out")
+    browser.api.operations.change("late-2", "requested")
+    browser.api.operations.change("late-3", "acknowledged")
     page = await browser.get("/console")
-    assert "2 waiting" in page.text
-    assert "1 overdue" in page.text
-    listed = await browser.get("/console/operations?status=timed-out")
-    assert "late-1" in listed.text
-    assert "late-0" not in listed.text
+    for count, status, listed in ((2, "pending", {"late-0", "late-2"}), (1, "timed-out", {"late-1"})):
+        assert f"{count} {status}" in page.text
+        [link] = [one for one in page.parsed.links() if f"status={status}" in one]
+        found = await browser.get(link)
+        assert {f"late-{number}" for number in range(4) if f"late-{number}" in found.text} == listed
+
+
+async def test_overview_does_not_lead_to_an_empty_list(browser: Browser) -> None:
+    """A number of operations is a link only if there are operations to list."""
+    page = await browser.get("/console")
+    assert "0 pending" in page.text
+    assert "0 timed-out" in page.text
+    assert not [one for one in page.parsed.links() if "status=" in one]
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/sessions"])
+async def test_a_session_without_its_account_is_a_fault(path: str) -> None:
+    """A session that the bridge still opens is amber, and red once readiness names its account."""
+    opening = [CONNECTED.model_copy(update={"account": one, "state": "opening"}) for one in ("first", "second")]
+    missing = [Missing(name="login", reason="Web Services refuses the account's name or password", account="first")]
+    async with console_side(readiness=lambda: missing, session_views=lambda: opening) as browser:
+        page = await browser.get(path)
+    html = page.html.replace("1 opening", "opening")
+    assert html.count('<span class="state bad">opening') == 1
+    assert html.count('<span class="state waiting">opening') == 1
 
 
 async def test_overview_before_the_ledger_is_read(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,13 @@ def test_each_variable_that_a_page_names_is_a_setting(page: Path) -> None:
     assert sorted(named - known) == []
 
 
+def test_nothing_asks_for_an_installation_from_a_registry() -> None:
+    """No page, example or message installs the bridge from a package registry, because it is in none yet."""
+    texts = [*PAGES, *ROOT.glob("examples/**/*.md"), *ROOT.glob("examples/**/*.py"), *ROOT.glob("bridge/**/*.py")]
+    asks = re.compile(r"(?:pip|pipx|uv) (?:\w+ )*['\"]?cometd-kafka-bridge")
+    assert [name(path) for path in texts if asks.search(path.read_text(encoding="utf-8"))] == []
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=name)
 def test_each_link_of_the_front_pages_leads_somewhere(page: Path) -> None:
     """The pages beside docs/, too, link to what is there."""

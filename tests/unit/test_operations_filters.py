@@ -52,6 +52,7 @@ def view(**changes: Any) -> OperationView:
         ({"until": datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)}, True),
         ({"until": datetime(2026, 1, 1, 12, tzinfo=UTC)}, False),
         ({"account": ACCOUNT, "status": "accepted"}, False),
+        ({"pending": True}, True),
     ],
 )
 def test_every_property_of_a_filter_must_match(wanted: dict[str, Any], *, chosen: bool) -> None:

@@ -155,7 +155,8 @@ def _summary(bundle: Bundle) -> list[str]:
     lines = []
     for history in bundle.operations[:MOST_LINES]:
         took = "" if history.seconds is None else f", {history.seconds:,} s after the request"
-        lines.append(f"{visible(history.reference_id)}: {visible(history.status)}, {history.verdict}{took}")
+        verdict = "" if history.verdict == history.status else f", {history.verdict}"
+        lines.append(f"{visible(history.reference_id)}: {visible(history.status)}{verdict}{took}")
     if len(bundle.operations) > MOST_LINES:
         lines.append(f"and {counted(len(bundle.operations) - MOST_LINES, 'further operation')}")
     if not bundle.operations:

@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from bridge.commands.mark.results import ACKNOWLEDGED, INVALID, PENDING, REJECTED, TIMED_OUT, Outcome
-from bridge.commands.remote.address import read_token
+from bridge.commands.remote.address import cause_of, read_token
 from bridge.errors import BridgeError, CommandFailed
 from bridge.observability import printable
 from bridge.webservices import outbound_record_path
@@ -139,8 +139,7 @@ class BridgeClient:
             try:
                 status, body, after = await self._exchange(method, path, **arguments)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                cause = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-                raise TryAgain(NO_ANSWER, f"the bridge at {self._url} does not answer ({cause})") from None
+                raise TryAgain(NO_ANSWER, f"the bridge at {self._url} does not answer ({cause_of(error)})") from None
             if status == 401 and self._token_file is not None:
                 self._token = read_token(self._token_file)
                 if self._token != sent:

@@ -88,8 +88,9 @@ class Report:
     def summary(self) -> str:
         """Return one line that sums up the run: the rows, their outcomes, and the time."""
         seconds = self._clock() - self._began
-        counts = counts_of(self.counts) or "no rows"
-        return f"{self.rows:,} rows: {counts}; {self._new:,} acknowledged in this run, in {seconds:.1f} s"
+        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
+        counts = f": {counts_of(self.counts)}" if self.rows else ""
+        return f"{rows}{counts}; {self._new:,} acknowledged in this run, in {seconds:.1f} s"
 
     def _note(self, row: int, outcome: Outcome) -> None:
         self._notes += 1

@@ -20,6 +20,7 @@ from bridge.commands.mark.sender import Pace, Patience, Sender
 from bridge.commands.mark.source import Source, opened
 from bridge.commands.mark.work import Known, plan
 from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.commands.remote.address import exposed_token
 from bridge.errors import CommandFailed
 from bridge.observability import configure, printable_json
 from bridge.webservices import outbound_record_path
@@ -56,6 +57,8 @@ def run_mark(options: MarkOptions, *, dry_run: bool) -> bool:
         if dry_run:
             return _show(given, job)
         console.print(f"job {job}, results in {results}, bridge {url}", markup=False, highlight=False)
+        if warning := exposed_token(url, options.token_file):
+            console.print(warning, markup=False, highlight=False)
         return run_to_end(_mark(options, given, console))
 
 

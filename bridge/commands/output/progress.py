@@ -65,7 +65,7 @@ class Progress:
             shown = self._waiting[:MOST]
             if len(self._waiting) > MOST:
                 shown.append(f"{len(self._waiting) - MOST} more")
-            text = printable(f"{self._doing} {', '.join(shown)} ({seconds} s)")
+            text = printable(" ".join(filter(None, (self._doing, ", ".join(shown), f"({seconds} s)"))))
             if self._status is not None:
                 self._status.update(Text(text))
                 self._status.start()

@@ -221,7 +221,8 @@ class LiveTable:
         return self._table() if self._above is None else Group(self._above(), "", self._table())
 
     def _table(self) -> Table:
-        title = f"{self._title}: {self._count} events, the newest {len(self._newest)}"
+        events = f"{self._count:,} event{'' if self._count == 1 else 's'}"
+        title = f"{self._title}: {events}, the newest {len(self._newest)}"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         for name in ("topic/partition@offset", "key", "what", "reference"):
             table.add_column(name, no_wrap=True, overflow="ellipsis")

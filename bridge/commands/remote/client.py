@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,7 @@ import aiohttp
 import msgspec
 
 from bridge.commands.process import run_to_end
-from bridge.commands.remote.address import base_url, read_token
+from bridge.commands.remote.address import base_url, cause_of, exposed_token, read_token
 from bridge.errors import CommandFailed
 from bridge.observability import printable
 
@@ -27,6 +28,15 @@ class RunningBridge:
 
     url: str
     token_file: Path | None = None
+
+    def warn(self) -> None:
+        """Print a warning to standard error if requests to this bridge show the token to others on the network.
+
+        Raises:
+            UnusableInput: the URL can't be used.
+        """
+        if warning := exposed_token(base_url(self.url), self.token_file):
+            print(warning, file=sys.stderr)  # noqa: T201 -- the command's output
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return the decoded JSON document at the path.
@@ -61,8 +71,9 @@ async def _get(base: str, path: str, query: Mapping[str, str] | None, headers: M
                     break
             return reply.status, body
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        cause = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-        raise CommandFailed(f"no bridge answers at {base} ({cause}); does it run, and is --url right?") from None
+        raise CommandFailed(
+            f"no bridge answers at {base} ({cause_of(error)}); does it run, and is --url right?"
+        ) from None
 
 
 def _refusal(base: str, status: int, document: Any) -> str:

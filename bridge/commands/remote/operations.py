@@ -29,6 +29,7 @@ def list_operations(bridge: RunningBridge, *, status: str | None, limit: int, as
     Raises:
         CommandFailed: the bridge does not answer, or refuses the request.
     """
+    bridge.warn()
     found = _newest(bridge, {} if status is None else {"status": status}, limit)[::-1]
     if as_json:
         print_json(found)
@@ -52,6 +53,7 @@ def show_operation(bridge: RunningBridge, reference: str, *, as_json: bool) -> N
     Raises:
         CommandFailed: the bridge does not know the operation, does not answer, or refuses the request.
     """
+    bridge.warn()
     found = bridge.get(f"/operations/{quote(reference, safe='')}")
     if as_json:
         print_json([found])

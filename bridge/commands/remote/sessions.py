@@ -11,6 +11,10 @@ from bridge.errors import CommandFailed
 if TYPE_CHECKING:
     from bridge.commands.remote.client import RunningBridge
 
+NONE: Final = (
+    "This bridge relays no account at present. In a fleet another replica may: GET /sessions?scope=fleet shows the "
+    "sessions of all replicas."
+)
 _COLUMNS: Final = (
     Column("account", 12, grows=True),
     Column("session", 16),
@@ -27,6 +31,7 @@ def list_sessions(bridge: RunningBridge, *, as_json: bool) -> None:
     Raises:
         CommandFailed: the bridge does not answer, or refuses the request.
     """
+    bridge.warn()
     found = bridge.get("/sessions")
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise CommandFailed("the answer is not a list of sessions; is --url the address of a bridge?")
@@ -44,4 +49,4 @@ def list_sessions(bridge: RunningBridge, *, as_json: bool) -> None:
         )
         for one in found
     ]
-    print_rows(_COLUMNS, rows, nothing="This bridge relays no account at present (in a fleet, another replica may).")
+    print_rows(_COLUMNS, rows, nothing=NONE)

@@ -32,6 +32,8 @@ SEARCH_REFRESH: Final = 10
 PAGE: Final = 50
 """Operations on one page."""
 STATUSES: Final = get_args(OperationStatus)
+PENDING: Final = "pending"
+"""The choice of the filter for all operations that have not ended. No operation has this status."""
 SEALED: Final = "sealed"
 """The query parameter with the encrypted filters."""
 _HIDDEN: Final[tuple[str, ...]] = ("phone", "record")
@@ -101,10 +103,11 @@ class _OperationPages:
             422 if faults else 200,
             interval=None if faults else SEARCH_REFRESH if SEALED in query else REFRESH,
             rows=[(one, shown(one, self._service.published(one), plain=plain)) for one in found],
+            timeout=self._pages.sources.own.acknowledgement_timeout,
             filters=filters,
             filtered=bool(kept),
             faults=faults,
-            statuses=STATUSES,
+            statuses=(PENDING, *STATUSES),
             accounts=self._pages.sources.own.accounts(),
             first=_LIST + (f"?{urlencode(kept)}" if kept else ""),
             after=after,
@@ -169,8 +172,8 @@ def _seconds(time: str) -> float:
 def _filter(filters: Mapping[str, str], faults: list[str]) -> OperationFilter:
     """Return the filter that the fields describe. Add the faults of the fields to `faults`."""
     status = filters["status"]
-    if status and status not in STATUSES:
-        faults.append(f"There is no such status. The statuses are {', '.join(STATUSES)}.")
+    if status and status not in {PENDING, *STATUSES}:
+        faults.append(f"There is no such status. The statuses are {', '.join((PENDING, *STATUSES))}.")
     faults += [f"The filter {name} is too long." for name in _TEXTS if len(filters[name]) > LONGEST_FILTER]
     times = {name: _time(filters[name]) for name in _TIMES}
     faults += [
@@ -181,6 +184,8 @@ def _filter(filters: Mapping[str, str], faults: list[str]) -> OperationFilter:
     if faults:
         return OperationFilter()
     texts = {name: filters[name] or None for name in _TEXTS}
+    if status == PENDING:
+        return OperationFilter(pending=True, **texts, **times)  # type: ignore[arg-type]
     return OperationFilter(status=status or None, **texts, **times)  # type: ignore[arg-type]
 
 

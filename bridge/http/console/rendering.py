@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -27,9 +27,8 @@ _WORDS: Final = {
     "acknowledged": "good",
     "rejected": "bad",
     "timed-out": "bad",
-    "connected": "good",
 }
-"""The colour of each state. Pages always show the state's name beside the colour."""
+"""The colour of each status of an operation. Pages always show the status beside the colour."""
 
 
 class StaticFile(NamedTuple):
@@ -73,7 +72,9 @@ class Rendering:
             "colour": colour,
             "number": number,
             "duration": duration,
+            "age": age,
             "ago": ago,
+            "after": after,
             "segment": segment,
         }
         environment.globals |= {
@@ -111,9 +112,9 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def colour(state: str) -> str:
-    """Return the colour of a state: good, waiting or bad."""
-    return _WORDS.get(state, "waiting")
+def colour(status: str) -> str:
+    """Return the colour of an operation's status: good, waiting or bad."""
+    return _WORDS.get(status, "waiting")
 
 
 def number(value: float) -> str:
@@ -135,8 +136,22 @@ def duration(milliseconds: float | None) -> str:
 
 def ago(at: datetime | str | None) -> str:
     """Return how long ago a time was: `3.2 s ago`."""
+    return f"{age(at)} ago" if _parsed(at) is not None else "never"
+
+
+def age(at: datetime | str | None) -> str:
+    """Return the time since then, `3.2 s`. Return an empty text if the time is unknown."""
     found = _parsed(at)
-    return "never" if found is None else f"{duration(max(0.0, time.time() - found.timestamp()) * 1000)} ago"
+    return "" if found is None else duration(max(0.0, time.time() - found.timestamp()) * 1000)
+
+
+def after(at: datetime | str | None, seconds: float) -> datetime | None:
+    """Return the time that is so many seconds later. Return None if one of the two is unknown, or too late to show."""
+    found = _parsed(at)
+    try:
+        return None if found is None else found + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def segment(text: str) -> str:

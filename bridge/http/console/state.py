@@ -85,15 +85,15 @@ def add_state(pages: Pages) -> None:
         return [(one, shown(one, sources.service.published(one), plain=plain)) for one in page.operations]
 
     async def overview(visit: Visit) -> Response:
-        sessions = sources.session_views()
+        sessions, missing = sources.session_views(), sources.readiness()
         drawn = charts(own.rates())
         return pages.render(
             visit,
             "overview.html",
             interval=REFRESH,
-            troubles=troubles(sources.readiness()),
+            troubles=troubles(missing),
             sessions=sessions,
-            states=states(sessions),
+            states=states(sessions, missing),
             unsafe=[one.account for one in sessions if one.ack_extension is False],
             accounts=len(own.accounts()),
             counts=counts(),
@@ -110,14 +110,15 @@ def add_state(pages: Pages) -> None:
         return pages.render(visit, "incidents.html", interval=REFRESH, incidents=own.incidents())
 
     async def sessions(visit: Visit) -> Response:
+        missing = sources.readiness()
         return pages.render(
             visit,
             "sessions.html",
             interval=REFRESH,
-            sessions=sources.session_views(),
+            sessions=[(one, session_colour(one, missing)) for one in sources.session_views()],
             fleet=sources.fleet_view(),
             in_fleet=own.in_fleet,
-            troubles=troubles(sources.readiness()),
+            troubles=troubles(missing),
         )
 
     pages.add("GET", "", overview, READ)
@@ -165,19 +166,39 @@ def troubles(missing: Sequence[Missing]) -> list[Trouble]:
     ]
 
 
-def states(sessions: Sequence[SessionView]) -> dict[str, int]:
-    """Return the number of sessions in each state.
+class SessionCount(NamedTuple):
+    """A number of sessions with the same state and colour."""
+
+    state: str
+    colour: str
+    sessions: int
+
+
+def states(sessions: Sequence[SessionView], missing: Sequence[Missing]) -> list[SessionCount]:
+    """Return the number of sessions in each state."""
+    found = Counter((_state(one), session_colour(one, missing)) for one in sessions)
+    return [SessionCount(state, tint, count) for (state, tint), count in sorted(found.items())]
+
+
+def session_colour(session: SessionView, missing: Sequence[Missing]) -> str:
+    """Return the colour of a session's state.
+
+    A session that is not connected is bad if the bridge is not ready because of its account. Otherwise it is waiting,
+    for example while it is being opened.
+    """
+    if _state(session) == "connected":
+        return "good"
+    return "bad" if any(one.account == session.account for one in missing) else "waiting"
+
+
+def _state(session: SessionView) -> str:
+    """Return the state of a session.
 
     A session that has held events for a short time counts as connected, because its events are on their way to Kafka.
     """
-    now = datetime.now(UTC)
-
-    def state(session: SessionView) -> str:
-        since = session.held_since
-        brief = since is None or (now - since).total_seconds() < HELD_TOO_LONG
-        return "connected" if session.state == "holding" and brief else session.state
-
-    return dict(sorted(Counter(map(state, sessions)).items()))
+    since = session.held_since
+    brief = since is None or (datetime.now(UTC) - since).total_seconds() < HELD_TOO_LONG
+    return "connected" if session.state == "holding" and brief else session.state
 
 
 class Bar(NamedTuple):

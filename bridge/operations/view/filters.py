@@ -34,6 +34,8 @@ class OperationFilter:
     """The earliest time of the REST call, with a time zone."""
     until: datetime | None = None
     """The operation's REST call came before this time."""
+    pending: bool = False
+    """Whether the operation must not have ended yet."""
 
 
 EVERY_OPERATION = OperationFilter()
@@ -65,6 +67,7 @@ class Matcher:
         wanted = self._wanted
         return (
             wanted.status in {None, view.status}
+            and (view.pending or not wanted.pending)
             and wanted.account in {None, view.account}
             and wanted.reference in {None, view.reference_id}
             and (self._since is None or view.received_at >= self._since)
