@@ -53,7 +53,7 @@ schemas: openapi
 	@.venv/bin/python -m bridge.contract
 
 configuration: setup
-	@.venv/bin/python -m bridge.settings.page > docs/configuration.md
+	@.venv/bin/python -m bridge.settings.configuration_page > docs/configuration.md
 
 dashboard: setup
 	@.venv/bin/python -m deploy.grafana.dashboard > deploy/grafana/bridge.json

@@ -24,7 +24,7 @@ from bridge.delivery import AccountKeys, Position
 from bridge.delivery.client.producer import Producer
 from bridge.delivery.position.stored import StoredPosition, seal_position
 from bridge.delivery.slots.attempt import PublishAttempt
-from bridge.delivery.slots.kafka import new_call
+from bridge.delivery.slots.kafka_publisher import new_call
 from bridge.delivery.slots.transaction import Transaction
 from bridge.events import TOPICS
 from bridge.operations.correlation import EARLY_AT_ONCE

@@ -45,7 +45,7 @@ from bridge.delivery.position.unsigned_events import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import read
 from bridge.delivery.retention import RetentionWatch, archive_group, note_archived, retention_of
-from bridge.delivery.slots.kafka import KafkaPublisher
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Slots, count_slots, transaction_gate
 from bridge.delivery.slots.state import PublisherState

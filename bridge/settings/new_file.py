@@ -8,7 +8,7 @@ import textwrap
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.settings import models, page
+from bridge.settings import configuration_page, models
 from bridge.settings.sources import FILE_SUFFIX, dotted, is_secret, item
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _OPENING: Final = """\
 
 def template() -> str:
     """Return the content: every setting with its meaning. Required settings have an example as value."""
-    found = list(page.sections(models.Settings))
+    found = list(configuration_page.sections(models.Settings))
     parts = [_OPENING]
     for location, section in found:  # settings without a section must come first
         parts += ["\n".join(_section(location, section)), ""]
@@ -51,12 +51,12 @@ def _section(location: Location, section: type[BaseModel]) -> Iterator[str]:
     if location:
         yield from _comment(text)
         yield f"{hidden}[[{dotted(location)}]]" if is_list else f"[{dotted(location)}]"
-    meanings = page.documented(section)
+    meanings = configuration_page.documented(section)
     for name, field in section.model_fields.items():
         if item(field.annotation) is not None:
             continue
         yield ""
-        yield from _comment(" ".join(part for part in (meanings[name], page.values_of(field)) if part))
+        yield from _comment(" ".join(part for part in (meanings[name], configuration_page.values_of(field)) if part))
         yield _line((*location, name), field)
 
 

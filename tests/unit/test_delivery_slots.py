@@ -9,7 +9,7 @@ from bridge.delivery.client.partition import partition_of
 from bridge.delivery.position.owner import Owner, new_owner, owner_of
 from bridge.delivery.position.stored import StoredPosition
 from bridge.delivery.slots.attempt import PublishAttempt
-from bridge.delivery.slots.kafka import new_call
+from bridge.delivery.slots.kafka_publisher import new_call
 from bridge.delivery.slots.transaction import MOST_RECORDS, Call, Transaction
 from bridge.delivery.slots.waiting import WaitingCalls
 from bridge.events import Record

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bridge.settings import Settings, sources
-from bridge.settings.page import as_text, documented, sections
+from bridge.settings.configuration_page import as_text, documented, sections
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -10,7 +10,7 @@ from bridge.delivery import AccountKeys, KafkaPublisher, Slots
 from bridge.delivery.position.owner import Owner
 from bridge.delivery.position.reader import Found, Reading
 from bridge.delivery.position.stored import StoredPosition
-from bridge.delivery.slots.claims import Predecessors
+from bridge.delivery.slots.takeover import Predecessors
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bridge.delivery.position.owner import Owner
-    from bridge.delivery.slots.kafka import KafkaPublisher
+    from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 
 
 class Members(dict[str, "KafkaPublisher"]):

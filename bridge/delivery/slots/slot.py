@@ -49,10 +49,10 @@ from bridge.delivery.client.producer import BatchRefused
 from bridge.delivery.client.topics import POSITION_TOPIC, create_missing_topics, transactional_ids_of
 from bridge.delivery.position.owner import new_owner
 from bridge.delivery.position.reader import PositionReader
-from bridge.delivery.slots.claims import Predecessors, Takeover
 from bridge.delivery.slots.members import Members
 from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.state import CONNECTED, PublisherState
+from bridge.delivery.slots.takeover import Predecessors, Takeover
 from bridge.delivery.slots.transaction import Transaction
 from bridge.delivery.slots.waiting import WaitingCalls
 from bridge.errors import KafkaUnavailable
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from bridge.delivery.client.batches import Batch
     from bridge.delivery.client.failures import Refusal
     from bridge.delivery.position.reader import Reading
-    from bridge.delivery.slots.kafka import KafkaPublisher
+    from bridge.delivery.slots.kafka_publisher import KafkaPublisher
     from bridge.delivery.slots.transaction import Call
     from bridge.pacing import Gate
     from bridge.settings import Kafka

@@ -16,7 +16,7 @@ from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.rights import view_cluster
 from bridge.delivery.client.topics import create_missing_topics, position_topic, slot_of
 from bridge.delivery.position.unsigned_events import UnsignedEvents
-from bridge.delivery.slots.kafka import KafkaPublisher
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.delivery.slots.slot import Slot
 from bridge.events import JSON
 from bridge.pacing import Gate

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bridge.delivery.position.owner import Owner
     from bridge.delivery.position.position import Position
     from bridge.delivery.position.reader import Found, PositionReader, Reading
-    from bridge.delivery.slots.kafka import KafkaPublisher
+    from bridge.delivery.slots.kafka_publisher import KafkaPublisher
     from bridge.settings import Kafka
 
 _NOTHING: Final = StoredPosition(owner="", turn=0)
