@@ -24,7 +24,6 @@ EXIT_LIMIT = 10.0
 KAFKA_TIMEOUT = 3
 _READ_TIMEOUT = 15
 _SLICE = 0.5
-_PAUSE = 0.1
 _PRIVATE = re.compile(f"{re.escape(PHONE)}|{PASSWORD}|JSESSIONID|BAYEUX_BROWSER", re.IGNORECASE)
 
 
@@ -100,12 +99,7 @@ class Site:
     async def arrived(self, count: int, *, within: float = 30) -> None:
         """Wait until `count` of the ledger's events are in Kafka."""
         async with asyncio.timeout(within):
-            while len(await self.ledger.references()) < count:
-                await self._pause()
-
-    async def _pause(self) -> None:
-        """Wait before the ledger is read again, for as long as the last reading took: Kafka tells nobody."""
-        await asyncio.sleep(max(_PAUSE, self.ledger.reading))
+            await self.ledger.arrived(count)
 
     async def caught_up(self) -> None:
         """Wait until every event of the load up to this moment, its running round included, is in Kafka."""
@@ -116,10 +110,10 @@ class Site:
 
         Only after the bridge's end can nothing come twice any more. `within` is 0 where the test has waited already.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while within and (await self.ledger.account()).missing:
-                    await self._pause()
+        if within:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self.ledger.complete()
         for bridge in self.bridges:
             if not bridge.ended:
                 exit_ = await bridge.terminate()
