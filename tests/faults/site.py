@@ -42,6 +42,8 @@ class Site:
         self.bridges: list[BridgeProcess] = []
         self.rig: Rig | None = None
         """Makes the bridges that are started from now on stop at points, each with a clock of its replica's name."""
+        self.module: str | None = None
+        """What the bridges run in an interpreter of their own, see `BridgeProcess`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,7 +80,7 @@ class Site:
         log = self.directory / f"bridge-{len(self.bridges)}.log"
         environment = self.environment(**changes)
         if self.rig is None:
-            bridge = BridgeProcess(environment, log, options)
+            bridge = BridgeProcess(environment, log, options, module=self.module)
         else:
             environment |= self.rig.environment(changes.get("FLEET__REPLICA", ""))
             bridge = BridgeProcess(environment, log, options, module=self.rig.module)
