@@ -1,11 +1,13 @@
 """Fixtures and settings for every test."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bridge.__main__ import collect_rarely
 from bridge.simulator import EmbeddedBroker
 
 pytest_plugins = [
@@ -19,6 +21,13 @@ pytest_plugins = [
 # A busy machine makes an example slow. How long an example takes is no rule of the bridge.
 settings.register_profile("busy-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy-machine")
+
+collect_rarely()
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking at all tests and modules again and again."""
+    gc.freeze()
 
 
 @contextmanager

@@ -81,16 +81,10 @@ class RealUpstream:
         await self._server.restart()
 
     async def stop(self) -> None:
-        await self._server.stop()
+        """The next test may want the server."""
 
 
 async def simulated(**options: Any) -> Upstream:
     simulator = Simulator(**options)
     await simulator.start()
     return SimulatedUpstream(simulator)
-
-
-async def real(**options: Any) -> Upstream:
-    server = RealWebServices()
-    await server.start(**options)
-    return RealUpstream(server)

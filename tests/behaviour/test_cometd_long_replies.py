@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from tests.behaviour.cometd_long_replies import LongReplyRules
-from tests.behaviour.cometd_upstream import Upstream, real, simulated
-from tests.real import require_real_parts
+from tests.behaviour.cometd_upstream import RealUpstream, Upstream, simulated
+from tests.real.fixtures import WebServicesServers
 
 
 class TestSimulator(LongReplyRules):
@@ -13,6 +15,9 @@ class TestSimulator(LongReplyRules):
 
 
 class TestRealServer(LongReplyRules):
+    @pytest.fixture(autouse=True)
+    def servers(self, web_services_servers: WebServicesServers) -> None:
+        self._servers = web_services_servers
+
     async def start_upstream(self, **options: Any) -> Upstream:
-        require_real_parts()
-        return await real(**options)
+        return RealUpstream(await self._servers.get(**options))

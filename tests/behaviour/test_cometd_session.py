@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from tests.behaviour.cometd_faults import HandshakeRules, OddReplyRules, PollFaultRules, SubscriptionRules
 from tests.behaviour.cometd_session import DeliveryRules, LossRules, SuccessionRules
-from tests.behaviour.cometd_upstream import Upstream, real, simulated
-from tests.real import require_real_parts
+from tests.behaviour.cometd_upstream import RealUpstream, Upstream, simulated
+from tests.real.fixtures import WebServicesServers
 
 
 class Rules(
@@ -20,6 +22,9 @@ class TestSimulator(Rules):
 
 
 class TestRealServer(Rules):
+    @pytest.fixture(autouse=True)
+    def servers(self, web_services_servers: WebServicesServers) -> None:
+        self._servers = web_services_servers
+
     async def start_upstream(self, **options: Any) -> Upstream:
-        require_real_parts()
-        return await real(**options)
+        return RealUpstream(await self._servers.get(**options))

@@ -1,6 +1,7 @@
 """The bridge as an operating system process: started, watched from outside, ended in every way."""
 
 import asyncio
+import functools
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.faults.forking import ForkedProcess, Forks, Order
 from tests.real.process import stopped
 
 ROOT = Path(__file__).parents[2]
@@ -55,38 +57,49 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     held_events: int = 0
 
 
+forks = functools.cache(Forks)
+"""The process that bridges are forked from. It is started for the first of them."""
+
+
 class BridgeProcess:
     """One run of `bridge run`, set up by environment variables and `options`; its output goes to a file.
 
-    `module` is the Python module that runs as the command `bridge`.
+    With `module` a Python interpreter of its own runs that module as the command `bridge`. Without it the process is a
+    fork (`Forks`), which starts with less work.
 
     It cannot outlive the tests: the kernel kills it when they die (`setpriv --pdeathsig`, where util-linux has it).
     """
 
     def __init__(
-        self, environment: Mapping[str, str], log: Path, options: Sequence[str] = (), *, module: str = "bridge"
+        self, environment: Mapping[str, str], log: Path, options: Sequence[str] = (), *, module: str | None = None
     ) -> None:
-        self._environment = environment
-        self._command = (sys.executable, "-m", module, "run")
-        self._options = options
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+        self._environment = {**inherited, **environment}
+        self._module = module
+        self._arguments = ("run", *options)
         self._log = log
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | ForkedProcess | None = None
         self._url: str | None = None
 
     async def start(self) -> None:
         """Start the process; returns at once."""
+        self._log.write_bytes(b"")
+        if self._module is None:
+            self._process = await forks().start(Order(self._arguments, self._environment, str(self._log)))
+            return
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
-        with self._log.open("wb") as output:
+        with self._log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *guard,
-                *self._command,
-                *self._options,
+                sys.executable,
+                "-m",
+                self._module,
+                *self._arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd=ROOT,
-                env={**inherited, **self._environment},
+                env=self._environment,
             )
 
     @property
@@ -239,7 +252,7 @@ class BridgeProcess:
     def _tail(self) -> str:
         return "\n".join(self.output().splitlines()[-20:]) or "(it wrote nothing)"
 
-    def _running(self) -> asyncio.subprocess.Process:
+    def _running(self) -> asyncio.subprocess.Process | ForkedProcess:
         if self._process is None:
             raise LookupError("the bridge was never started")
         return self._process

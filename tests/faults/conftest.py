@@ -10,16 +10,13 @@ from aiokafka.admin import NewTopic
 from tests.faults.site import USERS, Site
 from tests.faults.tcp_proxy import TcpProxy
 from tests.real import RealKafka, RealWebServices, kafka_admin, require_real_parts
+from tests.real.fixtures import WebServicesServers
 
 
 @pytest_asyncio.fixture
-async def web(request: pytest.FixtureRequest) -> AsyncIterator[RealWebServices]:
+async def web(web_services_servers: WebServicesServers, request: pytest.FixtureRequest) -> RealWebServices:
     """A Web Services server for one scenario; parametrize it indirectly with a dict of options for `start`."""
-    require_real_parts()
-    server = RealWebServices()
-    await server.start(**({"users": USERS} | getattr(request, "param", {})))
-    async with server:
-        yield server
+    return await web_services_servers.get(**({"users": USERS} | getattr(request, "param", {})))
 
 
 @pytest_asyncio.fixture

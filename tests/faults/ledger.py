@@ -1,7 +1,9 @@
 """What was published to the CometD server, against what read_committed consumers of Kafka got. All faults share it."""
 
+import asyncio
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,12 +13,15 @@ import msgspec
 
 from bridge.delivery import ConsumedRecord, read
 from bridge.settings import Kafka
+from tests.faults.follower import Follower
 from tests.real import RealWebServices
+from tests.waiting import pause_after
 
 PHONE = "+4930901820"
 """In every event that the ledger makes itself: it must never show in a log."""
 RELAYED = ("acknowledgements.v1", "user-events.v1", "unrecognized.v1", "dead-letters.v1")
 SESSIONS = "sessions.v1"
+TOPICS = (*RELAYED, SESSIONS)
 _SHOWN = 5
 
 
@@ -128,8 +133,11 @@ class Ledger:
         self.taken = 0
         """How many references were given out, those of a publication that is still running too."""
         self.publications: list[Publication] = []
-        self.reading = 0.0
-        """Seconds that the last reading of Kafka took."""
+        self._follower = Follower(kafka, TOPICS)
+        self._following = asyncio.Lock()
+        self._seen: list[Seen] = []
+        """What the follower has read so far."""
+        self._sessions: list[SessionEvent] = []
 
     async def generate(self, count: int, *, keys: int = 50, rate: float = 0.0, pad: int = 0) -> Publication:
         """Let the server make this many events (`RealWebServices.generate`), a multiple of `keys`.
@@ -170,23 +178,42 @@ class Ledger:
         self.taken += count
         return first
 
+    async def arrived(self, count: int) -> None:
+        """Wait until `count` events with references are in Kafka."""
+        await self._followed(lambda: sum(one.numbered for one in self._seen) >= count)
+
+    async def complete(self) -> None:
+        """Wait until nothing is missing in Kafka."""
+        await self._followed(lambda: not compare(self.publications, self._seen, self._sessions).missing)
+
+    async def _followed(self, condition: Callable[[], bool]) -> None:
+        """Read on until the condition holds. It takes time, so more is read before it is asked again."""
+        async with self._following, aclosing(self._follower.read()) as reading:
+            while True:
+                began = time.monotonic()
+                if condition():
+                    return
+                await pause_after(began)
+                self._note(await anext(reading), self._seen, self._sessions)
+
     async def account(self) -> Account:
         """Read everything that is committed in Kafka, and compare."""
-        began = time.monotonic()
         seen: list[Seen] = []
         sessions: list[SessionEvent] = []
-        prefix = f"{self._kafka.topic_prefix}."
-        topics = [prefix + topic for topic in (*RELAYED, SESSIONS)]
+        topics = [f"{self._kafka.topic_prefix}.{topic}" for topic in TOPICS]
         async with aclosing(read(self._kafka, topics, from_beginning=True, until_end=True)) as records:
             async for record in records:
-                topic = record.topic.removeprefix(prefix)
-                if topic == SESSIONS:
-                    sessions.append(msgspec.json.decode(record.value or b"", type=SessionEvent))
-                else:
-                    seen.append(_seen(topic, record))
-        account = compare(self.publications, seen, sessions)
-        self.reading = time.monotonic() - began
-        return account
+                self._note([record], seen, sessions)
+        return compare(self.publications, seen, sessions)
+
+    def _note(self, records: Iterable[ConsumedRecord], seen: list[Seen], sessions: list[SessionEvent]) -> None:
+        """Put each record to the others of its kind."""
+        for record in records:
+            topic = record.topic.removeprefix(f"{self._kafka.topic_prefix}.")
+            if topic == SESSIONS:
+                sessions.append(msgspec.json.decode(record.value or b"", type=SessionEvent))
+            else:
+                seen.append(_seen(topic, record))
 
     async def references(self) -> list[int]:
         """The references that are in Kafka now, in no order."""

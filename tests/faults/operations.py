@@ -13,6 +13,7 @@ import msgspec
 from bridge.delivery import read
 from bridge.events import Operation
 from tests.faults.bridge_process import BridgeProcess
+from tests.faults.follower import Follower
 from tests.faults.site import Site
 from tests.page import REQUEST
 
@@ -94,9 +95,15 @@ async def forwarded(site: Site) -> Counter[str]:
 
 async def statuses(site: Site, reference: str, last: str, *, within: float = 20) -> list[str]:
     """The statuses that the ledger tells of the operation, once the newest is `last`."""
-    async with asyncio.timeout(within):
+    newest = ""
+    reading = Follower(site.settings, ["operations.v1"]).read()
+    async with asyncio.timeout(within), aclosing(reading):
         while True:
+            async for records in reading:
+                events = [msgspec.json.decode(record.value or b"", type=Operation) for record in records]
+                newest = [newest, *(event.status for event in events if event.reference_id == reference)][-1]
+                if newest == last:
+                    break
             told = [event.status for event in (await ledger(site)).get(reference, [])]
-            if told and told[-1] == last:
+            if told[-1] == last:
                 return list(told)
-            await asyncio.sleep(0.1)

@@ -24,7 +24,6 @@ EXIT_LIMIT = 10.0
 KAFKA_TIMEOUT = 3
 _READ_TIMEOUT = 15
 _SLICE = 0.5
-_PAUSE = 0.1
 _PRIVATE = re.compile(f"{re.escape(PHONE)}|{PASSWORD}|JSESSIONID|BAYEUX_BROWSER", re.IGNORECASE)
 
 
@@ -43,6 +42,8 @@ class Site:
         self.bridges: list[BridgeProcess] = []
         self.rig: Rig | None = None
         """Makes the bridges that are started from now on stop at points, each with a clock of its replica's name."""
+        self.module: str | None = None
+        """What the bridges run in an interpreter of their own, see `BridgeProcess`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +80,7 @@ class Site:
         log = self.directory / f"bridge-{len(self.bridges)}.log"
         environment = self.environment(**changes)
         if self.rig is None:
-            bridge = BridgeProcess(environment, log, options)
+            bridge = BridgeProcess(environment, log, options, module=self.module)
         else:
             environment |= self.rig.environment(changes.get("FLEET__REPLICA", ""))
             bridge = BridgeProcess(environment, log, options, module=self.rig.module)
@@ -100,12 +101,7 @@ class Site:
     async def arrived(self, count: int, *, within: float = 30) -> None:
         """Wait until `count` of the ledger's events are in Kafka."""
         async with asyncio.timeout(within):
-            while len(await self.ledger.references()) < count:
-                await self._pause()
-
-    async def _pause(self) -> None:
-        """Wait before the ledger is read again, for as long as the last reading took: Kafka tells nobody."""
-        await asyncio.sleep(max(_PAUSE, self.ledger.reading))
+            await self.ledger.arrived(count)
 
     async def caught_up(self) -> None:
         """Wait until every event of the load up to this moment, its running round included, is in Kafka."""
@@ -116,10 +112,10 @@ class Site:
 
         Only after the bridge's end can nothing come twice any more. `within` is 0 where the test has waited already.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while within and (await self.ledger.account()).missing:
-                    await self._pause()
+        if within:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self.ledger.complete()
         for bridge in self.bridges:
             if not bridge.ended:
                 exit_ = await bridge.terminate()

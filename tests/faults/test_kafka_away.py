@@ -120,7 +120,7 @@ async def test_a_topic_is_deleted(site: Site, topics: list[str]) -> None:
     await bridge.until(published, within=40, what="publishing again")
     await bridge.ready()
     assert await bridge.handshakes() == 1
-    account = await site.settled()
+    account = await site.settled(within=0)
     assert len(account.seen) >= sum(publication.count for publication in rest)
 
 

@@ -20,6 +20,7 @@ from tests.faults.operations import caller
 from tests.faults.site import Site
 from tests.real import RealRegistry
 from tests.unit.cli_process import bridge as command
+from tests.waiting import eventually
 
 FORMATS = ["json-registry", "avro-registry"]
 ALL_KINDS = {kind.event_type for kind in KINDS}
@@ -44,11 +45,12 @@ async def mixed_run(site: Site, bridge: BridgeProcess) -> list[ConsumedRecord]:
     await site.web.generate(1, pad=TOO_LARGE)
     async with caller(bridge) as rest:
         assert (await rest.post("1", "wait=20")).body["status"] == "acknowledged"
-    found: list[ConsumedRecord] = []
-    async with asyncio.timeout(30):
-        while {types(record) for record in found} != ALL_KINDS:
-            found = await events(site)
-    return found
+
+    async def all_kinds() -> bool:
+        return {types(record) for record in await events(site)} == ALL_KINDS
+
+    await eventually(all_kinds)
+    return await events(site)
 
 
 def types(record: ConsumedRecord) -> str:

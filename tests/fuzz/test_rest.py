@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -59,6 +60,15 @@ paths = st.sampled_from(
 )
 
 
+operations = InMemoryOperations()
+
+
+@cache
+def application() -> Any:
+    """The whole application with `operations`. Making it takes longer than answering a request."""
+    return create_app(operations, readiness=list, session_views=list, enabled=ENABLED)
+
+
 def correct(answered: Answer) -> None:
     """Fail unless the answer is one that the bridge means: no fault of its own, and JSON where it says so."""
     assert answered.status < 500 or answered.status in {503, 504}, answered.body
@@ -72,8 +82,8 @@ def test_no_request_makes_the_rest_side_fail(
     body: bytes, headers: list[tuple[bytes, bytes]], path: str, method: str
 ) -> None:
     """Whatever stands in a request, the answer is no 500, and valid JSON where it says that it is JSON."""
-    app = create_app(InMemoryOperations(), readiness=list, session_views=list, enabled=ENABLED)
-    correct(asyncio.run(call(app, method, path, body, [JSON, *headers])))
+    operations.clear()
+    correct(asyncio.run(call(application(), method, path, body, [JSON, *headers])))
 
 
 def test_each_odd_value_in_a_request_is_refused_or_published_as_valid(monkeypatch: pytest.MonkeyPatch) -> None:

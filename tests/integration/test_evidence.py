@@ -1,6 +1,7 @@
 """Evidence about real operations: what the bundles say is what the topics say, faults included."""
 
 import asyncio
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -39,6 +40,8 @@ LATE = 2 * TIMEOUT
 """Seconds by which a late acknowledgement comes later."""
 SAMPLE = 25
 """Every how manieth operation has a bundle made from Kafka, through the REST side."""
+ALONE = 5
+"""Every how manieth operation is searched for alone among all records. The faults come at other intervals."""
 FAULTS = (
     Fault("forbidden-3", "rest", every=9),
     Fault("acknowledgement-missing", "rest", every=11, after=3),
@@ -210,7 +213,7 @@ async def test_bundles_say_what_the_topics_say(real_kafka: RealKafka, tmp_path: 
     for reference, content in files.items():
         assert not [one for one in verify(content) if one.outcome is Outcome.FAILED]
         check(decode(content).bundle, reference, found[reference], gaps)
-    for reference, truth in found.items():
+    for reference, truth in itertools.islice(found.items(), 0, None, ALONE):
         alone = await collector(Cluster(records, "evidence")).collect("reference", reference)
         [history] = alone.operations
         assert history.status == histories[reference].status

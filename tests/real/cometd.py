@@ -152,6 +152,10 @@ class RealWebServices(RealServer):
         expected = count / rate if rate else count / 1_000
         await self.control("POST", "/publish", order, _Count, deadline=expected + _CONTROL_TIMEOUT)
 
+    async def reset(self) -> None:
+        """Make the server one that was just started: without sessions, logins, operations, faults and new passwords."""
+        await self.control("POST", "/reset", None, object)
+
     async def expire_sessions(self) -> int:
         """Let the server forget every CometD session with its queue; a parked poll stays parked. Returns how many."""
         return (await self.control("POST", "/expire-sessions", None, _Count)).expired

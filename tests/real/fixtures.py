@@ -1,7 +1,9 @@
 """pytest fixtures of the real parts; a plugin of tests/conftest.py."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -27,11 +29,52 @@ async def real_registry() -> AsyncIterator[RealRegistry]:
         yield registry
 
 
-@pytest_asyncio.fixture
-async def real_web_services(request: pytest.FixtureRequest) -> AsyncIterator[RealWebServices]:
-    """A Web Services server for one test; parametrize it indirectly with a dict of options for `start`."""
+class WebServicesServers:
+    """Web Services servers for tests that follow each other. Tests that want the same options share a server."""
+
+    def __init__(self) -> None:
+        self._options: dict[str, Any] = {}
+        self._server: RealWebServices | None = None
+
+    async def get(self, **options: Any) -> RealWebServices:
+        """Return a server that was started with these options of `start`, or was reset since. A test may kill it."""
+        if self._server is None or options != self._options or not await _reset(self._server):
+            await self.stop()
+            server = RealWebServices()
+            await server.start(**options)
+            self._server, self._options = server, options
+        return self._server
+
+    async def stop(self) -> None:
+        """Stop the server that is there."""
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+
+async def _reset(server: RealWebServices) -> bool:
+    """Reset a server. It can't be reset if the test before has killed it, or has failed while the server hung."""
+    if not server.running:
+        return False
+    try:
+        await server.reset()
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+    return True
+
+
+@pytest_asyncio.fixture(scope="session")
+async def web_services_servers() -> AsyncIterator[WebServicesServers]:
+    """Gives each test that asks a server of its own for the time of the test."""
     require_real_parts()
-    server = RealWebServices()
-    await server.start(**getattr(request, "param", {}))
-    async with server:
-        yield server
+    servers = WebServicesServers()
+    yield servers
+    await servers.stop()
+
+
+@pytest_asyncio.fixture
+async def real_web_services(
+    web_services_servers: WebServicesServers, request: pytest.FixtureRequest
+) -> RealWebServices:
+    """A Web Services server for one test; parametrize it indirectly with a dict of options for `start`."""
+    return await web_services_servers.get(**getattr(request, "param", {}))

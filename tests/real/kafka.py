@@ -133,6 +133,8 @@ class RealKafka(RealServer):
             # A restarted broker may register only when the session of its killed predecessor is over (default 9 s).
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
+            # A Kafka of the tests is idle mostly: the controller need not write two empty records a second.
+            "metadata.max.idle.interval.ms": "0",
             # It reads every partition of a whole test run again: small indexes, and more than one at a time.
             "log.index.size.max.bytes": "65536",
             "num.recovery.threads.per.data.dir": "8",

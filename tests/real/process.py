@@ -58,7 +58,7 @@ def _reservations() -> int:
 
 
 async def stopped(pid: int) -> None:
-    """Wait until a child process that was sent SIGSTOP stands still, 10 s at most (TimeoutError).
+    """Wait until a process that was sent SIGSTOP stands still, 30 s at most (TimeoutError).
 
     A signal is only an entry in the kernel's list until a thread of the process runs and sees it. On a busy machine the
     other threads go on for a while, and a server answers what is sent to it after the call that should have hung it.
@@ -69,7 +69,11 @@ async def stopped(pid: int) -> None:
 
 
 def _stands_still(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    try:
+        states = {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
+    except OSError:
+        return False  # a thread has ended meanwhile
+    return states == {"T"}
 
 
 def _bindable(port: int) -> bool:

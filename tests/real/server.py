@@ -58,6 +58,11 @@ class RealServer(ABC):
         """The process id; another one after each `restart`."""
         return self._running().pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and has not ended since."""
+        return self._process is not None and self._process.running
+
     async def kill(self) -> None:
         """End it with SIGKILL."""
         await self._running().kill()

@@ -14,6 +14,7 @@ import pytest
 from bridge.delivery import slot_of
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import Site
+from tests.waiting import pause_after
 
 CONNECTED = {"connected", "holding"}
 UNATTENDED = pytest.mark.parametrize("web", [{"max_interval": 20.0}], indirect=True)
@@ -48,12 +49,12 @@ async def stands_by(replica: BridgeProcess) -> bool:
 async def owner(replicas: Sequence[BridgeProcess], *, within: float = 30) -> BridgeProcess:
     """Wait until one of the replicas relays the account, connected."""
     deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    while (began := time.monotonic()) < deadline:
         for replica in replicas:
             shown = await sessions(replica)
             if shown and shown[0]["state"] in CONNECTED:
                 return replica
-        await asyncio.sleep(0.02)
+        await pause_after(began, least=0.05)
     raise AssertionError(f"no owner within {within} s\n{replicas[0].output()[-3000:]}")
 
 

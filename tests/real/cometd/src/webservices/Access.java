@@ -25,13 +25,21 @@ final class Access implements Filter, HttpSessionListener {
     static final String USER = "user";
     private static final String CSRF_HEADER = "X-CSRF-TOKEN";
 
-    private final Map<String, String> users;
+    private final Map<String, String> users = new ConcurrentHashMap<>();
+    private final Map<String, String> usersAtFirst;
     private final boolean csrf;
     private final Set<HttpSession> logins = ConcurrentHashMap.newKeySet();
 
     Access(Map<String, String> users, boolean csrf) {
-        this.users = new ConcurrentHashMap<>(users);
+        this.usersAtFirst = Map.copyOf(users);
+        this.users.putAll(users);
         this.csrf = csrf;
+    }
+
+    /** Ends every login, and accepts the passwords that were accepted at first. */
+    void reset() {
+        users.putAll(usersAtFirst);
+        dropLogins();
     }
 
     @Override

@@ -41,6 +41,12 @@ final class ControlServlet extends HttpServlet {
             switch (request.getPathInfo()) {
                 case "/publish" -> Reply.json(response, 200, Map.of("published", publish(Json.object(request.getReader()))));
                 case "/expire-sessions" -> Reply.json(response, 200, Map.of("expired", events.expireSessions()));
+                case "/reset" -> {
+                    rest.reset();
+                    faults.reset();
+                    access.reset();
+                    Reply.json(response, 200, Map.of("expired", events.expireSessions()));
+                }
                 case "/drop-logins" -> Reply.json(response, 200, Map.of("dropped", access.dropLogins()));
                 case "/password" -> {
                     Map<String, Object> order = Json.object(request.getReader());

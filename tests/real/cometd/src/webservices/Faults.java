@@ -39,6 +39,12 @@ final class Faults {
         return true;
     }
 
+    /** Switches all faults off, and forgets those that have struck. */
+    synchronized void reset() {
+        armed.clear();
+        struck.clear();
+    }
+
     /** Lets the oldest fault with one of these names strike. */
     synchronized Optional<Fault> strike(Set<String> names) {
         for (Iterator<Fault> each = armed.iterator(); each.hasNext();) {

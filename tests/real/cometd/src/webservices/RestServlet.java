@@ -9,8 +9,7 @@ import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -37,7 +36,7 @@ final class RestServlet extends HttpServlet {
     private final transient Faults faults;
     private final long acknowledgementDelay;
     private final transient Queue<Map<String, Object>> operations = new ConcurrentLinkedQueue<>();
-    private final transient ScheduledExecutorService later = Executors.newSingleThreadScheduledExecutor(task -> {
+    private final transient ScheduledThreadPoolExecutor later = new ScheduledThreadPoolExecutor(1, task -> {
         Thread thread = new Thread(task, "acknowledgements");
         thread.setDaemon(true);
         return thread;
@@ -48,6 +47,12 @@ final class RestServlet extends HttpServlet {
         this.events = events;
         this.faults = faults;
         this.acknowledgementDelay = acknowledgementDelay;
+    }
+
+    /** Forgets the operations, and the acknowledgements that are still to come. */
+    void reset() {
+        later.getQueue().clear();
+        operations.clear();
     }
 
     List<Map<String, Object>> operations() {
