@@ -16,8 +16,8 @@ from bridge.delivery.client.producer import Producer
 from bridge.delivery.position.owner import owner_of
 from bridge.delivery.position.reader import Reading
 from bridge.delivery.position.stored import StoredPosition, encode, seal_position
-from bridge.delivery.slots import takeover
 from bridge.delivery.slots.producers import SlotProducers
+from bridge.delivery.slots.takeover import Takeover
 from bridge.errors import Fenced
 from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
@@ -214,9 +214,9 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         await started(one_slot, "bob")
         await alice.publish([], position(1))  # under the second pair of ids
         carol, _ = one_slot.process("carol", "bob")  # under the first one, for bob's sake
-        read, others = takeover.Takeover.read, list[KafkaPublisher]()
+        read, others = Takeover.read, list[KafkaPublisher]()
 
-        async def read_and_be_overtaken(takeover: takeover.Takeover) -> Reading:
+        async def read_and_be_overtaken(takeover: Takeover) -> Reading:
             reading = await read(takeover)
             if not others:
                 others.extend(one_slot.process("carol", "alice"))  # under the second one, for alice's sake
@@ -224,7 +224,7 @@ class TestSlotsOnRealKafka(SlotBehaviour):
                 await others[0].publish([record(b"1")], position(7))
             return reading
 
-        monkeypatch.setattr(takeover.Takeover, "read", read_and_be_overtaken)
+        monkeypatch.setattr(Takeover, "read", read_and_be_overtaken)
         found = await carol.start()
         assert found is not None
         assert found.next_sequence == 7
@@ -270,16 +270,16 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         slots = Slots(one_slot.settings)
         bob = slots.publisher(AccountKeys("bob", one_slot.password))
         await bob.start()
-        read, hangs, wakes = takeover.Takeover.read, asyncio.Event(), asyncio.Event()
+        read, hangs, wakes = Takeover.read, asyncio.Event(), asyncio.Event()
 
-        async def read_and_hang(takeover: takeover.Takeover) -> Reading:
+        async def read_and_hang(takeover: Takeover) -> Reading:
             reading = await read(takeover)
             if not hangs.is_set():
                 hangs.set()
                 await wakes.wait()
             return reading
 
-        monkeypatch.setattr(takeover.Takeover, "read", read_and_hang)
+        monkeypatch.setattr(Takeover, "read", read_and_hang)
         late = slots.publisher(AccountKeys("alice", one_slot.password))
         starting = asyncio.create_task(late.start())
         await hangs.wait()
@@ -339,17 +339,17 @@ class TestSlotsOnRealKafka(SlotBehaviour):
         self, one_slot: KafkaCluster, earlier: EarlierBridge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What the earlier version commits between the reading and the claim is not published a second time."""
-        read, back = takeover.Takeover.read, EarlierBridge(one_slot, AccountKeys("alice", one_slot.password))
+        read, back = Takeover.read, EarlierBridge(one_slot, AccountKeys("alice", one_slot.password))
         back.claim = earlier.claim
 
-        async def read_and_be_overtaken(takeover: takeover.Takeover) -> object:
+        async def read_and_be_overtaken(takeover: Takeover) -> object:
             reading = await read(takeover)
             if back.claim.turn == earlier.claim.turn:
                 await back.start()
                 await back.publish(b"2", 2)
             return reading
 
-        monkeypatch.setattr(takeover.Takeover, "read", read_and_be_overtaken)
+        monkeypatch.setattr(Takeover, "read", read_and_be_overtaken)
         [publisher] = one_slot.process("alice")
         found = await publisher.start()
         await back.producer.discard()

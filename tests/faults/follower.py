@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from bridge.delivery import ConsumedRecord
 from bridge.delivery.client.consumer import consumer
-from bridge.delivery.reader import consumed
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:
@@ -37,4 +36,4 @@ class Follower:
             while True:
                 for place, records in (await client.getmany(timeout_ms=_WAIT_MS)).items():
                     self._next[place] = records[-1].offset + 1
-                    yield [consumed(record) for record in records]
+                    yield records
