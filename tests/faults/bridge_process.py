@@ -168,11 +168,17 @@ class BridgeProcess:
 
     async def ready(self, *, within: float = 30) -> None:
         """Wait until /health/ready says 200."""
+        missing: list[Missing] = []
 
         async def is_ready() -> bool:
-            return not await self.missing()
+            missing[:] = await self.missing()
+            return not missing
 
-        await self.until(is_ready, within=within, what="ready")
+        try:
+            await self.until(is_ready, within=within, what="ready")
+        except AssertionError as error:
+            error.add_note(f"missing: {missing}")
+            raise
 
     async def without(self, name: str, *, within: float = 30) -> None:
         """Wait until /health/ready says 503 and names what is missing."""

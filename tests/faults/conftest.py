@@ -9,7 +9,7 @@ from aiokafka.admin import NewTopic
 
 from tests.faults.site import USERS, Site
 from tests.faults.tcp_proxy import TcpProxy
-from tests.real import RealKafka, RealWebServices, kafka_admin, require_real_parts
+from tests.real import Quorum, RealKafka, RealWebServices, kafka_admin, require_real_parts
 from tests.real.fixtures import WebServicesServers
 
 
@@ -55,9 +55,10 @@ async def two_brokers(web: RealWebServices, tmp_path: Path) -> AsyncIterator[tup
     The second one leads every partition that it can: it coordinates all transactions and groups while it is there.
     """
     properties = {"default.replication.factor": "2", "leader.imbalance.check.interval.seconds": "1"}
+    quorum = Quorum.of(1)
     async with (
-        RealKafka(properties=properties) as first,
-        RealKafka(properties=properties, joins=first) as second,
+        RealKafka(properties=properties, quorum=quorum) as first,
+        RealKafka(properties=properties, quorum=quorum, node=2) as second,
         Site(first, web, tmp_path) as place,
     ):
         leaders = {partition: [2, 1] for partition in range(4)}

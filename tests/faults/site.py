@@ -30,13 +30,14 @@ _PRIVATE = re.compile(f"{re.escape(PHONE)}|{PASSWORD}|JSESSIONID|BAYEUX_BROWSER"
 class Site:
     """An asynchronous context manager; at its end no bridge and no topic is left, and nothing private was logged."""
 
-    def __init__(self, kafka: RealKafka, web: RealWebServices, directory: Path) -> None:
+    def __init__(self, kafka: RealKafka, web: RealWebServices, directory: Path, *, bootstrap: str = "") -> None:
+        """Nothing is started. `bootstrap`: the addresses of all brokers, where `kafka` is one of several."""
         self.kafka = kafka
         self.web = web
         self.directory = directory
         self.prefix = f"f{uuid.uuid4().hex[:12]}"
         self.settings = Kafka(
-            bootstrap_servers=kafka.bootstrap, topic_prefix=self.prefix, request_timeout=_READ_TIMEOUT
+            bootstrap_servers=bootstrap or kafka.bootstrap, topic_prefix=self.prefix, request_timeout=_READ_TIMEOUT
         )
         self.ledger = Ledger(self.settings, web)
         self.bridges: list[BridgeProcess] = []
@@ -66,7 +67,7 @@ class Site:
             "WEB_SERVICES__URL": self.web.url,
             "WEB_SERVICES__USERNAME": "agent",
             "WEB_SERVICES__PASSWORD": PASSWORD,
-            "KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap,
+            "KAFKA__BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
             "KAFKA__TOPIC_PREFIX": self.prefix,
             "KAFKA__PARTITIONS": "3",
             "KAFKA__REQUEST_TIMEOUT": str(KAFKA_TIMEOUT),

@@ -9,7 +9,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from tests.real.process import BUILD, JavaProcess, free_port
+from tests.real.process import BUILD, ServerProcess, free_port
 from tests.real.server import RealServer
 
 _CLASSES = BUILD / "classes"
@@ -194,12 +194,13 @@ class RealWebServices(RealServer):
             return msgspec.json.decode(await response.read(), type=reply)
 
     async def _launch(self, directory: Path) -> None:
-        self._process = JavaProcess(
-            [f"-Xmx{self._heap}", "-cp", self._classpath, "webservices.WebServicesServer", *self._arguments],
-            log=directory / "output.log",
-            name=self.name,
-        )
+        command = [*self._program(), *self._arguments]
+        self._process = ServerProcess(command, log=directory / "output.log", name=self.name)
         await self._process.ready(self._listens, deadline=30)
+
+    def _program(self) -> list[str]:
+        """The command without its arguments."""
+        return ["java", f"-Xmx{self._heap}", "-cp", self._classpath, "webservices.WebServicesServer"]
 
     async def _listens(self) -> bool:
         output = await asyncio.to_thread(self._running().output)

@@ -1,4 +1,4 @@
-"""Apache Kafka on loopback: a broker that is its own controller, and where wanted a second one beside it."""
+"""Apache Kafka on loopback: a broker that is its own controller, and where wanted others beside it."""
 
 import asyncio
 import base64
@@ -6,7 +6,9 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
@@ -31,8 +33,27 @@ async def kafka_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
+@dataclass(frozen=True)
+class Quorum:
+    """What the brokers of one cluster have in common: its id, and the addresses of its controllers."""
+
+    cluster: str
+    controllers: tuple[str, ...]
+    """The broker with the node id 1 is the first one's process, and so on."""
+
+    @classmethod
+    def of(cls, controllers: int) -> Self:
+        """A new cluster."""
+        return cls(_cluster_id(), tuple(f"127.0.0.1:{free_port()}" for _ in range(controllers)))
+
+    @property
+    def voters(self) -> str:
+        """The controllers as Kafka's properties have them."""
+        return ",".join(f"{node}@{address}" for node, address in enumerate(self.controllers, start=1))
+
+
 class RealKafka(RealServer):
-    """A broker of Kafka with a data directory of its own: a cluster for itself, or the second of one.
+    """A broker of Kafka with a data directory of its own: a cluster for itself, or one of several in a cluster.
 
     Its data and ports stay the same over `kill` and `restart`; `stop` removes the data.
     """
@@ -48,22 +69,25 @@ class RealKafka(RealServer):
         listeners: Mapping[str, str] | None = None,
         advertised: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
-        joins: "RealKafka | None" = None,
+        quorum: Quorum | None = None,
+        node: int = 1,
         jars: Path = _JARS,
+        within: Sequence[str] = (),
     ) -> None:
         """Nothing is started yet.
 
         `partitions`: of a topic created on first use. `properties`: server properties that replace the defaults.
         `listeners`: further ones, the name to its security protocol. `advertised`: the addresses that clients of these
         listeners are sent to, where they are not the listeners' own. `scram`: credentials, as StorageTool takes them.
-        `joins`: the broker whose cluster this one belongs to, which is started first. `jars`: those of Kafka's version.
+        `quorum`: the cluster that this broker belongs to, where that has more than one. `node`: its node id; up to the
+        number of controllers, it is one of them. `jars`: those of Kafka's version. `within`: as of ServerProcess.
         """
         super().__init__()
         # The prepared classes are those of one version.
         self._java = [*([_CLASSES] if jars == _JARS else []), "-cp", str(jars / "*")]
-        self._controls = joins is None
-        self._cluster: str = joins._cluster if joins else _cluster_id()
-        self._controller: str = joins._controller if joins else f"127.0.0.1:{free_port()}"
+        self._quorum = quorum or Quorum.of(1)
+        self._node = node
+        self._within = within
         self._partitions = partitions
         self._overrides = dict(properties or {})
         self._listeners = {name: (protocol, free_port()) for name, protocol in (listeners or {}).items()}
@@ -110,11 +134,12 @@ class RealKafka(RealServer):
             *(f"{name}://{self._advertised.get(name, self.address(name))}" for name in self._listeners),
         ]
         protocols = [f"{name}:{protocol}" for name, (protocol, _) in self._listeners.items()]
-        controller = [f"CONTROLLER://{self._controller}"] if self._controls else []
+        controls = self._node <= len(self._quorum.controllers)
+        controller = [f"CONTROLLER://{self._quorum.controllers[self._node - 1]}"] if controls else []
         properties = {
-            "process.roles": "broker,controller" if self._controls else "broker",
-            "node.id": "1" if self._controls else "2",
-            "controller.quorum.voters": f"1@{self._controller}",
+            "process.roles": "broker,controller" if controls else "broker",
+            "node.id": str(self._node),
+            "controller.quorum.voters": self._quorum.voters,
             "listeners": ",".join(clients + controller),
             "advertised.listeners": ",".join(advertised),
             "controller.listener.names": "CONTROLLER",
@@ -149,7 +174,7 @@ class RealKafka(RealServer):
             return await self._run(tool, arguments, Path(directory) / "output.log")
 
     async def _format(self, directory: Path) -> None:
-        arguments = ["format", "-t", self._cluster, "-c", str(directory / "server.properties")]
+        arguments = ["format", "-t", self._quorum.cluster, "-c", str(directory / "server.properties")]
         arguments += (part for credential in self._scram for part in ("--add-scram", credential))
         status, output = await self._run("kafka.tools.StorageTool", arguments, directory / "output.log")
         if status != 0:
@@ -163,6 +188,7 @@ class RealKafka(RealServer):
             ["-Xmx512m", *self._java, "kafka.Kafka", str(directory / "server.properties")],
             log=directory / "output.log",
             name="Kafka",
+            within=self._within,
         )
         await self._process.ready(self._serves, deadline=60)
 
@@ -184,7 +210,7 @@ class RealKafka(RealServer):
 
     async def _run(self, tool: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
         options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java]
-        process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2])
+        process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2], within=self._within)
         try:
             status = await process.finished(deadline=30)
         finally:

@@ -1,4 +1,4 @@
-"""One Java process of a test: started, killed, paused and ended, and never left behind."""
+"""One server process of a test: started, killed, paused and ended, and never left behind."""
 
 import asyncio
 import atexit
@@ -86,28 +86,28 @@ def _bindable(port: int) -> bool:
     return True
 
 
-class JavaProcess:
-    """A JVM whose output goes to a log file.
+class ServerProcess:
+    """A process whose output goes to a log file.
 
     It cannot outlive this process: its standard input is a pipe that closes with us, the kernel kills it when we die
     (`setpriv --pdeathsig`, where util-linux has it), and `atexit` kills what is still running.
     """
 
-    def __init__(self, arguments: Sequence[str], *, log: Path, name: str) -> None:
-        """Start the process. `arguments`: what follows `java` on the command line."""
+    def __init__(self, command: Sequence[str], *, log: Path, name: str, within: Sequence[str] = ()) -> None:
+        """Start the process. `within`: a command that runs the command that follows it, such as nsenter."""
         self.name = name
         self._log = log
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
-                [*guard, "java", *arguments], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+                [*within, *guard, *command], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
             )
         atexit.register(self._end_at_exit)
 
     @property
     def pid(self) -> int:
-        """The process id of the JVM."""
+        """The process id."""
         return self._process.pid
 
     @property
@@ -175,3 +175,11 @@ class JavaProcess:
         if self._process.stdin is not None:
             self._process.stdin.close()
         atexit.unregister(self._end_at_exit)
+
+
+class JavaProcess(ServerProcess):
+    """A JVM."""
+
+    def __init__(self, arguments: Sequence[str], *, log: Path, name: str, within: Sequence[str] = ()) -> None:
+        """Start the process. `arguments`: what follows `java` on the command line. `within`: as of ServerProcess."""
+        super().__init__(["java", *arguments], log=log, name=name, within=within)

@@ -1,4 +1,4 @@
-"""A real server of the tests: one Java process with a directory and a port of its own, on loopback."""
+"""A real server of the tests: one process with a directory and a port of its own, on loopback."""
 
 import shutil
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from tests.real.process import JavaProcess, StartFailed
+from tests.real.process import ServerProcess, StartFailed
 
 
 class RealServer(ABC):
@@ -24,7 +24,7 @@ class RealServer(ABC):
     def __init__(self) -> None:
         self._port = 0
         self._directory: Path | None = None
-        self._process: JavaProcess | None = None
+        self._process: ServerProcess | None = None
 
     async def __aenter__(self) -> Self:
         if self._process is None:
@@ -67,6 +67,16 @@ class RealServer(ABC):
         """End it with SIGKILL."""
         await self._running().kill()
 
+    async def terminate(self) -> None:
+        """End it with SIGTERM; returns when it has ended."""
+        self._running().send(signal.SIGTERM)
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until it has ended by itself, a minute at most (TimeoutError)."""
+        await self._running().finished(deadline=60)
+        await self._running().kill()
+
     async def restart(self) -> None:
         """Start it again, as it was; one that still runs is killed first."""
         process = self._running()
@@ -97,7 +107,7 @@ class RealServer(ABC):
             raise StartFailed(f"{self.name} has no directory: start() comes first")
         return self._directory
 
-    def _running(self) -> JavaProcess:
+    def _running(self) -> ServerProcess:
         if self._process is None:
             raise StartFailed(f"{self.name} is not started")
         return self._process

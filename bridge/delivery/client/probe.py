@@ -6,6 +6,8 @@ A publisher without events to publish would not notice an outage of Kafka or a m
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -28,6 +30,10 @@ SOON: Final = 1.0
 """Seconds between two checks while a topic or a right is missing, because somebody may be correcting that."""
 DEADLINE: Final = 3.0
 """Seconds that Kafka may take to answer."""
+AGAIN: Final = 0.2
+"""Seconds before another broker is asked."""
+PATIENCE: Final = 6.0
+"""Seconds without an answer after which Kafka can't be used, while a broker still accepts connections."""
 NOT_ASKED: Final = "not asked yet"
 
 
@@ -41,6 +47,7 @@ class KafkaProbe:
         self._settings = settings
         self._accounts = accounts
         self.reason: str | None = NOT_ASKED
+        self._answered_at = -math.inf
 
     @property
     def finding(self) -> str | None:
@@ -53,10 +60,20 @@ class KafkaProbe:
             try:
                 await self._ask_on()
             except FAILURES as error:
-                self._found(
-                    await connection_trouble(self._settings, DEADLINE) or reason(error, self._settings.ssl_certfile)
-                )
+                trouble = await connection_trouble(self._settings, DEADLINE)
+                if trouble is None and self._may_be_one_broker(error):
+                    await asyncio.sleep(AGAIN)
+                    continue
+                self._found(trouble or reason(error, self._settings.ssl_certfile))
             await asyncio.sleep(INTERVAL)
+
+    def _may_be_one_broker(self, error: BaseException) -> bool:
+        """Return whether another broker may answer, after an error of the broker that was asked.
+
+        A rolling restart of Kafka would otherwise make every replica unready at each restart of a broker. A timeout is
+        different, because the broker had its time to answer.
+        """
+        return not isinstance(error, TimeoutError) and time.monotonic() - self._answered_at < PATIENCE
 
     async def _ask_on(self) -> None:
         client = guarded(AIOKafkaClient(**connection(self._settings)))
@@ -66,6 +83,7 @@ class KafkaProbe:
             while True:
                 async with asyncio.timeout(DEADLINE):
                     found = await self._look(client)
+                self._answered_at = time.monotonic()
                 self._found(found)
                 await asyncio.sleep(INTERVAL if found is None else SOON)
         finally:
