@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)
 LOAD_PATIENCE: Final = 5.0
-"""Seconds after the start during which a request with a referenceId of the caller waits until the ledger is read. A
-caller may repeat a call that a crash interrupted, and the ledger prevents a second forwarding. After that time the
-bridge forwards even if the ledger is not read, because Kafka may be unreachable."""
+"""Seconds without any event of the ledger after which a request with a referenceId of the caller no longer waits until
+the ledger is read. A caller may repeat a call that a crash interrupted, and the ledger prevents a second forwarding.
+While the ledger can't be read at all, the bridge forwards nevertheless, because Kafka may be unreachable."""
 
 
 class OperationsService:
@@ -70,7 +70,7 @@ class OperationsService:
         self._limits = limits
         self._in_fleet = in_fleet
         self._load_patience = load_patience
-        self._patient_until = 0.0
+        self._started_at = 0.0
         self._clock = clock
         self._ledger = ledger
         self.default_account = next(iter(clients))
@@ -297,7 +297,7 @@ class OperationsService:
 
     async def run(self) -> None:
         """Run all background tasks until cancelled. Operations can be submitted only while it runs."""
-        self._patient_until = asyncio.get_running_loop().time() + self._load_patience
+        self._started_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as self._group:
                 for run in (self._journal.run, self._forwarder.run, self._tail.run, self._timeouts.run):
@@ -339,10 +339,12 @@ class OperationsService:
         return fit(event)  # so that every bridge can read the event again
 
     async def _ledger_read(self) -> None:
-        """Wait until the ledger is read, but at most until `load_patience` after the start."""
-        if not self._tail.loaded.is_set():
+        """Wait until the ledger is read. Give up `load_patience` after the start, or after the last event that came."""
+        waited_from = None
+        while not self._tail.loaded.is_set() and waited_from != max(self._started_at, self._tail.took_at):
+            waited_from = max(self._started_at, self._tail.took_at)
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._patient_until):
+                async with asyncio.timeout_at(waited_from + self._load_patience):
                     await self._tail.loaded.wait()
 
     def _check_read(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +15,7 @@ from bridge.errors import (
     UpstreamTimeout,
 )
 from bridge.operations import LEDGER_TOPIC, Submission
-from tests.memory_kafka import MemoryKafka
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 from tests.unit.operation_parts import (
     ACCOUNT,
     STATE,
@@ -34,6 +35,12 @@ from tests.unit.operation_parts import (
     turn,
 )
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bridge.delivery import ConsumedRecord
+    from bridge.delivery.ledger.follower import Take
 
 # -- idempotency ------------------------------------------------------------------------------------------------------
 
@@ -141,6 +148,32 @@ async def test_ledger_is_read_first() -> None:
         assert [view.status for view in await asyncio.gather(*both)] == ["acknowledged"] * 2
         assert service.get("1").status == "acknowledged"
     assert len(upstream.requests) == 1
+
+
+class SlowLedger(MemoryLedger):
+    """Passes one record after the other, with a pause before each."""
+
+    async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
+        async def slowly(records: Sequence[ConsumedRecord]) -> None:
+            for record in records:
+                await asyncio.sleep(0.05)
+                await take([record])
+
+        await super().follow(slowly, caught_up)
+
+
+async def test_long_ledger_is_waited_for() -> None:
+    """While the ledger is being read, a request waits as long as that takes. So a known one is not forwarded again."""
+    kafka, upstream = MemoryKafka(), ScriptedUpstream()
+    async with running(upstream, kafka) as service:
+        for number in range(15):
+            await service.submit(submission(str(number)))
+    kafka.available.clear()
+    ledger = SlowLedger(kafka, LEDGER_TOPIC)
+    async with running(upstream, kafka, ledger=ledger, load_patience=0.9) as service:
+        kafka.available.set()
+        assert (await service.submit(submission("14"))).status == "accepted"
+    assert len(upstream.requests) == 15
 
 
 async def test_ledger_is_not_waited_for_long() -> None:

@@ -62,6 +62,8 @@ class Tail:
         self._unreadable = unreadable_records(ledger.topic)
         self._left_out = False
         self._told_untrusted = False
+        self.took_at = 0.0
+        """When the view last got events, by the clock of the event loop."""
         self.loaded = asyncio.Event()
         """Set once the events from before the start have been read into the view."""
 
@@ -93,6 +95,7 @@ class Tail:
                 for index, (event, origin) in read.items():
                     if origin.trusted:
                         self._precedence.read(event, records[first + index].headers)
+            self.took_at = asyncio.get_running_loop().time()
         self._tell_untrusted(untrusted)
         return min(left_out, default=None)
 
