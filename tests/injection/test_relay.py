@@ -133,7 +133,7 @@ async def lived(
                 if life.connected:  # else there is no session yet that anything could be sent to
                     expected += publish(simulator, "e0", "e1", "e2")
                     await eventually(lambda: "e2" in acknowledged(kafka) or life.over, within=WITHIN)
-                with suppress(UpstreamError, TimeoutError):
+                with suppress(UpstreamError, TimeoutError, *(() if survives else (Exception,))):
                     async with asyncio.timeout(WITHIN):
                         if not life.over:
                             await life.service.submit(submission("op"))

@@ -95,15 +95,15 @@ class IncomingReply:
         pieces: list[bytes] = []
         length = 0
         try:
-            if content.is_eof():  # nothing to wait for: the whole body came with the headers
-                return [content.read_nowait(size)]
-            deadline = asyncio.timeout_at(self._until if timeout is None else _now() + timeout)
-            async with deadline, OnlyOwnCancellation():
-                while piece := await content.read(min(size - length, PIECE)):
-                    pieces.append(piece)
-                    length += len(piece)
-                    if not content.at_eof():
-                        await asyncio.sleep(0)  # a full buffer makes `read` return at once, so let other tasks run
+            async with OnlyOwnCancellation():
+                if content.is_eof():  # nothing to wait for: the whole body came with the headers
+                    return [content.read_nowait(size)]
+                async with asyncio.timeout_at(self._until if timeout is None else _now() + timeout):
+                    while piece := await content.read(min(size - length, PIECE)):
+                        pieces.append(piece)
+                        length += len(piece)
+                        if not content.at_eof():
+                            await asyncio.sleep(0)  # a full buffer makes `read` return at once, so let other tasks run
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             pieces.clear()  # as in `whole`
             raise self._failure(error) from None
