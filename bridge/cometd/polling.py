@@ -2,7 +2,7 @@
 
 The loop polls again only after the sink has stored the batch. Until then new events wait in the server's queue. The
 heartbeat repeats the subscriptions if the bridge has sent nothing for a third of the server's maxInterval, or for 3 s
-(for half of maxInterval, or for 5 s, while the server has a poll):
+(for 5 s while the server has a poll):
 
 - While the sink is storing a batch, the heartbeat keeps the session alive.
 - While a poll is parked (waits on the server), the heartbeat detects that the server has removed the session. Without

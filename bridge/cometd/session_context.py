@@ -67,11 +67,10 @@ class SessionContext(Extension):
     def quiet_limit(self, *, parked: bool) -> float:
         """Return the seconds without a message from the bridge after which the heartbeat sends one.
 
-        `parked`: whether the server has a poll, as far as the bridge knows. Without a poll only these messages keep the
-        session alive. With a third of maxInterval, two of them may fail before the server removes the session. With a
-        poll, half of maxInterval is enough, because the poll keeps the session alive too.
+        With a third of maxInterval, two messages may fail before the server removes the session. `parked`: whether the
+        server has a poll, as far as the bridge knows.
         """
-        return min(self.max_interval / 2, PARKED_CAP) if parked else min(self.max_interval / 3, QUIET_CAP)
+        return min(self.max_interval / 3, PARKED_CAP if parked else QUIET_CAP)
 
     def poll_backoff(self) -> Backoff:
         """Return the delays between failed polls, which are short enough for the server to keep the session."""

@@ -11,8 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
 from bridge.delivery.client.aiokafka_internals.groups import GroupAssignor, tolerate_odd_members
-from bridge.delivery.client.connection import connection, milliseconds
-from bridge.delivery.client.consumer import close
+from bridge.delivery.client.connection import closed, connection, milliseconds
 from bridge.delivery.client.failures import guarded
 
 if TYPE_CHECKING:
@@ -119,4 +118,4 @@ async def group_member(
             await client.start()
         yield GroupMember(client, topic)
     finally:
-        await close(client, LEAVE_TIMEOUT)
+        await closed(client.stop(), LEAVE_TIMEOUT)

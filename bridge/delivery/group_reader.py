@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 
 from bridge.delivery.client.aiokafka_internals.groups import tolerate_odd_members
-from bridge.delivery.client.connection import connection, milliseconds
-from bridge.delivery.client.consumer import FETCH_BYTES, PARTITION_BYTES, close, last_offsets
+from bridge.delivery.client.connection import closed, connection, milliseconds
+from bridge.delivery.client.consumer import FETCH_BYTES, PARTITION_BYTES, last_offsets
 from bridge.delivery.client.failures import FAILURES, guarded
 from bridge.delivery.client.topics import create_missing_topics, topic_name
 from bridge.delivery.offsets import OffsetsInHand
@@ -195,7 +195,7 @@ async def group_reader(
         with suppress(TimeoutError):
             async with asyncio.timeout(END_DEADLINE):
                 await reader.end()
-        await close(client, LEAVE_TIMEOUT)
+        await closed(client.stop(), LEAVE_TIMEOUT)
 
 
 tolerate_odd_members()

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import NoError, UnknownTopicOrPartitionError, for_code
 
 from bridge.delivery.client.aiokafka_internals.metadata import topic_metadata
-from bridge.delivery.client.connection import connection
+from bridge.delivery.client.connection import closed, connection
 from bridge.delivery.client.consumer import consumer
 from bridge.delivery.client.failures import guarded
 from bridge.errors import KafkaUnavailable
@@ -75,7 +75,7 @@ async def partition_counts(settings: Kafka, topics: Sequence[str]) -> dict[str, 
             await client.bootstrap()
             answer = await topic_metadata(client, topics, create=False)
     finally:
-        await client.close()
+        await closed(client.close())
     counts = {}
     for topic in answer["topics"]:
         error = for_code(topic["error_code"])

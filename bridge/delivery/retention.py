@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from bridge.delivery.client.connection import connection
+from bridge.delivery.client.connection import closed, connection
 from bridge.delivery.client.failures import FAILURES, guarded
-from bridge.delivery.client.topics import CLOSE_TIMEOUT, LASTING, MS_PER_DAY, topic_name
+from bridge.delivery.client.topics import LASTING, MS_PER_DAY, topic_name
 from bridge.observability import metrics
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ async def retention_of(settings: Kafka) -> Retention | None:
                 offsets = await admin.list_consumer_group_offsets(archive_group(settings))
                 archived = any(one.offset >= 0 for one in offsets.values())
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await admin.close()
+        await closed(admin.close())
     return Retention(days, archived) if days else None
 
 
@@ -131,9 +129,7 @@ async def note_archived(settings: Kafka, ends: Mapping[TopicPartition, int]) -> 
         log.debug("archive-not-noted", error=type(error).__name__)
         return False
     finally:
-        with suppress(TimeoutError, *FAILURES):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await client.stop()
+        await closed(client.stop())
     return True
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from bridge import tls
 from bridge.delivery.client.aiokafka_internals.connecting import bootstrap_addresses, try_connection
 from bridge.delivery.client.aiokafka_internals.metadata import create_no_topics
 from bridge.delivery.client.failures import FAILURES, client_faults, reason
+from bridge.futures import error_of
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bridge.settings import Kafka
 
+CLOSE_TIMEOUT: Final = 2.0
+log = structlog.get_logger(__name__)
 create_no_topics()  # every client of the bridge takes its arguments from `connection`
 
 
@@ -44,6 +51,22 @@ def connection(settings: Kafka) -> dict[str, Any]:
             password=None if settings.ssl_password is None else settings.ssl_password.get_secret_value(),
         )
     return arguments
+
+
+async def closed(closing: Coroutine[Any, Any, None], timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 -- in all cases
+    """Close a client in a separate task with a deadline of `timeout` seconds. `closing`: its `stop()` or `close()`.
+
+    After a failure, these methods may wait for a broker that is gone, so the deadline is necessary. A separate task is
+    necessary because they mix up cancellations: shortly after the start `stop()` raises CancelledError although nobody
+    has cancelled the caller, and `close()` swallows a cancellation of the caller.
+    """
+    task = asyncio.ensure_future(closing)
+    _, late = await asyncio.wait([task], timeout=timeout)
+    if late:
+        task.cancel()
+        await asyncio.wait([task])
+    if (error := error_of(task)) is not None:
+        log.debug("client-not-closed", error=type(error).__name__)
 
 
 async def connection_trouble(settings: Kafka, deadline: float) -> str | None:

@@ -6,13 +6,10 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-import structlog
-
 from bridge.delivery.client import unreadable
 from bridge.delivery.client.aiokafka_internals.reading import Consumer
-from bridge.delivery.client.connection import connection
+from bridge.delivery.client.connection import closed, connection
 from bridge.delivery.client.failures import guarded
-from bridge.futures import error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
 Isolation: TypeAlias = Literal["read_committed", "read_uncommitted"]
-CLOSE_TIMEOUT: Final = 2.0
-log = structlog.get_logger(__name__)
 PARTITION_BYTES: Final = 1 << 20
 """Limit for a partition in a fetch, in compressed bytes. A fetch with a larger batch contains only this batch."""
 FETCH_BYTES: Final = 8 << 20
@@ -61,23 +56,7 @@ async def consumer(
             await client.start()
         yield client
     finally:
-        await close(client)
-
-
-async def close(client: AIOKafkaConsumer, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 -- in all cases
-    """Close the client in a separate task with a deadline of `timeout` seconds.
-
-    After a failure, aiokafka's `stop()` may wait for a broker that is gone, so the deadline is necessary. Shortly after
-    the start, `stop()` raises CancelledError. In a separate task this error can't be mistaken for a cancellation of the
-    caller.
-    """
-    closing = asyncio.ensure_future(client.stop())
-    _, late = await asyncio.wait([closing], timeout=timeout)
-    if late:
-        closing.cancel()
-        await asyncio.wait([closing])
-    if (error := error_of(closing)) is not None:
-        log.debug("consumer-not-closed", error=type(error).__name__)
+        await closed(client.stop())
 
 
 async def last_offsets(settings: Kafka, topics: Sequence[str]) -> dict[TopicPartition, int]:

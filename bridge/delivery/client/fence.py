@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from bridge.delivery.client.aiokafka_internals.producing import take_transactional_id
-from bridge.delivery.client.connection import connection, milliseconds
+from bridge.delivery.client.connection import closed, connection, milliseconds
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.producer import transaction_timeout
 
@@ -63,7 +63,7 @@ async def fence(settings: Kafka, transactional_ids: Iterable[str]) -> set[str]:
             await client.bootstrap()
             await asyncio.gather(*(fence_one(one) for one in transactional_ids))
     finally:
-        await client.close()
+        await closed(client.close())
     return denied
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiokafka import AIOKafkaClient
 
-from bridge.delivery.client.connection import connection, connection_trouble
+from bridge.delivery.client.connection import closed, connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES, guarded, reason
 from bridge.delivery.client.rights import creation_refusals, may_use, needed_transactional_ids, view_cluster
 
@@ -87,7 +87,7 @@ class KafkaProbe:
                 self._found(found)
                 await asyncio.sleep(INTERVAL if found is None else SOON)
         finally:
-            await client.close()
+            await closed(client.close())
 
     async def _look(self, client: AIOKafkaClient) -> str | None:
         seen = await view_cluster(client, self._settings)

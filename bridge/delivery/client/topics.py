@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,7 +17,7 @@ from aiokafka.errors import (
 )
 
 from bridge.delivery.client.aiokafka_internals.metadata import create_on_first_use
-from bridge.delivery.client.connection import connection
+from bridge.delivery.client.connection import closed, connection
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.partition import partition_of
 from bridge.events import TOPICS, acknowledgement, full_topic, operation, session, user_event
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CLOSE_TIMEOUT: Final = 2.0
 POSITION_TOPIC: Final = "bridge-state"
 IDS_OF_A_SLOT: Final = 2
 POSITION_CONFIGS: Final = {
@@ -132,9 +131,7 @@ async def _admin(settings: Kafka) -> AsyncGenerator[AIOKafkaAdminClient, None]:
             await admin.start()
             yield admin
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await admin.close()
+        await closed(admin.close())
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from aiokafka import AIOKafkaClient
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
-from bridge.delivery.client.connection import connection
+from bridge.delivery.client.connection import closed, connection
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.rights import view_cluster
 from bridge.delivery.client.topics import create_missing_topics, position_topic, slot_of
@@ -139,4 +139,4 @@ async def count_slots(settings: Kafka) -> int:
             raise
         raise UnknownTopicOrPartitionError(topic) from None
     finally:
-        await client.close()
+        await closed(client.close())
