@@ -10,7 +10,7 @@ from bridge.simulator import EmbeddedBroker
 
 
 async def test_a_cancellation_while_a_client_closes_is_not_lost(broker: EmbeddedBroker) -> None:
-    """The `close()` of aiokafka's clients swallows a cancellation of its caller. A task that closes one ends nevertheless."""
+    """A client's `close()` in aiokafka swallows a cancellation of its caller, but `closed` does not."""
     client = AIOKafkaClient(bootstrap_servers=broker.bootstrap)
     await client.bootstrap()
     closing = asyncio.create_task(closed(client.close()))
