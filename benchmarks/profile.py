@@ -167,7 +167,7 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
-    except Exception as error:  # noqa: BLE001 -- whatever failed, one line says so
+    except Exception as error:  # noqa: BLE001 -- the user gets one line for any failure
         sys.stderr.write(f"failed: {error or type(error).__name__}\n")
         return 1
     return 0

@@ -2,7 +2,7 @@
 
 from bridge.delivery.client.aiokafka_internals.groups import GroupPlan
 from bridge.delivery.client.batches import size_of
-from bridge.delivery.client.connection import connection, connection_trouble
+from bridge.delivery.client.connection import closed, connection, connection_trouble
 from bridge.delivery.client.failures import FAILURES as KAFKA_FAILURES
 from bridge.delivery.client.failures import guarded
 from bridge.delivery.client.failures import reason as kafka_reason
@@ -81,6 +81,7 @@ __all__ = [
     "UnsignedEvents",
     "archive_group",
     "check_transactional_id",
+    "closed",
     "connection",
     "connection_trouble",
     "count_slots",

@@ -104,7 +104,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--campaign", required=True)
     parser.add_argument("--list", required=True)
     parser.add_argument("--device", required=True)
-    # A reference that says what is requested: when this program is repeated with it, nothing is forwarded twice.
+    # The reference names the request. If this program runs again with it, the bridge forwards nothing twice.
     parser.add_argument("--reference", default=uuid.uuid4().hex, help="of the request; default: a new one")
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait for the outcome")
     return parser.parse_args()

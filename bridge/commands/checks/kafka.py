@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaClient, AIOKafkaProducer
@@ -12,6 +11,7 @@ from bridge.commands.checks.finding import Finding, Outcome, failed, ok, skipped
 from bridge.delivery import (
     KAFKA_FAILURES,
     check_transactional_id,
+    closed,
     connection,
     connection_trouble,
     creation_refusals,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 KAFKA, TOPICS, TRANSACTIONS, FLEET, REQUESTS = "kafka", "topics", "transactions", "fleet", "requests"
 EVIDENCE = "evidence"
-END: Final = 2.0
 _SAME_PARTITIONS: Final = (acknowledgement.TOPIC, user_event.TOPIC)
 
 
@@ -74,9 +73,7 @@ async def check_kafka(
         yield await _evidence(settings)
     finally:
         if client is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(END):
-                    await client.close()
+            await closed(client.close())
 
 
 async def _topics(client: AIOKafkaClient, seen: ClusterView, settings: Kafka, reads: Sequence[str]) -> Finding:
@@ -170,9 +167,7 @@ async def _transactions(client: AIOKafkaClient, settings: Kafka, needed: Sequenc
     except KAFKA_FAILURES as error:
         return failed(TRANSACTIONS, f"A test transaction as {own} failed ({_cause(error, settings)}); {remedy}.")
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(END):
-                await producer.stop()
+        await closed(producer.stop())
     return ok(TRANSACTIONS, "A test transaction worked.")
 
 
