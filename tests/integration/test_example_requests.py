@@ -121,8 +121,8 @@ async def test_ctrl_c(settings: Kafka, name: str, tmp_path: Path) -> None:
         running.send(signal.SIGINT)
         ended = await running.ended()
     assert (ended.status, ended.output) == (130, "")
-    [line] = ended.errors.splitlines()
-    assert line.startswith("stopped; the outcome of ")
+    # Above it, the client of Kafka may tell of tries that it has repeated.
+    assert ended.errors.splitlines()[-1].startswith("stopped; the outcome of ")
 
 
 async def test_java_without_arguments(tmp_path: Path) -> None:

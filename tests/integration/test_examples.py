@@ -159,7 +159,9 @@ async def test_ctrl_c(program: Reader, settings: Kafka, real_kafka: RealKafka, n
         await eventually(reads, within=60)
         running.send(signal.SIGINT)
         ended = await running.ended()
-    assert (ended.status, ended.output, ended.errors) == (130, "", "stopped; the next start continues here\n")
+    assert (ended.status, ended.output) == (130, "")
+    # Above it, the client of Kafka may tell of tries that it has repeated.
+    assert ended.errors.splitlines()[-1] == "stopped; the next start continues here"
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -193,8 +195,9 @@ async def test_another_format(program: Reader, settings: Kafka, name: str) -> No
     reader = await program(name)
     ended = await run(reader.arguments(settings.bootstrap_servers, settings.topic_prefix, group=uuid.uuid4().hex))
     assert (ended.status, ended.output) == (1, "")
-    line = ended.errors.splitlines()[0]
-    assert line.startswith(f"{settings.topic_prefix}.acknowledgements.v1/")
+    # Among others, the client of Kafka may tell of tries that it has repeated, as those for a new partition.
+    place = f"{settings.topic_prefix}.acknowledgements.v1/"
+    [line] = [line for line in ended.errors.splitlines() if line.startswith(place)]
     assert "this example reads kafka.format = " in line
 
 

@@ -70,7 +70,8 @@ async function consume(given: Options, stopped: Promise<number>): Promise<number
     brokers: given.bootstrap.split(","),
     connectionTimeout: 5_000,
     logLevel: logLevel.ERROR,
-    logCreator: () => ({ log }) => process.stderr.write(`kafkajs: ${log.message}\n`),
+    // It also tells of tries that failed and are repeated.
+    logCreator: () => ({ log }) => process.stderr.write(`kafkajs: ${log.message}${log.error ? `: ${log.error}` : ""}\n`),
   };
   const topics = [`${given.prefix}.acknowledgements.v1`, `${given.prefix}.sessions.v1`];
   await check(new Kafka({ ...settings, logLevel: logLevel.NOTHING }), given, topics);
