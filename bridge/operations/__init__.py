@@ -4,7 +4,7 @@ from bridge.operations.correlation import Correlator
 from bridge.operations.ledger.records import OperationRecords
 from bridge.operations.ledger.signatures import signature_check
 from bridge.operations.limits import Limits
-from bridge.operations.requests import told_request
+from bridge.operations.recorded_request import told_request
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.strict_json import parse_json
 from bridge.operations.submission import LONGEST_CALLER, Submission

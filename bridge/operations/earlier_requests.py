@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bridge.errors import Conflict, UpstreamRejected, UpstreamTimeout
-from bridge.operations.requests import digest
+from bridge.operations.recorded_request import digest
 from bridge.operations.view.state import merge, seconds
 from bridge.webservices import repeatable, status_code
 

@@ -21,8 +21,8 @@ from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
 from bridge.operations.ledger.precedence import Overtaken, Precedence
+from bridge.operations.ledger.reading import Tail
 from bridge.operations.ledger.records import fit
-from bridge.operations.ledger.tail import Tail
 from bridge.operations.timeouts import Timeouts
 from bridge.operations.view.filters import EVERY_OPERATION, Matcher, OperationFilter
 from bridge.operations.view.published import PublishedRequest, published_request

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any, Final
 
-from bridge.operations.requests import nested_too_deep
+from bridge.operations.recorded_request import nested_too_deep
 
 _TOO_DEEP: Final = "It is nested too deeply."
 LONGEST_INTEGER: Final = 1000

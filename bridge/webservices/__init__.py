@@ -14,7 +14,7 @@ from bridge.webservices.outbound import (
     request_forms,
 )
 from bridge.webservices.replies import UpstreamReply
-from bridge.webservices.requests import (
+from bridge.webservices.request_models import (
     EXAMPLE_REQUEST,
     LARGEST_ID,
     LONGEST_REFERENCE,

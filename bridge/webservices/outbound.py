@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bridge.webservices.requests import (
+from bridge.webservices.request_models import (
     LARGEST_ID,
     AddRecord,
     CompleteRecord,

@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from bridge.delivery import AccountKeys, KafkaPublisher, Slots
-from bridge.delivery.slots.producers import SlotProducers
+from bridge.delivery.slots.commit import SlotProducers
 from bridge.delivery.slots.transaction import Transaction
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values

@@ -16,7 +16,7 @@ from bridge.delivery.client.producer import Producer
 from bridge.delivery.position.owner import owner_of
 from bridge.delivery.position.reader import Reading
 from bridge.delivery.position.stored import StoredPosition, encode, seal_position
-from bridge.delivery.slots.producers import SlotProducers
+from bridge.delivery.slots.commit import SlotProducers
 from bridge.delivery.slots.takeover import Takeover
 from bridge.errors import Fenced
 from bridge.settings import Delivery

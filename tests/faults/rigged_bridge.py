@@ -106,7 +106,7 @@ async def _forward(original: Any, *arguments: Any, **named: Any) -> Any:
 def _rig_points() -> None:
     from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - the clock must be wrong before the bridge is imported
 
-    from bridge.delivery.slots.producers import SlotProducers  # noqa: PLC0415
+    from bridge.delivery.slots.commit import SlotProducers  # noqa: PLC0415
     from bridge.operations.forwarding.account_forwarder import AccountForwarder  # noqa: PLC0415
     from bridge.relay import Relay  # noqa: PLC0415
 

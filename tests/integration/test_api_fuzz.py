@@ -17,7 +17,7 @@ from bridge.cometd.http.session import HttpSession
 from bridge.http import Missing, SessionView, authentication_of, create_app, serve
 from bridge.http.openapi_file import document
 from bridge.http.reading import prefer
-from bridge.http.reading.submissions import BARE_KEY
+from bridge.http.reading.outbound_request import BARE_KEY
 from bridge.operations import LEDGER_TOPIC, OUTBOUND_OPERATIONS, Limits, OperationRecords, OperationsService
 from bridge.settings import Authentication
 from bridge.simulator import Simulator

@@ -18,7 +18,7 @@ from bridge.operations import (
     Submission,
     Times,
 )
-from bridge.operations.requests import digest
+from bridge.operations.recorded_request import digest
 from bridge.operations.view.filters import Matcher
 from bridge.operations.view.published import published_request
 from bridge.privacy import Concealment

@@ -9,7 +9,7 @@ from bridge.events import Upstream
 from bridge.http import FleetView, Gap, IncidentsView, Missing, RefusedRecord, ReplicaView, SessionView, SlotView
 from bridge.http.auth.authentication import Caller
 from bridge.operations import Evidence, OperationView, Times
-from bridge.operations.requests import digest
+from bridge.operations.recorded_request import digest
 from tests.unit.console_side import Browser, console_side
 from tests.unit.operations_in_memory import AT
 from tests.unit.test_console_access import FORM

@@ -27,7 +27,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from bridge.http import Missing, SessionView, create_app
-from bridge.http.reading import strict_json as bounds
+from bridge.http.reading import body as bounds
 from bridge.webservices import STATUS_CODES
 from tests.unit.api import BODY, RECORDS
 from tests.unit.operations_in_memory import InMemoryOperations

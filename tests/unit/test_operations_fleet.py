@@ -15,7 +15,7 @@ from bridge.operations import LEDGER_TOPIC, Submission
 from bridge.operations.forwarding import fleet_recovery
 from bridge.operations.ledger.journal import APPEND_DEADLINE
 from bridge.operations.view import view
-from bridge.webservices.requests import CompleteRecord
+from bridge.webservices.request_models import CompleteRecord
 from tests.memory_kafka import MemoryKafka, MemoryLedger
 from tests.unit.operation_parts import (
     ACCOUNT,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.events import Status, rfc3339
 from bridge.operations import OperationFilter
-from bridge.operations.requests import digest
+from bridge.operations.recorded_request import digest
 from bridge.operations.view.filters import Matcher
 from bridge.operations.view.state import event_of
 from bridge.operations.view.view import OperationsView

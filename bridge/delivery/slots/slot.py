@@ -8,7 +8,7 @@ A slot has one pair of producers for its accounts. `_turn` is the step that a sl
 
 After a failure, or after a commit with an unknown outcome, the slot always recovers in the same way:
 
-1. Discard the producers (`producers`).
+1. Discard the producers (`commit`).
 2. Read the committed positions. An open transaction of this slot may hide some of them. When a bridge takes a slot
    over, it writes a claim for each account: a position with an `owner`, which the bridge draws at random. If a position
    has another `owner`, another bridge has taken the account over (`Fenced`). The slot must find this out before step 3,
@@ -49,8 +49,8 @@ from bridge.delivery.client.producer import BatchRefused
 from bridge.delivery.client.topics import POSITION_TOPIC, create_missing_topics, transactional_ids_of
 from bridge.delivery.position.owner import new_owner
 from bridge.delivery.position.reader import PositionReader
+from bridge.delivery.slots.commit import SlotProducers
 from bridge.delivery.slots.members import Members
-from bridge.delivery.slots.producers import SlotProducers
 from bridge.delivery.slots.state import CONNECTED, PublisherState
 from bridge.delivery.slots.takeover import Predecessors, Takeover
 from bridge.delivery.slots.transaction import Transaction

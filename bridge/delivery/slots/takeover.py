@@ -27,12 +27,12 @@ from aiokafka.errors import TransactionalIdAuthorizationFailed
 
 from bridge.delivery.client.consumer import last_offsets
 from bridge.delivery.client.failures import DENIED
-from bridge.delivery.client.fence import fence
 from bridge.delivery.client.topics import earlier_transactional_id, topic_name, transactional_ids_of
 from bridge.delivery.position.earlier_seal import Unsealable
 from bridge.delivery.position.owner import owner_of
 from bridge.delivery.position.position import EMPTY_POSITION, LOST
 from bridge.delivery.position.stored import StoredPosition, open_position
+from bridge.delivery.slots.fencing import fence
 from bridge.events import operation
 from bridge.settings import Delivery
 

@@ -1,4 +1,7 @@
-"""The contents of one Kafka transaction of a slot: calls of `publish` from several accounts."""
+"""The contents of one Kafka transaction of a slot: calls of `publish` from several accounts.
+
+`bridge.delivery.slots.commit` sends and commits the transaction.
+"""
 
 from __future__ import annotations
 

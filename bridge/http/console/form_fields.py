@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union, get_ar
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
-from bridge.http.reading.submissions import read_request
+from bridge.http.reading.outbound_request import read_request
 from bridge.http.routes.outbound_records import RecordHandle
 from bridge.operations import OUTBOUND_OPERATIONS, parse_json, request_forms
 

@@ -17,7 +17,7 @@ from bridge.http.auth.authentication import ANYBODY, READ, SCOPES, WRITE, Invali
 from bridge.http.console.rendering import Rendering
 from bridge.http.console.visits import PATH, Visits
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
-from bridge.http.reading.strict_json import read_body
+from bridge.http.reading.body import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -15,8 +15,8 @@ from bridge.http.console.form_fields import HANDLE, operation_form, read_form
 from bridge.http.console.pages import not_found, operation_path, see_other, told_problem
 from bridge.http.console.personal import shown
 from bridge.http.problems.problems import Refused
+from bridge.http.reading.outbound_request import read_request
 from bridge.http.reading.prefer import Preferences
-from bridge.http.reading.submissions import read_request
 from bridge.http.routes.replies import outcome
 from bridge.operations import Submission, request_forms
 

@@ -14,10 +14,17 @@ from bridge.http.auth.authentication import WRITE
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented, documented_header
 from bridge.http.problems.types import SUBMISSION
+from bridge.http.reading.body import strict_json
 from bridge.http.reading.direct_route import direct_route
+from bridge.http.reading.outbound_request import (
+    ACCOUNT,
+    BARE_KEY,
+    IDEMPOTENCY_KEY,
+    check_headers,
+    read_request,
+    traceparent,
+)
 from bridge.http.reading.prefer import LONGEST_WAIT, parse_prefer
-from bridge.http.reading.strict_json import strict_json
-from bridge.http.reading.submissions import ACCOUNT, BARE_KEY, IDEMPOTENCY_KEY, check_headers, read_request, traceparent
 from bridge.http.routes.replies import REPLIES, OperationReply, outcome
 from bridge.operations import LARGEST_ID, Submission, request_forms
 

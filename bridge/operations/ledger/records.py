@@ -29,7 +29,7 @@ from bridge.events import (
     rfc3339,
 )
 from bridge.operations.ledger.signatures import Origin, Signatures
-from bridge.operations.requests import readable
+from bridge.operations.recorded_request import readable
 from bridge.webservices import outbound_request
 
 if TYPE_CHECKING:

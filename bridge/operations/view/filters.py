@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import NumberSearchImpossible
 from bridge.events import record_key, rfc3339
-from bridge.operations.requests import record_name
+from bridge.operations.recorded_request import record_name
 from bridge.privacy import normalised
 
 if TYPE_CHECKING:

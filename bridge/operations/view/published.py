@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from bridge.operations.requests import digest, record_name
+from bridge.operations.recorded_request import digest, record_name
 from bridge.operations.view.filters import published_record
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.events import Operation, Status, Upstream, acknowledgement
-from bridge.operations.requests import LARGEST_KEPT, digest, shortened
+from bridge.operations.recorded_request import LARGEST_KEPT, digest, shortened
 
 PENDING: Final[frozenset[Status]] = frozenset({"requested", "accepted"})
 _RANK: Final[dict[Status, int]] = {"requested": 0, "accepted": 1, "timed-out": 2, "rejected": 3, "acknowledged": 4}

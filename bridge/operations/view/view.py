@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from bridge.events import rfc3339
-from bridge.operations.requests import record_name
+from bridge.operations.recorded_request import record_name
 from bridge.operations.view.state import OperationView, merge
 
 if TYPE_CHECKING:

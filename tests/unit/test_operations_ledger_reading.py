@@ -18,9 +18,9 @@ from bridge.errors import Busy
 from bridge.events import Operation, Record, rfc3339
 from bridge.http.routes.replies import json_response, report
 from bridge.operations import LEDGER_TOPIC, OperationRecords
-from bridge.operations.ledger import tail
+from bridge.operations.ledger import reading
 from bridge.operations.ledger.records import UnreadableEvent
-from bridge.operations.requests import LARGEST_KEPT, digest, record_name, shortened
+from bridge.operations.recorded_request import LARGEST_KEPT, digest, record_name, shortened
 from bridge.operations.view.state import event_of, merge
 from tests.memory_kafka import MemoryKafka
 from tests.unit.operation_parts import (
@@ -199,7 +199,7 @@ async def test_other_tasks_run_while_a_long_ledger_is_read() -> None:
     slices = 50
     value = msgspec.json.encode(event("acknowledged", received_at=rfc3339(time.time())))
     kafka = MemoryKafka()
-    kafka.records += [Record(LEDGER_TOPIC, b"1", value, [])] * (slices * tail.SLICE)
+    kafka.records += [Record(LEDGER_TOPIC, b"1", value, [])] * (slices * reading.SLICE)
     turns = 0
 
     async def count() -> None:
@@ -219,7 +219,7 @@ async def test_other_tasks_run_while_a_long_ledger_is_read() -> None:
 
 async def test_flood_of_pending_operations_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pending operations beyond the view's bound are left out, told, and read again when there is room: all end."""
-    monkeypatch.setattr(tail, "ROOM_INTERVAL", 0.1)
+    monkeypatch.setattr(reading, "ROOM_INTERVAL", 0.1)
     await KEYS.start("ledger")
     kafka = MemoryKafka()
     for number in range(50):

@@ -1,6 +1,8 @@
-"""Fences producers of other processes by their transactional ids, without a new producer for each id.
+"""Fences the producers of other processes. A fenced producer can't publish any more, and Kafka ends its transaction.
 
-A fenced producer can't publish any more, and Kafka ends its open transaction.
+A second bridge with the same slot usually has the same transactional ids. Then the start of a slot's own producers
+fences it (`SlotProducers.start` in `bridge.delivery.slots.commit`). This module fences producers with other ids,
+without a new producer for each id. `bridge.delivery.slots.takeover` decides which ids need this.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The two producers of a slot, which it uses alternately. Each producer has its own transactional id.
+"""Commits the transactions of a slot: the records and the positions (`bridge.delivery.slots.transaction`) together.
 
-A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it. With two producers the
-next transaction can begin as soon as Kafka has answered a commit, while Kafka still writes the markers of that commit.
+A slot is a partition of the position topic `bridge-state`, with the accounts that hash to it. It has two producers,
+each with its own transactional id, and uses them alternately. So the next transaction can begin as soon as Kafka has
+answered a commit, while Kafka still writes the markers of that commit.
 
 After any failure the slot discards both producers (see `bridge.delivery.client.producer`). Then the old producers can
 commit nothing more, and the slot can trust the positions that it reads from Kafka.

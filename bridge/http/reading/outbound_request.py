@@ -1,4 +1,4 @@
-"""Reads a submission from the HTTP request: the operation, its referenceId and its trace context."""
+"""Reads a caller's request for an outbound operation: the body, the Idempotency-Key and the trace context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks the request in an operation's event, and shortens a large request for the view in memory."""
+"""Checks the request that an operation's event has recorded, and shortens a large request for the view in memory."""
 
 from __future__ import annotations
 
