@@ -68,7 +68,7 @@ class AccountBridge:
             keys: the account's keys, for the publishers that `take_over` makes.
             handshakes: limits the simultaneous logins and handshakes of all accounts.
             unsigned: says which events on the operations topic need no signature.
-            came_later: whether the account came after the start of the process.
+            came_later: whether the account was added after the start of the process.
         """
         site = settings.web_services
         password = account.password.get_secret_value()
@@ -115,7 +115,7 @@ class AccountBridge:
         self._correlator: Correlator | None = None
         self._running: asyncio.Task[Any] | None = None
         self._at_rest = asyncio.Event()
-        """The event is set while `run` does not run and need not run."""
+        """Set while `run` does not run, and no `run` is about to begin."""
         self._at_rest.set()
         self._leaves = False
         self._relay_through(publisher)
@@ -267,10 +267,10 @@ class AccountBridge:
                 yield Missing(name="subscription", reason=reason, account=self.name)
 
     def _has_grace(self, status: SessionStatus | None = None) -> bool:
-        """Return whether readiness ignores a missing connection, because a takeover or the loss is recent.
+        """Return whether readiness still ignores a missing connection.
 
-        This applies only to a fleet, and to an account that came after the start, for `max_interval` seconds. Otherwise
-        each takeover and each new account would make the load balancer remove a healthy replica.
+        Readiness ignores it for `max_interval` seconds, but only in a fleet, or for an account that was added after the
+        start. Otherwise each takeover and each new account would make the load balancer remove a healthy replica.
         """
         since = self._began_at
         if self._in_fleet and status is not None and not status.connected:

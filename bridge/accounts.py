@@ -60,9 +60,9 @@ class BridgeAccounts:
         self._measure()
 
     def serve(self, operations: OperationsService, on_change: Callable[[], None]) -> None:
-        """Connect the accounts, which `operations` already has, with their operations.
+        """Let the relays of the accounts find the operations in `operations`, which already has these accounts.
 
-        `on_change` is called when accounts have come, so that their relays start.
+        `on_change` is called after accounts were added, so that their relays start.
         """
         self._operations, self._on_change = operations, on_change
         for name, bridge in self.bridges.items():
@@ -70,7 +70,7 @@ class BridgeAccounts:
 
     @property
     def in_order(self) -> list[AccountBridge]:
-        """The accounts in the order of the settings, without those that are just coming or leaving."""
+        """The accounts in the order of the settings, without those that are being added or removed."""
         return [self.bridges[account.name] for account in self._present if account.name in self.bridges]
 
     async def __aenter__(self) -> Self:
@@ -148,7 +148,7 @@ class BridgeAccounts:
         self._on_change()
 
     async def _replace(self, name: str, successor: Account | None) -> None:
-        """Let an account leave, and then let another account with the same name come, if there is one."""
+        """Remove an account, and then add the new account with the same name, if there is one."""
         assert self._operations is not None
         bridge = self.bridges.pop(name)  # from now on nobody starts its relay again
         await asyncio.gather(bridge.leave(), self._operations.remove(name))
@@ -168,5 +168,5 @@ class BridgeAccounts:
 
 
 def digest_of(names: Sequence[str]) -> int:
-    """Return a number of 48 bits that is made from the sorted names. A metric's value represents it exactly."""
+    """Return a hash of the sorted names: a number of 48 bits, which a metric's value (a float) holds exactly."""
     return int.from_bytes(hashlib.sha256("\n".join(names).encode()).digest()[:6], "big")

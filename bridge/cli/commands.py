@@ -16,7 +16,7 @@ _NO_SETTINGS_NEEDED = "To see the bridge at work without any settings, run: make
 
 
 class LogLevel(StrEnum):
-    """The lowest level of lines in the log."""
+    """The levels of log lines. Lines below the chosen level are not logged."""
 
     DEBUG = "debug"
     INFO = "info"

@@ -13,7 +13,7 @@ Config = Annotated[
 ]
 RootConfig = Annotated[
     Path | None,
-    # Only here: on a command, the variable would win over a --config before the command.
+    # The options of the commands don't have `envvar`: the variable would win over a --config before the command.
     typer.Option(
         "--config", metavar="FILE", envvar="BRIDGE_CONFIG", help="TOML file with settings, for every command."
     ),

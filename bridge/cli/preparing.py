@@ -14,7 +14,7 @@ topics = Application("topics", "The topics of the bridge in Kafka, and the right
 
 
 class Form(StrEnum):
-    """The forms of the plan."""
+    """The output formats of the plan."""
 
     COMMANDS = "commands"
     STRIMZI = "strimzi"

@@ -46,7 +46,7 @@ class RenewalGuard:
         return self._backoff.next_delay()
 
     def opened(self) -> None:
-        """Report that a new session or login begins now."""
+        """Record that a new session or login begins now."""
         self._opened_at = self._clock()
 
     @property

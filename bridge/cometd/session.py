@@ -48,7 +48,7 @@ class CometdSession:
         return self._context.reporter.status
 
     async def run(self) -> None:
-        """Run until `stop`, cancellation or an error of the sink. The session stays alive on the server.
+        """Run until `stop`, cancellation or an error of the sink. `run` never ends the session on the server.
 
         Raises:
             BridgeError: an error of the sink.

@@ -62,7 +62,7 @@ class SessionReporter:
         self._log.warning("cometd-session-lost", reason=reason)
 
     def connected(self) -> None:
-        """Report a good poll."""
+        """Report that a poll has worked."""
         if not self.status.connected:
             self._log.info("cometd-connected")
         self.status.state, self.status.reason = State.CONNECTED, None

@@ -97,7 +97,7 @@ def keep_freed_memory() -> None:
 
     By default glibc gives the memory back to the system after each transaction. The system must then clear it again for
     the next one, page by page, which took a fifth of the CPU time of each event. Other C libraries have no `mallopt`,
-    and keep their own way.
+    so the function changes nothing there.
     """
     with suppress(OSError, AttributeError, TypeError):  # TypeError: Windows can't load the library without a name
         mallopt = ctypes.CDLL(None).mallopt

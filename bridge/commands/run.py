@@ -46,7 +46,7 @@ def run_bridge(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
 
 
 def _log_start(settings: Settings) -> None:
-    """Log the settings that differ from their defaults. Format json gets one line, format console a table."""
+    """Log the settings that differ from their defaults. The format json writes one line, the format console a table."""
     found = changed(settings)
     if settings.log.format == "json":
         log.info("starting", version=__version__, settings=Masked(found))

@@ -107,5 +107,5 @@ def _as_text(value: Any) -> str:
 
 
 def _within(field: str, fields: Collection[str]) -> bool:
-    """Return whether `fields` contains the record that has this field. If so, only the record is reported."""
+    """Return whether `fields` also contains the record around this field. Then only the record is reported."""
     return field.rpartition(".")[0] in fields

@@ -111,10 +111,11 @@ class IncomingReply:
 
 
 class OnlyOwnCancellation:
-    """Replaces a CancelledError that aiohttp caused by a ClientConnectionError. A cancellation of this task goes on.
+    """Raises a ClientConnectionError in place of a CancelledError for which aiohttp is the cause.
 
     aiohttp sometimes cancels a future that a caller awaits. The caller then gets a CancelledError, although nobody has
-    cancelled its task. A task group would treat that error as a planned end.
+    cancelled its task. A task group would treat that error as a planned end. If somebody has cancelled the task, the
+    CancelledError is not replaced.
     """
 
     async def __aenter__(self) -> None:

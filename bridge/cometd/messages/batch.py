@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event message: the channel, and the body as undecoded JSON (empty if the message has no `data`).
 
-    `data` is a view of the whole reply. Copy `data` to keep it longer than the batch.
+    `data` is a memoryview into the whole reply. Copy `data` to keep it longer than the batch.
     """
 
     channel: str
@@ -73,7 +73,7 @@ class Sink(Protocol):
     """Stores the batches of a session. The session polls again only after `received` has returned."""
 
     async def opened(self, opening: Opening) -> None:
-        """Store a new session, or note a resumed one.
+        """Store a new session, or record that a session was resumed.
 
         The session's first batch follows, and may be empty. For a new session this method is called right after the
         handshake. Once the method has returned, another process can continue the session. For a resumed session this

@@ -96,7 +96,7 @@ class MessageStream:
         return body
 
     def _guess(self) -> list[Message] | None:
-        """Decode the elements before the last one that begins like the first, because the last may be incomplete."""
+        """Guess where the last element begins, and decode the elements before it. The last one may be incomplete."""
         head = bytes(self._rest[: self._rest.find(b":", 0, _LONGEST_HEAD) + 1]).lstrip(_SPACE)
         at = len(self._rest)
         for _ in range(GUESSES if head else 0):

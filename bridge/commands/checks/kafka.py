@@ -47,7 +47,8 @@ async def check_kafka(
     """Check the cluster, the topics, and the right to use transactions for the slots of the accounts.
 
     If this bridge is a replica of a fleet, also check the right to join the fleet's consumer group. `reads` has the
-    request topic if this bridge takes requests from it. Then also check the right to join the group that reads it.
+    request topic if this bridge takes requests from it. In this case also check the right to join the consumer group
+    for this topic.
     """
     groups = {FLEET: fleet_group(settings)} if in_fleet else {}
     groups |= {REQUESTS: requests_group(settings)} if reads else {}

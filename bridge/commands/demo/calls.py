@@ -41,8 +41,8 @@ def calls() -> Iterator[tuple[str, dict[str, Any]]]:
 def curl(url: str) -> str:
     """Return a shell command that sends the example to the bridge at `url`.
 
-    The request has no referenceId, so the bridge makes a new one each time. With the referenceId of the first call, the
-    bridge would not forward the request.
+    The request has no referenceId, so the bridge makes a new one each time. A request that repeats an earlier
+    referenceId is not forwarded.
     """
     body = {name: value for name, value in EXAMPLE_REQUEST.items() if name != "referenceId"}
     return f"curl {url}{RECORDS}/{EXAMPLE_HANDLE} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"
@@ -51,8 +51,8 @@ def curl(url: str) -> str:
 async def keep_calling(urls: Callable[[], Sequence[str]], accounts: Sequence[str] = ()) -> None:
     """Send one call after the other, until cancelled.
 
-    `urls` returns the base URLs of the bridges that run now. The calls use these URLs by turns, and also `accounts` by
-    turns (without accounts: the default account). If a bridge ends during a call, the call goes to another bridge.
+    `urls` returns the base URLs of the bridges that run now. The calls alternate between these URLs, and between
+    `accounts` (without accounts: the default account). If a bridge ends during a call, the call goes to another bridge.
 
     Raises:
         CommandFailed: a running bridge did not answer a call, or did not answer with HTTP status 200.

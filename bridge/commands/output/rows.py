@@ -33,7 +33,7 @@ class Column:
     grows: bool = False
     """Whether the column may take the rest of the line."""
     whole: bool = False
-    """Whether the column's known texts are shown whole if that is possible without the optional columns."""
+    """Whether optional columns are left out if this column's known texts would otherwise be cut."""
     optional: bool = False
     """Whether the column is left out if the terminal is too narrow."""
     most: int = MOST
@@ -43,9 +43,9 @@ class Column:
 class Rows:
     """Writes rows to the console. Each row is one line. The texts must be safe for a terminal.
 
-    Without `cut`, the rows may be wider than the terminal. With `known`, all rows that follow, no column takes width
-    that another one needs, and the columns are aligned even if nothing is cut. Without `known`, uncut columns that grow
-    are aligned beside texts of at most `Column.most` characters.
+    Without `cut`, the rows may be wider than the terminal. `known` are all rows that will be shown, if they are known
+    in advance. With `known`, each column is as wide as its longest text. Without `known`, a column that grows is
+    `Column.most` wide, so a longer text moves the columns after it to the right.
     """
 
     def __init__(

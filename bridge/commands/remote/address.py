@@ -61,7 +61,7 @@ def cause_of(error: Exception) -> str:
         return "no answer in time"
     if (reason := tls.fault(error)) is not None:
         return tls.TEXTS[reason]
-    # aiohttp puts a sentence of its own into `strerror`. The number is that of the system.
+    # aiohttp replaces the system's text in `strerror`, but `errno` is still the system's number.
     number = getattr(error, "errno", None) or 0
     if number < 0:  # from getaddrinfo
         return "its host name can't be resolved"
