@@ -1,4 +1,4 @@
-"""Kafka: publishing exactly once, with the position beside the events."""
+"""Publishes to Kafka exactly once: the events and the position in the same transaction."""
 
 from bridge.delivery.client.aiokafka_internals.groups import GroupPlan
 from bridge.delivery.client.batches import size_of

@@ -1,4 +1,4 @@
-"""Reads a topic as a member of a consumer group. Each record is read until its reader has said that it is done."""
+"""Reads a topic as a member of a consumer group, and commits the records that its caller reports as done."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 SESSION_TIMEOUT: Final = 10.0
 """Seconds without a heartbeat after which the broker gives the partitions of this member to others."""
 HEARTBEAT: Final = 1.0
-"""Seconds between two heartbeats, which aiokafka sends in a task of its own: also while the partitions are paused."""
+"""Seconds between two heartbeats, which aiokafka sends in a separate task, even while the partitions are paused."""
 REBALANCE_TIMEOUT: Final = 20.0
 """Seconds that the broker waits in a rebalance until a member has let its partitions go. Longer than `let_go` takes."""
 REQUEST_TIMEOUT: Final = REBALANCE_TIMEOUT + 5.0
@@ -41,7 +41,7 @@ POLL_MS: Final = 200
 MOST_AT_ONCE: Final = 100
 """Limit for the records of one fetch from aiokafka."""
 _MOVED: Final = (CommitFailedError, IllegalStateError, RebalanceInProgressError)
-"""Errors of a commit whose partitions another member has now. That member reads the uncommitted records again."""
+"""Errors of a commit if another member has the partitions now. That member reads the uncommitted records again."""
 
 
 class GroupReader(Protocol):
@@ -51,7 +51,7 @@ class GroupReader(Protocol):
     """How many times the group has assigned partitions to this member."""
 
     async def poll(self, room: int) -> Sequence[ConsumedRecord]:
-        """Return the next records: at most `room`, or none for a room of 0, while the partitions are paused.
+        """Return at most `room` of the next records. If `room` is 0, return none and pause the partitions.
 
         Raises:
             aiokafka.errors.KafkaError, OSError, TimeoutError: the topic can't be read.
@@ -91,7 +91,7 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         return taken
 
     async def _fetch(self, *, paused: bool) -> None:
-        """Add the next records to those that are held. Of paused partitions these are the ones fetched before."""
+        """Add the next records to `_held`. While paused, these are only the records that are already fetched."""
         assigned = self._client.assignment()
         (self._client.pause if paused else self._client.resume)(*assigned)
         fetched = await self._client.getmany(timeout_ms=POLL_MS, max_records=MOST_AT_ONCE)
@@ -132,9 +132,10 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         return lag
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Finish and commit as much as possible. A rebalance revokes all partitions, also those that return.
+        """Finish and commit as much as possible.
 
-        Until the next assignment `poll` waits, because aiokafka's `getmany` does.
+        A rebalance revokes all partitions, even if it then assigns them to the same member again. Until the next
+        assignment `poll` waits, because aiokafka's `getmany` does.
         """
         del revoked
         await self.end()
@@ -147,7 +148,7 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("request-partitions", partitions=sorted(place.partition for place in assigned))
 
     async def end(self) -> None:
-        """Let the owner of the records finish, and commit what is done."""
+        """Let the owner of the records finish, and commit the records that are done."""
         self._held.clear()
         await self._let_go()
         with suppress(*FAILURES):
@@ -158,9 +159,10 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
 async def group_reader(
     settings: Kafka, topic: str, group: str, let_go: Callable[[], Awaitable[None]]
 ) -> AsyncGenerator[GroupReader, None]:
-    """Yield a reader that joins the group. At the end of the block it commits what is done, and leaves the group.
+    """Yield a reader that joins the group.
 
-    `topic` is the name without the prefix. A group without offsets begins with the first record.
+    At the end of the block the reader commits the records that are done, and leaves the group. `topic` is the name
+    without the prefix. A group without offsets begins with the first record.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached, or the topic is missing.

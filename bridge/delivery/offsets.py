@@ -1,4 +1,4 @@
-"""Which records of a consumer group's member are in hand, and up to which offset their partition may be committed."""
+"""Tracks which records of a consumer group's member are not done yet, and which offsets may be committed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class OffsetsInHand:
-    """Records may be done in any order. Only those before the first one that is not done may be committed."""
+    """Records may be done in any order. Only the records before the first unfinished record may be committed."""
 
     def __init__(self) -> None:
         self._in_hand: dict[TopicPartition, dict[int, None]] = {}
@@ -21,12 +21,12 @@ class OffsetsInHand:
         self._committed: dict[TopicPartition, int] = {}
 
     def begin(self, place: TopicPartition, offset: int) -> None:
-        """Note a record that has been read. Call this in the order of the partition."""
+        """Add a record that has been read. Call this in the order of the partition."""
         self._in_hand.setdefault(place, {})[offset] = None
         self._next[place] = offset + 1
 
     def end(self, place: TopicPartition, offset: int) -> None:
-        """Note that a record is done. A record that is not in hand any more changes nothing."""
+        """Mark a record as done. Do nothing if the record has been removed meanwhile."""
         self._in_hand.get(place, {}).pop(offset, None)
 
     def first(self, place: TopicPartition) -> int | None:
@@ -44,5 +44,5 @@ class OffsetsInHand:
         return due
 
     def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Note that Kafka has these offsets."""
+        """Record that Kafka has committed these offsets."""
         self._committed.update(offsets)

@@ -31,7 +31,7 @@ _ANY_TIME: Final = 0
 
 
 class Period(NamedTuple):
-    """A period, in ms since the epoch. None: without a begin, or without an end."""
+    """A period, in ms since the epoch. If an end of the period is None, the period has no limit there."""
 
     since: int | None
     until: int | None
@@ -123,10 +123,10 @@ async def _offsets_at(
     unknown: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> dict[TopicPartition, int]:
-    """Return the offset of each partition's first record at or after its time, or its end if there is none.
+    """Return for each partition the offset of the first record at or after the time in `times`.
 
-    librdkafka's mock cluster can't look a time up. It answers as if there were no record, at any time. Then the offset
-    in `unknown` is returned.
+    If a partition has no such record, return its end. librdkafka's mock cluster can't search by time, and answers for
+    every time that there is no record. Then return the offset in `unknown`.
     """
     if not times:
         return {}
@@ -140,7 +140,7 @@ async def _offsets_at(
 
 
 class RangeReader:
-    """Reads ranges. `done` counts the offsets that are behind it, `total` those of all ranges."""
+    """Reads ranges. `done` is the number of offsets that it has read so far. `total` is the number in all ranges."""
 
     def __init__(self, settings: Kafka, ranges: Sequence[PartitionRange]) -> None:
         self._settings = settings
@@ -151,7 +151,7 @@ class RangeReader:
 
     @property
     def done(self) -> int:
-        """How many offsets are behind the reader."""
+        """The number of offsets that the reader has read so far."""
         return sum(self._reached[place] - one.start for place, one in self._ranges.items())
 
     def read(self, place: TopicPartition) -> int:
@@ -213,7 +213,7 @@ class RangeReader:
         return moved
 
     async def _explain(self, client: Any, left: set[TopicPartition]) -> None:
-        """Return if open transactions hide the rest of all partitions.
+        """Find out why no record arrives. Return normally if open transactions hide the rest of all partitions.
 
         Raises:
             KafkaUnavailable: there is more to read, so Kafka has stopped answering.

@@ -33,10 +33,10 @@ async def read(
 ) -> AsyncGenerator[ConsumedRecord, None]:
     """Yield the records of `topics` (full names; None: all event topics), without a consumer group.
 
-    Reading begins with the first record, or with `since` (in seconds since the epoch) with the first record that is not
-    older, or else after the last record. With `until_end` it ends where the topics ended when it was called. Kafka
-    confirms a commit a moment before consumers see it. So this end is the last offset of each partition, and the
-    function waits for a transaction that is open there. Without `until_end` it never ends.
+    `from_beginning` begins with the first record. `since` (in seconds since the epoch) begins with the first record
+    that is not older. Without both, only new records are read. `until_end` stops at the present end of the topics.
+    Kafka confirms a commit a moment before consumers see it. So this end is the last offset of each partition, and the
+    function waits for a transaction that is open there. Without `until_end` the reading never stops.
 
     Records of one partition come in their order. Records that exist at the start come in the order of their timestamps
     across all partitions. Close the iterator (`contextlib.aclosing`).
@@ -68,7 +68,7 @@ async def read(
 async def _existing(
     client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], later: dict[TopicPartition, list[Any]]
 ) -> AsyncGenerator[Any, None]:
-    """Yield the records before the offsets `ends`, the oldest of all partitions first. Put further ones in `later`.
+    """Yield the records before the offsets `ends`, the oldest of all partitions first. Put further records in `later`.
 
     A record waits until each partition that is not at its end has a record to compare with.
     """

@@ -37,7 +37,7 @@ FIVE_YEARS: Final = 1826
 INTERVAL: Final = 600.0
 """Seconds between two looks at the topics' settings."""
 SOON: Final = 10.0
-"""The same, while Kafka is away or the topics do not exist yet."""
+"""Seconds between two looks while Kafka is away or the topics do not exist yet."""
 
 
 @dataclass(frozen=True, slots=True)

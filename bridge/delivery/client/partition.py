@@ -72,7 +72,7 @@ def murmur2_of_all(keys: Sequence[bytes]) -> Sequence[int]:
         return int.from_bytes(lanes, "little")
 
     def shifted(lanes: int, bits: int) -> int:
-        """Shift every lane to the right, without the bits that come from the next lane."""
+        """Shift every lane to the right. Clear the bits that come from the next lane."""
         return lanes >> bits & ones * (WORD >> bits)
 
     digests = ones * (SEED ^ length)

@@ -27,13 +27,13 @@ log = structlog.get_logger(__name__)
 INTERVAL: Final = 3.0
 """Seconds between two checks."""
 SOON: Final = 1.0
-"""Seconds between two checks while a topic or a right is missing, because somebody may be correcting that."""
+"""Seconds between two checks while a topic or a right is missing, because somebody may be correcting the fault."""
 DEADLINE: Final = 3.0
 """Seconds that Kafka may take to answer."""
 AGAIN: Final = 0.2
-"""Seconds before another broker is asked."""
+"""Seconds that the probe waits before it asks another broker."""
 PATIENCE: Final = 6.0
-"""Seconds without an answer after which Kafka can't be used, while a broker still accepts connections."""
+"""Seconds without an answer after which Kafka counts as unusable, although a broker still accepts connections."""
 NOT_ASKED: Final = "not asked yet"
 
 
@@ -55,7 +55,7 @@ class KafkaProbe:
         return None if self.reason is NOT_ASKED else self.reason
 
     async def run(self) -> None:
-        """Check Kafka again and again, for ever."""
+        """Check Kafka again and again, until cancelled."""
         while True:
             try:
                 await self._ask_on()

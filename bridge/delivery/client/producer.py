@@ -1,7 +1,7 @@
 """A wrapper of aiokafka's producer. The caller must discard a producer after its first failure.
 
-aiokafka's idempotent producer repeats a send for ever, and its `stop()` waits for such sends. So the caller must set a
-deadline for each call. After a refused batch, the producer's sequence numbers no longer match the broker's. So
+aiokafka's idempotent producer repeats a send without limit, and its `stop()` waits for such sends. So the caller must
+set a deadline for each call. After a refused batch, the producer's sequence numbers no longer match the broker's. So
 the caller must use a new producer.
 """
 
@@ -115,7 +115,7 @@ class Producer:
         return sent
 
     async def commit(self) -> None:
-        """Commit the transaction, if the producer is transactional. Before, await all futures of `send`."""
+        """Commit the transaction, if the producer is transactional. First await all futures of `send`."""
         if self._transactional:
             self.committing = True
             await self._kafka.commit_transaction()

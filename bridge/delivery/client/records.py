@@ -8,7 +8,7 @@ import msgspec
 
 
 class ConsumedRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record as a consumer gets it; `topic` is its whole name, `timestamp` in ms since the epoch."""
+    """A record as a consumer receives it. `topic` is the full name. `timestamp` is in ms since the epoch."""
 
     topic: str
     partition: int

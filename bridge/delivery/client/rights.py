@@ -76,9 +76,10 @@ class ClusterView(NamedTuple):
 
 
 def topic_rights(settings: Kafka, reads: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
-    """Return the rights that the bridge needs on each of its topics. Both rights include Describe.
+    """Return the rights that the bridge needs on each of its topics. The rights are Write, Read, or both.
 
-    `reads` are further topics, which the bridge only reads, without the prefix.
+    Each of them includes Describe. `reads` has the names, without the prefix, of further topics that the bridge only
+    reads.
     """
     both = {topic_name(settings, operation.TOPIC), position_topic(settings)}
     names = [*topic_names(settings), position_topic(settings)]
@@ -93,7 +94,7 @@ def evidence_rights(settings: Kafka) -> dict[str, tuple[str, ...]]:
 
 
 async def view_cluster(client: AIOKafkaClient, settings: Kafka, reads: Collection[str] = ()) -> ClusterView:
-    """Ask a broker about the bridge's topics, and about further ones that it reads. Nothing is created.
+    """Ask a broker about the bridge's topics, and about further topics that it reads. Nothing is created.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer.

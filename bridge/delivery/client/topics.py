@@ -92,7 +92,7 @@ def earlier_transactional_id(settings: Kafka, account: str) -> str:
 
 
 async def create_missing_topics(settings: Kafka, reads: Collection[str] = ()) -> None:
-    """Create the missing topics. `reads` are further topics, which the bridge only reads, without the prefix.
+    """Create the missing topics. `reads` has the names, without the prefix, of topics that the bridge only reads.
 
     If the bridge lacks the right to create topics, the function does not fail. A missing topic then causes an error
     when it is used. A cluster without a controller (librdkafka's mock cluster) creates the topics with its own options.
@@ -151,7 +151,7 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 def wanted_topics(settings: Kafka, reads: Collection[str] = ()) -> list[NewTopic]:
     """Return all topics of the bridge, each with the options for its creation.
 
-    `reads` are further topics, which the bridge only reads, without the prefix.
+    `reads` has the names, without the prefix, of further topics that the bridge only reads.
     """
     topics = [_topic(settings, topic, settings.partitions, _configs(settings, topic)) for topic in (*TOPICS, *reads)]
     return [*topics, _topic(settings, POSITION_TOPIC, settings.slots, POSITION_CONFIGS)]

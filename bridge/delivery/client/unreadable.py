@@ -76,7 +76,7 @@ class ReadableRecords(TolerantRecords):
     _room = AT_ONCE
 
     def passed_over(self, topic: str, error: Exception) -> None:
-        """Count a batch whose rest can't be read as one unreadable record."""
+        """Count one unreadable record for a batch whose rest can't be read."""
         unreadable_records(topic).found(type(error).__name__)
 
     def __next__(self) -> Any:

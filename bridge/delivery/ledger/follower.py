@@ -1,4 +1,4 @@
-"""Reads a topic from the beginning and then waits for new records, for ever and across outages of Kafka."""
+"""Reads a topic from the beginning, and then waits for new records until cancelled. It retries while Kafka is away."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.settings import Kafka
 
     Take: TypeAlias = Callable[[Sequence[ConsumedRecord]], Awaitable[int | None]]
-    """Receives records. Returns the index of the first record to pass again after a rewind, or None."""
+    """Receives records. Returns the index of the record at which to continue after a `rewind`, or None."""
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class Follower:
             await asyncio.sleep(backoff.next_delay())
 
     def rewind(self) -> None:
-        """Make `run` read again from the first record that `take` must get again, and call `caught_up` again."""
+        """Make `run` go back to the records whose index `take` has returned, and call `caught_up` again."""
         self._rewound = True
 
     def hurry(self) -> None:

@@ -40,9 +40,9 @@ class Ledger(Protocol):
         """
 
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
-        """Pass the topic's records to `take` for ever. Call `caught_up` after all records that exist now.
+        """Pass the topic's records to `take` until cancelled. Call `caught_up` after all records that exist now.
 
-        `take` returns the index of the first record to pass again after a `rewind`, or None.
+        `take` returns the index of the record at which to continue after a `rewind`, or None.
         """
 
     async def catch_up(self) -> None:
@@ -53,7 +53,7 @@ class Ledger(Protocol):
         """
 
     def rewind(self) -> None:
-        """Make `follow` read again from the first record that `take` must get again, and call `caught_up` again."""
+        """Make `follow` go back to the records whose index `take` has returned, and call `caught_up` again."""
 
     def place(self, topic: str, key: str) -> Place:
         """Return the topic and partition of records with this key. `topic` is the name without the prefix."""
@@ -66,8 +66,9 @@ class Ledger(Protocol):
 class KafkaLedger:
     """The `Ledger` on Kafka, which follows `topic`. `place` returns a partition only for the topics in `placed`.
 
-    Records that are older than `age` seconds at the start may be skipped. With `prompt`, `follow` passes the records of
-    this process on at once, and those of other processes soon. Otherwise a record may wait for a quarter of a second.
+    Records that are older than `age` seconds at the start may be skipped. With `prompt`, `take` gets the records of
+    this process at once, and those of other processes soon. Without `prompt` a record may wait for a quarter of a
+    second.
     """
 
     def __init__(

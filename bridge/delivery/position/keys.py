@@ -74,7 +74,7 @@ class AccountKeys:
         self._former: _PasswordKeys | None = None
         self._former_until = 0.0
         self._contexts: dict[Purpose, bytes] = {}
-        """The beginning of what is signed or sealed, by purpose."""
+        """The first bytes of each text that is signed or sealed, by purpose."""
         self._earlier: dict[bytes, EarlierSeal] = {}
         self._deriving = asyncio.Lock()
 
@@ -186,7 +186,7 @@ class _PasswordKeys:
         self.roots: dict[int, bytes] = {}
         """The root keys, by their parameter n of scrypt."""
         self._signing: dict[Purpose, hmac.HMAC] = {}
-        """The beginning of each signature of a purpose: the key alone. To begin with a copy is twice as fast."""
+        """An HMAC object with the key alone, by purpose. To copy it takes half as long as to make a new one."""
         self.sealed: dict[Purpose, tuple[bytes, bytes]] = {}
         """The last text that `seal_unchanged` has encrypted for a purpose, and the result."""
 

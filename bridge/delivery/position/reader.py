@@ -201,9 +201,9 @@ class PositionReader:
                 reading.last_collision = offset
 
     async def _look_for_foreign(self, value: bytes | None, offset: int, keys: AccountKeys, found: Found) -> None:
-        """Note the owner in a record before the window with the genuine record, if it is another owner.
+        """Store the offset of a genuine record if another owner has written it.
 
-        The record has no other effect.
+        The record lies before the window with the genuine record that counts. So the search does not use it otherwise.
         """
         with suppress(Unreadable, Unsealable):
             stored = decode(value)

@@ -187,7 +187,7 @@ class Slot:
     # -- taking over --------------------------------------------------------------------------------------------------
 
     async def _look_at_predecessors(self) -> None:
-        """Give way to bridges that have taken accounts over since this one began to. First choose the pair of ids."""
+        """Choose the pair of ids. Then leave accounts to bridges that took them over after this takeover began."""
         unclaimed = [one for one in self.members.values() if one.claim is None]
         await asyncio.gather(*(one.keys.start("position") for one in unclaimed))
         if not unclaimed:

@@ -80,11 +80,12 @@ class Predecessors:
         self._owners.pop(account, None)
 
     def overtakers(self, reading: Reading, owner: Owner) -> list[str]:
-        """Return the accounts that another bridge has taken over since the first reading, which was noted.
+        """Return the accounts that another bridge has taken over since the first reading that `note` got.
 
-        Only a bridge with the same pair of transactional ids counts. With `exactly-once`, the start of its producers
-        has fenced `owner` before it claimed the account, so `owner` can't have claimed the account after it. With
-        `at-least-once` Kafka fences nothing. So `owner` calls this method just before it claims the account.
+        Only a bridge with the same pair of transactional ids counts. With `exactly-once`, such a bridge first starts
+        its producers, which fences `owner`, and then claims the account. So `owner` can't have claimed the account
+        after that bridge. With `at-least-once` Kafka fences nothing. So `owner` calls this method just before it claims
+        the account.
         """
         overtaken = []
         for account, found in reading.accounts.items():

@@ -78,10 +78,10 @@ class Transaction:
         return self._together([(call, call.attempt.position) for call in self.calls], {})
 
     def refused(self, reasons: Mapping[Batch, Refusal]) -> dict[Call, dict[Batch, Refusal]]:
-        """Return the calls whose records Kafka may have refused, each with the refused batches of this call alone.
+        """Return the calls whose records Kafka may have refused, each with its refused batches.
 
-        If a refused batch has records of several calls, the refused record may belong to any of these calls. Then all
-        of these calls are returned, but without the batch.
+        A batch may have the records of several calls. Then the refused record may belong to any of these calls. So all
+        of these calls are returned, but without this batch.
         """
         blamed: dict[Call, dict[Batch, Refusal]] = defaultdict(dict)
         for sent, why in reasons.items():

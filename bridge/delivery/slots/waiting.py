@@ -71,7 +71,7 @@ class WaitingCalls:
             if call.done.done() or call.account not in self._accounts:
                 self._apart.remove(call)
         due = next((call for call in self._apart if call.not_before <= now), None)
-        # Alternate between both kinds, so that neither kind of call has to wait for ever.
+        # Alternate between both kinds, so that calls of both kinds make progress.
         if due is not None and (not self._together or not self._last_was_apart):
             self._last_was_apart = True
             self._apart.remove(due)
