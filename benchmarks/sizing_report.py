@@ -31,11 +31,11 @@ def write(
     parts = [
         origin,
         _flows([one for one in flows if one.compression == "none" and one.accounts == 1]),
-        "Several accounts in one process, the rate being that of all together:",
+        "Several accounts in one process. The rate is the sum of all accounts:",
         _accounts([one for one in flows if one.compression == "none"]),
         "On the disk of one replica, for each event:",
         _disk([one for one in flows if one.accounts == 1 and one.rate]),
-        "Kafka hung while events came, and came back:",
+        "Kafka hung while events arrived, and then recovered:",
         _outages(outages),
     ]
     write_between_marks(page, COMMAND, "\n\n".join(parts))

@@ -1,4 +1,4 @@
-"""Reads the gaps and dead letters of the last day from Kafka, for the console. Reading begins with the first look."""
+"""Reads the gaps and dead letters of the last day from Kafka, for the console. Reading begins at the first `view`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ V = TypeVar("V")
 class Incidents:
     """The newest gaps and dead letters of all accounts of the topic prefix, including those of other replicas.
 
-    Nothing is read before the first `view`: a bridge whose console nobody opens reads neither topic.
+    Reading begins at the first `view`, so a bridge whose console nobody opens reads neither topic.
     """
 
     def __init__(self, kafka: Kafka, encoding: Encoding, *, clock: Callable[[], float] = time.time) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def unimported(name: str) -> Iterator[None]:
     """Make each import of the module `name` raise ImportError, as if it were not installed.
 
-    If the module has been imported before, it stays importable. Only for optional imports, which libraries try.
+    If the module has been imported before, it stays importable. Use this only for imports that the library treats as
+    optional.
     """
     if name in sys.modules:
         yield

@@ -39,7 +39,7 @@ class Encoding(Protocol):
 
     @property
     def missing(self) -> str | None:
-        """Why values can't be encoded yet, None if they can be encoded. None stays None."""
+        """Why values can't be encoded yet, None once they can be encoded."""
 
     async def run(self) -> None:
         """Fetch everything that encoding needs, and retry until that works."""

@@ -42,8 +42,8 @@ class AccountRelay(Protocol):
 class RelayTasks:
     """Runs one task for each account in `accounts()`, with a publisher of `slots`.
 
-    Another bridge takes over all accounts of a slot `together`. So for the accounts of one slot `run` ends when one
-    account is taken over. Otherwise `run` ends when all accounts are taken over.
+    `together` means that the accounts belong to one slot. Another bridge takes over all accounts of a slot, so `run`
+    ends when the first account is taken over. Without `together`, `run` ends when all accounts are taken over.
 
     The task of a removed account is not cancelled: the relay itself ends when its account is removed.
     """

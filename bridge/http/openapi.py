@@ -1,4 +1,4 @@
-"""Adds to /openapi.json the models that FastAPI does not find by itself."""
+"""Adds to /openapi.json the models that FastAPI can't derive from the functions of the routes."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Correlator:
             for late in (False, True)
         }
         self.relaying_since: float | None = None
-        """When this process began to relay the account, by `time.monotonic`. None while it does not relay it."""
+        """When this process began to relay the account (`time.monotonic`). None while another process relays it."""
         self.caught_up = asyncio.Event()
         """Set once the first CometD reply is in Kafka. That reply has the messages that queued while no bridge ran."""
 
@@ -171,7 +171,7 @@ class Correlator:
         """Return whether this process may time out the account's operations.
 
         The process may time out operations if it relays the account, the view is loaded, and the first CometD reply is
-        in Kafka. If the CometD server sends no reply, `after` seconds after the start are enough.
+        in Kafka. If the CometD server sends no reply, the process may do so `after` seconds after the start.
         """
         if self.relaying_since is None or not self._loaded.is_set():
             return False

@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 LEDGER_TOPIC: Final = operation.TOPIC
 PLACED_TOPICS: Final = (acknowledgement.TOPIC, DEAD_LETTERS)
 LOAD_PATIENCE: Final = 5.0
-"""Seconds without any event of the ledger after which a request with a referenceId of the caller no longer waits until
-the ledger is read. A caller may repeat a call that a crash interrupted, and the ledger prevents a second forwarding.
-While the ledger can't be read at all, the bridge forwards nevertheless, because Kafka may be unreachable."""
+"""A request with a caller's referenceId waits until the ledger is read. If no event is read for this many seconds, the
+request no longer waits. A caller may repeat a call that a crash interrupted, and the ledger prevents a second
+forwarding. While the ledger can't be read at all, the bridge forwards nevertheless, because Kafka may be
+unreachable."""
 
 
 class OperationsService:
@@ -339,7 +340,7 @@ class OperationsService:
         return fit(event)  # so that every bridge can read the event again
 
     async def _ledger_read(self) -> None:
-        """Wait until the ledger is read. Give up `load_patience` after the start, or after the last event that came."""
+        """Wait until the ledger is read. Give up `load_patience` after the start or the last event."""
         waited_from = None
         while not self._tail.loaded.is_set() and waited_from != max(self._started_at, self._tail.took_at):
             waited_from = max(self._started_at, self._tail.took_at)
@@ -374,7 +375,7 @@ class OperationsService:
         return view
 
     def _hidden(self, view: OperationView) -> bool:
-        """Return whether to hide the operation from callers: an untrusted event says that it is done or rejected.
+        """Return whether to hide the operation from callers, because an untrusted event says that it has ended.
 
         Operations of other processes' accounts are not hidden, because callers of this process can't submit such
         operations.

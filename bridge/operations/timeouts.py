@@ -4,8 +4,8 @@ Normally the process that relays an account times out the account's operations, 
 acknowledgements. An operation is orphaned if no process times it out, for example because no process relays the
 account. Any process may end an orphaned operation, but only much later.
 
-Clocks of processes differ, and jump. So the process that relays an account measures with its monotonic clock for how
-long it has known an operation. A restart sets the time to 0. An orphaned operation's age comes from its events.
+The clocks of processes differ, and may jump. So the process that relays an account measures with its monotonic clock
+for how long it has known an operation. A restart sets the time to 0. An orphaned operation's age comes from its events.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Timeouts:
         self._clock = clock
 
     async def run(self) -> None:
-        """Check the pending operations at least once a second, for ever, including those from before a crash."""
+        """Check the pending operations, also those from before a crash, at least once a second until cancelled."""
         orphans_due = 0.0
         while True:
             await asyncio.sleep(min(1.0, self._timeout / 4))
@@ -86,7 +86,7 @@ class Timeouts:
         if not any(self._orphans()):
             return
         try:
-            await self._ledger.catch_up()  # another process may have ended them already
+            await self._ledger.catch_up()  # another process may have ended some of them already
         except KafkaUnavailable:
             return
         orphans = list(self._orphans())

@@ -1,7 +1,7 @@
 """Saves events to files until they are published, if the server would not send these events again.
 
-If a file can't be written, read or removed, the bridge goes on and publishes the events from memory. `weakness` has
-the code of the error.
+If a file can't be written, read or removed, the bridge still publishes the events from memory. `weakness` has the code
+of the error.
 """
 
 from __future__ import annotations

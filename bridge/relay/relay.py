@@ -49,7 +49,7 @@ CHUNK: Final = 4000
 CLOSE_TIMEOUT: Final = 3.0
 """Seconds that ending a session may take on a planned stop."""
 REFRESH: Final = 5.0
-"""Seconds. An empty reply updates a position in Kafka that is older than this. It keeps a gap's `from` exact."""
+"""Seconds. An empty reply updates a position in Kafka that is older than this, so a later gap's `from` is exact."""
 
 
 class OnDelivery(Protocol):

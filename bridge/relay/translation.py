@@ -82,8 +82,8 @@ class Translator:
             session: the session's hash (`session_hash`).
             first_sequence: the sequence of the first event, counted from the start of the session.
             received_at: when the reply was received, in seconds since the epoch.
-            keep: how many of the last parsed messages to return. None: all. To keep a message costs as much time as a
-                tenth of its translation, because its memory can't be used again at once.
+            keep: how many of the last parsed messages to return. None: all. Keeping a message takes a tenth of the time
+                of its translation, because its memory can't be reused at once.
         """
         maker = self._maker
         maker.begin(rfc3339(received_at))

@@ -65,12 +65,12 @@ class StuckPoll:
         return list(Remedy)[self._next - 1] if self._next else None
 
     def stuck(self) -> None:
-        """Report that the poll is past its deadline."""
+        """Record that the poll is past its deadline."""
         if self._since is None:
             self._since = self._clock()
 
     def turned(self) -> None:
-        """Report that polls end in time. This ends the silence."""
+        """Record that polls end in time, which ends the silence."""
         self._since, self._next, self._factor = None, 0, 1
 
     def due(self) -> Remedy | None:
@@ -117,7 +117,7 @@ class MissingAcknowledgements:
         return self._done
 
     def accepted(self) -> None:
-        """Report that Web Services accepted an operation. Its acknowledgement must come over CometD."""
+        """Record that Web Services accepted an operation. Its acknowledgement must come over CometD."""
         now = self._clock()
         if self._oldest is None:
             self._oldest = now
@@ -128,16 +128,16 @@ class MissingAcknowledgements:
             self._evidence.append(now)
 
     def acknowledged(self) -> None:
-        """Report an acknowledgement for this or any other client. It ends the silence."""
+        """Record an acknowledgement for this or any other client, which ends the silence."""
         self._begin_anew()
         self._factor = 1
 
     def delivered(self) -> None:
-        """Report an event that is no acknowledgement."""
+        """Record an event that is no acknowledgement."""
         self._evidence.clear()
 
     def not_listening(self) -> None:
-        """Report that acknowledgements can't arrive now, or that the session is new."""
+        """Record that acknowledgements can't arrive now, or that the session is new."""
         self._begin_anew()
 
     def due(self) -> Remedy | None:
@@ -182,22 +182,22 @@ class Watchdog:
         return self._polls.step or self._acknowledgements.step
 
     def accepted(self) -> None:
-        """Report that Web Services accepted an operation."""
+        """Record that Web Services accepted an operation."""
         self._acknowledgements.accepted()
 
     def delivered(self, *, acknowledgement: bool) -> None:
-        """Report a delivery of events. `acknowledgement` is True if it contains an acknowledgement for any client."""
+        """Record a delivery of events. `acknowledgement` is True if it contains an acknowledgement for any client."""
         if acknowledgement:
             self._acknowledgements.acknowledged()
         else:
             self._acknowledgements.delivered()
 
     def opened(self) -> None:
-        """Report a new or resumed session. Acknowledgements that were missing before are forgotten."""
+        """Record a new or resumed session. Acknowledgements that were missing before are forgotten."""
         self._acknowledgements.not_listening()
 
     async def run(self, session: Callable[[], CometdSession | None]) -> None:
-        """Watch for ever. `session` returns the current session, None before the first."""
+        """Watch until cancelled. `session` returns the current session, None before the first."""
         while True:
             await asyncio.sleep(self._tick)
             watched = session()

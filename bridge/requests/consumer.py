@@ -1,6 +1,6 @@
 """Reads the request topic in a consumer group of all replicas, and makes an operation from each record.
 
-A record is in hand from its reading until its operation has a verdict of Web Services, or until its refusal is stored.
+A record that was read is in hand until its operation has a verdict of Web Services, or until its refusal is stored.
 Only then may the record's offset be committed. If the process is killed earlier, another member of the group reads the
 record again, and finds the operation by its referenceId.
 """
@@ -106,7 +106,7 @@ class RequestConsumer:
         """The reason why the request topic can't be read now. None if the topic can be read."""
 
     async def run(self) -> None:
-        """Read requests until cancelled. Operations that are being stored at that moment are still stored."""
+        """Read requests until cancelled. A cancellation does not interrupt the storing of an operation."""
         async with asyncio.TaskGroup() as self._group:
             await self._stay()
 
@@ -168,7 +168,7 @@ class RequestConsumer:
             del self._last[key]
 
     async def _let_go(self) -> None:
-        """Before a rebalance or the end: finish storing operations, and stop the work on all records in hand.
+        """Finish storing operations, and stop the work on all records in hand. Called before a rebalance and the end.
 
         The members of the group read the unfinished records again.
         """

@@ -1,7 +1,7 @@
-"""Words the faults of settings, without a setting's value, which may be a secret.
+"""Describes the faults of settings, without a setting's value, which may be a secret.
 
-`rules.py` has the texts of the bridge's own rules, and `files.py` those about files. This module words unknown names
-and the errors of pydantic.
+`rules.py` has the texts of the bridge's own rules, and `files.py` those about files. This module has the texts for
+unknown names and for the errors of pydantic.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from bridge.settings.rules import Finding
 
 _TYPE: Final = "setting"
-"""The type of the errors in pydantic that this module has worded."""
+"""The type of pydantic's errors whose text comes from this module."""
 _TEXTS: Final = {
     "missing": "is required",
     "model_type": "should be a table of settings",
     "too_short": "is empty",
     "string_too_short": "is empty",
 }
-"""The texts for some of pydantic's types of errors. For the others the text is pydantic's, without its subject."""
+"""The texts for some of pydantic's types of errors. Other errors keep pydantic's text, without its first word."""
 _SUBJECT: Final = re.compile(r"^(Input|String|Value|URL|Path) (?=[a-z])")
 
 
 def finding_of(model: type[BaseModel], from_files: Sequence[str], error: ErrorDetails) -> Finding:
     """Return the location and the text of one of pydantic's errors. `from_files` names the secrets read from files."""
     location, kind = error["loc"], error["type"]
-    if kind == _TYPE:  # a nested section has worded it
+    if kind == _TYPE:  # the text comes from a nested section
         return location, error["msg"]
     if len(location) == 1 and location[0] in from_files:
         location = (f"{location[0]}{sources.FILE_SUFFIX}",)
@@ -53,7 +53,7 @@ def finding_of(model: type[BaseModel], from_files: Sequence[str], error: ErrorDe
 
 
 def as_error(finding: Finding) -> InitErrorDetails:
-    """Return the finding as an error of pydantic, for the section around."""
+    """Return the finding as an error of pydantic, for the enclosing section."""
     location, text = finding
     return InitErrorDetails(type=PydanticCustomError(_TYPE, "{text}", {"text": text}), loc=location, input=None)
 

@@ -290,8 +290,9 @@ class Fleet(Section):
     """Name of this replica in GET /fleet and in the log. Default: the host name."""
     session_timeout: Annotated[float, Field(ge=2, le=60)] = 6
     """Seconds without a heartbeat from a replica after which Kafka gives the replica's slots to the other replicas. Use
-    the same value on every replica. Brokers refuse less than their `group.min.session.timeout.ms`, by default 6 s. With
-    more than `web_services.max_interval` minus 3 s, the death of a replica can cost its CometD sessions."""
+    the same value on every replica. Brokers refuse less than their `group.min.session.timeout.ms`, by default 6 s. If
+    the value is more than `web_services.max_interval` minus 3 s, the CometD sessions of a replica that dies may be
+    lost."""
 
 
 class Log(Section):

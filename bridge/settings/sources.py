@@ -56,8 +56,8 @@ def at(values: Any, location: Location) -> Any:
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two trees.
 
-    If both trees have a value or a list, the result has that of `over`. A secret and the file of this secret replace
-    each other.
+    If both trees have a value or a list, the result has the value or list of `over`. A secret and the file of this
+    secret replace each other.
     """
     twins = {key.removesuffix(FILE_SUFFIX) if key.endswith(FILE_SUFFIX) else key + FILE_SUFFIX for key in over}
     merged = {key: value for key, value in under.items() if key not in twins}

@@ -31,7 +31,7 @@ class UpstreamReply:
 
 
 class Challenge(Enum):
-    """What a refused request lacked: a login, a CSRF token, or neither. HTTP status 403 alone does not show this."""
+    """What a refused request lacked: login, CSRF token or neither. HTTP status 403 alone does not show this."""
 
     NONE = "none"
     LOGIN = "login"

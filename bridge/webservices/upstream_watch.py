@@ -1,4 +1,4 @@
-"""Finds out whether Web Services answers: from the replies to the CometD sessions, and by requests of its own."""
+"""Finds out whether Web Services answers: from the replies to the CometD sessions, and by separate requests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class UpstreamWatch:
 
     @property
     def answered_at(self) -> float:
-        """When Web Services last answered, on the monotonic clock. Minus infinity or 0 if it never did."""
+        """When Web Services last answered, on the monotonic clock. 0 or minus infinity if it has never answered."""
         return max(self._heard_at(), self._asked_at)
 
     @property

@@ -21,7 +21,7 @@ class VoiceSession:
     """Starts the contact centre session after each call of `due`, and retries until Web Services accepts the request.
 
     Without a registered device operations fail with HTTP 500 and statusCode 4 (web-services log). The start of the
-    session causes events, so the CometD subscription must exist before.
+    session causes events, so the CometD subscription must exist first.
     """
 
     def __init__(self, client: WebServicesClient, account: str) -> None:
@@ -34,7 +34,7 @@ class VoiceSession:
         self._due.set()
 
     async def run(self) -> None:
-        """Start a contact centre session after each call of `due`, for ever."""
+        """Start a contact centre session after each call of `due`, until cancelled."""
         while True:
             await self._due.wait()
             self._due.clear()

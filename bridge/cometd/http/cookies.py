@@ -130,7 +130,7 @@ class CookieJar(aiohttp.CookieJar):
         self._by_name = None
 
     def _is_lasting(self) -> bool:
-        """Return whether the cookies stay as they are until a reply or the bridge changes them: none can expire."""
+        """Return whether no cookie can expire. Then the cookies change only by a reply or by the bridge."""
         return not any(cookie["max-age"] or cookie["expires"] for cookie in self)
 
     def _settle(self, names: Iterable[str]) -> None:

@@ -38,7 +38,7 @@ START: Final = 60.0
 TAKEOVER: Final = 60.0
 """Seconds that the takeover may take."""
 EVENTS: Final = 200
-"""Number of events that stands in for a missing limit: a replica is killed after half of the limit."""
+"""Number of events that counts as the limit if there is no limit. A replica is killed after half of the limit."""
 AFTER: Final = 10.0
 """Seconds for which the demo continues after the takeover, if there is no limit for the events."""
 LAST: Final = 10.0

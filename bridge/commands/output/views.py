@@ -89,7 +89,7 @@ class Summary(NamedTuple):
     topic: str
     """The name of the topic without prefix and version."""
     event: str
-    """What happened, in a word."""
+    """One word that says what happened."""
     key: str
     reference: str
     late: bool

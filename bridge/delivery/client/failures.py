@@ -42,7 +42,7 @@ FAILURES: Final = (kafka.KafkaError, KafkaUnavailable, OSError, TimeoutError)
 
 
 class ClientFault(kafka.KafkaError):  # type: ignore[misc]
-    """aiokafka has reached an internal state that it does not expect. The client is unusable, but the relay goes on."""
+    """aiokafka has reached an internal state that it does not expect. The bridge needs a new client to continue."""
 
 
 class _Guarded:

@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 250
 LEAST_BYTES: Final = 1 << 16
-"""A fetch waits for this many bytes, but not longer than `POLL_MS`. Otherwise each record would cost a fetch."""
+"""A fetch waits for this many bytes, but not longer than `POLL_MS`. Otherwise each record would need a separate
+fetch."""
 LINGER: Final = 0.02
 """Seconds between two fetches of a prompt follower, while records arrive. More fetches would cost processor time."""
 DENIALS: Final = 4
@@ -71,7 +72,7 @@ class Follower:
         """Pass the records to `take`, in order within each partition. The method never returns.
 
         The method calls `caught_up` after all records that existed at the start. If the topic doesn't exist or may not
-        be read, the method calls `caught_up` after a few attempts and goes on trying. After an outage, reading
+        be read, the method calls `caught_up` after a few attempts and continues to try. After an outage, reading
         continues at the same offset, so no record is passed twice.
         """
         backoff = Backoff(cap=2.0)

@@ -40,7 +40,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """A description of the record's key, for documentation."""
     sequenced: Literal["always", "as-refused"] | None = None
-    """The events with a header `ce_sequence`: all, dead letters whose refused record had the header, or (None) none."""
+    """Which events have a header `ce_sequence`: all, only dead letters whose refused record had it, or none (None)."""
 
     @property
     def name(self) -> str:

@@ -56,12 +56,12 @@ class Guard(NamedTuple):
     problems: Sequence[str]
     """Codes of the problems that the check may answer with."""
     caller: Callable[[Request], Awaitable[Caller]]
-    """Returns the caller of a request. For a route that skips FastAPI's dependencies, together with `admitted`."""
+    """Returns the caller of a request. A route that skips FastAPI's dependencies calls this and `admitted` instead."""
 
 
 @contextmanager
 def admitted(request: Request, caller: Caller) -> Iterator[None]:
-    """Hold a place for the request, and tell the route who the caller is (`request.state.caller`).
+    """Hold a place for the request, and store the caller in `request.state.caller` for the route.
 
     Raises:
         Refused: (429) the caller has too many requests under way.

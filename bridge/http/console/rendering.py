@@ -140,7 +140,7 @@ def ago(at: datetime | str | None) -> str:
 
 
 def age(at: datetime | str | None) -> str:
-    """Return the time since then, `3.2 s`. Return an empty text if the time is unknown."""
+    """Return how long ago a time was, without "ago": `3.2 s`. Return an empty text if the time is unknown."""
     found = _parsed(at)
     return "" if found is None else duration(max(0.0, time.time() - found.timestamp()) * 1000)
 

@@ -42,11 +42,11 @@ _TROUBLES: Final = {
     "login": (
         "Login at Web Services",
         """No event arrives, and operations are refused. Check the account's user name and password in the settings, and
-        whether the account is locked. The bridge tries again by itself.""",
+        whether the account is locked. The bridge keeps trying.""",
     ),
     "cometd": (
         "CometD session",
-        """No acknowledgement arrives. The bridge tries again by itself. Check whether Web Services answers, and whether
+        """No acknowledgement arrives. The bridge keeps trying. Check whether Web Services answers, and whether
         the proxy or load balancer in front of it works.""",
     ),
     "subscription": (

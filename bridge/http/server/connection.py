@@ -1,7 +1,7 @@
 """Closes connections of slow callers, and limits the number of connections.
 
-uvicorn has a time-out only between two requests. It has none for a request's head, for a body that the application no
-longer reads, or for a response that the caller does not read.
+uvicorn has a time-out only between two requests. It has no time-out for a request's head, for a body that the
+application no longer reads, or for a response that the caller does not read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ANSWER_DEADLINE: Final = 15.0
 LARGEST_HEAD: Final = 16 * 1024
 """Maximum size of an incomplete request head or chunk header, in bytes."""
 MOST_CONNECTIONS: Final = 1024
-"""Maximum number of connections, and of requests under way (`RequestShares`). With twice as many requests at work, the
-server refuses new connections."""
+"""Maximum number of connections, and of requests under way (`RequestShares`). While twice as many requests are being
+processed, the server refuses new connections."""
 
 
 class Room:

@@ -133,7 +133,8 @@ def made_by(make: Callable[..., UvicornConnection]) -> type[asyncio.Protocol]:
     """Return `make` as the value of `http` for `uvicorn.Config`, so that uvicorn calls it for each connection.
 
     Part: `uvicorn.Config.http`, which takes a class or a name. uvicorn only calls it, so a function works too. A class
-    has no access to the server's `Room`. If uvicorn uses more of the class, the bridge does not serve.
+    has no access to the server's `Room`. If uvicorn starts to use other parts of the class, the bridge can't serve
+    requests.
     """
     return cast("type[asyncio.Protocol]", make)
 

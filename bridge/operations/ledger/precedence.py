@@ -48,7 +48,7 @@ class Precedence:
 
         Call this method before the event is written, and only if no such event has been read before.
         """
-        if len(self._undecided) >= MOST_UNDECIDED:  # then a second forwarding of the oldest stays unnoticed
+        if len(self._undecided) >= MOST_UNDECIDED:  # then nobody notices if the oldest request is forwarded twice
             del self._undecided[next(iter(self._undecided))]
         future = asyncio.get_running_loop().create_future()
         self._undecided.setdefault(event.reference_id, {})[event.attempt] = future

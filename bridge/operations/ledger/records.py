@@ -89,7 +89,7 @@ class OperationRecords:
         self._keys = keys or {}
         self._signatures = Signatures(self._keys, unsigned or {})
         self._latest_at = 0, EARLIEST
-        """The result of `_latest`, which changes each second, and that second."""
+        """The last result of `_latest`, and the second in which it is valid."""
 
     async def start(self, account: str) -> None:
         """Derive the account's keys for the ledger, which `record` needs. The first call takes about 0.1 s.
@@ -226,7 +226,7 @@ def _is_time(text: str, latest: str) -> bool:
 
 
 def _exists(text: str) -> bool:
-    """Return whether the time's month has so many days."""
+    """Return whether the day of the time exists in its month."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -183,7 +183,7 @@ def _first(event: Operation, *, trusted: bool) -> OperationView:
     request = bytes(event.request)
     return OperationView(
         reference_id=event.reference_id,
-        operation=sys.intern(event.operation),  # many operations have the same, so the view keeps it once
+        operation=sys.intern(event.operation),  # many operations have the same text, so the view stores the text once
         status=event.status,
         account=sys.intern(event.account),
         trusted=trusted,
@@ -210,7 +210,11 @@ def _earliest(times: Times, event: Operation) -> Times:
 
 
 def _verdict(view: OperationView, event: Operation, *, leads: bool) -> Upstream | None:
-    """Return Web Services' verdict after `event`. If the leading event has none, that of the same attempt counts."""
+    """Return Web Services' verdict after `event`. `leads`: whether `event`, and not `view`, sets the status.
+
+    The verdict of the side that sets the status comes first. If that side has none, the verdict of the other side
+    counts, but only if both sides have the same attempt.
+    """
     leading, other = (event.upstream, view.upstream) if leads else (view.upstream, event.upstream)
     return other if leading is None and event.attempt == view.attempt else leading
 

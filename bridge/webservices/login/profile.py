@@ -46,7 +46,7 @@ _DECODER = msgspec.json.Decoder(_Me)
 
 
 def profile(reply: HttpReply) -> Profile:
-    """Parse the reply of GET /api/v2/me. Return an empty profile for an invalid body, because the login worked."""
+    """Parse the reply of GET /api/v2/me. An invalid body gives an empty profile, and no error: the login worked."""
     try:
         user = _DECODER.decode(reply.body).user
     except UNREADABLE:

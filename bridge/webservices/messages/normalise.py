@@ -7,7 +7,7 @@ import re
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 _EXACT_FLOAT = 2.0**53
-"""The largest float up to which every float stands for exactly one integer."""
+"""Up to this number, each whole float represents exactly one integer."""
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
