@@ -38,7 +38,7 @@ def evidence_export(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Search only the archive, not Kafka.")] = False,
     all_partitions: Annotated[
-        bool, typer.Option("--all-partitions", help="Don't rely on the partitions of keys. Reads everything.")
+        bool, typer.Option("--all-partitions", help="Read all partitions, not only those of the keys.")
     ] = False,
 ) -> None:
     """Write what Kafka knows about an operation, a phone number, a record or a job to a signed file."""

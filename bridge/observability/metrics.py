@@ -48,7 +48,7 @@ kafka_connected = Gauge("bridge_kafka_connected", "1 while Kafka accepts the acc
 kafka_transactions = Counter("bridge_kafka_transactions", "Kafka transactions by result", (*ACCOUNT, "result"))
 transaction_accounts = Histogram(
     "bridge_transaction_accounts",
-    "Accounts whose records one committed Kafka transaction held",
+    "Number of accounts with records in one committed Kafka transaction",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200),
 )
 operations = Counter("bridge_operations", "Forwarded operations by outcome", (*ACCOUNT, "outcome"))
@@ -113,7 +113,7 @@ fleet_slots = Gauge(
 fleet_slots_owned = Gauge("bridge_fleet_slots_owned", "Slots whose accounts this replica relays")
 fleet_handovers = Counter(
     "bridge_fleet_handovers",
-    "Slots that this replica took over (orphaned: no replica owned it; rebalanced: another one did) or lost (fenced)",
+    "Slots that this replica took over (orphaned: without an owner; rebalanced: from another owner) or lost (fenced)",
     ("reason",),
 )
 fleet_takeover = Histogram(

@@ -153,7 +153,7 @@ async def test_what_passes(run_with: Any, answer: Answer) -> None:
 async def test_a_row_that_is_never_judged(run_with: Any) -> None:
     """After five attempts in vain a row is left to the next run, which sends it under the same referenceId."""
     run, bridge = await run_with(*[problem(503, "undelivered")] * 5)
-    assert run.lines() == [["undelivered", "undelivered", "because; a next run sends it again"]]
+    assert run.lines() == [["undelivered", "undelivered", "because; the next run sends it again"]]
     assert len(bridge.requests) == 5
 
 

@@ -110,7 +110,7 @@ def _subscriptions(status: SessionStatus, site: WebServices) -> Finding:
     if any(channel in needed for channel in absent):
         return failed(
             SUBSCRIPTIONS,
-            f"The server refused: {codes}; have the account permitted to subscribe, or add the channel to"
+            f"The server refused: {codes}; ask an administrator to permit it, or add the channel to"
             " BRIDGE_WEB_SERVICES__OPTIONAL_CHANNELS.",
         )
     return warning(SUBSCRIPTIONS, f"The server refused optional channels: {codes}.")

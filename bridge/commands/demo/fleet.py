@@ -138,7 +138,7 @@ class _Scene:
     async def play(self, limit: int | None, *, as_json: bool) -> None:
         """Start the fleet, show events, kill a replica, and show the takeover."""
         self._kill_after = max(1, (limit or EVENTS) // 2)
-        self._tell(f"Starting {len(self._replicas)} bridges, each in a process of its own ...")
+        self._tell(f"Starting {len(self._replicas)} bridges, each in a separate process ...")
         await asyncio.gather(*(replica.start() for replica in self._replicas))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(replica.watch()) for replica in self._replicas]

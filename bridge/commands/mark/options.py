@@ -84,7 +84,9 @@ class MarkOptions:
         if self.results is not None:
             return self.results
         if self.file == STANDARD_INPUT:
-            raise UnusableInput("a list from standard input needs --results FILE: a next run continues from that file")
+            raise UnusableInput(
+                "a list from standard input needs --results FILE: the next run continues from that file"
+            )
         return Path(f"{self.file}.results.csv")
 
     def job_name(self) -> str:

@@ -180,7 +180,7 @@ class Sender:
             except TryAgain as error:
                 deliveries += 1
                 if deliveries == MOST_DELIVERIES:
-                    yield Outcome(UNDELIVERED, error.reason, f"{error}; a next run sends it again")
+                    yield Outcome(UNDELIVERED, error.reason, f"{error}; the next run sends it again")
                     return
                 ask = False
                 await asyncio.sleep(max(error.after or 0.0, pauses.next_delay()))

@@ -80,6 +80,6 @@ def _refusal(base: str, status: int, document: Any) -> str:
     problem = document if isinstance(document, dict) else {}
     code, detail = problem.get("code"), problem.get("detail")
     if not isinstance(code, str) or not isinstance(detail, str):
-        return f"what answers at {base} is not this bridge (HTTP {status}); is --url right?"
+        return f"the server at {base} is not this bridge (HTTP {status}); is --url right?"
     text = f"the bridge refuses the request with HTTP {status} {printable(code, 60)}: {printable(detail, 300)}"
     return text + (" (--token-file FILE sends a token)" if status == 401 else "")

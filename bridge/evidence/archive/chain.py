@@ -85,7 +85,7 @@ class _Walk:
         if manifest.day != day:
             yield f"This file has the manifest of another day, {manifest.day}."
         if manifest.previous != self._digest:
-            yield "This manifest does not follow the one before, because the one before was changed, removed or added."
+            yield "This manifest does not follow the previous manifest, which was changed, removed or added."
         if before is None:
             return
         if before.day + DAY != manifest.day:

@@ -130,5 +130,5 @@ def stamped_at(one: TimeStamp, content: bytes, roots: list[Certificate]) -> date
     except ValueError as error:
         raise NotStamped(f"the time stamp can't be read ({error})") from None
     if not covered:
-        raise NotStamped("the time stamp is over something else")
+        raise NotStamped("the time stamp is for other content")
     return at

@@ -35,9 +35,9 @@ class SessionView(BaseModel):
     as_of: Annotated[
         datetime | None,
         Field(
-            description="When the other members were true: now for a session of the replica that answers. The session "
-            "of another replica is shown as its last position in Kafka describes it, so this is the position's time; "
-            "null if Kafka has no position with a session."
+            description="The time for which the other members are true. For a session of the replica that answers, "
+            "this is the time of the request. For a session of another replica, this is the time of its last position "
+            "in Kafka, from which the other members come; null if Kafka has no position with a session."
         ),
     ] = None
     session: Annotated[

@@ -126,8 +126,8 @@ class Tail:
         if not self._left_out:
             log.error(
                 "operations-left-out",
-                reason="the view is full of pending operations. The bridge leaves further ones out, and does not end "
-                "them, until there is room to read them from Kafka again",
+                reason="the view is full of pending operations. The bridge leaves out further operations, and does "
+                "not end them, until there is room to read them from Kafka again",
                 operations=len(self._view),
                 bytes=self._view.size,
             )
