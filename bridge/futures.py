@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 def error_of(future: Future[Any]) -> BaseException | None:
     """Return the future's error, None if the future has none, was cancelled or is not done.
 
-    As a done-callback this function only keeps asyncio from logging the error.
+    Pass this function to `add_done_callback` to keep asyncio from logging the error.
     """
     return future.exception() if future.done() and not future.cancelled() else None

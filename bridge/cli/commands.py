@@ -89,7 +89,7 @@ def run(
         raise
     try:
         commands.run_bridge(wanted, disconnect_on_exit=disconnect_on_exit, linger=linger)
-    except KeyboardInterrupt:  # the last lines of the log say so
+    except KeyboardInterrupt:  # the last lines of the log report the interrupt
         raise typer.Exit(interrupt.CODE) from None
 
 

@@ -28,7 +28,7 @@ bridge is set to at-least-once, consumers must drop events whose `ce_id` they ha
 
 The record key is {RECORD_KEY}.
 
-A new release may add fields that have a default. Any other change makes a new version with a topic of its own."""
+A new release may add fields that have a default. Any other change makes a new version with a separate topic."""
 
 
 def asyncapi(topic_prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class CookieJar(aiohttp.CookieJar):
         self._restored.update(cookie.key for cookie in self)
 
     def by_name(self) -> dict[str, str]:
-        """Return the value of each cookie by name. If two cookies have the same name, the longer path wins."""
+        """Return the value of each cookie by name. If cookies have the same name, the longest path decides."""
         if self._by_name is not None:
             return self._by_name
         cookies = sorted(self, key=lambda cookie: len(cookie["path"]))

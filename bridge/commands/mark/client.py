@@ -26,8 +26,8 @@ TIMEOUT: Final = WAIT + 20.0
 NO_ANSWER: Final = "no-answer"
 LONGEST_REPLY: Final = 1 << 20
 LONGEST_PAUSE: Final = 60.0
-"""Maximum seconds of a Retry-After. Longer values are cut, because a faulty server could otherwise stop a run for
-ever."""
+"""Maximum seconds of a Retry-After. Longer values are cut, because a faulty server could otherwise stop a run without
+end."""
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP statuses of temporary errors, from the bridge or from a proxy in front of the bridge."""
 _NOT_THE_ROW: Final = frozenset({8, 20})

@@ -137,8 +137,8 @@ def refusal(error: BaseException) -> Refusal | None:
 def fenced(error: BaseException | None) -> bool:
     """Return whether an error means that the broker has fenced this producer.
 
-    A broker fences a producer for a newer producer or for a transaction that took too long. If this happens between the
-    begin of a transaction and a send, aiokafka raises IllegalOperation for the send.
+    A broker fences a producer when a newer producer starts, or when a transaction has taken too long. If this happens
+    between the begin of a transaction and a send, aiokafka raises IllegalOperation for the send.
     """
     while error is not None:
         if isinstance(error, kafka.ProducerFenced | kafka.InvalidProducerEpoch | kafka.IllegalOperation):

@@ -100,7 +100,7 @@ class Transaction:
 
 
 def _shared(own: Iterable[tuple[Call, Batch]], limits: Mapping[str, int]) -> dict[Batch, list[tuple[Call, Batch]]]:
-    """Put the calls' batches for the same partition together. Return the sources of each batch to send."""
+    """Join the calls' batches for each partition. Return each joined batch with the calls and batches inside it."""
     places: defaultdict[tuple[str, int], list[tuple[Call, Batch]]] = defaultdict(list)
     for call, batch in own:
         places[batch.topic, batch.partition].append((call, batch))

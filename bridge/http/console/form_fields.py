@@ -72,7 +72,8 @@ class OperationForm(NamedTuple):
 def operation_form(operation: str) -> OperationForm:
     """Return the form of an operation that callers may submit.
 
-    An operation has up to two models: with and without a record handle. A field is required if all of them require it.
+    An operation has up to two models: with and without a record handle. A field is required if all of these models
+    require it.
     """
     known = OUTBOUND_OPERATIONS[operation]
     models = [model for model in (known.by_handle, known.by_number) if model is not None]

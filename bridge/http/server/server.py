@@ -84,7 +84,8 @@ async def listen(host: str, port: int, setting: str) -> list[socket.socket]:
     If uvicorn itself opened the sockets, a failure would end the process. The caller must close the sockets.
 
     Raises:
-        AddressUnusable: the host or the port can't be used. The text names its setting; `setting` is the port's.
+        AddressUnusable: the host or the port can't be used. The text names the setting of the host or of the port.
+        `setting` is the name of the port's setting.
     """
     sockets: list[socket.socket] = []
     absent: OSError | None = None

@@ -212,8 +212,8 @@ class OperationForwarder:
     async def _decided(self, task: ForwardingTask, first: asyncio.Future[bool]) -> None:
         """Wait until the ledger shows which replica wrote the first `requested` event, at most `PRECEDENCE_DEADLINE`.
 
-        If the ledger does not show this replica in time, or Kafka is away, this replica forwards the operation anyway.
-        It is better to forward an operation twice than never.
+        If the ledger does not show it in time, or Kafka is away, this replica forwards the operation anyway. It is
+        better to forward an operation twice than never.
 
         Raises:
             Overtaken: another replica wrote the first event, and forwards the operation.

@@ -105,7 +105,7 @@ class Journal:
     def note(self, record: Record, *, urgent: bool = False) -> None:
         """Queue the record, to be written in the background. Drop the record if the queue is full.
 
-        If it is `urgent`, because a caller waits for its effect, the write does not wait for more events.
+        If the record is `urgent` (a caller waits for its effect), the write does not wait for more events.
         """
         self._add(record)
         if urgent:
