@@ -91,8 +91,8 @@ async def ranges_of(
 ) -> list[PartitionRange]:
     """Return the ranges of all partitions of the topics in `counts`.
 
-    A range begins with the first record in the topic's period, and ends before the first record after it. Without an
-    end it reaches to the present end, with transactions that are still open.
+    A range begins with the first record in the topic's period, and ends before the first record after the period. If
+    the period has no end, the range reaches to the present end, and includes transactions that are still open.
 
     Raises:
         aiokafka.errors.KafkaError, OSError, TimeoutError: Kafka can't be reached or read.

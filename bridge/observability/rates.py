@@ -79,7 +79,7 @@ class Rates:
 
 
 def _total(counter: Counter, label: str | None = None, values: Collection[str] = ()) -> float:
-    """Add up the series of a counter, or those whose `label` has one of the `values`.
+    """Add up the series of a counter. With `values`, add up only the series whose `label` has one of the values.
 
     Private part: `Counter._labelnames`, `._lock`, `._metrics` and `._value`. The public `collect` makes objects for
     each series. With 1,000 accounts this was a large part of the work of an idle bridge.

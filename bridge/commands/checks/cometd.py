@@ -96,7 +96,7 @@ def _acknowledgement(status: SessionStatus) -> Finding:
         return ok(ACKNOWLEDGEMENT, "The server keeps events until they are acknowledged.")
     return warning(
         ACKNOWLEDGEMENT,
-        "The server has no ack extension, so events in a cut reply are lost; have the extension switched on, or set "
+        "The server has no ack extension, so events in a cut reply are lost; ask for the extension, or set "
         "BRIDGE_STATE_DIR so that at least a crash of the bridge loses no events.",
     )
 

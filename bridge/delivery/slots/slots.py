@@ -67,7 +67,7 @@ class Slots:
         self._placed: dict[str, Slot] = {}
 
     def publisher(self, keys: AccountKeys, unsigned: UnsignedEvents | None = None) -> KafkaPublisher:
-        """Make the publisher of an account. Its `stop` removes it again."""
+        """Make the publisher of an account. The publisher's `stop` removes the publisher again."""
         made = KafkaPublisher(self, self._settings, keys, self._encoding, unsigned or UnsignedEvents(age=0.0))
         self._publishers[keys.account] = made
         return made

@@ -69,7 +69,7 @@ class _OperationPages:
         self._service = pages.sources.service
 
     async def search(self, visit: Visit) -> Response:
-        """Handle the form with the filters. Encrypt the fields that may have a phone number for the URL."""
+        """Handle the form with the filters. The URL contains fields that may have a phone number only encrypted."""
         filters = {name: value for name in FILTERS if (value := visit.form.get(name, "").strip())}
         hidden = {name: filters.pop(name)[: LONGEST_FILTER + 1] for name in _HIDDEN if name in filters}
         if hidden:

@@ -142,7 +142,7 @@ class OperationForwarder:
         return await task.verdict() if view is None else view
 
     async def verdicts(self, account: str) -> None:
-        """Wait until each operation of the account that is being forwarded has its verdict or has run out of time."""
+        """Wait for the account's operations that are being forwarded, until each has a verdict or its time is over."""
         done = [task.done for task in self.running.values() if task.event.account == account]
         if done:
             await asyncio.wait(done)

@@ -43,7 +43,7 @@ ROOMY: Final = 0.5
 class Tail:
     """Applies the ledger's events to the view. Calls `learnt` with each pending operation that was unknown before.
 
-    In a fleet it also passes them to `precedence`.
+    In a fleet it also passes each trusted event to `precedence`.
     """
 
     def __init__(
