@@ -151,7 +151,7 @@ class Correlator:
             for late in (False, True)
         }
         self.relaying_since: float | None = None
-        """When this process began to relay the account (`time.monotonic`). None while another process relays it."""
+        """When this process began to relay the account (`time.monotonic`). None while it is not relayed here."""
         self.caught_up = asyncio.Event()
         """Set once the first CometD reply is in Kafka. That reply has the messages that queued while no bridge ran."""
 

@@ -44,8 +44,8 @@ class Rows:
     """Writes rows to the console. Each row is one line. The texts must be safe for a terminal.
 
     Without `cut`, the rows may be wider than the terminal. `known` are all rows that will be shown, if they are known
-    in advance. With `known`, each column is as wide as its longest text. Without `known`, a column that grows is
-    `Column.most` wide, so a longer text moves the columns after it to the right.
+    in advance. With `known`, a column grows no further than to its longest text, and uncut rows are aligned. Without
+    `known`, an uncut column that grows is `Column.most` wide, so a longer text moves the columns after it to the right.
     """
 
     def __init__(
