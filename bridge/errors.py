@@ -37,7 +37,12 @@ Each class has a stable `code` for problem+json, logs and metrics. Each message 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UNDECODABLE: Final = (ValueError, RecursionError)
+"""The errors of a decoder for bytes that are not UTF-8, not JSON, or not JSON of the expected type.
+
+`UnicodeDecodeError`, `json.JSONDecodeError` and msgspec's `DecodeError` are ValueErrors."""
 
 
 class BridgeError(Exception):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import msgspec
 
 from bridge.delivery import Follower, topic_name, unreadable_records
-from bridge.errors import RegistryUnavailable
-from bridge.events import DEAD_LETTERS, SESSIONS, UNDECODABLE, DeadLetter, Session, rfc3339
+from bridge.errors import UNDECODABLE, RegistryUnavailable
+from bridge.events import DEAD_LETTERS, SESSIONS, DeadLetter, Session, rfc3339
 from bridge.http import Gap, IncidentsView, RefusedRecord
 from bridge.pacing import Backoff
 

@@ -1,7 +1,7 @@
 """The published events: one module for each kind, with its topic, type, schema and key."""
 
 from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash, source
-from bridge.events.encoding import FRAME_BYTES, JSON, UNDECODABLE, Encode, Encoding, Form, PlainJson, unframed
+from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
 from bridge.events.kinds import acknowledgement, operation, request, session, unrecognized, user_event
@@ -42,7 +42,6 @@ __all__ = [
     "SCHEMA_PREFIX",
     "SESSIONS",
     "TOPICS",
-    "UNDECODABLE",
     "Acknowledgement",
     "Change",
     "DeadLetter",

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Encode: TypeAlias = Callable[[msgspec.Struct], bytes]
 
-UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""The errors of msgspec for bytes from outside that are not JSON, or not JSON of the expected type."""
 FRAME_BYTES: Final = 5
 _FRAME_START: Final = b"\0"
 _JSON_START: Final = b"{"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridge.events import INT64_MAX, UNDECODABLE
+from bridge.errors import UNDECODABLE
+from bridge.events import INT64_MAX
 
 if TYPE_CHECKING:
     from bridge.delivery import ConsumedRecord

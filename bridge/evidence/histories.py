@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridge.events import DEAD_LETTERS, INT64_MAX, UNDECODABLE, acknowledgement, record_key, rfc3339, user_event
+from bridge.errors import UNDECODABLE
+from bridge.events import DEAD_LETTERS, INT64_MAX, acknowledgement, record_key, rfc3339, user_event
 from bridge.evidence.bundle import Answer, Notification, OperationEvent, OperationHistory, Place
 from bridge.evidence.criteria import keys_of
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from bridge.events import UNDECODABLE
+from bridge.errors import UNDECODABLE
 from bridge.evidence.file.document import root_of
 from bridge.observability import printable
 

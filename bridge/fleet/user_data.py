@@ -14,6 +14,8 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
+from bridge.errors import UNDECODABLE
+
 VERSION: Final = 1
 """The version of both messages. An incompatible change also needs a new name of the group's protocol
 (`bridge.delivery.group.PROTOCOL`)."""
@@ -77,5 +79,5 @@ def decode(data: bytes | None, kind: type[Data]) -> Data | None:
         return None
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from bridge.errors import UNDECODABLE
 from bridge.privacy.numbers import (
     FEWEST_INSIDE,
     FEWEST_SEEN,
@@ -32,7 +33,7 @@ OMITTED: Final = "omitted"
 _NULL: Final = msgspec.Raw(b"null")
 _HASH: Final = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}").fullmatch
 _DIGIT: Final = re.compile(r"[0-9]").search
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
+_UNREADABLE: Final = (*UNDECODABLE, OverflowError)
 
 
 class _Gone:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar, TypeVarTuple
 import msgspec
 import structlog
 
-from bridge.errors import InFlightUnwritable
+from bridge.errors import UNDECODABLE, InFlightUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ class InFlight:
         if content is not None:
             body = content[CHECKSUM_BYTES:]
             if zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") == content[:CHECKSUM_BYTES]:
-                with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                with suppress(*UNDECODABLE):
                     batch = msgspec.msgpack.decode(body, type=InFlightBatch)
                     if math.isfinite(batch.received_at):
                         return batch

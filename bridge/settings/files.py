@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.errors import UNDECODABLE
+
 ENCODING: Final = "utf-8-sig"
 """UTF-8. A byte order mark at the beginning, which some editors on Windows write, is ignored."""
 _BREAK: Final = "a text has a line break; is its closing quote missing?"
@@ -60,7 +62,7 @@ def parse_toml(content: bytes) -> dict[str, Any]:
         return tomllib.loads(content.decode(ENCODING))
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         text = str(error)
         place = re.search(r"\(at [^()]*\)\Z", text)
         cause = next((cause for start, cause in _CAUSES.items() if text.startswith(start)), None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from bridge.errors import UNDECODABLE
 from bridge.settings import files
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _decode(text: str, expected: type | None) -> Any:
         return text
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except UNDECODABLE:
         return Unreadable("is not JSON")
     if isinstance(value, expected):
         return value

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from bridge.errors import UpstreamInvalidReply
-from bridge.webservices.messages.wire import UNREADABLE
+from bridge.errors import UNDECODABLE, UpstreamInvalidReply
 from bridge.webservices.statuscodes import NOT_AUTHENTICATED, OK
 
 if TYPE_CHECKING:
@@ -83,5 +82,5 @@ def challenge(reply: HttpReply) -> Challenge:
 def _body(reply: HttpReply) -> _Body | None:
     try:
         return _DECODER.decode(reply.body)
-    except UNREADABLE:
+    except UNDECODABLE:
         return None

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
+from bridge.errors import UNDECODABLE
 from bridge.webservices.messages.messages import DeviceUserEvent, OutboundRecord, Unknown, parse, parse_tolerantly
-from bridge.webservices.messages.wire import UNREADABLE, decode_body
+from bridge.webservices.messages.wire import decode_body
 from tests.page import DEVICE, DEVICE_PATH
 from tests.unit import upstream_samples as samples
 
@@ -320,7 +321,7 @@ def test_the_two_ways_agree_wherever_the_strict_one_accepts(data: dict[str, Any]
     message = encoded(data)
     try:
         decode_body(message)
-    except UNREADABLE:
+    except UNDECODABLE:
         reject()
     assert parse(message) == parse_tolerantly(message)
 

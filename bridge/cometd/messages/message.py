@@ -8,7 +8,7 @@ import msgspec
 
 from bridge.cometd.messages.batch import Event
 from bridge.cometd.messages.json_array import LARGEST_SCANNED, array_elements, is_value
-from bridge.errors import ExchangeFailed
+from bridge.errors import UNDECODABLE, ExchangeFailed
 
 META: Final = "/meta/"
 LARGEST_FIELD: Final = 64 << 10
@@ -31,7 +31,6 @@ class Message(Event, frozen=True, gc=False):
     supportedConnectionTypes: msgspec.Raw = _NOTHING  # noqa: N815 -- Bayeux's own name
 
 
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _META_FIELDS: Final = tuple(field for field in Message.__struct_fields__ if field not in Event.__struct_fields__)
 _decode_messages = msgspec.json.Decoder(list[Message]).decode
 _decode_message = msgspec.json.Decoder(Message).decode
@@ -60,7 +59,7 @@ def decode_prefix(array: bytes) -> list[Message] | None:
     """Return the messages of an array, None if msgspec can't decode the array as a whole."""
     try:
         return _decode_messages(array)
-    except _UNREADABLE:
+    except UNDECODABLE:
         return None
 
 
@@ -71,7 +70,7 @@ def decode_element(element: bytes, *, size: int) -> Message:
     """
     try:
         return _decode_message(element)
-    except _UNREADABLE:
+    except UNDECODABLE:
         element = element.strip(b" \t\n\r")
     if len(element) > LARGEST_SCANNED and element[0] in b"[{":
         return Message(channel="", data=msgspec.Raw(element))
@@ -89,7 +88,7 @@ def _tolerant(text: str) -> Message:
     raw = msgspec.Raw(text.encode(errors="surrogateescape"))
     try:
         return _decode_message(raw)
-    except _UNREADABLE:
+    except UNDECODABLE:
         return Message(channel="", data=raw)
 
 
@@ -104,7 +103,7 @@ def meta(message: Message) -> dict[str, Any]:
         if raw != _NOTHING and len(bytes(raw)) <= LARGEST_FIELD:
             try:
                 fields[name] = _decode_any(raw)
-            except _UNREADABLE:
+            except UNDECODABLE:
                 continue
     fields["successful"] = fields.get("successful") is True
     return fields

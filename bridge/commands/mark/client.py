@@ -10,7 +10,7 @@ import msgspec
 
 from bridge.commands.mark.results import ACKNOWLEDGED, INVALID, PENDING, REJECTED, TIMED_OUT, Outcome
 from bridge.commands.remote.address import cause_of, read_token
-from bridge.errors import BridgeError, CommandFailed
+from bridge.errors import UNDECODABLE, BridgeError, CommandFailed
 from bridge.observability import printable
 from bridge.webservices import outbound_record_path
 
@@ -206,7 +206,7 @@ def _told(reply: _Reply) -> Outcome:
 def _read(body: bytes) -> _Reply:
     try:
         return msgspec.json.decode(body, type=_Reply)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNDECODABLE:
         return _Reply(status=0)
 
 

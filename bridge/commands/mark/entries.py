@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bridge.commands.mark.fields import FIELDS, RowInvalid
 from bridge.commands.mark.numbers import number_reader
-from bridge.commands.mark.source import UNDECODABLE
+from bridge.commands.mark.source import REPLACEMENT
 from bridge.errors import UnusableInput
 from bridge.webservices import LARGEST_ID, DoNotCallByHandle, DoNotCallByNumber
 
@@ -105,7 +105,7 @@ class EntryReader:
         """
         values = self._defaults | dict(row.cells)
         for field, value in values.items():
-            if not value.isprintable() or UNDECODABLE in value:
+            if not value.isprintable() or REPLACEMENT in value:
                 raise RowInvalid("characters", f"{field} has characters that can't be printed or decoded")
         if "phone" in values:
             values["phone"] = self._number(values["phone"])

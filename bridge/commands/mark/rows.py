@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.commands.mark.fields import FIELDS, RowInvalid, field_of
 from bridge.commands.mark.source import LONGEST_LINE, MARK, Line
-from bridge.errors import UnusableInput
+from bridge.errors import UNDECODABLE, UnusableInput
 from bridge.observability import printable
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def json_object(line: Line) -> dict[str, Any]:
         raise RowInvalid("line-too-long", f"the line has more than {LONGEST_LINE} characters")
     try:
         value = msgspec.json.decode(line.text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNDECODABLE:
         raise RowInvalid("not-json", "the line is not JSON") from None
     if not isinstance(value, dict):
         raise RowInvalid("not-json", "the line is not a JSON object")

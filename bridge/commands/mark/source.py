@@ -38,7 +38,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 MARK: Final = "\ufeff"
-UNDECODABLE: Final = "\ufffd"
+REPLACEMENT: Final = "\ufffd"
 """The character that replaces bytes that are not valid in the encoding."""
 
 

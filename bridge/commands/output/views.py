@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.commands.output.rows import Column, Rows
+from bridge.errors import UNDECODABLE
 from bridge.observability import printable, printable_json
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def value_of(record: ConsumedRecord) -> Any:
         return None
     try:
         return msgspec.json.decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return record.value.decode(errors="replace")
 
 

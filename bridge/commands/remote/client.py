@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.commands.process import run_to_end
 from bridge.commands.remote.address import base_url, cause_of, exposed_token, read_token
-from bridge.errors import CommandFailed
+from bridge.errors import UNDECODABLE, CommandFailed
 from bridge.observability import printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RunningBridge:
         status, body = run_to_end(_get(base, path, query, headers))
         try:
             document = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except UNDECODABLE:
             document = None
         if status != 200 or document is None:
             raise CommandFailed(_refusal(base, status, document))

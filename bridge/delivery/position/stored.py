@@ -19,6 +19,7 @@ from msgspec import UNSET, Meta, UnsetType
 from bridge.delivery.client.batches import MAX_VALUE
 from bridge.delivery.position.earlier_seal import Unsealable
 from bridge.delivery.position.position import Position
+from bridge.errors import UNDECODABLE
 
 if TYPE_CHECKING:
     from bridge.delivery.position.keys import AccountKeys, Purpose
@@ -99,7 +100,7 @@ def decode(value: bytes | None) -> StoredPosition:
         raise Unreadable("the value is too large")
     try:
         stored = _decoder.decode(value)
-    except (ValueError, RecursionError, OverflowError):  # msgspec's own errors are ValueErrors
+    except (*UNDECODABLE, OverflowError):
         raise Unreadable("the value is damaged") from None
     if stored.version != VERSION:
         raise Unreadable("the position has another version")
@@ -156,7 +157,7 @@ async def open_position(stored: StoredPosition, keys: AccountKeys) -> Position:
             plain = (await keys.earlier(stored.salt)).open(stored.secret)
         try:
             secret = _secret_decoder.decode(plain)
-        except (ValueError, RecursionError):
+        except UNDECODABLE:
             raise Unsealable("the secret is damaged") from None
     return Position(
         client_id=secret.client_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from bridge.errors import UNDECODABLE
 from bridge.evidence.archive.day import DAY, KIND, MANIFEST, RECORDS, days_in, decode, digest_of, signed_content
 from bridge.evidence.file.sign import NotSigned, opened, thumbprint
 from bridge.evidence.file.verify import Check, Outcome, other_key
@@ -68,7 +69,7 @@ class _Walk:
             yield Check(name, Outcome.FAILED, f"The file can't be read: {error.strerror}.")
             self._digest = None
             return
-        except (ValueError, RecursionError) as error:
+        except UNDECODABLE as error:
             yield Check(name, Outcome.FAILED, f"The file was changed: {error}.")
             self._digest = hashlib.sha256(content).hexdigest()
             return

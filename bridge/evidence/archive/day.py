@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bridge.delivery import ConsumedRecord
-from bridge.errors import SettingsError, UnusableInput, installation_of
+from bridge.errors import UNDECODABLE, SettingsError, UnusableInput, installation_of
 from bridge.evidence.bundle import StoredRecord
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def manifest_of(directory: Path, day: date) -> SignedManifest:
         return decode(path.read_bytes())
     except OSError as error:
         raise UnusableInput(f"{path} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnusableInput(f"{path} is not a manifest: {error}") from None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridge.events import UNDECODABLE
+from bridge.errors import UNDECODABLE
 from bridge.evidence.bundle import FORMAT, Bundle, Head
 
 if TYPE_CHECKING:

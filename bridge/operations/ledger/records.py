@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from bridge.delivery import SALT_BYTES, Unsealable
+from bridge.errors import UNDECODABLE
 from bridge.events import (
     DEAD_LETTERS,
     INT64_MAX,
@@ -132,7 +133,7 @@ class OperationRecords:
             if not value.startswith(b"{"):  # plain JSON needs no conversion
                 value = await self._encoding.json_of(value)
             event = fit(_decode(value), latest=self._latest())
-        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        except UNDECODABLE as error:
             raise UnreadableEvent(type(error).__name__) from None
         origin = await self._signatures.origin(record, event.account)
         if not origin.trusted or event.sealed_request is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bridge.webservices.messages.wire import UNREADABLE
+from bridge.errors import UNDECODABLE
 
 if TYPE_CHECKING:
     from bridge.cometd import HttpReply
@@ -49,7 +49,7 @@ def profile(reply: HttpReply) -> Profile:
     """Parse the reply of GET /api/v2/me. An invalid body gives an empty profile, and no error: the login worked."""
     try:
         user = _DECODER.decode(reply.body).user
-    except UNREADABLE:
+    except UNDECODABLE:
         return Profile()
     return Profile(_ids(user.features), _ids(user.devices))
 

@@ -11,9 +11,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from bridge.errors import UNDECODABLE
 from bridge.webservices.messages.normalise import integer, text
 from bridge.webservices.messages.repair import is_json, json_string, repaired
-from bridge.webservices.messages.wire import UNREADABLE, Body, UserData, decode_body, decode_user_data, tolerant
+from bridge.webservices.messages.wire import Body, UserData, decode_body, decode_user_data, tolerant
 from bridge.webservices.outbound import NOTIFICATIONS
 
 OUTBOUND_RECORD = "OutboundRecordMessage"
@@ -80,7 +81,7 @@ def parse(data: msgspec.Raw) -> Message:
     try:
         str(data, "utf-8")  # checks all of the data; msgspec checks only the strings that it decodes
         body = decode_body(data)
-    except UNREADABLE:
+    except UNDECODABLE:
         body = None  # don't call `parse_tolerantly` here, because the error keeps a copy of the data in memory
     return parse_tolerantly(data) if body is None else _message(body, data)
 
@@ -147,7 +148,7 @@ def _device_user_event(body: Body, data: msgspec.Raw) -> DeviceUserEvent:
     raw = body.user_data
     try:
         user_data = decode_user_data(raw)
-    except UNREADABLE:
+    except UNDECODABLE:
         user_data, raw = _tolerant_user_data(raw)
     times = None if body.metrics is None else body.metrics.event_processing
     generated = node_nanos = server_ms = None

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bridge.webservices.messages.wire import UNREADABLE
+from bridge.errors import UNDECODABLE
 
 LARGEST_REPAIRED: Final = 4 << 20
 """Bytes. Longer data is not repaired, because the standard library's objects need up to thirty times as much memory."""
@@ -21,7 +21,7 @@ def is_json(data: bytes) -> bool:
     try:
         data.decode()
         _skip(data)
-    except UNREADABLE:
+    except UNDECODABLE:
         return False
     return True
 
@@ -37,7 +37,7 @@ def repaired(data: bytes) -> bytes | None:
     try:
         value = json.loads(data.decode(errors="replace"), parse_constant=lambda _: None)
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace")
-    except (ValueError, RecursionError):
+    except UNDECODABLE:
         return None
 
 

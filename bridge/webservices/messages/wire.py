@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar, get_args
 
 import msgspec
 
+from bridge.errors import UNDECODABLE
 from bridge.webservices.messages.normalise import INT64_MAX, INT64_MIN, integer, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The errors of the decoders: not JSON, a string that is not UTF-8, nested too deep."""
 
 
@@ -93,9 +93,9 @@ class Body(msgspec.Struct, rename="camel", gc=False):
 
 
 decode_body = msgspec.json.Decoder(Body).decode
-"""Decodes a body strictly. Raises one of the errors in UNREADABLE (a `ValidationError` if only a type is wrong)."""
+"""Decodes a body strictly. Raises one of the errors in UNDECODABLE (a `ValidationError` if only a type is wrong)."""
 decode_user_data = msgspec.json.Decoder(UserData).decode
-"""Decodes `Body.user_data` strictly. Raises one of the errors in UNREADABLE if any field has a wrong type."""
+"""Decodes `Body.user_data` strictly. Raises one of the errors in UNDECODABLE if any field has a wrong type."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder().decode
 S = TypeVar("S", bound=msgspec.Struct)
@@ -108,7 +108,7 @@ def tolerant(kind: type[S], raw: msgspec.Raw) -> S | None:
     """
     try:
         members = _decode_members(raw)
-    except UNREADABLE:
+    except UNDECODABLE:
         return None
     return kind(**{name: read(members[key]) for name, key, read in _readers(kind) if key in members})
 
@@ -132,6 +132,6 @@ def _value(raw: msgspec.Raw) -> object:
     """Return any JSON value, None if it can't be decoded (a number over 64 bits, nested too deep)."""
     try:
         value: object = _decode_value(raw)
-    except UNREADABLE:
+    except UNDECODABLE:
         return None
     return value
