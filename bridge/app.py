@@ -62,8 +62,6 @@ if TYPE_CHECKING:
     from bridge.privacy import Concealment
     from bridge.settings import Settings
 
-STOP_DEADLINE: Final = 6.0
-"""Seconds that a planned stop waits for the commit of current batches. After that a successor must publish them."""
 DRAIN_DEADLINE: Final = 3.0
 """Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
 log = structlog.get_logger(__name__)
@@ -191,12 +189,8 @@ class Bridge:
                 task.cancel()
             self._relays.stop()
             drained = group.create_task(self._operations.drain(DRAIN_DEADLINE))
-            if not (await asyncio.wait([relays], timeout=STOP_DEADLINE))[0]:
-                log.warning("stop-deadline-passed", effect="a successor must publish the current batch")
-                relays.cancel()
-            await drained
-            if watching:
-                await asyncio.wait(watching, timeout=STOP_DEADLINE)
+            # Each of these tasks ends within a deadline of its own. The relays' deadline is in `RelayTasks`.
+            await asyncio.wait([relays, drained, *watching])
             if linger and not stop.is_set():
                 await _linger(stop, linger)
             for task in (*servers, *beside):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from bridge.delivery import Slots
 from bridge.fleet import RelayTasks
@@ -195,15 +196,17 @@ async def test_one_fenced_account_ends_the_slot() -> None:
 
 
 async def test_a_turn_that_does_not_end_is_left_to_the_next_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Letting go is bounded: after a deadline the relay is cancelled."""
+    """Letting go is bounded: after a deadline the relay is cancelled, and the log says so."""
     monkeypatch.setattr("bridge.fleet.relay_tasks.STOP_DEADLINE", 0.05)
     account = FakeAccount("a", stuck=True)
     slot = owned(account)
     running = asyncio.ensure_future(slot.run())
     await eventually(lambda: account.relays)
-    slot.stop()
-    assert not await running
+    with capture_logs() as lines:
+        slot.stop()
+        assert not await running
     assert not account.relays
+    assert [line["event"] for line in lines] == ["stop-deadline-passed"]
 
 
 async def test_a_slot_without_accounts_is_owned() -> None:
