@@ -130,15 +130,21 @@ async def until_signal(work: Coroutine[Any, Any, Result]) -> Result:
     Raises:
         CommandFailed: a signal came first.
     """
+    ended = await ended_or_stopped(work)
+    if ended.cancelled():
+        raise CommandFailed("stopped by a signal")
+    return ended.result()
+
+
+async def ended_or_stopped(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    """Run `work` to its end. The first SIGTERM or SIGINT cancels it. Return the task, which has ended."""
     stop = stop_on_signals()
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
+    working = asyncio.create_task(work)
+    tasks = [working, asyncio.create_task(stop.wait())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    if tasks[0].cancelled():
-        raise CommandFailed("stopped by a signal")
-    result: Result = tasks[0].result()
-    return result
+    return working

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from contextlib import aclosing
@@ -15,7 +14,7 @@ from aiokafka.errors import KafkaError
 from bridge.commands.output.reading import read_json
 from bridge.commands.output.topics import find_topics, unreadable
 from bridge.commands.output.views import Lines, value_of
-from bridge.commands.process import run_to_end, stop_on_signals
+from bridge.commands.process import ended_or_stopped, run_to_end
 from bridge.delivery import topic_names
 from bridge.observability import configure
 
@@ -93,17 +92,9 @@ def run_tail(settings: Kafka, options: TailOptions) -> None:
 
 
 async def _tail(settings: Kafka, options: TailOptions) -> None:
-    stop = stop_on_signals()
-    tasks = [asyncio.create_task(_print(settings, options)), asyncio.create_task(stop.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+    printing = await ended_or_stopped(_print(settings, options))
+    if not printing.cancelled():
+        printing.result()
 
 
 async def _print(settings: Kafka, options: TailOptions) -> None:

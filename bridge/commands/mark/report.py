@@ -8,37 +8,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from bridge.commands.mark.results import ACKNOWLEDGED, GOOD, NOT_SENT, OUTCOMES, Outcome
+from bridge.commands.output.bar import ProgressBar
 from bridge.observability import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from rich.console import Console
 
 MOST_NOTES: Final = 20
 """Maximum number of rows that are named on the terminal. The results file contains all rows."""
-INTERVAL: Final = 10.0
-"""Seconds between two lines of progress if the output is not a terminal."""
 
 
-class Report:
+class Report(ProgressBar):
     """Counts and shows outcomes. Use it as a context manager. `total` is the number of lines that may be rows."""
 
     def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._total = total
-        self._clock = clock
-        self._began = self._told = clock()
-        self._notes = 0
-        self._new = 0
-        self.counts: Counter[str] = Counter()
-        self._progress = Progress(
+        columns = (
             TextColumn("marking"),
             BarColumn(),
             TaskProgressColumn(),
@@ -46,23 +37,18 @@ class Report:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[counts]}"),
-            console=console,
-            disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=total, rate="", counts="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        super().__init__(console, columns, clock=clock)
+        self._total = total
+        self._began = clock()
+        self._notes = 0
+        self._new = 0
+        self.counts: Counter[str] = Counter()
+        self._task = self.progress.add_task("", total=total, rate="", counts="")
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def count(self, row: int, outcome: Outcome, *, new: bool) -> None:
         """Count a row. Print the row if its outcome is new in this run and is not acknowledged."""
@@ -70,9 +56,8 @@ class Report:
         self._new += outcome.status == ACKNOWLEDGED and new
         if new and outcome.status != ACKNOWLEDGED:
             self._note(row, outcome)
-        self._progress.update(self._task, advance=1, rate=self._rate(), counts=counts_of(self.counts))
-        if not self._console.is_terminal and self._clock() - self._told >= INTERVAL:
-            self._told = self._clock()
+        self.progress.update(self._task, advance=1, rate=self._rate(), counts=counts_of(self.counts))
+        if self.line_due():
             self.say(f"{self.rows:,} of {self._total:,} lines: {counts_of(self.counts)}; {self._rate()}{self._left()}")
 
     @property
@@ -87,7 +72,7 @@ class Report:
 
     def summary(self) -> str:
         """Return one line that sums up the run: the rows, their outcomes, and the time."""
-        seconds = self._clock() - self._began
+        seconds = self.clock() - self._began
         rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
         counts = f": {counts_of(self.counts)}" if self.rows else ""
         return f"{rows}{counts}; {self._new:,} acknowledged in this run, in {seconds:.1f} s"
@@ -100,11 +85,11 @@ class Report:
             self.say("further rows are listed only in the results file")
 
     def _rate(self) -> str:
-        seconds = self._clock() - self._began
+        seconds = self.clock() - self._began
         return f"{self._new / seconds:,.0f}/s" if seconds > 0 else ""
 
     def _left(self) -> str:
-        left, pace = self._total - self.rows, self.rows / max(self._clock() - self._began, 0.001)
+        left, pace = self._total - self.rows, self.rows / max(self.clock() - self._began, 0.001)
         return f", about {left / pace:,.0f} s left" if pace > 0 else ""
 
 
