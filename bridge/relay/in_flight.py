@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar, TypeVarTuple
 import msgspec
 import structlog
 
+from bridge.disk import sync_directory
 from bridge.errors import UNDECODABLE, InFlightUnwritable
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class InFlight:
             with suppress(OSError):
                 temporary.unlink()
             raise
-        _sync(self._directory)
+        sync_directory(self._directory)
         return name
 
     def _found(self) -> list[re.Match[str]]:
@@ -182,7 +183,7 @@ class InFlight:
 
     def _remove(self, name: str) -> None:
         (self._directory / name).unlink(missing_ok=True)
-        _sync(self._directory)
+        sync_directory(self._directory)
 
 
 def make_writable(directory: Path) -> None:
@@ -213,14 +214,6 @@ def is_open_to_others(directory: Path) -> bool:
         return bool(directory.stat().st_mode & stat.S_IWOTH)
     except OSError:
         return False
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _unusable(directory: Path, error: OSError) -> InFlightUnwritable:

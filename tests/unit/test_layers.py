@@ -15,6 +15,7 @@ EVERYTHING = frozenset({"*"})
 SHARED = frozenset({"errors", "futures", "observability", "pacing", "tls"})
 LAYERS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
+    "disk": frozenset(),
     "futures": frozenset(),
     "pacing": frozenset(),
     "interrupt": frozenset(),
@@ -31,9 +32,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "registry": SHARED | {"events", "settings", "delivery"},
     "privacy": SHARED | {"settings"},
     "fleet": SHARED | {"delivery", "settings"},
-    "relay": SHARED | {"cometd", "webservices", "events", "delivery", "privacy"},
+    "relay": SHARED | {"disk", "cometd", "webservices", "events", "delivery", "privacy"},
     "operations": SHARED | {"events", "webservices", "delivery", "privacy"},
-    "evidence": SHARED | {"events", "delivery", "privacy", "settings"},
+    "evidence": SHARED | {"disk", "events", "delivery", "privacy", "settings"},
     "requests": SHARED | {"delivery", "events", "operations", "privacy", "settings", "webservices"},
     "http": SHARED | {"operations", "settings", "contract", "privacy", "unimported"},
     "account": EVERYTHING,

@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 
 from bridge import __version__
 from bridge.delivery import Period, RangeReader, note_archived, partition_counts, ranges_of, topic_names
+from bridge.disk import sync_directory
 from bridge.errors import CommandFailed, UnusableInput
 from bridge.events import rfc3339
 from bridge.evidence.archive.day import (
@@ -225,11 +226,7 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(path.parent)
 
 
 @contextmanager
