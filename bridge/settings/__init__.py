@@ -2,6 +2,7 @@
 
 from bridge.settings.accounts_file import AccountsFile, account_changes
 from bridge.settings.changed import changed
+from bridge.settings.files import signing_key
 from bridge.settings.loading import TopicSettings, load, load_for_topics, load_http, load_kafka
 from bridge.settings.models import (
     Account,
@@ -49,5 +50,6 @@ __all__ = [
     "load_for_topics",
     "load_http",
     "load_kafka",
+    "signing_key",
     "template",
 ]

@@ -213,16 +213,11 @@ def evidence_faults(evidence: Values) -> Iterable[Finding]:
     file = evidence.get("key_file")
     if not isinstance(file, str | Path) or not Path(file).is_file():
         return  # validation reports this fault
-    # Imported here, because these imports take 2 % of each start, and most bridges have no signing key.
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
-
     try:
-        key: Any = load_pem_private_key(Path(file).read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        key = files_of.signing_key(Path(file))
+    except OSError:
         key = None
-    if not isinstance(key, Ed25519PrivateKey):
+    if key is None:
         yield ("key_file",), "should be a readable Ed25519 private key (PEM, without a passphrase)"
 
 

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
-    load_pem_private_key,
     load_pem_public_key,
 )
 
 from bridge.errors import UnusableInput
+from bridge.settings import signing_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,12 +69,10 @@ def private_key(file: Path) -> Ed25519PrivateKey:
         UnusableInput: the file can't be read, has no Ed25519 key, or its key needs a passphrase.
     """
     try:
-        key = load_pem_private_key(file.read_bytes(), password=None)
+        key = signing_key(file)
     except OSError as error:
         raise UnusableInput(f"{file} can't be read: {error.strerror}") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
+    if key is None:
         raise UnusableInput(
             f"{file} has no Ed25519 private key (PEM, without a passphrase); make one with: openssl genpkey -algorithm "
             "ed25519 -out FILE"
