@@ -7,7 +7,7 @@ from bridge.operations.limits import Limits
 from bridge.operations.recorded_request import told_request
 from bridge.operations.service import LEDGER_TOPIC, PLACED_TOPICS, OperationsService
 from bridge.operations.strict_json import parse_json
-from bridge.operations.submission import LONGEST_CALLER, Submission
+from bridge.operations.submission import LARGEST_REQUEST, LONGEST_CALLER, Submission
 from bridge.operations.validation import Forms, InvalidRequest, validated
 from bridge.operations.view.filters import EVERY_OPERATION, OperationFilter
 from bridge.operations.view.published import PublishedRequest
@@ -26,6 +26,7 @@ from bridge.webservices import (
 __all__ = [
     "EVERY_OPERATION",
     "LARGEST_ID",
+    "LARGEST_REQUEST",
     "LEDGER_TOPIC",
     "LONGEST_CALLER",
     "LONGEST_REFERENCE",

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from bridge.webservices import OutboundRecordRequest
 
+LARGEST_REQUEST: Final = 64 * 1024
+"""Maximum size in bytes of a request's JSON: the body of a REST call, or the value of a record. A usual request has a
+few hundred bytes."""
 LONGEST_CALLER: Final = 255
 """Maximum length of the caller's name in the operation's events, in characters."""
 

@@ -9,6 +9,7 @@ from bridge.events import request
 from bridge.observability import tracing
 from bridge.operations import (
     LARGEST_ID,
+    LARGEST_REQUEST,
     LONGEST_REFERENCE,
     InvalidRequest,
     Submission,
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from bridge.delivery import ConsumedRecord
     from bridge.events import Encoding
 
-LARGEST_VALUE: Final = 64 * 1024
-"""Maximum size of a value in bytes. The body of a REST call has the same limit."""
 _HEADERS: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 """The attributes that CloudEvents requires."""
 _MEMBERS: Final = frozenset({"account", "recordHandle", "request"})
@@ -93,9 +92,9 @@ class RequestReading:
     async def _value(self, value: bytes | None, envelope: Envelope) -> Any:
         if not value:
             raise Refused("value-missing", "The record has no value.", envelope)
-        content = await self._encoding.json_of(value) if len(value) <= LARGEST_VALUE else value
-        if len(content) > LARGEST_VALUE:
-            raise Refused("value-too-large", f"The value has more than {LARGEST_VALUE} bytes.", envelope)
+        content = await self._encoding.json_of(value) if len(value) <= LARGEST_REQUEST else value
+        if len(content) > LARGEST_REQUEST:
+            raise Refused("value-too-large", f"The value has more than {LARGEST_REQUEST} bytes.", envelope)
         try:
             return parse_json(content)
         except json.JSONDecodeError as error:

@@ -28,6 +28,7 @@ from bridge.errors import (
 )
 from bridge.http import Missing, SessionView, create_app
 from bridge.http.reading import body as bounds
+from bridge.operations import LARGEST_REQUEST
 from bridge.webservices import STATUS_CODES
 from tests.unit.api import BODY, RECORDS
 from tests.unit.operations_in_memory import InMemoryOperations
@@ -174,7 +175,7 @@ async def test_body_is_bounded_while_it_is_read(api: Api, chunked: bool) -> None
 
     whole = json.dumps(BODY).encode()
     for excess, expected in ((0, 200), (1, 413)):
-        body = whole.ljust(bounds.LARGEST_BODY + excess)
+        body = whole.ljust(LARGEST_REQUEST + excess)
         data = chunks(body) if chunked else body
         headers = {"Content-Type": "application/json"}
         assert (await api.call("POST", f"{RECORDS}/13", data=data, headers=headers))[0] == expected

@@ -5,6 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
+from bridge.operations import LARGEST_REQUEST
+
 Example: TypeAlias = dict[str, Any]
 
 TYPE: Final = "urn:cometd-kafka-bridge:problem:"
@@ -53,7 +55,7 @@ _PLAIN: Final[tuple[tuple[int, str, str, Example], ...]] = (
     (404, "not-found", "Not Found", {}),
     (405, "method-not-allowed", "Method Not Allowed", {}),
     (408, "body-too-slow", "The body did not arrive within 10 s.", {}),
-    (413, "body-too-large", "The body has more than 65536 bytes.", {}),
+    (413, "body-too-large", f"The body has more than {LARGEST_REQUEST} bytes.", {}),
     (415, "unsupported-media-type", "The body must be application/json.", {}),
     (421, "foreign-host", FOREIGN_HOST, {}),
     (

@@ -10,13 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 
 from bridge.http.problems.problems import INVALID, Refused
-from bridge.operations import parse_json
+from bridge.operations import LARGEST_REQUEST, parse_json
 
 if TYPE_CHECKING:
     from fastapi import Request
 
-LARGEST_BODY: Final = 64 * 1024
-"""Maximum size of a body in bytes. A usual request has a few hundred bytes."""
 BODY_DEADLINE: Final = 10.0
 """Maximum seconds until the whole body has arrived."""
 
@@ -52,8 +50,8 @@ async def read_body(request: Request) -> bytes:
         async with deadline:
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise Refused(413, "body-too-large", f"The body has more than {LARGEST_BODY} bytes.")
+                if len(body) > LARGEST_REQUEST:
+                    raise Refused(413, "body-too-large", f"The body has more than {LARGEST_REQUEST} bytes.")
     except ClientDisconnect:  # no caller gets the answer, but an uncaught error would be logged as a failure
         raise Refused(400, "malformed-request", "The caller disconnected before the end of the body.") from None
     except TimeoutError:

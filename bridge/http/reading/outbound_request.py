@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from bridge.http.problems.problems import header_refused
 from bridge.http.problems.types import KEY_MISMATCH
 from bridge.observability import tracing
-from bridge.operations import InvalidRequest, validated
+from bridge.operations import LONGEST_REFERENCE, InvalidRequest, validated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 ACCOUNT: Final = "X-Account"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-BARE_KEY: Final = r"^[!#-+.-~\-]{1,255}$"
+BARE_KEY: Final = rf"^[!#-+.-~\-]{{1,{LONGEST_REFERENCE}}}$"
 """An Idempotency-Key without quotes, as most callers send it: visible ASCII, no double quotes and no commas."""
-_QUOTED_KEY: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,510})"')
+_QUOTED_KEY: Final = re.compile(rf'"((?:[ !#-\[\]-~]|\\["\\]){{1,{LONGEST_REFERENCE}}})"')
 
 
 def read_request(
@@ -73,11 +73,9 @@ def _idempotency_key(sent: str | None) -> str | None:
     if re.fullmatch(BARE_KEY, sent):
         return sent
     if quoted := _QUOTED_KEY.fullmatch(sent):
-        key = re.sub(r"\\(.)", r"\1", quoted[1])
-        if len(key) <= 255:
-            return key
+        return re.sub(r"\\(.)", r"\1", quoted[1])
     raise header_refused(
         IDEMPOTENCY_KEY,
         "invalid-request",
-        "Should be 1 to 255 characters of visible ASCII without commas, or a quoted string of ASCII",
+        f"Should be 1 to {LONGEST_REFERENCE} characters of visible ASCII without commas, or a quoted string of ASCII",
     )
