@@ -16,6 +16,7 @@ from bridge.http.auth.request_shares import RequestShares
 from bridge.http.problems.problems import Refused
 from bridge.settings import Authentication
 from tests.unit.api import BARE, rest_side
+from tests.unit.held import held
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def test_there_is_always_a_place_for_another_caller() -> None:
             assert fill(shares, "another", inner) == 8
     with contextlib.ExitStack() as stack:
         assert fill(shares, "0", stack) == 512
-    assert not shares._held
+    assert held(shares) == held(RequestShares(1024))
 
 
 def test_failed_requests_give_their_place_back() -> None:

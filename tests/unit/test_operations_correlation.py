@@ -13,17 +13,19 @@ from bridge.delivery.position.stored import StoredPosition
 from bridge.delivery.slots.attempt import PublishAttempt
 from bridge.errors import UpstreamUnreachable
 from bridge.events import Record, operation_record, rfc3339
-from bridge.operations.correlation import Correlator
+from bridge.operations import LEDGER_TOPIC
+from bridge.operations.correlation import EARLY_ROOM, Correlator
 from bridge.operations.ledger.journal import Journal
 from bridge.operations.ledger.records import OperationRecords
 from bridge.operations.view.view import OperationsView
-from tests.memory_kafka import MemoryKafka
+from tests.memory_kafka import MemoryKafka, MemoryLedger
 from tests.unit.operation_parts import (
     ACCOUNT,
     KEYS,
     ScriptedUpstream,
     acknowledgement,
     event,
+    fresh,
     running,
     signed,
     submission,
@@ -222,30 +224,47 @@ async def test_early_acknowledgement_waits_for_its_operation() -> None:
         assert await status(service, "7") == "acknowledged"
 
 
-async def test_what_is_acknowledged_while_the_ledger_loads_is_kept() -> None:
+class Unconnected:
+    """A correlator without Kafka and without a relay. `loaded` says whether the ledger is read."""
+
+    def __init__(self, *, loaded: bool) -> None:
+        self.loaded = asyncio.Event()
+        if loaded:
+            self.loaded.set()
+        self._view = OperationsView(limit=20_000, age=60)
+        journal = Journal(MemoryLedger(MemoryKafka(), LEDGER_TOPIC))
+        self.correlator = Correlator(ACCOUNT, self._view, journal, OperationRecords(), loaded=self.loaded)
+
+    async def acknowledge(self, *references: int) -> None:
+        """One transaction of the relay, with acknowledgements of operations that are not known yet."""
+        translation = translated(*(acknowledgement(str(reference)) for reference in references))
+        match = await self.correlator.match(translation.parsed, translation.records)
+        assert match is None or match.records == []
+
+    def ends(self, reference: int) -> bool:
+        """Read an operation from the ledger. Return whether an acknowledgement that came before ends it."""
+        found = self._view.apply(event("accepted", reference=str(reference), **fresh()))
+        assert found is not None
+        self.correlator.learnt(found)
+        ended = self._view.get(str(reference))
+        assert ended is not None
+        return ended.status == "acknowledged"
+
+
+async def test_what_is_acknowledged_while_the_ledger_loads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the ledger is loaded an acknowledgement waits for its operation, however long the loading takes."""
-    kafka = MemoryKafka()
-    async with running(ScriptedUpstream(), kafka) as service:
-        correlator = service.correlator(ACCOUNT)
-        correlator.stop()  # as before the relay's start, so that nothing waits for the ledger
-        correlator._loaded.clear()
-        assert await turn(service, acknowledgement("7"), kafka=kafka) == []
-        correlator._early["7"] = correlator._early["7"]._replace(at=time.monotonic() - 1000)
-        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-        await KEYS.start("ledger")
-        kafka.records.append(correlator.record(event("accepted", reference="7", at=now, received_at=now)))
-        await eventually(lambda: [one.status for one in told(kafka, "7")] == ["accepted", "acknowledged"])
-
-
-def unconnected(loaded: asyncio.Event) -> Correlator:
-    view, journal = OperationsView(limit=10, age=60), Journal(None)  # type: ignore[arg-type]
-    return Correlator(ACCOUNT, view, journal, OperationRecords(), loaded=loaded)
+    monkeypatch.setattr("bridge.operations.correlation.EARLY_AGE", -1.0)  # each acknowledgement is too old
+    one = Unconnected(loaded=False)
+    await one.acknowledge(7, 8)
+    assert one.ends(7)
+    one.loaded.set()
+    assert not one.ends(8)
 
 
 async def test_events_wait_for_the_ledger() -> None:
     """After the relay's start no event is matched before the ledger is loaded, so that no operation is overlooked."""
-    loaded = asyncio.Event()
-    correlator = unconnected(loaded)
+    one = Unconnected(loaded=False)
+    correlator, loaded = one.correlator, one.loaded
     correlator.start()
     translation = translated(acknowledgement())
     matching = asyncio.ensure_future(correlator.match(translation.parsed, translation.records))
@@ -259,8 +278,8 @@ async def test_events_wait_for_the_ledger() -> None:
 async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """A relay goes on with its session though the ledger is not loaded, and until then ends no operation."""
     monkeypatch.setattr("bridge.operations.correlation.LOAD_PATIENCE", 0.01)
-    loaded = asyncio.Event()
-    correlator = unconnected(loaded)
+    one = Unconnected(loaded=False)
+    correlator, loaded = one.correlator, one.loaded
     correlator.start()
     async with asyncio.timeout(30):
         translation = translated(acknowledgement())
@@ -275,9 +294,7 @@ async def test_a_start_does_not_wait_for_a_long_ledger(monkeypatch: pytest.Monke
 
 async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
     """Only the server's first reply tells of the meantime; where it does not come, the relay decides without it."""
-    loaded = asyncio.Event()
-    loaded.set()
-    correlator = unconnected(loaded)
+    correlator = Unconnected(loaded=True).correlator
     assert not correlator.decides(after=0)
     correlator.start()
     assert not correlator.decides(after=60)
@@ -287,32 +304,28 @@ async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
 
 
 async def test_early_acknowledgements_are_bounded() -> None:
-    """Acknowledgements of other systems' operations take a bounded room."""
-    correlator = unconnected(asyncio.Event())
+    """Acknowledgements of other systems' operations take a bounded room, and the newest stay."""
+    one = Unconnected(loaded=False)
     for start in range(0, 10_000, 500):
-        translation = translated(*(acknowledgement(str(start + number)) for number in range(500)))
-        match = await correlator.match(translation.parsed, translation.records)
-        assert match is None or match.records == []
-    assert len(correlator._early) == 4096
+        await one.acknowledge(*range(start, start + 500))
+    oldest = 10_000 - EARLY_ROOM
+    assert [one.ends(number) for number in (oldest - 1, oldest, 9999)] == [False, True, True]
 
 
 async def test_the_needed_messages_are_enough() -> None:
     """While no operation waits, the correlator keeps the same of the newest messages that it needs as of all."""
-    ready = asyncio.Event()
-    ready.set()
-    correlators = unconnected(ready), unconnected(ready)
-    translation = translated(*(acknowledgement(str(number)) for number in range(5000)))
-    needed = correlators[0].needed
+    some, every = Unconnected(loaded=True), Unconnected(loaded=True)
+    needed = some.correlator.needed
     assert needed is not None
-    await correlators[0].match(translation.parsed[-needed:], translation.records[-needed:])
-    await correlators[1].match(translation.parsed, translation.records)
-    assert correlators[0]._early.keys() == correlators[1]._early.keys()
-    assert len(correlators[0]._early) == needed
+    await some.acknowledge(*range(5000 - needed, 5000))
+    await every.acknowledge(*range(5000))
+    for one in (some, every):
+        assert [number for number in range(4000, 5000) if one.ends(number)] == [*range(5000 - needed, 5000)]
 
 
 async def test_every_message_is_needed_before_the_ledger_is_read() -> None:
     """Until the ledger is read, each message of a transaction may acknowledge an operation that is still to be read."""
-    assert unconnected(asyncio.Event()).needed is None
+    assert Unconnected(loaded=False).correlator.needed is None
 
 
 async def test_a_waiting_operation_needs_every_message() -> None:
@@ -348,7 +361,7 @@ async def test_refused_acknowledgement_that_came_early_is_told_where_its_dead_le
         await turn(service, acknowledgement(), refused=True)
         now = rfc3339(time.time())
         kafka.records.append(signed(operation_record(event("requested", at=now, received_at=now))))
-        await eventually(lambda: len(service._view) == 1)
+        await service.read_to_end()
         evidence = service.get("1").acknowledgement
     assert evidence is not None
     assert (evidence.topic, evidence.id) == ("dead-letters.v1", "s-0-dead-letter")

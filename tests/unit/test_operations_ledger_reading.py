@@ -29,6 +29,7 @@ from tests.unit.operation_parts import (
     ScriptedUpstream,
     consumed,
     event,
+    listed,
     lists,
     running,
     signed,
@@ -228,7 +229,7 @@ async def test_flood_of_pending_operations_is_read_in_parts(monkeypatch: pytest.
     with capture_logs() as logs:
         async with running(ScriptedUpstream(), kafka, view_limit=20, acknowledgement_timeout=0.2) as service:
             await turn(service)
-            assert len(service._view) <= 20
+            assert len(await listed(service)) <= 20
             await eventually(lambda: len(ended(kafka)) == 50, within=60)
     levels = [line["log_level"] for line in logs if line["event"] == "operations-left-out"]
     assert set(levels) == {"error"}
@@ -245,7 +246,7 @@ async def test_forged_flood_takes_no_place() -> None:
         await turn(service)
         await eventually(lambda: lists(service, "flood-49"))
         assert (await service.submit(submission("1"))).status == "accepted"
-        assert len(service._view) <= 20
+        assert len(await listed(service)) <= 20
         assert service.get("1").status == "accepted"
 
 

@@ -118,7 +118,7 @@ async def test_a_forged_end_ends_nothing(status: str, account: str) -> None:
         before = service.get("1")
         waiting = asyncio.create_task(service.wait("1", 0.2))
         kafka.records.append(operation_record(event(status, account=account, attempt=9, **now())))
-        await service._ledger.catch_up()
+        await service.read_to_end()
         assert (await waiting).status == "accepted"
         assert service.get("1") == before
         assert [one.status for one in await turn(service, acknowledgement())] == ["acknowledged"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import msgspec
 from hypothesis import given
@@ -14,8 +14,10 @@ from bridge.operations import OperationFilter
 from bridge.operations.recorded_request import digest
 from bridge.operations.view.filters import Matcher
 from bridge.operations.view.state import event_of
-from bridge.operations.view.view import OperationsView
+from bridge.operations.view.view import MOST_BYTES, OVERHEAD, OperationsView
+from tests.unit.held import held
 from tests.unit.operation_parts import ACCOUNT, AT, SAMPLE, event
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from bridge.events import Operation
@@ -33,8 +35,10 @@ class Clock:
         return self.time
 
 
-def view(limit: int = 100, age: float = 3600, clock: Clock | None = None) -> OperationsView:
-    return OperationsView(limit=limit, age=age, clock=clock or Clock())
+def view(
+    limit: int = 100, age: float = 3600, clock: Clock | None = None, most_bytes: int = MOST_BYTES
+) -> OperationsView:
+    return OperationsView(limit=limit, age=age, most_bytes=most_bytes, clock=clock or Clock())
 
 
 def filled(count: int, limit: int = 100) -> OperationsView:
@@ -176,8 +180,7 @@ def test_large_requests_are_not_kept() -> None:
 
 def test_bytes_are_bounded() -> None:
     """By the second bound, too, what has ended makes room, and what is promised fills the view."""
-    operations = view(limit=10_000)
-    operations._most_bytes = 1_000_000
+    operations = view(limit=10_000, most_bytes=1_000_000)
     for number in range(10):
         operations.apply(event("requested", reference=f"old-{number}"))
         operations.apply(event("timed-out", reference=f"old-{number}"))
@@ -193,23 +196,58 @@ def test_bytes_are_bounded() -> None:
     assert operations.size < 100_000
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(get_args(Status)), st.integers(1, 3), st.booleans())))
-def test_indexes_tell_what_the_operations_are(steps: list[tuple[int, Status, int, bool]]) -> None:
-    """After any events the counts of bytes, of what is pending and of records are those of the operations."""
-    operations = view(limit=3)
+Steps: TypeAlias = list[tuple[int, Status, int, bool]]
+STEPS = st.lists(st.tuples(st.integers(0, 3), STATUSES, st.integers(1, 3), st.booleans()))
+
+
+def take(operations: OperationsView, steps: Steps) -> None:
+    """Apply events of up to four operations, about the same record or with another phone number."""
     for number, status, attempt, different in steps:
-        request = msgspec.Raw(msgspec.json.encode(SAMPLE | {"phoneNumber": "4" * (300 if different else 4)}))
+        body = {"phoneNumber": "3002", "note": "x" * 300} if different else {"phoneNumber": "3001"}
+        request = msgspec.Raw(msgspec.json.encode(SAMPLE | body))
         changes: dict[str, Any] = {"request": request, "attempt": attempt, "asynchronous": different}
         operations.apply(event(status, reference=str(number), **changes))
-    fresh = view()
-    for one in operations._operations.values():
-        fresh._put(None, one)
-    for name in ("_bytes", "_pending_bytes", "_by_record", "_timed_out"):
-        assert getattr(fresh, name) == getattr(operations, name)
-    assert {account: set(them) for account, them in fresh._pending.items()} == {
-        account: set(them) for account, them in operations._pending.items()
-    }
-    assert set(fresh._ended) == set(operations._ended)
+
+
+@given(STEPS)
+def test_the_sums_are_those_of_the_operations(steps: Steps) -> None:
+    """After any events the bytes, the counts and what is found by record are those of the operations that are there."""
+    clock = Clock()
+    operations = view(limit=3, clock=clock)
+    take(operations, steps)
+    there = [one for one in map(operations.get, "0123") if one is not None]
+    pending = [one for one in there if one.pending]
+    timed_out = [one for one in there if one.status == "timed-out"]
+    assert len(operations) == len(there)
+    assert operations.size == sum(map(size_of, there))
+    assert {one.reference_id for one in operations.pending(ACCOUNT)} == {one.reference_id for one in pending}
+    assert operations.pending_count(ACCOUNT) == len(pending)
+    assert operations.timed_out_count(ACCOUNT) == len(timed_out)
+    assert operations.awaits(ACCOUNT) == bool(pending or timed_out)
+    assert operations.accounts() == [ACCOUNT] * bool(pending)
+    for name in (13, "3001", "3002"):
+        named = [one for one in pending if name in {one.record_handle, one.request["phoneNumber"]}]
+        assert operations.only_pending((*NAME[:4], name)) == (named[0] if len(named) == 1 else None)
+    clock.time += 2 * 3600
+    operations.evict()
+    assert [one for one in map(operations.get, "0123") if one is not None] == pending
+    assert operations.size == sum(map(size_of, pending))
+
+
+def size_of(one: OperationView) -> int:
+    """What a view says of this operation alone."""
+    return OVERHEAD + len(msgspec.msgpack.encode(one))
+
+
+@given(STEPS)
+def test_only_pending_operations_fill_the_view(steps: Steps) -> None:
+    """After any events the view is full of the bytes of pending operations, and of no others."""
+    operations = view(limit=1 << 40, most_bytes=1 << 20)
+    take(operations, steps)
+    found = [one for one in map(operations.get, "0123") if one is not None and one.pending]
+    pending = sum(map(size_of, found))
+    assert operations.full(pending / (1 << 20))
+    assert not operations.full((pending + 1) / (1 << 20))
 
 
 def test_age_is_bounded() -> None:
@@ -281,8 +319,9 @@ async def test_changed_wakes_for_that_operation_only() -> None:
 async def test_cancelled_waiter_leaves_nothing() -> None:
     """A waiter that gave up is forgotten."""
     operations = filled(1)
+    before = held(operations)
     waiting = asyncio.ensure_future(operations.changed("0"))
-    await asyncio.sleep(0)
+    await eventually(lambda: held(operations) > before)
     waiting.cancel()
     await asyncio.wait([waiting])
-    assert operations._changed == {}
+    assert held(operations) == before
