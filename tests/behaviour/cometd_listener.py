@@ -120,6 +120,7 @@ class Listener:
         resume: Resume | None = None,
         max_reply_bytes: int = MAX_REPLY_BYTES,
         handshakes: Gate | None = None,
+        sink: RememberingSink | None = None,
         **options: Any,
     ) -> None:
         settings: dict[str, Any] = {
@@ -129,7 +130,7 @@ class Listener:
             "request_timeout": 1.0,
         }
         self.options = Options(**(settings | options))
-        self.sink = RememberingSink()
+        self.sink = sink or RememberingSink()
         self.http = HttpSession(url, request_timeout=self.options.request_timeout, max_reply_bytes=max_reply_bytes)
         self.credentials = PasswordWhenAsked(self.http)
         self.session = CometdSession(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options
+from bridge.cometd import Batch, Event, HttpReply, HttpSession, Opening, Options, SessionStatus
 from bridge.delivery import Position, Revise, revise_nothing
 from bridge.events import JSON
 from bridge.relay import Relay
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from bridge.cometd import Sink
     from bridge.events import Encoding, Record
 
 ACCOUNT = "agent"
@@ -53,6 +55,39 @@ class MortalPublisher(MemoryPublisher):
         await super().publish(records, position, revise)
         if dies:
             raise Crash
+
+
+class FakeSession:
+    """A CometD session that is open until `run` returns, or until it is stopped. A planned stop may call `end`.
+
+    It takes the place of the class `CometdSession`.
+    """
+
+    def __init__(
+        self, run: Callable[[], Awaitable[object]] | None = None, end: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        self.status = SessionStatus()
+        self.running = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self._until = run or self.stopped.wait
+        self.end = end
+
+    def __call__(
+        self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object, handshakes: object
+    ) -> FakeSession:
+        assert resume is None
+        assert handshakes is None
+        self._http, self._sink = http, sink
+        return self
+
+    async def run(self) -> None:
+        async with self._http:
+            await self._sink.opened(Opening("c", resumed=False, ack_extension=True, reason="start"))
+            self.running.set()
+            await self._until()
+
+    def stop(self) -> None:
+        self.stopped.set()
 
 
 def of_type(kafka: MemoryKafka, name: str) -> list[Record]:
@@ -109,9 +144,8 @@ class Process:
 
     def __init__(self, server: Server, publisher: MemoryPublisher, encoding: Encoding = JSON) -> None:
         self._server = server
-        http = HttpSession("http://127.0.0.1:9", request_timeout=1)
-        self.relay = Relay(OPTIONS, http, NoCredentials(), publisher, encoding=encoding, chunk=3)
-        self._relay_http = self.relay._http
+        self._http = HttpSession("http://127.0.0.1:9", request_timeout=1)
+        self.relay = Relay(OPTIONS, self._http, NoCredentials(), publisher, encoding=encoding, chunk=3)
         self._acknowledged = 0
 
     async def start(self) -> None:
@@ -120,7 +154,7 @@ class Process:
 
     async def open(self) -> None:
         """Resume the session, or open one. Nothing is polled yet."""
-        await self._relay_http.__aenter__()
+        await self._http.__aenter__()
         resume = await self.relay.begin()
         if resume is not None and resume.client_id == self._server.client_id:
             assert resume.acknowledgement is not None
@@ -147,9 +181,13 @@ class Process:
             if part.acknowledgement is not None:
                 self._acknowledged = part.acknowledgement
 
+    def lose_reply(self) -> None:
+        """Poll, and lose the server's reply on its way."""
+        self._server.poll(self._acknowledged)
+
     async def lose_session(self) -> None:
         await self.relay.opened(self._open("unknown-client"))
         await self.poll()
 
     async def end(self) -> None:
-        await self._relay_http.__aexit__(None, None, None)
+        await self._http.__aexit__(None, None, None)

@@ -1,24 +1,33 @@
 """One account's parts: what readiness and `/sessions` say of them."""
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 from prometheus_client import REGISTRY
 
 from bridge.account import AccountBridge
 from bridge.cometd import SessionStatus, State
-from bridge.delivery import EMPTY_POSITION, AccountKeys, KafkaProbe, Slots
+from bridge.delivery import EMPTY_POSITION, AccountKeys, KafkaProbe, Publisher, Slots
 from bridge.errors import LoginRefused, UpstreamError
 from bridge.events import JSON, session_hash
 from bridge.settings import Account, Fleet, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator
+from tests.memory_kafka import MemoryKafka, MemoryPublisher
+from tests.unit.relay_parts import FakeSession
 from tests.unit.test_webservices_client import PATH
 from tests.waiting import eventually
 
 
 def account_at(
-    url: str, *, kafka: KafkaProbe | None = None, max_interval: float = 10, fleet: Fleet | None = None
+    url: str,
+    *,
+    kafka: KafkaProbe | None = None,
+    max_interval: float = 10,
+    fleet: Fleet | None = None,
+    publisher: Publisher | None = None,
 ) -> AccountBridge:
     site = WebServices.model_validate(
         {"url": url, "username": "agent", "password": "secret", "request_timeout": 2, "max_interval": max_interval}
@@ -32,23 +41,21 @@ def account_at(
         kafka or KafkaProbe(settings.kafka, ["agent"]),
         JSON,
         None,
-        publisher=Slots(settings.kafka).publisher(keys),
+        publisher=publisher or Slots(settings.kafka).publisher(keys),
         keys=keys,
     )
 
 
-class Polled:
-    """A CometD session whose polls work."""
-
-    status = SessionStatus(client_id="c", state=State.CONNECTED)
-
-
-async def test_logins_that_are_not_kept_are_told_steadily() -> None:
+async def test_logins_that_are_not_kept_are_told_steadily(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readiness and `/sessions` say `login-not-kept`, also while polls work and right after a login that worked."""
+    session = FakeSession()
+    session.status = SessionStatus(client_id="c", state=State.CONNECTED)
+    monkeypatch.setattr("bridge.relay.relay.CometdSession", session)
     async with Simulator() as upstream:
-        bridge = account_at(upstream.url)
-        bridge._relay.session = Polled()  # type: ignore[assignment]
-        async with bridge.http:
+        bridge = account_at(upstream.url, publisher=MemoryPublisher(MemoryKafka(), "agent"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bridge.run(disconnect_on_exit=False))
+            await session.running.wait()
             with suppress(UpstreamError):
                 await bridge.client.forward(PATH, {})
             assert "login" not in [one.name for one in bridge.missing()]
@@ -67,6 +74,7 @@ async def test_logins_that_are_not_kept_are_told_steadily() -> None:
                     == "login-not-kept: Web Services forgets each login at the next request; is the balancer sticky?"
                 )
                 assert bridge.view("replica").reason == "login-not-kept"
+            bridge.stop()
 
 
 def usable_kafka() -> KafkaProbe:

@@ -1,6 +1,7 @@
 """Replies with every wrong type in every field: the session lives through them, and goes on when the server is sane."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -11,9 +12,9 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from bridge.cometd import Batch, State
-from bridge.cometd.advice import LONGEST_INTERVAL, LONGEST_MAX_INTERVAL, LONGEST_TIMEOUT
+from bridge.cometd.advice import LONGEST_TIMEOUT
 from bridge.cometd.polling import MOST_UNUSABLE
-from bridge.cometd.renewal_guard import RenewalGuard
+from bridge.cometd.session_reporter import SessionReporter
 from bridge.errors import CometdError, UpstreamError
 from tests.behaviour.cometd_listener import CHANNELS, Listener, RememberingSink
 from tests.unit.odd_server import OddServer
@@ -89,13 +90,15 @@ class TolerantSink(RememberingSink):
         self.events += numbers
 
 
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New sessions follow each other at once."""
+    monkeypatch.setattr("bridge.cometd.session_context.HANDSHAKE_BACKOFF_CAP", 0.01)
+
+
 def listener_of(server: OddServer) -> Listener:
     # The server answers everything: a request that passes the deadline says only that this machine is slow.
-    listener = Listener(server.url, max_interval=1.0, request_timeout=10.0)
-    wiring = listener.session._context
-    wiring.sink = listener.sink = TolerantSink()
-    wiring.guard = RenewalGuard(cap=0.01, clock=lambda: 0.0)
-    return listener
+    return Listener(server.url, max_interval=1.0, request_timeout=10.0, sink=TolerantSink())
 
 
 async def provoke(listener: Listener, server: OddServer, channel: str, event: int) -> None:
@@ -227,22 +230,24 @@ async def test_replies_that_nobody_asked_for(message: bytes, what: str) -> None:
 
 @pytest.mark.parametrize("field", ["interval", "timeout", "maxInterval"])
 @pytest.mark.parametrize("value", [b"86400000", b"9" * 300, b"1e300"])
-async def test_advice_out_of_bounds(field: str, value: bytes) -> None:
-    """An advice of hours is told once and bounded: the next poll comes within seconds, with a deadline of minutes."""
+async def test_advice_out_of_bounds(field: str, value: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An advice of hours is told once and bounded: the next poll comes at the bound, with a deadline of minutes."""
+    monkeypatch.setattr("bridge.cometd.advice.LONGEST_INTERVAL", 0.2)
     async with OddServer() as server, listener_of(server) as listener:
         await is_well(listener)
         with capture_logs() as lines:
             server.spoil("/meta/connect", ["advice", field], value)
             await eventually(lambda: [line for line in lines if line["event"] == "cometd-reply-odd"])
-        transport = listener.session._transport
-        assert transport.advice.interval <= LONGEST_INTERVAL
-        assert transport.poll_timeout <= LONGEST_TIMEOUT + listener.options.request_timeout
-        assert listener.session._context.poll_backoff().next_delay() <= LONGEST_MAX_INTERVAL / 4
+            polls = len(server.polls)
+            await eventually(lambda: len(server.polls) > polls)
+        assert len([line for line in lines if line["event"] == "cometd-reply-odd"]) == 1
+        left = listener.session.status.reply_due_at - time.monotonic()
+        assert left <= LONGEST_TIMEOUT + listener.options.request_timeout
 
 
 async def test_ten_thousand_subscriptions_that_nobody_asked_for() -> None:
     """Replies about channels that were not asked for take no memory and one line, which has nothing of their text."""
-    wiring = Listener("http://127.0.0.1:9").session._context
+    reporter = SessionReporter("agent", CHANNELS)
     replies = [
         {"channel": "/meta/subscribe", "subscription": f"+49 30 {n}", "successful": n % 2 == 0, "error": f"secret {n}"}
         for n in range(22_000)
@@ -253,9 +258,9 @@ async def test_ten_thousand_subscriptions_that_nobody_asked_for() -> None:
     ]
     with capture_logs() as lines:
         for _ in range(3):
-            wiring.reporter.subscriptions(replies)
+            reporter.subscriptions(replies)
     assert [line["event"] for line in lines] == ["cometd-reply-odd", "cometd-subscription-refused"]
     assert "secret" not in str(lines)
     assert "+49" not in str(lines)
-    assert wiring.reporter.status.refused == {CHANNELS[0]: "None"}
-    assert wiring.reporter.status.confirmed == set()
+    assert reporter.status.refused == {CHANNELS[0]: "None"}
+    assert reporter.status.confirmed == set()

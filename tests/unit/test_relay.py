@@ -57,7 +57,7 @@ async def exactly_once(actions: list[tuple[str, int]]) -> None:
         elif action == "poll":
             await process.poll()
         elif action == "lost-reply":
-            server.poll(process._acknowledged)
+            process.lose_reply()
         elif action == "poll-in-parts":
             await process.poll_in_parts(number)
         elif action == "cut-in-the-middle":

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from bridge.account import AccountBridge
-from bridge.cometd import HttpSession, Opening, SessionStatus
+from bridge.cometd import HttpSession
 from bridge.cometd.advice import Advice
 from bridge.cometd.polling import Polling
+from bridge.cometd.session_context import SessionContext
 from bridge.delivery import AccountKeys, KafkaProbe
 from bridge.errors import Fenced, RelayEnded
 from bridge.events import JSON
 from bridge.relay import Relay
 from bridge.settings import Settings
-from tests.behaviour.cometd_listener import Listener
+from tests.behaviour.cometd_listener import RememberingSink
 from tests.memory_kafka import MemoryKafka, MemoryPublisher
-from tests.unit.relay_parts import ACCOUNT, OPTIONS, NoCredentials
+from tests.unit.relay_parts import ACCOUNT, OPTIONS, FakeSession, NoCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.cometd import Sink
     from bridge.delivery import Position
 
 UNEXPECTED = [TimeoutError(), TimeoutError("the disk"), OSError("the disk"), KeyError("x"), AssertionError()]
@@ -130,9 +130,9 @@ class FailingTransport:
 @pytest.mark.parametrize("error", UNEXPECTED, ids=repr)
 async def test_a_poll_that_fails_is_not_a_poll_cut_short(error: Exception) -> None:
     """A poll's own unexpected error ends the session's `run`, also right after the watchdog asked for a new poll."""
-    wiring = Listener("http://127.0.0.1:9").session._context
+    http = HttpSession("http://127.0.0.1:9", request_timeout=1)
     transport = FailingTransport(error)
-    one = Polling(transport, wiring)  # type: ignore[arg-type]
+    one = Polling(transport, SessionContext(OPTIONS, http, NoCredentials(), RememberingSink()))  # type: ignore[arg-type]
     one.resumed()
     one.repoll()
     with pytest.raises(type(error)):
@@ -140,41 +140,11 @@ async def test_a_poll_that_fails_is_not_a_poll_cut_short(error: Exception) -> No
     assert transport.polls == 1
 
 
-class Ending:
-    """A CometD session that is open, and ends as `run` does; `end` is what a planned stop without a successor asks."""
-
-    def __init__(
-        self, run: Callable[[], Awaitable[object]], end: Callable[[], Awaitable[object]] | None = None
-    ) -> None:
-        self.status = SessionStatus()
-        self.running = asyncio.Event()
-        self.stopped = asyncio.Event()
-        self._run = run
-        self.end = end
-
-    def __call__(
-        self, http: HttpSession, _: object, __: object, sink: Sink, *, resume: object, handshakes: object
-    ) -> Ending:
-        assert resume is None
-        assert handshakes is None
-        self._http, self._sink = http, sink
-        return self
-
-    async def run(self) -> None:
-        async with self._http:
-            await self._sink.opened(Opening("c", resumed=False, ack_extension=True, reason="start"))
-        self.running.set()
-        await self._run()
-
-    def stop(self) -> None:
-        self.stopped.set()
-
-
 @pytest.fixture
-def account_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], AccountBridge]:
+def account_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeSession], AccountBridge]:
     """Makes an account whose relay has that CometD session, and Kafka in memory."""
 
-    def account_with(session: Ending) -> AccountBridge:
+    def account_with(session: FakeSession) -> AccountBridge:
         monkeypatch.setattr("bridge.relay.relay.CometdSession", session)
         settings = Settings.model_validate(
             {
@@ -213,14 +183,14 @@ async def awaits_a_future_that_a_library_cancels() -> None:
     await future
 
 
-AccountWith: TypeAlias = "Callable[[Ending], AccountBridge]"
+AccountWith: TypeAlias = "Callable[[FakeSession], AccountBridge]"
 
 
 @pytest.mark.parametrize("error", UNEXPECTED, ids=repr)
 async def test_an_unexpected_error_ends_the_account(error: Exception, account_with: AccountWith) -> None:
     """Any unexpected error of the relay comes out of the account's `run`, and so ends the process."""
     with pytest.raises(ExceptionGroup) as caught:
-        await account_with(Ending(raises(error))).run(disconnect_on_exit=True)
+        await account_with(FakeSession(raises(error))).run(disconnect_on_exit=True)
     assert caught.value.exceptions == (error,)
 
 
@@ -228,18 +198,18 @@ async def test_an_unexpected_error_ends_the_account(error: Exception, account_wi
 async def test_a_quiet_end_is_a_bug(end: Callable[[], Awaitable[object]], account_with: AccountWith) -> None:
     """A relay that returns by itself, or is cancelled from inside, ends the process instead of going missing."""
     with pytest.raises(ExceptionGroup) as caught:
-        await account_with(Ending(end)).run(disconnect_on_exit=False)
+        await account_with(FakeSession(end)).run(disconnect_on_exit=False)
     assert [type(error) for error in caught.value.exceptions] == [RelayEnded]
 
 
 async def test_ends_that_were_asked_for(account_with: AccountWith) -> None:
     """A stop, before the start too, a successor and a cancellation from outside are no bugs."""
-    never_began = account_with(Ending(returns))
+    never_began = account_with(FakeSession(returns))
     never_began.stop()
     await never_began.run(disconnect_on_exit=False)
-    await stop_while_running(Ending(returns), account_with, disconnect_on_exit=False)
-    await account_with(Ending(raises(Fenced("a successor")))).run(disconnect_on_exit=False)
-    session = Ending(asyncio.Event().wait)
+    await stop_while_running(FakeSession(), account_with, disconnect_on_exit=False)
+    await account_with(FakeSession(raises(Fenced("a successor")))).run(disconnect_on_exit=False)
+    session = FakeSession()
     cancelled = asyncio.create_task(account_with(session).run(disconnect_on_exit=False))
     await session.running.wait()
     cancelled.cancel()
@@ -247,8 +217,7 @@ async def test_ends_that_were_asked_for(account_with: AccountWith) -> None:
         await cancelled
 
 
-async def stop_while_running(session: Ending, account_with: AccountWith, *, disconnect_on_exit: bool) -> None:
-    session._run = session.stopped.wait
+async def stop_while_running(session: FakeSession, account_with: AccountWith, *, disconnect_on_exit: bool) -> None:
     account = account_with(session)
     run = asyncio.create_task(account.run(disconnect_on_exit=disconnect_on_exit))
     await asyncio.wait({run, asyncio.ensure_future(session.running.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -258,7 +227,7 @@ async def stop_while_running(session: Ending, account_with: AccountWith, *, disc
 
 async def test_a_close_that_fails_is_no_time_out(account_with: AccountWith) -> None:
     """A TimeoutError from inside the close is an error; only the close's own deadline is passed over with a warning."""
-    session = Ending(returns, end=raises(TimeoutError("from inside")))
+    session = FakeSession(end=raises(TimeoutError("from inside")))
     with pytest.raises(ExceptionGroup):
         await stop_while_running(session, account_with, disconnect_on_exit=True)
 
@@ -266,6 +235,6 @@ async def test_a_close_that_fails_is_no_time_out(account_with: AccountWith) -> N
 async def test_a_close_that_hangs_is_given_up(account_with: AccountWith, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that can't be ended does not hold up a planned stop."""
     monkeypatch.setattr("bridge.relay.relay.CLOSE_TIMEOUT", 0.05)
-    session = Ending(returns, end=asyncio.Event().wait)
+    session = FakeSession(end=asyncio.Event().wait)
     async with asyncio.timeout(30):
         await stop_while_running(session, account_with, disconnect_on_exit=True)
