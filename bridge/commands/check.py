@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from bridge.commands.checks.finding import Finding, Outcome
+from bridge.commands.checks.findings import print_findings, print_json
 from bridge.commands.checks.kafka import check_kafka
 from bridge.commands.checks.registry import check_registry
 from bridge.commands.checks.start import check_start
 from bridge.commands.checks.state_dir import check_state_dir
 from bridge.commands.checks.web_services import check_web_services
 from bridge.commands.output.progress import Progress
-from bridge.commands.output.views import in_cell, visible
 from bridge.commands.process import run_to_end
-from bridge.observability import configure, printable_json
+from bridge.observability import configure
 from bridge.requests import request_topics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from bridge.settings import Settings
-
-STYLES: Final = {Outcome.OK: "green", Outcome.WARNING: "yellow", Outcome.FAILED: "bold red", Outcome.SKIPPED: "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +46,9 @@ def run_check(settings: Settings, *, as_json: bool = False) -> bool:
     logging.getLogger("bridge").setLevel(logging.CRITICAL)  # the table shows the same failures
     findings = run_to_end(_check(settings))
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
-        _print(Console(), findings, several=len(settings.accounts) > 1)
+        print_findings(Console(), findings, several=len(settings.accounts) > 1)
     return all(finding.outcome is not Outcome.FAILED for finding in findings)
 
 
@@ -80,23 +76,3 @@ def _sides(settings: Settings) -> Iterator[_Side]:
 async def _all(side: _Side, progress: Progress) -> list[Finding]:
     with progress.waiting(side.name):
         return [replace(finding, account=side.account) async for finding in side.findings]
-
-
-def _print_json(findings: Iterable[Finding]) -> None:
-    for finding in findings:
-        print(printable_json(msgspec.json.encode(asdict(finding)).decode()))  # noqa: T201 -- the command's output
-
-
-def _print(console: Console, findings: Iterable[Finding], *, several: bool) -> None:
-    rows = [(f"{one.account}: {one.subject}" if several and one.account else one.subject, one) for one in findings]
-    if not console.is_terminal:
-        for subject, finding in rows:
-            text = visible(finding.text, longest=None)
-            print(f"{finding.outcome:8} {visible(subject):18} {text}")  # noqa: T201 -- the command's output
-        return
-    table = Table()
-    for name in ("", "check", "found"):
-        table.add_column(name, overflow="fold")
-    for subject, finding in rows:
-        table.add_row(finding.outcome.value, in_cell(subject), in_cell(finding.text), style=STYLES[finding.outcome])
-    console.print(table)

@@ -52,7 +52,7 @@ class Remedy(StrEnum):
 class StuckPoll:
     """Decides when the next step is due if a poll does not end: after each `patience` seconds."""
 
-    def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, patience: float, clock: Callable[[], float]) -> None:
         self._patience = patience
         self._clock = clock
         self._factor = 1
@@ -100,7 +100,7 @@ class MissingAcknowledgements:
     new session all times double, up to `LONGEST_PATIENCE` times, until an acknowledgement comes.
     """
 
-    def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, patience: float, clock: Callable[[], float]) -> None:
         self._patience = patience
         self._clock = clock
         self._factor = 1
@@ -170,11 +170,12 @@ class MissingAcknowledgements:
 class Watchdog:
     """Watches one account's session. Callers report each accepted operation and each delivery of events."""
 
-    def __init__(self, account: str, patience: float) -> None:
+    def __init__(self, account: str, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._account = account
+        self._clock = clock
         self._tick = min(patience / 4, LONGEST_TICK)
-        self._acknowledgements = MissingAcknowledgements(patience)
-        self._polls = StuckPoll(STUCK)
+        self._acknowledgements = MissingAcknowledgements(patience, clock)
+        self._polls = StuckPoll(STUCK, clock)
 
     @property
     def step(self) -> Remedy | None:
@@ -206,7 +207,7 @@ class Watchdog:
                     await self._do(step, reason, watched)
 
     def _due(self, status: SessionStatus) -> list[tuple[Remedy, str]]:
-        if status.state is State.CONNECTED and time.monotonic() > status.reply_due_at:
+        if status.state is State.CONNECTED and self._clock() > status.reply_due_at:
             self._polls.stuck()
         else:
             self._polls.turned()

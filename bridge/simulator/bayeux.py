@@ -42,13 +42,14 @@ class ReleasedPollError(Exception):
 
 @dataclass(frozen=True)
 class SessionView:
-    """The public state of a session. `connected` is true after the first /meta/connect."""
+    """The public state of a session. `connected` is true after the first /meta/connect, `parked` while a poll waits."""
 
     client_id: str
     user: str
     queued: int
     subscriptions: tuple[str, ...]
     connected: bool
+    parked: bool
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Bayeux:
         """Return every live session, oldest first."""
         self._sweep()
         return tuple(
-            SessionView(one.client_id, one.user, one.queued, one.subscriptions, one.connected)
+            SessionView(one.client_id, one.user, one.queued, one.subscriptions, one.connected, one.parked)
             for one in self._sessions.values()
         )
 

@@ -78,6 +78,7 @@ class Control:
                     "queued": view.queued,
                     "subscriptions": view.subscriptions,
                     "connected": view.connected,
+                    "parked": view.parked,
                 }
                 for view in self._bayeux.views()
             ]

@@ -14,8 +14,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bridge import cli
-from bridge.commands import check, dead_letters
+from bridge.commands import dead_letters
 from bridge.commands.checks.finding import failed
+from bridge.commands.checks.findings import print_findings
 from bridge.commands.demo.calls import calls, curl
 from bridge.commands.output.views import ROWS, Lines, LiveTable, json_line, short_name, style_of, summary
 from bridge.commands.tail import TailOptions, read_since
@@ -263,7 +264,7 @@ def test_tables_show_no_control_characters_and_no_markup(
     output = io.StringIO()
     console = Console(file=output, width=300, force_terminal=terminal, color_system=None)
     dead_letters.print_letters([hostile_record(hostile)], console, wide=True)
-    check._print(console, [failed(hostile, hostile)], several=False)
+    print_findings(console, [failed(hostile, hostile)], several=False)
     live = Console(file=output, width=300, color_system=None)
     with LiveTable(live, "read") as table:
         table.show(hostile_record(hostile))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka
 from aiokafka.protocol.types import Array, CompactString, Int8
 from aiokafka.record.util import decode_varint_py
@@ -21,7 +21,7 @@ from bridge.delivery.client.failures import FAILURES, ClientFault, guarded, reas
 from bridge.delivery.client.producer import await_acknowledgements
 from bridge.delivery.ledger import follower
 from bridge.delivery.ledger.follower import Follower
-from bridge.delivery.slots.slot import Slot
+from bridge.delivery.position.reader import PositionReader
 from bridge.settings import Kafka
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ async def test_a_fault_of_the_client_is_retried_by_the_follower(
 async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
     """A publisher does not retry an error of its own code for ever."""
 
-    async def fail(_: Any) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
         raise bug
 
     async def one_slot(_: Any) -> int:
@@ -213,7 +213,7 @@ async def test_a_bug_in_the_publisher_ends_it(monkeypatch: pytest.MonkeyPatch, b
 
     publisher = Slots(SETTINGS).publisher(AccountKeys("alice", SecretStr("secret")))
     monkeypatch.setattr("bridge.delivery.slots.slots.count_slots", one_slot)
-    monkeypatch.setattr(Slot, "_recover", fail)
+    monkeypatch.setattr(PositionReader, "read", fail)
     try:
         with pytest.raises(type(bug)):
             async with asyncio.timeout(30):
@@ -229,7 +229,7 @@ async def test_the_producer_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError
 
     producer = producers.Producer(SETTINGS, None)
-    monkeypatch.setattr(producer._client, "start", fail)
+    monkeypatch.setattr(AIOKafkaProducer, "start", fail)
     try:
         with pytest.raises(ClientFault):
             await producer.start()

@@ -1,5 +1,9 @@
+from __future__ import annotations
+
+import errno
+import os
 from io import FileIO
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -8,6 +12,11 @@ from hypothesis import strategies as st
 from bridge.commands.mark.results import ACKNOWLEDGED, COLUMNS, REJECTED, Outcome, results_of
 from bridge.errors import CommandFailed, UnusableInput
 from tests.unit.mark_parts import JOB, entries, results_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed import ReadableBuffer
 
 HEADER = ",".join(COLUMNS).encode() + b"\n"
 
@@ -123,11 +132,18 @@ def test_a_directory_that_can_not_be_written(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a Linux device")
+class OnFullDisk(FileIO):
+    """A file on a disk that has room for the heading only."""
+
+    def write(self, line: ReadableBuffer, /) -> int:
+        if self.tell():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(line)
+
+
 def test_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full ends the run with one line."""
     [entry] = entries("4155552671")
-    with results_of(path, JOB) as results, FileIO("/dev/full", "wb") as full:
-        monkeypatch.setattr(results, "_file", full)
-        with pytest.raises(CommandFailed, match="No space left"):
-            results.append(1, 1, entry.values, Outcome(ACKNOWLEDGED))
+    monkeypatch.setattr("bridge.commands.mark.results.io.FileIO", OnFullDisk)
+    with results_of(path, JOB) as results, pytest.raises(CommandFailed, match="No space left"):
+        results.append(1, 1, entry.values, Outcome(ACKNOWLEDGED))

@@ -325,4 +325,4 @@ async def test_large_queue_comes_in_one_reply(simulator: Simulator, client: Clie
 
 
 def _parked(simulator: Simulator) -> bool:
-    return any(session.parked for session in simulator._bayeux._sessions.values())
+    return any(session.parked for session in simulator.sessions)

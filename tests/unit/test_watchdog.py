@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cometd import SessionStatus, State
-from bridge.relay.watchdog import APART, ENOUGH, LONGEST_PATIENCE, MissingAcknowledgements, Remedy, StuckPoll, Watchdog
+from bridge.relay.watchdog import (
+    APART,
+    ENOUGH,
+    LONG_HOLD,
+    LONGEST_PATIENCE,
+    LONGEST_TICK,
+    STUCK,
+    MissingAcknowledgements,
+    Remedy,
+    StuckPoll,
+    Watchdog,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     import pytest
 
@@ -224,60 +238,98 @@ def test_a_poll_that_stays_stuck(waits: list[float]) -> None:
         assert later - earlier >= PATIENCE * 3 * min(2 ** (index + 1), LONGEST_PATIENCE)
 
 
-class Clocks:
-    """The monotonic clock and the wall clock, both of the watchdog and of the test."""
+class Watched:
+    """A watchdog with a session whose state the test sets, and with a clock that only `wait` moves."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.monotonic, self.wall = time.monotonic(), time.time()
-        monkeypatch.setattr("bridge.relay.watchdog.time.monotonic", lambda: self.monotonic)
-        monkeypatch.setattr("bridge.relay.watchdog.time.time", lambda: self.wall)
+    def __init__(self, status: SessionStatus) -> None:
+        self.clock = Clock()
+        self.watchdog = Watchdog("agent", PATIENCE, self.clock)
+        self.status = status
+        self.steps: list[Remedy] = []
+        self._asleep = asyncio.Event()
+        self._wakes_at = 0.0
+        self._wake: asyncio.Future[None] | None = None
 
-    def go_on(self, seconds: float) -> None:
-        self.monotonic += seconds
-        self.wall += seconds
+    async def probe(self) -> None:
+        self.steps.append(Remedy.PROBE)
+
+    def repoll(self) -> None:
+        self.steps.append(Remedy.REPOLL)
+
+    def give_up(self, reason: str) -> None:
+        assert reason == "watchdog"
+        self.steps.append(Remedy.NEW_SESSION)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep as `asyncio.sleep` does, by the test's clock."""
+        self._wakes_at, self._wake = self.clock.now + seconds, asyncio.get_running_loop().create_future()
+        self._asleep.set()
+        await self._wake
+
+    async def wait(self, seconds: float) -> None:
+        """Let the time pass. Return when the watchdog has done all that is due by then."""
+        until = self.clock.now + seconds
+        await self._asleep.wait()
+        while self._wakes_at <= until:
+            assert self._wake is not None
+            self.clock.now = self._wakes_at
+            self._asleep.clear()
+            self._wake.set_result(None)
+            await self._asleep.wait()
+        self.clock.now = until
 
 
-def test_an_outage_of_kafka_never_costs_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+@asynccontextmanager
+async def watched(monkeypatch: pytest.MonkeyPatch, **status: Any) -> AsyncIterator[Watched]:
+    """Run a watchdog over a session in this state."""
+    site = Watched(SessionStatus(**status))
+    monkeypatch.setattr("bridge.relay.watchdog.asyncio", SimpleNamespace(sleep=site.sleep))
+    running = asyncio.create_task(site.watchdog.run(lambda: site))  # type: ignore[arg-type, return-value]
+    try:
+        yield site
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_an_outage_of_kafka_never_costs_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a batch is held, accepted operations can't be acknowledged: the watchdog leaves the session alone."""
-    clocks = Clocks(monkeypatch)
-    watchdog = Watchdog("agent", PATIENCE)
-    watchdog._acknowledgements = MissingAcknowledgements(PATIENCE, lambda: clocks.monotonic)
-    status = SessionStatus(state=State.HOLDING, held_from=clocks.monotonic)
-    for _ in range(1000):
-        watchdog.accepted()
-        clocks.go_on(TICK)
-        assert watchdog._due(status) == []
+    async with watched(monkeypatch, state=State.HOLDING, held_from=time.monotonic() - LONG_HOLD) as site:
+        for _ in range(1000):
+            site.watchdog.accepted()
+            await site.wait(TICK)
+        assert site.steps == []
+        site.status.state, site.status.held_from = State.CONNECTED, None
+        site.watchdog.accepted()
+        await site.wait(PATIENCE + TICK)
+        assert site.steps == [Remedy.PROBE]
 
 
-def test_a_clock_that_is_set_anew_is_no_stuck_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_is_set_anew_is_no_stuck_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """A jump of the wall clock by a day does not make a parked poll look stuck."""
-    clocks = Clocks(monkeypatch)
-    watchdog = Watchdog("agent", PATIENCE)
-    watchdog._polls = StuckPoll(PATIENCE, lambda: clocks.monotonic)
-    status = SessionStatus(state=State.CONNECTED, reply_due_at=clocks.monotonic + 40)
-    clocks.wall += 24 * 3600
-    for _ in range(10):
-        clocks.go_on(1)
-        assert watchdog._due(status) == []
-        assert watchdog.step is None
-    clocks.go_on(100)
-    assert watchdog._due(status) == []
-    clocks.go_on(PATIENCE)
-    assert watchdog._due(status) == [(Remedy.PROBE, "poll-stuck")]
+    async with watched(monkeypatch, state=State.CONNECTED) as site:
+        site.status.reply_due_at = site.clock.now + 40
+        wall = time.time() + 24 * 3600
+        monkeypatch.setattr("time.time", lambda: wall)
+        await site.wait(40)
+        assert (site.steps, site.watchdog.step) == ([], None)
+        await site.wait(STUCK)
+        assert site.steps == []
+        await site.wait(2 * LONGEST_TICK)
+        assert (site.steps, site.watchdog.step) == ([Remedy.PROBE], Remedy.PROBE)
 
 
-def test_a_new_session_starts_without_evidence() -> None:
+async def test_a_new_session_starts_without_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the session before did not bring says nothing of the one that has just been opened."""
-    site = Site()
-    watchdog = Watchdog("agent", PATIENCE)
-    watchdog._acknowledgements = site.silence
-    for _ in range(13):
-        watchdog.accepted()
-        site.wait(20)
-    watchdog.opened()
-    watchdog.accepted()
-    site.wait(3600)
-    assert Remedy.NEW_SESSION not in site.done
-    assert watchdog.step is Remedy.REPOLL
-    watchdog.delivered(acknowledgement=True)
-    assert watchdog.step is None
+    async with watched(monkeypatch, state=State.CONNECTED) as site:
+        for _ in range(13):
+            site.watchdog.accepted()
+            await site.wait(20)
+        assert site.steps == [Remedy.PROBE, Remedy.REPOLL]
+        site.watchdog.opened()
+        site.watchdog.accepted()
+        await site.wait(3600)
+        assert site.steps == [Remedy.PROBE, Remedy.REPOLL] * 2
+        assert site.watchdog.step is Remedy.REPOLL
+        site.watchdog.delivered(acknowledgement=True)
+        assert site.watchdog.step is None
