@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bridge.commands.mark.client import LONGEST_PAUSE, BridgeClient, TryAgain, _outcome, _read, _seconds
+from bridge.commands.mark.client import LONGEST_PAUSE, BridgeClient, TryAgain
 from bridge.commands.mark.report import Report
 from bridge.commands.mark.results import OUTCOMES, results_of
 from bridge.commands.mark.sender import Pace, Patience, Sender
@@ -50,8 +50,8 @@ class ScriptedBridge:
         await asyncio.sleep(0)
         self.at_once -= 1
         status, body, *headers = self.answers.pop(0) if self.answers else DONE
-        text = body if isinstance(body, str) else json.dumps(body)
-        return web.Response(status=status, text=text, headers=headers[0] if headers else {})
+        content = body if isinstance(body, str | bytes) else json.dumps(body)
+        return web.Response(status=status, body=content, headers=headers[0] if headers else {})
 
 
 class Run:
@@ -274,22 +274,42 @@ def test_patience() -> None:
         patience.failed(TryAgain("no-answer", "away"))
 
 
-@given(
+ANSWERS = st.tuples(
     st.integers(200, 599), st.binary(max_size=80) | st.from_type(dict).map(lambda one: json.dumps(str(one)).encode())
 )
-def test_any_answer(status: int, body: bytes) -> None:
+
+
+@settings(max_examples=20)
+@given(st.lists(ANSWERS, min_size=5, max_size=20))
+def test_any_answer(answers: list[tuple[int, bytes]]) -> None:
     """Any answer is an outcome, one that passes, or ends the run with one line."""
-    try:
-        outcome = _outcome(status, _read(body), None)
-    except (TryAgain, CommandFailed):
-        return
-    assert outcome.status in OUTCOMES
+    asyncio.run(hear(answers))
+
+
+async def hear(answers: list[tuple[int, bytes]]) -> None:
+    async with (
+        scripted(*answers) as (_, url),
+        BridgeClient(url, token_file=None, concurrency=1) as client,
+    ):
+        for _ in answers:
+            try:
+                outcome = await client.outcome("1")
+            except (TryAgain, CommandFailed):
+                continue
+            assert outcome is None or outcome.status in OUTCOMES
 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("3", 3.0), ("0", 0.0), ("999999", LONGEST_PAUSE), ("soon", None), ("-1", None), (None, None)],
 )
-def test_retry_after(header: str | None, seconds: float | None) -> None:
+async def test_retry_after(header: str | None, seconds: float | None) -> None:
     """Retry-After is read in seconds, up to a bound; what is no number counts as none."""
-    assert _seconds(header) == seconds
+    headers = {} if header is None else {"Retry-After": header}
+    async with (
+        scripted((503, {"code": "busy"}, headers)) as (_, url),
+        BridgeClient(url, token_file=None, concurrency=1) as client,
+    ):
+        with pytest.raises(TryAgain) as caught:
+            await client.outcome("1")
+    assert caught.value.after == seconds
