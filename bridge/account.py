@@ -249,7 +249,7 @@ class AccountBridge:
             yield Missing(name="kafka", reason=kafka, account=self.name)
         if self.stands_by:
             return
-        if self._login.status.state is LoginState.REFUSED:
+        if self._login.state is LoginState.REFUSED:
             yield Missing(name="login", reason="Web Services refuses the account's name or password", account=self.name)
         elif self._login.not_kept:
             yield Missing(name="login", reason=f"{LoginNotKept.code}: {NOT_KEPT}", account=self.name)

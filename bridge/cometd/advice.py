@@ -38,8 +38,6 @@ class Advice:
     """How long the server parks a poll."""
     max_interval: float | None = None
     """How long the server keeps a session without messages. Older servers don't send this field."""
-    multiple_clients: bool = False
-    """Whether the server saw two sessions with the same BAYEUX_BROWSER cookie. If so, the server parks no polls."""
     out_of_bounds: bool = False
     """Whether the server sent a negative or excessive time, which a bound or the default has replaced."""
 
@@ -71,7 +69,6 @@ class Advice:
             interval=0.0 if interval is None else interval,
             timeout=PARKED if timeout is None else timeout,
             max_interval=max_interval,
-            multiple_clients=advice.get("multiple-clients") is True,
             out_of_bounds=taken != told,
         )
 

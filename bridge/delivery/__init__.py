@@ -22,14 +22,12 @@ from bridge.delivery.client.rights import (
 from bridge.delivery.client.topics import (
     check_transactional_id,
     create_missing_topics,
-    earlier_transactional_id,
     existing_topics,
     position_topic,
     slot_ids_prefix,
     slot_of,
     topic_name,
     topic_names,
-    transactional_ids_of,
     wanted_topics,
 )
 from bridge.delivery.client.unreadable import unreadable_records
@@ -45,7 +43,6 @@ from bridge.delivery.position.unsigned_events import UnsignedEvents
 from bridge.delivery.ranges import PartitionRange, Period, RangeReader, partition_counts, ranges_of, records_at
 from bridge.delivery.reader import read
 from bridge.delivery.retention import RetentionWatch, archive_group, note_archived, retention_of
-from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.delivery.slots.publisher import Publisher, Revise, revise_nothing
 from bridge.delivery.slots.slots import Slots, count_slots, transaction_gate
 from bridge.delivery.slots.state import PublisherState
@@ -64,7 +61,6 @@ __all__ = [
     "GroupReader",
     "KafkaLedger",
     "KafkaProbe",
-    "KafkaPublisher",
     "Ledger",
     "OthersPositions",
     "PartitionRange",
@@ -88,7 +84,6 @@ __all__ = [
     "create_missing_topics",
     "creation_refusals",
     "derive_ahead",
-    "earlier_transactional_id",
     "evidence_rights",
     "existing_topics",
     "group_member",
@@ -114,7 +109,6 @@ __all__ = [
     "topic_names",
     "topic_rights",
     "transaction_gate",
-    "transactional_ids_of",
     "unreadable_records",
     "view_cluster",
     "wanted_topics",

@@ -1,6 +1,6 @@
 """The published events: one module for each kind, with its topic, type, schema and key."""
 
-from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, event_id, session_hash, source
+from bridge.events.cloudevent import CONTENT_TYPE, HeaderTemplate, session_hash, source
 from bridge.events.encoding import FRAME_BYTES, JSON, Encode, Encoding, Form, PlainJson, unframed
 from bridge.events.fields import INT64_MAX
 from bridge.events.keys import acknowledgement_key, record_key, user_event_key
@@ -19,7 +19,7 @@ from bridge.events.kinds.dead_letter import TOPIC as DEAD_LETTERS
 from bridge.events.kinds.dead_letter import DeadLetter, dead_letter, refused_request
 from bridge.events.kinds.operation import Operation, Status, Upstream, operation_record
 from bridge.events.kinds.session import TOPIC as SESSIONS
-from bridge.events.kinds.session import Change, Session, session_record
+from bridge.events.kinds.session import Session, session_record
 from bridge.events.kinds.unrecognized import Unrecognized
 from bridge.events.kinds.user_event import Processing, UserEvent
 from bridge.events.record import Record
@@ -43,7 +43,6 @@ __all__ = [
     "SESSIONS",
     "TOPICS",
     "Acknowledgement",
-    "Change",
     "DeadLetter",
     "Encode",
     "Encoding",
@@ -63,7 +62,6 @@ __all__ = [
     "acknowledgement_key",
     "avro_schema_files",
     "dead_letter",
-    "event_id",
     "full_topic",
     "operation",
     "operation_record",

@@ -1,7 +1,6 @@
 """The bridge's HTTP server: REST API, health checks, metrics and API documentation."""
 
 from bridge.http.app import create_app, create_management_app
-from bridge.http.auth.authentication import Unauthenticated
 from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.from_settings import authentication_of
 from bridge.http.console.sources import ConsoleSources, Gap, IncidentsView, RefusedRecord
@@ -24,7 +23,6 @@ __all__ = [
     "ReplicaView",
     "SessionView",
     "SlotView",
-    "Unauthenticated",
     "allowed_hosts",
     "authentication_of",
     "create_app",

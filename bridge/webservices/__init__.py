@@ -24,7 +24,7 @@ from bridge.webservices.request_models import (
     outbound_record_path,
 )
 from bridge.webservices.route import route_of
-from bridge.webservices.statuscodes import STATUS_CODES, refusal, status_code
+from bridge.webservices.statuscodes import refusal, status_code
 from bridge.webservices.upstream_watch import UpstreamWatch, answers
 from bridge.webservices.voice import VoiceSession
 
@@ -36,7 +36,6 @@ __all__ = [
     "NOTIFICATIONS",
     "OUTBOUND_FEATURE",
     "OUTBOUND_OPERATIONS",
-    "STATUS_CODES",
     "DeviceUserEvent",
     "DoNotCallByHandle",
     "DoNotCallByNumber",

@@ -306,7 +306,7 @@ class IngressBehaviour:
             for _ in range(2):
                 status, answer = await ingress.post(REQUEST)
                 assert (status, answer["code"]) == (503, "login-refused")
-            assert ingress.login.status.state is LoginState.REFUSED
+            assert ingress.login.state is LoginState.REFUSED
         assert await upstream.posted() == []
 
     async def test_feature_and_device_are_known(self, ingress: Ingress) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, KafkaPublisher, Slots, UnsignedEvents, connection, position_topic, read
+from bridge.delivery import AccountKeys, Slots, UnsignedEvents, connection, position_topic, read
 from bridge.delivery.client.partition import partition_of
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.settings import Kafka
 from tests.behaviour.publisher import Published
 

@@ -13,10 +13,11 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from bridge.delivery import LOST, AccountKeys, KafkaLedger, KafkaPublisher, UnsignedEvents, position_topic, read
+from bridge.delivery import LOST, AccountKeys, KafkaLedger, UnsignedEvents, position_topic, read
 from bridge.delivery.client.producer import BatchRefused, Producer
 from bridge.delivery.position.stored import StoredPosition, _signed_earlier
 from bridge.delivery.slots.commit import SlotProducers
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.delivery.slots.transaction import Transaction
 from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster

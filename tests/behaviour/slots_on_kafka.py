@@ -6,8 +6,9 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, KafkaPublisher, Slots
+from bridge.delivery import AccountKeys, Slots
 from bridge.delivery.slots.commit import SlotProducers
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.delivery.slots.transaction import Transaction
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, numbered, position, record, values

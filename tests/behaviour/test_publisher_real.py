@@ -7,9 +7,9 @@ import pytest
 import pytest_asyncio
 from aiokafka.admin import NewTopic
 
-from bridge.delivery import KafkaPublisher
 from bridge.delivery.client.batches import Batch
 from bridge.delivery.client.producer import Producer
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.errors import Fenced
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import (

@@ -9,14 +9,16 @@ import pytest
 import pytest_asyncio
 from aiokafka.errors import ProducerFenced
 
-from bridge.delivery import AccountKeys, KafkaPublisher, Slots, earlier_transactional_id
+from bridge.delivery import AccountKeys, Slots
 from bridge.delivery.client.batches import Batch
 from bridge.delivery.client.failures import fenced
 from bridge.delivery.client.producer import Producer
+from bridge.delivery.client.topics import earlier_transactional_id
 from bridge.delivery.position.owner import owner_of
 from bridge.delivery.position.reader import Reading
 from bridge.delivery.position.stored import StoredPosition, encode, seal_position
 from bridge.delivery.slots.commit import SlotProducers
+from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 from bridge.delivery.slots.takeover import Takeover
 from bridge.errors import Fenced
 from bridge.settings import Delivery

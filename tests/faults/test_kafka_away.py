@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.delivery import slot_of, transactional_ids_of
+from bridge.delivery import slot_of
+from bridge.delivery.client.topics import transactional_ids_of
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.coordinators import CoordinationType, coordinator
 from tests.faults.site import Site, killed, paused

@@ -38,7 +38,7 @@ def test_milliseconds_become_seconds() -> None:
 
 def test_defaults() -> None:
     """An empty advice is one: retry at once, polls parked for CometD's 30 s, maxInterval untold."""
-    assert advice() == Advice(Reconnect.RETRY, interval=0.0, timeout=PARKED, max_interval=None, multiple_clients=False)
+    assert advice() == Advice(Reconnect.RETRY, interval=0.0, timeout=PARKED, max_interval=None)
 
 
 @pytest.mark.parametrize("reply", [{}, {"advice": None}, {"advice": "retry"}, {"advice": []}])
@@ -72,9 +72,9 @@ def test_the_transport_s_own_part() -> None:
 
 
 def test_multiple_clients() -> None:
-    """Two sessions of one browser are told by `multiple-clients`."""
+    """Where two sessions of one browser poll, the advice is no other than its interval."""
     read = Advice.of({"advice": {"multiple-clients": True, "interval": 2000}})
-    assert read == Advice(interval=2.0, multiple_clients=True)
+    assert read == Advice(interval=2.0)
 
 
 @given(st.dictionaries(FIELDS, ANYTHING) | ANYTHING)

@@ -18,7 +18,8 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from bridge.contract import asyncapi
 from bridge.contract.fields import record_of
 from bridge.contract.headers import headers_of
-from bridge.events import KINDS, Change, Kind, Record, Status, avro_schema_files, schema_files
+from bridge.events import KINDS, Kind, Record, Status, avro_schema_files, schema_files
+from bridge.events.kinds.session import Change
 from tests.unit.mixed_run import mixed_run
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from bridge.delivery import transactional_ids_of
 from bridge.delivery.client.partition import partition_of
+from bridge.delivery.client.topics import transactional_ids_of
 from bridge.delivery.position.owner import Owner, new_owner, owner_of
 from bridge.delivery.position.stored import StoredPosition
 from bridge.delivery.slots.attempt import PublishAttempt

@@ -17,12 +17,11 @@ from bridge.events import (
     Record,
     Upstream,
     dead_letter,
-    event_id,
     operation_record,
     session_hash,
     session_record,
 )
-from bridge.events.cloudevent import account_of, source
+from bridge.events.cloudevent import account_of, event_id, source
 
 AT = 1_767_268_800.123
 WRITTEN = "2026-01-01T12:00:00.123Z"

@@ -29,7 +29,7 @@ from bridge.errors import (
 from bridge.http import Missing, SessionView, create_app
 from bridge.http.reading import body as bounds
 from bridge.operations import LARGEST_REQUEST
-from bridge.webservices import STATUS_CODES
+from bridge.webservices.statuscodes import STATUS_CODES
 from tests.unit.api import BODY, RECORDS
 from tests.unit.operations_in_memory import InMemoryOperations
 from tests.unit.served import served

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI, Response
 
-from bridge.http import Unauthenticated, authentication_of
+from bridge.http import authentication_of
 from bridge.http.auth import signing_keys
-from bridge.http.auth.authentication import InvalidToken
+from bridge.http.auth.authentication import InvalidToken, Unauthenticated
 from bridge.http.auth.json_web_tokens import JsonWebTokens
 from bridge.http.auth.signing_keys import FRESH, LARGEST, SOONEST, STALE, SigningKeys
 from bridge.http.problems.problems import Refused

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from bridge.delivery import AccountKeys, KafkaPublisher, Slots
+from bridge.delivery import AccountKeys, Slots
 from bridge.delivery.position.owner import Owner
 from bridge.delivery.position.reader import Found, Reading
 from bridge.delivery.position.stored import StoredPosition
@@ -15,6 +15,8 @@ from bridge.settings import Kafka
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bridge.delivery.slots.kafka_publisher import KafkaPublisher
 
 OWN: Final = Owner("0" * 16)
 FIRST: Final = str(Owner("1" * 16))

@@ -188,7 +188,7 @@ async def test_an_unreadable_profile_is_a_login() -> None:
     """A profile that is no UTF-8 gives no features, and still a login."""
     async with login_to(Scripted(body=b'{"statusCode":0,"user":{"features":[{"id":"\xff"}]}}')) as (login, _):
         assert await login.profile() == Profile()
-        assert login.status.state is LoginState.LOGGED_IN
+        assert login.state is LoginState.LOGGED_IN
 
 
 @pytest.mark.parametrize(("later", "kept"), [(OK, True), (NOT_AUTHENTICATED, False)])

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from bridge.cometd import HttpReply
 from bridge.errors import UpstreamInvalidReply
-from bridge.webservices import STATUS_CODES, Profile, UpstreamReply, status_code
+from bridge.webservices import Profile, UpstreamReply, status_code
 from bridge.webservices.login.profile import profile
 from bridge.webservices.replies import Challenge, challenge, verdict
+from bridge.webservices.statuscodes import STATUS_CODES
 
 
 @pytest.mark.parametrize(

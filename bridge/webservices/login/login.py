@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -45,16 +44,6 @@ class LoginState(StrEnum):
     UNKNOWN = "unknown"
     LOGGED_IN = "logged-in"
     REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class LoginStatus:
-    """The state of the login, for readiness. Times are in seconds since the epoch."""
-
-    state: LoginState
-    since: float
-    next_attempt: float | None = None
-    """Earliest time of the next attempt after a refused login."""
 
 
 class Login:
@@ -98,16 +87,11 @@ class Login:
         self._csrf: Mapping[str, str] = NO_HEADERS
         self._profile = Profile()
         metrics.login_refused.labels(account).set_function(
-            lambda: float(relayed() and self._status.state is LoginState.REFUSED)
+            lambda: float(relayed() and self.state is LoginState.REFUSED)
         )
         metrics.login_not_kept.labels(account).set_function(lambda: float(relayed() and self.not_kept))
-        self._status = LoginStatus(LoginState.UNKNOWN, time.time())
+        self.state = LoginState.UNKNOWN
         self._not_before = 0.0
-
-    @property
-    def status(self) -> LoginStatus:
-        """The current state of the login."""
-        return self._status
 
     @property
     def not_kept(self) -> bool:
@@ -118,7 +102,7 @@ class Login:
         """Log in with another password before the next request. The cookies stay, so the CometD session continues."""
         self._basic = {"Authorization": aiohttp.encode_basic_auth(username, password)}
         self._not_before = 0.0
-        self._enter(LoginState.UNKNOWN)
+        self.state = LoginState.UNKNOWN
 
     async def profile(self) -> Profile:
         """Return the account's features and devices from the newest login. Log in first if necessary.
@@ -180,7 +164,7 @@ class Login:
             raise UpstreamTimeout(f"Web Services did not log in within {self._request_timeout:g} s") from None
 
     def _logged_in(self) -> bool:
-        return self._status.state is LoginState.LOGGED_IN
+        return self.state is LoginState.LOGGED_IN
 
     def _ended(self) -> None:
         """Record that Web Services has forgotten the login, as a reply has shown."""
@@ -188,7 +172,7 @@ class Login:
             return
         was_not_kept = self.not_kept
         self._not_before = self._clock() + self._guard.delay()
-        self._enter(LoginState.UNKNOWN)
+        self.state = LoginState.UNKNOWN
         if self.not_kept and not was_not_kept:
             log.warning("login-not-kept", account=self._account, effect="the pauses between logins grow")
 
@@ -205,7 +189,7 @@ class Login:
         wait = self._not_before - self._clock()
         if wait <= 0:
             return
-        if self._status.state is LoginState.REFUSED:
+        if self.state is LoginState.REFUSED:
             raise LoginRefused(f"Web Services refused the account {self._account}; next attempt in {wait:.0f} s")
         if wait > SHORT_PAUSE:
             raise LoginNotKept(
@@ -237,7 +221,7 @@ class Login:
         self._profile = profile(reply)
         self._not_before = 0.0
         self._guard.opened()
-        self._enter(LoginState.LOGGED_IN)
+        self.state = LoginState.LOGGED_IN
         log.info("logged-in", account=self._account)
         if not self._profile.may_do_outbound:
             log.warning("feature-missing", account=self._account, feature=OUTBOUND_FEATURE)
@@ -245,15 +229,9 @@ class Login:
     def _refuse(self, reason: str) -> None:
         self._not_before = self._clock() + self._retry_interval
         self._csrf = NO_HEADERS
-        self._enter(LoginState.REFUSED)
+        self.state = LoginState.REFUSED
         log.error("login-refused", account=self._account, reason=reason, retry_seconds=self._retry_interval)
         raise LoginRefused(f"Web Services refused the account {self._account}: {reason}")
-
-    def _enter(self, state: LoginState) -> None:
-        now = time.time()
-        since = self._status.since if self._status.state is state else now
-        next_attempt = now + self._retry_interval if state is LoginState.REFUSED else None
-        self._status = LoginStatus(state, since, next_attempt)
 
     def _take_token(self, reply: HttpReply) -> None:
         """Store the CSRF header from the reply to a GET. A header that can't be used is ignored."""
