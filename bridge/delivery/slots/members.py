@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge.delivery.slots.state import CONNECTED
+
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from bridge.delivery.position.owner import Owner
+    from bridge.delivery.position.reader import Reading
     from bridge.delivery.slots.kafka_publisher import KafkaPublisher
+    from bridge.delivery.slots.state import PublisherState
+    from bridge.delivery.slots.transaction import Call
 
 
 class Members(dict[str, "KafkaPublisher"]):
@@ -28,6 +35,27 @@ class Members(dict[str, "KafkaPublisher"]):
         """
         name = str(owner)
         return [one for one in self.values() if one.claim is None or one.claim.owner != name or one.keys_changed]
+
+    def claimed_by_another(self, reading: Reading) -> list[KafkaPublisher]:
+        """Return the accounts whose records in the reading show that another bridge has taken them over."""
+        found = [(self.get(account), records) for account, records in reading.accounts.items()]
+        return [member for member, records in found if member is not None and member.is_claimed_by_another(records)]
+
+    def enter(self, state: PublisherState, *, without: Container[str] = ()) -> None:
+        """Change the state of all accounts, except those in `without`."""
+        for account, member in self.items():
+            if account not in without:
+                member.enter(state)
+
+    def committed(self, call: Call) -> None:
+        """Report to the account's publisher, and to the caller, that a call is committed."""
+        member = self.get(call.account)
+        if member is not None:
+            member.committed(call.attempt)
+            if call.apart:
+                member.enter(CONNECTED)
+        if not call.done.done():
+            call.done.set_result(None)
 
     def remove(self, member: KafkaPublisher) -> None:
         """Remove an account, if it is still there."""

@@ -57,7 +57,7 @@ from bridge.delivery.slots.transaction import Transaction
 from bridge.delivery.slots.waiting import WaitingCalls
 from bridge.errors import KafkaUnavailable
 from bridge.observability import metrics
-from bridge.pacing import Backoff
+from bridge.pacing import Backoff, SharedCall
 from bridge.settings import Delivery
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ class Slot:
         self._task: asyncio.Task[None] | None = None
         self._fault: Exception | None = None
         """The error that has ended the task, which is a bug of the bridge. None while the task runs."""
-        self._confirming = asyncio.Lock()
-        self._confirmed = 0
-        self._told = False
+        self._claims = SharedCall(self._see_claims)
 
     # -- called by the publishers -----------------------------------------------------------------------------------
 
@@ -126,18 +124,15 @@ class Slot:
 
         Returns whether Kafka could be read.
         """
-        asked = self._confirmed
-        async with self._confirming:
-            if self._confirmed > asked + 1:  # a reading has begun and ended since this call began
-                return self._told
-            try:
-                self._see_successors(await self._read(settled=False))
-                self._told = True
-            except FAILURES as error:  # the next attempt to publish checks again
-                log.debug("claims-unreadable", slot=self.number, reason=reason(error))
-                self._told = False
-            self._confirmed += 1
-            return self._told
+        return await self._claims()
+
+    async def _see_claims(self) -> bool:
+        try:
+            self._see_successors(await self._read(settled=False))
+        except FAILURES as error:  # the next attempt to publish checks again
+            log.debug("claims-unreadable", slot=self.number, reason=reason(error))
+            return False
+        return True
 
     async def leave(self, member: KafkaPublisher) -> None:
         """Remove an account without a commit. After the last account, end the task and discard the producers."""
@@ -241,10 +236,7 @@ class Slot:
     def _enter_connected(self) -> None:
         if not self._connected:
             self._connected = True
-            put_off = self._waiting.put_off()
-            for account, member in self.members.items():
-                if account not in put_off:
-                    member.enter(CONNECTED)
+            self.members.enter(CONNECTED, without=self._waiting.put_off())
 
     # -- one transaction ----------------------------------------------------------------------------------------------
 
@@ -263,19 +255,9 @@ class Slot:
             return
         self._under_way = ()
         for call in calls:
-            self._acknowledge(call)
+            self.members.committed(call)
         metrics.transaction_accounts.observe(len(calls))
         self._backoff = Backoff()
-
-    def _acknowledge(self, call: Call) -> None:
-        """Report to the account's publisher that a call is committed."""
-        member = self.members.get(call.account)
-        if member is not None:
-            member.committed(call.attempt)
-            if call.apart:
-                member.enter(CONNECTED)
-        if not call.done.done():
-            call.done.set_result(None)
 
     def _sort_refused(self, transaction: Transaction, reasons: Mapping[Batch, Refusal]) -> None:
         """Put the calls back after a refusal. Each affected call gets its own transaction, after the other calls.
@@ -314,8 +296,7 @@ class Slot:
             call.attempt.failed()
         self._was_fenced = self._was_fenced or fenced(error)
         self._connected = False
-        for member in self.members.values():
-            member.enter(PublisherState(connected=False, reason=reason(error)))
+        self.members.enter(PublisherState(connected=False, reason=reason(error)))
         await self._producers.discard()
 
     async def _recover(self) -> None:
@@ -382,16 +363,14 @@ class Slot:
             found = reading.accounts.get(call.account)
             stored = found.stored if found is not None else None
             if stored is not None and self._owner.wrote(stored.owner) and stored.turn == call.attempt.number:
-                self._acknowledge(call)
+                self.members.committed(call)
             else:
                 left.append(call)
         self._under_way = left
 
     def _see_successors(self, reading: Reading) -> None:
-        for account, found in reading.accounts.items():
-            member = self.members.get(account)
-            if member is not None and member.is_claimed_by_another(found):
-                self.give_way(member)
+        for member in self.members.claimed_by_another(reading):
+            self.give_way(member)
 
     def give_way(self, member: KafkaPublisher) -> None:
         """Remove an account, because another bridge has taken it over. Its publisher raises `Fenced`."""
