@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from bridge.errors import Busy, LedgerUnread, UnknownAccount, UnknownOperation
-from bridge.events import DEAD_LETTERS, Operation, acknowledgement, operation
+from bridge.events import DEAD_LETTERS, acknowledgement, operation
 from bridge.observability import metrics
 from bridge.operations.correlation import Correlator
 from bridge.operations.earlier_requests import EarlierRequests
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.delivery import Ledger
-    from bridge.events import Record
+    from bridge.events import Operation, Record
     from bridge.operations.ledger.records import OperationRecords
     from bridge.operations.limits import Limits
     from bridge.operations.submission import Submission
@@ -71,7 +71,6 @@ class OperationsService:
         self._limits = limits
         self._in_fleet = in_fleet
         self._load_patience = load_patience
-        self._started_at = 0.0
         self._clock = clock
         self._ledger = ledger
         self.default_account = next(iter(clients))
@@ -189,7 +188,7 @@ class OperationsService:
         event = self._requested(submission, asynchronous=asynchronous)
         await self._records.start(event.account)
         if not submission.is_new:
-            await self._ledger_read()
+            await self._tail.loaded_soon(self._load_patience)
         while True:
             try:
                 view = await self._earlier.outcome(event)
@@ -298,7 +297,6 @@ class OperationsService:
 
     async def run(self) -> None:
         """Run all background tasks until cancelled. Operations can be submitted only while it runs."""
-        self._started_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as self._group:
                 for run in (self._journal.run, self._forwarder.run, self._tail.run, self._timeouts.run):
@@ -324,29 +322,8 @@ class OperationsService:
             raise UnknownAccount(
                 "The bridge has no account of that name. Without the header the bridge uses its default account."
             )
-        now = self._forwarder.now()
-        event = Operation(
-            reference_id=submission.reference_id,
-            operation=submission.request.operation_name,
-            status="requested",
-            at=now,
-            account=account,
-            received_at=now,
-            requested_by=submission.requested_by,
-            record_handle=submission.record_handle,
-            request=msgspec.Raw(msgspec.json.encode(submission.request.body())),
-            asynchronous=asynchronous,
-        )
+        event = submission.requested(account, self._forwarder.now(), asynchronous=asynchronous)
         return fit(event)  # so that every bridge can read the event again
-
-    async def _ledger_read(self) -> None:
-        """Wait until the ledger is read. Give up `load_patience` after the start or the last event."""
-        waited_from = None
-        while not self._tail.loaded.is_set() and waited_from != max(self._started_at, self._tail.took_at):
-            waited_from = max(self._started_at, self._tail.took_at)
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(waited_from + self._load_patience):
-                    await self._tail.loaded.wait()
 
     def _check_read(self) -> None:
         if not self._tail.loaded.is_set():

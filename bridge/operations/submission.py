@@ -6,6 +6,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from bridge.events import Operation
+
 if TYPE_CHECKING:
     from bridge.webservices import OutboundRecordRequest
 
@@ -40,6 +44,21 @@ class Submission:
         if self.requested_by is not None:
             named = self.requested_by[:LONGEST_CALLER].encode(errors="backslashreplace").decode()
             object.__setattr__(self, "requested_by", named)
+
+    def requested(self, account: str, at: str, *, asynchronous: bool) -> Operation:
+        """Return the event `requested` of the submission, for an account. `at` is the time in the form of events."""
+        return Operation(
+            reference_id=self.reference_id,
+            operation=self.request.operation_name,
+            status="requested",
+            at=at,
+            account=account,
+            received_at=at,
+            requested_by=self.requested_by,
+            record_handle=self.record_handle,
+            request=msgspec.Raw(msgspec.json.encode(self.request.body())),
+            asynchronous=asynchronous,
+        )
 
     @property
     def reference_id(self) -> str:

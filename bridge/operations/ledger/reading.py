@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -62,17 +63,27 @@ class Tail:
         self._unreadable = unreadable_records(ledger.topic)
         self._left_out = False
         self._told_untrusted = False
-        self.took_at = 0.0
-        """When the view last got events, by the clock of the event loop."""
+        self._took_at = 0.0
+        """When the view last got events, or when `run` began, by the clock of the event loop."""
         self.loaded = asyncio.Event()
         """Set once the events from before the start have been read into the view."""
 
     async def run(self) -> None:
         """Read the ledger. Runs until cancelled."""
         self._view.loading = True
+        self._took_at = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ledger.follow(self._take, self._caught_up))
             group.create_task(self._make_up())
+
+    async def loaded_soon(self, patience: float) -> None:
+        """Wait until the ledger is read. Give up `patience` seconds after the start or the last event."""
+        waited_from = None
+        while not self.loaded.is_set() and waited_from != self._took_at:
+            waited_from = self._took_at
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(waited_from + patience):
+                    await self.loaded.wait()
 
     async def _take(self, records: Sequence[ConsumedRecord]) -> int | None:
         left_out: list[int] = []
@@ -95,7 +106,7 @@ class Tail:
                 for index, (event, origin) in read.items():
                     if origin.trusted:
                         self._precedence.read(event, records[first + index].headers)
-            self.took_at = asyncio.get_running_loop().time()
+            self._took_at = asyncio.get_running_loop().time()
         self._tell_untrusted(untrusted)
         return min(left_out, default=None)
 
