@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -42,12 +41,10 @@ class EvidenceMaker:
         settings: Settings,
         encoding: Encoding,
         check: Callable[[ConsumedRecord, str], Awaitable[Signature]],
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._encoding = encoding
         self._check = check
-        self._clock = clock
         self._under_way = 0
 
     def collector(self, sources: Sequence[Source]) -> Collector:
@@ -60,7 +57,6 @@ class EvidenceMaker:
             conceal=concealment_of(self._settings.privacy),
             check=self._check,
             deadline_days=self._settings.evidence.deadline_days,
-            clock=self._clock,
         )
 
     async def collect(self, reference: str) -> Bundle:

@@ -63,15 +63,13 @@ class Answer:
 class Bayeux:
     """The sessions of the server, and the handlers of the five meta channels. Times are in seconds."""
 
-    def __init__(self, *, ack_extension: bool, timeout: float, max_interval: float, advise_max_interval: bool) -> None:
+    def __init__(self, *, ack_extension: bool, timeout: float, max_interval: float) -> None:
         self._ack_extension = ack_extension
         self._timeout = timeout
         self._max_interval = max_interval
         self._sessions: dict[str, Session] = {}
         self.handshakes = 0
         self._advice: Reply = {"interval": 0, "timeout": round(timeout * 1000), "reconnect": "retry"}
-        if advise_max_interval:
-            self._advice["maxInterval"] = round(max_interval * 1000)
 
     def views(self) -> tuple[SessionView, ...]:
         """Return every live session, oldest first."""

@@ -25,8 +25,8 @@ class Simulator:
     """A simulated Web Services server. Times are in seconds.
 
     `users` maps the names of further accounts to passwords. With `ack_extension=False` the server has no
-    acknowledgement extension. With `advise_max_interval=True` the advice contains `max_interval`, as on newer servers.
-    After a `stop`, `start` uses the same port again, but all sessions and logins are lost, as after a crash.
+    acknowledgement extension. After a `stop`, `start` uses the same port again, but all sessions and logins are lost,
+    as after a crash.
     """
 
     def __init__(
@@ -42,19 +42,13 @@ class Simulator:
         timeout: float = 30.0,
         max_interval: float = 10.0,
         acknowledgement_delay: float = 0.02,
-        advise_max_interval: bool = False,
     ) -> None:
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
         self.faults = Faults()
         self._logins = Logins({username: password, **(users or {})}, csrf=csrf)
-        self._bayeux = Bayeux(
-            ack_extension=ack_extension,
-            timeout=timeout,
-            max_interval=max_interval,
-            advise_max_interval=advise_max_interval,
-        )
+        self._bayeux = Bayeux(ack_extension=ack_extension, timeout=timeout, max_interval=max_interval)
         self._rest = Rest(
             self._logins,
             self.faults,

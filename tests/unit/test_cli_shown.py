@@ -61,10 +61,10 @@ def test_live_table_shows_the_newest_records_in_80_columns() -> None:
     """The table tells how many records there were, and shows the newest ones without cutting what tells them apart."""
     output = io.StringIO()
     value = b'{"notificationType": "DoNotCallAcknowledge", "referenceId": "123456789"}'
-    with LiveTable(Console(file=output, width=80, force_terminal=True, color_system=None), "read") as table:
+    with LiveTable(Console(file=output, width=80, force_terminal=True, color_system=None)) as table:
         for offset in range(ROWS + 3):
             table.show(record(value, offset=offset))
-    last = output.getvalue().rpartition("read: ")[2]
+    last = output.getvalue().rpartition("Kafka: ")[2]
     assert last.startswith(f"{ROWS + 3} events")
     assert "acknowledgements.v1/2@2 " not in last
     for offset in range(3, ROWS + 3):
@@ -266,7 +266,7 @@ def test_tables_show_no_control_characters_and_no_markup(
     dead_letters.print_letters([hostile_record(hostile)], console, wide=True)
     print_findings(console, [failed(hostile, hostile)], several=False)
     live = Console(file=output, width=300, color_system=None)
-    with LiveTable(live, "read") as table:
+    with LiveTable(live) as table:
         table.show(hostile_record(hostile))
     written = output.getvalue() + capsys.readouterr().out
     assert is_harmless(written)

@@ -147,7 +147,7 @@ class _Scene:
             self._introduce()
             view: View = Lines(as_json=as_json)
             if self._console.is_terminal and not as_json:
-                view = LiveTable(self._console, "read back from Kafka", rows=ROWS, above=self._table)
+                view = LiveTable(self._console, rows=ROWS, above=self._table)
             with view:
                 calling = group.create_task(keep_calling(lambda: [one.url for one in self._alive], self._accounts))
                 reading = group.create_task(self._read(view, limit))

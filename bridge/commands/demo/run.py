@@ -112,11 +112,7 @@ async def _call(bridge: Bridge, listening: asyncio.Future[str]) -> None:
 async def _show(settings: Settings, listening: asyncio.Future[str], limit: int | None, *, as_json: bool) -> None:
     console = Console(stderr=as_json)
     console.print(_invitation(await asyncio.shield(listening), settings), soft_wrap=True, highlight=False, markup=False)
-    view: View = (
-        LiveTable(console, "read back from Kafka")
-        if console.is_terminal and not as_json
-        else Lines(as_json=as_json, console=console)
-    )
+    view: View = LiveTable(console) if console.is_terminal and not as_json else Lines(as_json=as_json, console=console)
     await create_missing_topics(settings.kafka)
     shown = 0
     with view:

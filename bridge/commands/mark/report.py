@@ -6,7 +6,6 @@ number.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +16,6 @@ from bridge.commands.output.bar import ProgressBar
 from bridge.observability import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
 MOST_NOTES: Final = 20
@@ -28,7 +25,7 @@ MOST_NOTES: Final = 20
 class Report(ProgressBar):
     """Counts and shows outcomes. Use it as a context manager. `total` is the number of lines that may be rows."""
 
-    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console, total: int) -> None:
         columns = (
             TextColumn("marking"),
             BarColumn(),
@@ -38,9 +35,9 @@ class Report(ProgressBar):
             TimeRemainingColumn(),
             TextColumn("{task.fields[counts]}"),
         )
-        super().__init__(console, columns, clock=clock)
+        super().__init__(console, columns)
         self._total = total
-        self._began = clock()
+        self._began = self.clock()
         self._notes = 0
         self._new = 0
         self.counts: Counter[str] = Counter()

@@ -98,7 +98,6 @@ class Sender:
         job: str,
         pace: Pace,
         patience: Patience,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._results = results
@@ -106,7 +105,6 @@ class Sender:
         self._job = job
         self._pace = pace
         self._patience = patience
-        self._clock = clock
         self._ready = False
         self._asking = asyncio.Lock()
         """Held while one task asks whether the bridge is ready: at the start, and again after each outage."""
@@ -230,4 +228,4 @@ class Sender:
         self._report.count(row, outcome, new=new)
 
     def _now(self) -> str:
-        return rfc3339(self._clock())
+        return rfc3339(time.time())

@@ -192,10 +192,9 @@ class LiveTable:
     """A view that redraws a table of the newest records on the terminal."""
 
     def __init__(
-        self, console: Console, title: str, *, rows: int = ROWS, above: Callable[[], RenderableType] | None = None
+        self, console: Console, *, rows: int = ROWS, above: Callable[[], RenderableType] | None = None
     ) -> None:
         """Show at most `rows` records. The text that `above` returns stands over the table."""
-        self._title = title
         self._above = above
         self._newest: deque[tuple[str, ...]] = deque(maxlen=rows)
         self._count = 0
@@ -223,7 +222,7 @@ class LiveTable:
 
     def _table(self) -> Table:
         events = f"{self._count:,} event{'' if self._count == 1 else 's'}"
-        title = f"{self._title}: {events}, the newest {len(self._newest)}"
+        title = f"read back from Kafka: {events}, the newest {len(self._newest)}"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         for name in ("topic/partition@offset", "key", "what", "reference"):
             table.add_column(name, no_wrap=True, overflow="ellipsis")
