@@ -55,6 +55,7 @@ async def test_sessions_and_their_expiry(simulator: Simulator, client: Client) -
         "queued": 1,
         "subscriptions": [OUTBOUND],
         "connected": True,
+        "parked": False,
     }
     assert await control(simulator, "GET", "sessions") == (200, [expected])
     assert (await control(simulator, "POST", "expire-sessions"))[0] == 200
