@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bridge.commands.checks.finding import Finding, Outcome
-from bridge.commands.checks.findings import print_findings, print_json
 from bridge.commands.checks.kafka import check_kafka
+from bridge.commands.checks.output import print_findings, print_json
 from bridge.commands.checks.registry import check_registry
 from bridge.commands.checks.start import check_start
 from bridge.commands.checks.state_dir import check_state_dir

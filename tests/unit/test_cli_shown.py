@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bridge import cli
 from bridge.commands import dead_letters
 from bridge.commands.checks.finding import failed
-from bridge.commands.checks.findings import print_findings
+from bridge.commands.checks.output import print_findings
 from bridge.commands.demo.calls import calls, curl
 from bridge.commands.output.views import ROWS, Lines, LiveTable, json_line, short_name, style_of, summary
 from bridge.commands.tail import TailOptions, read_since
