@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.exceptions import RequestValidationError
-from starlette.requests import ClientDisconnect
 
 from bridge.http.problems.problems import INVALID, Refused
 from bridge.operations import parse_json
@@ -50,12 +49,15 @@ async def read_body(request: Request) -> bytes:
     deadline = asyncio.timeout(BODY_DEADLINE)
     try:
         async with deadline:
-            async for chunk in request.stream():
-                body += chunk
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "malformed-request", "The caller disconnected before the end of the body.")
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(body) > LARGEST_BODY:
                     raise Refused(413, "body-too-large", f"The body has more than {LARGEST_BODY} bytes.")
-    except ClientDisconnect:  # no caller gets the answer, but an uncaught error would be logged as a failure
-        raise Refused(400, "malformed-request", "The caller disconnected before the end of the body.") from None
     except TimeoutError:
         if not deadline.expired():
             raise
