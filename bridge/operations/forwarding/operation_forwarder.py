@@ -280,7 +280,7 @@ class OperationForwarder:
             verdict = await task.forwarder.forward(
                 event.operation,
                 event.record_handle,
-                msgspec.json.decode(event.request),
+                bytes(event.request),
                 persistent=task.persistent,
                 traceparent=task.traceparent,
                 acknowledged=partial(self._acknowledged, event.reference_id),
