@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.http.problems.problems import problem
@@ -107,6 +108,7 @@ def _authority(values: Sequence[str]) -> _Authority | None:
     return _Authority(found[1].lower().removesuffix("."), int(found[2]) if found[2] else None)
 
 
+@lru_cache(maxsize=256)
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.strip("[]"))
