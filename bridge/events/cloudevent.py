@@ -18,7 +18,7 @@ CONTENT_TYPE = "application/json"
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 
 
-@lru_cache(maxsize=1024)  # each event of an operation has one
+@lru_cache(maxsize=1024)  # `quote` is slow, and all events of an account have the same source
 def source(account: str) -> str:
     """Return the `ce_source` of an account's events: `/web-services/<account>`, percent-encoded as in a URI path."""
     return SOURCE_PREFIX + quote(account, safe="")

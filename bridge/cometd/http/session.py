@@ -92,6 +92,7 @@ class HttpSession:
     ) -> None:
         self._base = URL(base_url.rstrip("/"), encoded=True)
         self._prefix = str(self._base)
+        """The beginning of every URL, as text."""
         self._request_timeout = request_timeout
         self._connections = connections
         self._max_reply_bytes = max_reply_bytes
