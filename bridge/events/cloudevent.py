@@ -6,6 +6,7 @@ Source: CloudEvents 1.0.2, Kafka Protocol Binding, section 3.2.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -17,6 +18,7 @@ CONTENT_TYPE = "application/json"
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 
 
+@lru_cache(maxsize=1024)  # `quote` is slow, and all events of an account have the same source
 def source(account: str) -> str:
     """Return the `ce_source` of an account's events: `/web-services/<account>`, percent-encoded as in a URI path."""
     return SOURCE_PREFIX + quote(account, safe="")

@@ -41,6 +41,8 @@ from bridge.unimported import unimported
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
+    from fastapi.telemetry import TelemetryConfig
+
     from bridge.http.auth.authentication import Authentication
     from bridge.http.console.sources import ConsoleSources
     from bridge.http.routes.evidence import MakeEvidence
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 DEFAULT_OPERATIONS: Final = ("DoNotCallRecord",)
 _TITLE: Final = "CometD to Kafka bridge for Genesys Web Services"
 _CODES: Final = {404: "not-found", 405: "method-not-allowed"}
+_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""Switches FastAPI's own telemetry off. `RequestTracing` and `RequestMetrics` do its work, without personal data."""
 
 
 @unimported("pydantic.v1")  # FastAPI asks for each parameter whether its type is a model of pydantic 1
@@ -97,7 +101,9 @@ def create_app(
     # FastAPIOffline serves the scripts of /docs itself, because the user's browser may have no internet.
     app = _bare_app(FastAPIOffline, summary=summary, docs_url=None, redoc_url=None, middleware=[guard])
     app.state.shares = RequestShares(MOST_CONNECTIONS)
-    app.include_router(outbound_records(service, authentication, enabled))
+    submissions, direct = outbound_records(service, authentication, enabled)
+    app.routes[:0] = direct
+    app.include_router(submissions)
     app.include_router(evidence_route(evidence, authentication))
     app.include_router(operations(service, authentication))
     app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
@@ -141,7 +147,7 @@ def create_management_app(
 
 
 def _bare_app(kind: Callable[..., FastAPI], **options: Any) -> FastAPI:
-    app = kind(title=_TITLE, version=__version__, redirect_slashes=False, **options)
+    app = kind(title=_TITLE, version=__version__, redirect_slashes=False, telemetry=_NO_TELEMETRY, **options)
     app.state.ending = asyncio.Event()  # `serve` sets it when the server stops, so that `Prefer: wait` returns early
     app.add_middleware(RequestMetrics)
     if tracing.on():

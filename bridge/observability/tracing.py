@@ -135,6 +135,8 @@ def traceparent(of: Span) -> str | None:
 
 def publishing(topic: str, parent: str | None) -> str | None:
     """Create a span for sending a record, with the cause `parent`. Return the record's `traceparent` header."""
+    if _tracer is None:
+        return parent
     sending = begin_publishing(topic, parent)
     sending.end()
     return traceparent(sending) or parent

@@ -46,8 +46,10 @@ class RecordName(msgspec.Struct, frozen=True, rename="camel"):
     phone_number: str | None = None
 
 
-def nested_too_deep(value: Any) -> bool:
-    """Return whether a JSON value has more than `MOST_NESTING` levels."""
+def nested_too_deep(encoded: bytes, value: Any) -> bool:
+    """Return whether a JSON value has more than `MOST_NESTING` levels. `encoded` is the value in UTF-8."""
+    if encoded.count(b"{") + encoded.count(b"[") <= MOST_NESTING:
+        return False
     level = [value]
     for _ in range(MOST_NESTING + 1):
         level = [inner for one in level for inner in _inside(one)]
@@ -65,7 +67,7 @@ def readable(request: bytes) -> bytes:
         RecursionError: it is nested too deep for the JSON decoder.
     """
     body = _body_of(request)
-    if request.count(b"{") + request.count(b"[") > MOST_NESTING and nested_too_deep(body):
+    if nested_too_deep(request, body):
         raise ValueError("the request is nested too deep")
     form = msgspec.json.encode(body)
     if form != request and msgspec.json.decode(form) != body:

@@ -310,9 +310,10 @@ class OperationsService:
     async def drain(self, deadline: float) -> None:
         """Accept no more operations, and wait at most `deadline` seconds for the pending verdicts."""
         self._closed = True
-        under_way = [run.done for run in self._forwarder.running.values()]
-        if under_way:
-            await asyncio.wait(under_way, timeout=deadline)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                for task in [*self._forwarder.running.values()]:
+                    await task.ended.wait()
 
     # -- the rules ----------------------------------------------------------------------------------------------------
 

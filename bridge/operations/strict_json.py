@@ -22,7 +22,8 @@ def parse_json(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
         value = _DECODER.decode(text)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        if "\\u" in text:  # only an escape can be half a surrogate pair
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise json.JSONDecodeError(error.msg, "", 0) from None
     except UnicodeDecodeError:
@@ -31,7 +32,7 @@ def parse_json(body: bytes) -> Any:
         raise json.JSONDecodeError("A string has half a surrogate pair.", "", 0) from None
     except RecursionError:
         raise json.JSONDecodeError(_TOO_DEEP, "", 0) from None
-    if nested_too_deep(value):
+    if nested_too_deep(body, value):
         raise json.JSONDecodeError(_TOO_DEEP, "", 0)
     return value
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,8 +14,6 @@ from bridge.webservices.replies import Challenge, challenge, verdict
 from bridge.webservices.statuscodes import OK, PARTIAL_SUCCESS, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bridge.cometd import Credentials, HttpReply, HttpSession
     from bridge.webservices.replies import UpstreamReply
 
@@ -44,8 +41,8 @@ class WebServicesClient:
         self._account = account
         self._request_timeout = request_timeout
 
-    async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
-        """POST an operation as JSON. Return the reply if it has statusCode 0 (accepted, not yet done).
+    async def forward(self, path: str, body: bytes) -> UpstreamReply:
+        """POST an operation, in JSON. Return the reply if it has statusCode 0 (accepted, not yet done).
 
         `path` begins with /api/v2 and is percent-encoded. If the login or the CSRF token is missing, Web Services
         refuses the request and does nothing. In this case, and in no other, the bridge renews the login or the token
@@ -58,7 +55,7 @@ class WebServicesClient:
             LoginNotKept: Web Services forgot each new login or token at once. Nothing was done.
             UpstreamUnreachable, UpstreamTimeout, UpstreamInvalidReply: there is no verdict; see these classes.
         """
-        answer = verdict(await self._post(path, msgspec.json.encode(body)))
+        answer = verdict(await self._post(path, body))
         if answer.status_code != OK:
             raise _rejected(answer)
         return answer
@@ -81,7 +78,7 @@ class WebServicesClient:
         return answer
 
     async def _post(self, path: str, body: bytes) -> HttpReply:
-        left = Counter(RENEWALS)
+        left = dict(RENEWALS)
         while True:
             headers, sent_at = await self._login.headers(), time.monotonic()
             reply = await exchange(self._http, "POST", path, body=body, headers=headers, timeout=self._request_timeout)

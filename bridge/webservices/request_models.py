@@ -8,7 +8,6 @@ Outbound API for each operation. DoNotCallRecord has two pages: by handle (calli
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
-from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -86,7 +85,7 @@ _CONTACT: Final[dict[str, JsonValue]] = {
 def outbound_record_path(record_handle: int | None) -> str:
     """Return Web Services' path for a record. Without a handle, the request body identifies the record."""
     path = f"{API}/me/outbound-records"
-    return path if record_handle is None else f"{path}/{quote(str(record_handle), safe='')}"
+    return path if record_handle is None else f"{path}/{record_handle:d}"
 
 
 class OutboundRecordRequest(BaseModel):

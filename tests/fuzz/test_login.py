@@ -52,7 +52,7 @@ async def used(url: str) -> tuple[HttpSession, list[BridgeError]]:
     async with http:
         login = Login(http, account="a", username="u", password="p", request_timeout=5, retry_interval=60)
         client = WebServicesClient(http, login, account="a", request_timeout=5)
-        for step in (login.profile, login.headers, lambda: client.forward("/api/v2/me/outbound-records/1", {})):
+        for step in (login.profile, login.headers, lambda: client.forward("/api/v2/me/outbound-records/1", b"{}")):
             try:
                 result = await step()
             except BridgeError as error:

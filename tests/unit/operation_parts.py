@@ -22,7 +22,7 @@ from bridge.webservices import DoNotCallByHandle, UpstreamReply
 from tests.memory_kafka import MemoryKafka, MemoryLedger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from bridge.delivery import Ledger
     from bridge.operations import OperationView
@@ -64,12 +64,12 @@ class ScriptedUpstream:
 
     def __init__(self, *script: Step) -> None:
         self.script = list(script)
-        self.requests: list[tuple[str, Mapping[str, object]]] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self.at_once = 0
         self.most_at_once = 0
 
-    async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
-        self.requests.append((path, body))
+    async def forward(self, path: str, body: bytes) -> UpstreamReply:
+        self.requests.append((path, msgspec.json.decode(body)))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

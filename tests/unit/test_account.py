@@ -57,17 +57,17 @@ async def test_logins_that_are_not_kept_are_told_steadily(monkeypatch: pytest.Mo
             group.create_task(bridge.run(disconnect_on_exit=False))
             await session.running.wait()
             with suppress(UpstreamError):
-                await bridge.client.forward(PATH, {})
+                await bridge.client.forward(PATH, b"{}")
             assert "login" not in [one.name for one in bridge.missing()]
             assert bridge.view("replica").reason is None
             upstream.faults.add(Fault("other-node"))
             for _ in range(4):
                 with suppress(UpstreamError):
-                    await bridge.client.forward(PATH, {})
+                    await bridge.client.forward(PATH, b"{}")
             upstream.faults.clear()
             for _ in range(3):
                 with suppress(UpstreamError):
-                    await bridge.client.forward(PATH, {})
+                    await bridge.client.forward(PATH, b"{}")
                 [reason] = [one.reason for one in bridge.missing() if one.name == "login"]
                 assert (
                     reason
@@ -106,7 +106,7 @@ async def test_a_refused_login_counts_only_where_the_account_is_relayed() -> Non
         async with bridge.http:
             bridge.take_over(Slots(Kafka(bootstrap_servers="127.0.0.1:1")))
             with suppress(LoginRefused):
-                await bridge.client.forward(PATH, {})
+                await bridge.client.forward(PATH, b"{}")
             assert [one.name for one in bridge.missing()] == ["login"]
             assert REGISTRY.get_sample_value("bridge_login_refused", {"account": "agent"}) == 1
             bridge.let_go()
@@ -133,7 +133,7 @@ async def test_a_replica_that_lets_go_forgets_the_cookies() -> None:
         async with bridge.http:
             bridge.take_over(Slots(Kafka(bootstrap_servers="127.0.0.1:1")))
             with suppress(UpstreamError):
-                await bridge.client.forward(PATH, {})
+                await bridge.client.forward(PATH, b"{}")
             assert bridge.http.cookies()
             bridge.let_go()
             assert not bridge.http.cookies()

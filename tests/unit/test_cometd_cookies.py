@@ -52,6 +52,27 @@ async def test_odd_cookies_survive_a_restart(pair: str) -> None:
         assert pair in header(jar)
 
 
+@pytest.mark.parametrize("deepest", ["/", "/gws/api", "/gws/api/", "/gws/api/v2/records/1", "/gws/api/v2/records/1/"])
+async def test_each_url_gets_the_cookies_of_its_path(deepest: str) -> None:
+    """A header that the jar keeps for one URL never reaches a URL that another cookie, or one fewer, belongs to."""
+    jar = CookieJar(BASE)
+    set_cookies(jar, LOGIN, f"deep=1; Path={deepest}")
+    paths = ["", "api", "api/", "apis", "api/v2/records", "api/v2/records/1", "api/v2/records/1/x", "api/v2/records/13"]
+    expected = {path: CookieJar.filter_cookies(jar, URL(f"{BASE}/{path}")).keys() for path in paths}
+    for path in [*paths, *reversed(paths)]:
+        names = {pair.partition("=")[0] for pair in sent(jar, URL(f"{BASE}/{path}"))}
+        assert names == set(expected[path])
+
+
+async def test_all_records_share_a_header() -> None:
+    """The jar computes the Cookie header of the records' URLs once, however many records there are."""
+    jar = CookieJar(BASE)
+    set_cookies(jar, LOGIN)
+    record = BASE / "api/v2/me/outbound-records"
+    first = jar.header(record / "1")
+    assert all(jar.header(record / str(number)) is first for number in range(2, 300))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.text(), st.text(), max_size=5))
 async def test_nothing_stored_stops_a_start(stored: dict[str, str]) -> None:

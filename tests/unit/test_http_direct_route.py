@@ -1,8 +1,8 @@
-"""Routes that skip FastAPI's dependencies: the access check holds, and FastAPI makes the errors."""
+"""Routes that skip FastAPI: the access check holds, and FastAPI makes the errors."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -12,8 +12,11 @@ from bridge.http.auth.authentication import WRITE, Caller, InvalidToken
 from bridge.http.auth.request_shares import RequestShares
 from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import Refused, problem
-from bridge.http.reading.direct_route import direct_route
+from bridge.http.reading.direct_route import DirectRoute
 from tests.unit.served import served
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class OneToken:
@@ -37,11 +40,10 @@ def app(places: int = 8) -> FastAPI:
     """Return an application whose only route answers with its caller and its number."""
     guard = guarded(OneToken(), WRITE)
 
-    def read(http: Request) -> dict[str, Any] | None:
-        number = http.path_params["number"]
-        return {"number": int(number)} if number.isdigit() else None
+    def read(path: Mapping[str, str]) -> dict[str, int] | None:
+        return {"number": int(path["number"])} if path["number"].isdigit() else None
 
-    router = APIRouter(dependencies=guard.dependencies, route_class=direct_route(guard, read))
+    router = APIRouter(dependencies=guard.dependencies)
 
     @router.get("/{number}")
     async def one(http: Request, number: int) -> Response:
@@ -50,6 +52,7 @@ def app(places: int = 8) -> FastAPI:
     made = FastAPI()
     made.state.shares = RequestShares(places)
     made.add_exception_handler(Refused, refused)
+    made.routes.append(DirectRoute("/{number}", "GET", guard, one, read))
     made.include_router(router)
     return made
 

@@ -80,7 +80,7 @@ async def test_a_balancer_that_is_not_sticky_gets_few_requests() -> None:
         failures: list[UpstreamError] = []
         for _ in range(20):
             try:
-                await client.forward(PATH, {})
+                await client.forward(PATH, b"{}")
             except UpstreamError as error:
                 failures.append(error)
         assert any(isinstance(error, LoginNotKept) for error in failures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from bridge.errors import (
@@ -19,6 +20,7 @@ from bridge.operations import Limits
 from bridge.operations.forwarding.account_forwarder import PATIENCE, AccountForwarder
 from tests.unit.operation_parts import ACCEPTED, ACCOUNT, SAMPLE, ScriptedUpstream
 
+BODY = msgspec.json.encode(SAMPLE)
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)
 CUT = UpstreamUnreachable("cut", sent=True)
 HTML_503 = UpstreamInvalidReply("a page", http_status=503)
@@ -44,7 +46,7 @@ def forwarding(upstream: ScriptedUpstream, **limits: float) -> AccountForwarder:
 async def test_tried_again(operation: str, first: Exception, sent: int) -> None:
     """What was never sent is always tried again; a cut reply and a 503 where twice does no harm. The count is told."""
     upstream = ScriptedUpstream(first)
-    verdict = await forwarding(upstream).forward(operation, 13, SAMPLE)
+    verdict = await forwarding(upstream).forward(operation, 13, BODY)
     assert (verdict.reply, verdict.error, verdict.sent) == (ACCEPTED, None, sent)
     assert upstream.requests == [("/api/v2/me/outbound-records/13", SAMPLE)] * 2
 
@@ -63,7 +65,7 @@ async def test_tried_again(operation: str, first: Exception, sent: int) -> None:
 async def test_not_tried_again(operation: str, only: Exception, sent: int) -> None:
     """A statusCode, nonsense, a time-out and a refused login are final; so is any doubt where twice does harm."""
     upstream = ScriptedUpstream(only)
-    verdict = await forwarding(upstream).forward(operation, None, SAMPLE)
+    verdict = await forwarding(upstream).forward(operation, None, BODY)
     assert (verdict.reply, verdict.error, verdict.sent) == (None, only, sent)
     assert len(upstream.requests) == 1
 
@@ -71,7 +73,7 @@ async def test_not_tried_again(operation: str, only: Exception, sent: int) -> No
 async def test_patience_of_a_waiting_caller_ends() -> None:
     """A caller that waits hears after a few attempts that Web Services is away."""
     upstream = ScriptedUpstream(*[NOT_SENT] * 20)
-    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, SAMPLE)
+    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, BODY)
     assert (verdict.error, verdict.sent, len(upstream.requests)) == (NOT_SENT, 0, PATIENCE)
 
 
@@ -79,9 +81,7 @@ async def test_persistence_ends_with_the_deadline() -> None:
     """Where nobody waits the deadline alone ends the attempts."""
     upstream = ScriptedUpstream(*[CUT] * 50)
     async with asyncio.timeout(30):  # fifty attempts would take minutes
-        verdict = await forwarding(upstream, forward_deadline=1.5).forward(
-            "DoNotCallRecord", 13, SAMPLE, persistent=True
-        )
+        verdict = await forwarding(upstream, forward_deadline=1.5).forward("DoNotCallRecord", 13, BODY, persistent=True)
     assert verdict.error is CUT
     assert verdict.sent == len(upstream.requests) > 2
 
@@ -93,7 +93,7 @@ async def test_what_is_no_longer_wanted_is_not_sent_again() -> None:
     async def acknowledged() -> bool:
         return True
 
-    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, SAMPLE, acknowledged=acknowledged)
+    verdict = await forwarding(upstream).forward("DoNotCallRecord", 13, BODY, acknowledged=acknowledged)
     assert (verdict.error, len(upstream.requests)) == (CUT, 1)
 
 
@@ -102,7 +102,7 @@ async def test_deadline_ends_the_wait_for_a_commit() -> None:
     upstream = ScriptedUpstream(CUT)
     never = asyncio.Event()
     verdict = await forwarding(upstream, forward_deadline=0.5).forward(
-        "DoNotCallRecord", 13, SAMPLE, acknowledged=never.wait
+        "DoNotCallRecord", 13, BODY, acknowledged=never.wait
     )
     assert (verdict.error, len(upstream.requests)) == (CUT, 1)
 
@@ -110,7 +110,7 @@ async def test_deadline_ends_the_wait_for_a_commit() -> None:
 async def test_deadline_ends_an_attempt() -> None:
     """A request without an answer at the deadline may have been done: a time-out, counted as sent."""
     verdict = await forwarding(ScriptedUpstream(asyncio.Event()), forward_deadline=0.1).forward(
-        "DoNotCallRecord", 13, SAMPLE
+        "DoNotCallRecord", 13, BODY
     )
     assert isinstance(verdict.error, UpstreamTimeout)
     assert verdict.sent == 1
@@ -121,7 +121,7 @@ async def test_concurrency_is_bounded() -> None:
     go = asyncio.Event()
     upstream = ScriptedUpstream(go, go)
     forwarder = forwarding(upstream, concurrency=2, forward_deadline=1.0)
-    results = [asyncio.ensure_future(forwarder.forward("DoNotCallRecord", 13, SAMPLE)) for _ in range(3)]
+    results = [asyncio.ensure_future(forwarder.forward("DoNotCallRecord", 13, BODY)) for _ in range(3)]
     third = await results[2]
     assert isinstance(third.error, UpstreamUnreachable)
     assert (third.error.sent, third.sent) == (False, 0)

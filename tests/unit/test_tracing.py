@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from bridge.errors import UpstreamUnreachable
 from bridge.observability import tracing
 from bridge.observability.span_export import provider
+from tests.unit.api import rest_side
 from tests.unit.operation_parts import ScriptedUpstream, running, submission
 
 if TYPE_CHECKING:
@@ -71,3 +72,14 @@ def test_a_failure_is_told_by_its_code(exporter: InMemorySpanExporter) -> None:
     [span] = exporter.get_finished_spans()
     assert (span.status.is_ok, dict(span.attributes or {})) == (False, {"error.type": "upstream-unreachable"})
     assert "5550003001" not in span.to_json()
+
+
+async def test_the_framework_records_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FastAPI makes no spans of its own, whose attributes would have the path, even with a global provider."""
+    exporter = InMemorySpanExporter()
+    everywhere = provider(exporter, "test", sample_ratio=1, version="test")
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: everywhere)
+    async with rest_side() as api:
+        assert (await api.post()).status == 200
+    everywhere.force_flush()
+    assert exporter.get_finished_spans() == ()

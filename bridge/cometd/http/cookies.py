@@ -44,7 +44,7 @@ BALANCER_COOKIES: Final = (
 """Prefixes of balancers' cookies: AWS, F5, IBM, NetScaler, HAProxy, Apache, nginx, Google, Azure."""
 
 MOST_HEADERS: Final = 100
-"""Maximum number of URLs whose Cookie header the jar keeps."""
+"""Maximum number of Cookie headers that the jar keeps."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,20 +67,35 @@ class CookieJar(aiohttp.CookieJar):
         self._restored: set[str] = set()
         """Names of cookies that came from an earlier process. Their domain and path are not known."""
         self._warned = False
-        self._headers: dict[URL, str] = {}
-        """The Cookie headers of requests since the last change. Empty while a cookie can expire."""
+        self._headers: dict[str, str] = {}
+        """The Cookie headers of requests since the last change, by `_beginning`. Empty while a cookie can expire."""
+        self._longest_path = 0
+        """The length of the longest path of a cookie, when `_headers` was last empty."""
         self._by_name: dict[str, str] | None = None
         """The result of `by_name` since the last change. None while a cookie can expire."""
 
     def header(self, url: URL) -> str:
-        """Return the Cookie header of a request to this URL. The header is empty if no cookie belongs to the URL."""
-        header = self._headers.get(url)
+        """Return the Cookie header of a request to this URL of `base`'s host.
+
+        The header is empty if no cookie belongs to the URL.
+        """
+        header = self._headers.get(self._beginning(url))
         if header is None:
             cookies = sorted(self.filter_cookies(url).items())
             header = "; ".join(f"{name}={cookie.coded_value}" for name, cookie in cookies)
             if self._is_lasting() and len(self._headers) < MOST_HEADERS:
-                self._headers[url] = header
+                if not self._headers:
+                    self._longest_path = max((len(cookie["path"]) for cookie in self), default=0)
+                self._headers[self._beginning(url)] = header
         return header
+
+    def _beginning(self, url: URL) -> str:
+        """Return the part of the URL's path that decides which cookies belong to the URL.
+
+        The path of a cookie must be the beginning of the URL's path, and must end where a segment ends. So the URLs of
+        all records usually have the same header.
+        """
+        return url.path[: self._longest_path + 1]
 
     def clear(self, predicate: Callable[[Morsel[str]], bool] | None = None) -> None:
         """Delete all cookies, or those for which `predicate` returns True."""

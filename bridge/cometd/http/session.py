@@ -91,6 +91,8 @@ class HttpSession:
         route: Route = DIRECT,
     ) -> None:
         self._base = URL(base_url.rstrip("/"), encoded=True)
+        self._prefix = str(self._base)
+        """The beginning of every URL, as text."""
         self._request_timeout = request_timeout
         self._connections = connections
         self._max_reply_bytes = max_reply_bytes
@@ -163,9 +165,8 @@ class HttpSession:
         as those of `request`. Methods of the reply raise the same errors.
         """
         client, jar = self._opened(), self._jar()
-        url = URL(f"{self._base}{path}", encoded=True)
-        sent_headers = {} if body is None else {"Content-Type": CONTENT_TYPE}
-        sent_headers |= headers
+        url = URL(self._prefix + path, encoded=True)
+        sent_headers = {**headers} if body is None else {"Content-Type": CONTENT_TYPE, **headers}
         if cookies := jar.header(url):
             sent_headers["Cookie"] = cookies
         secure = self._base.scheme == "https"

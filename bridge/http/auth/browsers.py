@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.http.problems.problems import problem
 from bridge.http.problems.types import FOREIGN_HOST, FOREIGN_ORIGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 ANY_HOST: Final = "*"
 LOOPBACK: Final = "localhost"
 HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITES: Final = frozenset({"same-origin", "none"})
+"""The values of Sec-Fetch-Site for requests that no other site has caused."""
 OPEN: Final = ("/health/", "/metrics")
 """Paths that are not checked. Probes and Prometheus use many host names, and their requests change nothing."""
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s,]+)(?::([0-9]{1,5}))?")
@@ -61,9 +64,11 @@ class BrowserGuard:
         """Pass the request on, or answer with 403 or 421."""
         if scope["type"] != "http" or scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
-        elif not self._is_allowed(host := _authority(_values(scope, b"host"))):
+            return
+        sent = _checked_headers(scope)
+        if not self._is_allowed(host := _authority(sent[b"host"])):
             await problem(421, "foreign-host", FOREIGN_HOST)(scope, receive, send)
-        elif _is_foreign(scope, host):
+        elif _is_foreign(scope["method"], sent, host):
             await problem(403, "foreign-origin", FOREIGN_ORIGIN)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -73,11 +78,10 @@ class BrowserGuard:
         return self._hosts is None or (host is not None and (host.name in self._hosts or _is_address(host.name)))
 
 
-def _is_foreign(scope: Scope, host: _Authority | None) -> bool:
-    sites = _values(scope, b"sec-fetch-site")
-    if scope["method"] not in HARMLESS and not set(sites) <= {"same-origin", "none"}:
+def _is_foreign(method: str, sent: Mapping[bytes, Sequence[str]], host: _Authority | None) -> bool:
+    if method not in HARMLESS and not OWN_SITES.issuperset(sent[b"sec-fetch-site"]):
         return True
-    origins = _values(scope, b"origin")
+    origins = sent[b"origin"]
     if not origins:
         return False
     found = _ORIGIN.fullmatch(origins[0]) if len(origins) == 1 else None
@@ -88,8 +92,13 @@ def _is_foreign(scope: Scope, host: _Authority | None) -> bool:
     return (origin.name, origin.port or usual) != (host.name, host.port or usual)
 
 
-def _values(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1").strip() for header, value in scope["headers"] if header == name]
+def _checked_headers(scope: Scope) -> dict[bytes, list[str]]:
+    """Return all values of each header that the guard checks."""
+    sent: dict[bytes, list[str]] = {b"host": [], b"origin": [], b"sec-fetch-site": []}
+    for name, value in scope["headers"]:
+        if name in sent:
+            sent[name].append(value.decode("latin-1").strip())
+    return sent
 
 
 def _authority(values: Sequence[str]) -> _Authority | None:
@@ -99,6 +108,7 @@ def _authority(values: Sequence[str]) -> _Authority | None:
     return _Authority(found[1].lower().removesuffix("."), int(found[2]) if found[2] else None)
 
 
+@lru_cache(maxsize=256)
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.strip("[]"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -15,9 +14,12 @@ from bridge.http.auth.authentication import ANYBODY, Authentication, Caller, Sco
 from bridge.http.problems.types import ADMISSION, GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from fastapi.params import Depends as Dependency
+
+    from bridge.http.auth.request_shares import RequestShares
 
 SCHEME: Final = "bearer"
 """Name of the security scheme in /openapi.json."""
@@ -59,17 +61,16 @@ class Guard(NamedTuple):
     """Returns the caller of a request. A route that skips FastAPI's dependencies calls this and `admitted` instead."""
 
 
-@contextmanager
-def admitted(request: Request, caller: Caller) -> Iterator[None]:
-    """Hold a place for the request, and store the caller in `request.state.caller` for the route.
+def admitted(request: Request, caller: Caller) -> AbstractContextManager[None]:
+    """Store the caller in `request.state.caller` for the route, and return a context that holds a place.
 
-    Raises:
+    The context raises:
         Refused: (429) the caller has too many requests under way.
     """
     request.state.caller = caller
     peer = "" if request.client is None else request.client.host
-    with request.app.state.shares.place(peer if caller.name is None else caller.name):
-        yield
+    shares: RequestShares = request.app.state.shares
+    return shares.place(peer if caller.name is None else caller.name)
 
 
 def guarded(authentication: Authentication, scope: Scope) -> Guard:

@@ -15,7 +15,6 @@ from bridge.operations import LONGEST_REFERENCE, InvalidRequest, validated
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from fastapi import Request
     from starlette.datastructures import Headers
 
     from bridge.operations import Forms, OutboundRecordRequest
@@ -61,9 +60,9 @@ def check_headers(headers: Headers) -> None:
             raise header_refused(name, "invalid-request", "Must not be repeated")
 
 
-def traceparent(request: Request) -> str | None:
+def traceparent(headers: Headers) -> str | None:
     """Return the header traceparent (W3C trace context), None if it is missing or malformed."""
-    return tracing.well_formed(request.headers.get("traceparent"))
+    return tracing.well_formed(headers.get("traceparent"))
 
 
 def _idempotency_key(sent: str | None) -> str | None:

@@ -23,6 +23,7 @@ _PREFERENCE: Final = re.compile(
     rf"[ \t]*(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*(?:=[ \t]*(?P<value>[^;\"\s]*|{_QUOTED})[ \t]*)?(?:;.*)?",
     re.DOTALL,
 )
+_DIGITS: Final = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,4 @@ def _unquoted(word: str) -> str:
 
 def _seconds(value: str) -> int | None:
     """Parse `delta-seconds` (RFC 9111, section 1.2.2), with any number of digits. Return None if it is malformed."""
-    return min(int(value), LONGEST_WAIT) if re.fullmatch(r"[0-9]+", value) else None
+    return min(int(value), LONGEST_WAIT) if _DIGITS.fullmatch(value) else None

@@ -15,7 +15,7 @@ from bridge.http.auth.route_guard import guarded
 from bridge.http.problems.problems import documented, documented_header
 from bridge.http.problems.types import SUBMISSION
 from bridge.http.reading.body import strict_json
-from bridge.http.reading.direct_route import direct_route
+from bridge.http.reading.direct_route import DirectRoute
 from bridge.http.reading.outbound_request import (
     ACCOUNT,
     BARE_KEY,
@@ -29,12 +29,16 @@ from bridge.http.routes.replies import REPLIES, OperationReply, outcome
 from bridge.operations import LARGEST_ID, Submission, request_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
+
+    from starlette.routing import BaseRoute
 
     from bridge.http.auth.authentication import Authentication
     from bridge.http.routes.operations import Operations
     from bridge.operations import Forms, OperationView
 
+_BY_NUMBER: Final = "/api/v2/me/outbound-records"
+_BY_HANDLE: Final = f"{_BY_NUMBER}/{{recordHandle}}"
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
@@ -81,31 +85,38 @@ IdempotencyKey = Annotated[
 ]
 
 
-def outbound_records(service: Operations, authentication: Authentication, enabled: Collection[str]) -> APIRouter:
-    """Make the router for callers with the scope operations:write. `enabled` has the allowed `operationName`s."""
+def outbound_records(
+    service: Operations, authentication: Authentication, enabled: Collection[str]
+) -> tuple[APIRouter, Sequence[BaseRoute]]:
+    """Make the router for callers with the scope operations:write. `enabled` has the allowed `operationName`s.
+
+    Also returns the direct routes, which the application must have before all its other routes.
+    """
     guard = guarded(authentication, WRITE)
     router = APIRouter(
-        prefix="/api/v2/me/outbound-records",
-        route_class=direct_route(guard, _parameters),
         tags=["Outbound records"],
         dependencies=guard.dependencies,
         responses=_ACCEPTED | documented(*SUBMISSION, *guard.problems),
     )
     on_record, on_none = request_forms(enabled, with_handle=True), request_forms(enabled, with_handle=False)
 
-    async def submit(http: Request, account: str | None, record_handle: int | None, forms: Forms) -> Response:
-        check_headers(http.headers)
-        request = read_request(await strict_json(http), forms, enabled, http.headers)
-        submission = Submission(account, record_handle, request, http.state.caller.name, traceparent(http))
+    async def submit(http: Request, record_handle: int | None, forms: Forms) -> Response:
+        headers = http.headers
+        check_headers(headers)
+        request = read_request(await strict_json(http), forms, enabled, headers)
+        submission = Submission(
+            headers.get(ACCOUNT), record_handle, request, http.state.caller.name, traceparent(headers)
+        )
         http.state.reference_id = submission.reference_id  # for the error responses
-        preferences = parse_prefer(http.headers.getlist("Prefer"))
+        preferences = parse_prefer(headers.getlist("Prefer"))
         view = await (service.submit_async if preferences.respond_async else service.submit)(submission)
         if preferences.wait and view.pending:
             view = await _wait(service, submission.reference_id, preferences.wait, http)
         return outcome(view, preferences)
 
+    # `submit` reads the headers. They are parameters here only for /openapi.json.
     @router.post(
-        "/{recordHandle}",  # noqa: FAST003 -- by its alias
+        _BY_HANDLE,
         operation_id="submitByHandle",
         summary="Submit an operation on a record with a handle",
         response_model=OperationReply,
@@ -119,11 +130,11 @@ def outbound_records(service: Operations, authentication: Authentication, enable
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         """Forward the operation to Web Services. Accepted does not mean done. The acknowledgement follows later."""
-        del prefer, idempotency_key  # parameters only for /openapi.json: `submit` reads all headers of these names
-        return await submit(http, account, record_handle, on_record)
+        del account, prefer, idempotency_key
+        return await submit(http, record_handle, on_record)
 
     @router.post(
-        "",
+        _BY_NUMBER,
         operation_id="submitWithoutHandle",
         summary="Submit an operation that names its record by phone number, or adds one",
         response_model=OperationReply,
@@ -134,21 +145,21 @@ def outbound_records(service: Operations, authentication: Authentication, enable
         http: Request, account: Account = None, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
     ) -> Response:
         """Forward the operation to Web Services. Accepted does not mean done. The acknowledgement follows later."""
-        del prefer, idempotency_key
-        return await submit(http, account, None, on_none)
+        del account, prefer, idempotency_key
+        return await submit(http, None, on_none)
 
-    return router
+    return router, [
+        DirectRoute(_BY_HANDLE, "POST", guard, by_handle, _handle_in),
+        DirectRoute(_BY_NUMBER, "POST", guard, by_number, dict),
+    ]
 
 
-def _parameters(http: Request) -> dict[str, Any] | None:
-    """Return the parameters of the endpoint, None if the record handle in the path is not valid."""
-    account = http.headers.get(ACCOUNT)
-    handle = http.path_params.get("recordHandle")
-    if handle is None:
-        return {"account": account}
+def _handle_in(path: Mapping[str, str]) -> dict[str, int] | None:
+    """Return the parameter of the endpoint, None if the record handle in the path is not valid."""
+    handle = path["recordHandle"]
     if _DIGITS.fullmatch(handle) is None or int(handle) > LARGEST_ID:
         return None
-    return {"account": account, "record_handle": int(handle)}
+    return {"record_handle": int(handle)}
 
 
 async def _wait(service: Operations, reference_id: str, seconds: float, http: Request) -> OperationView:

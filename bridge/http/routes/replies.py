@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
+import msgspec
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -156,7 +157,10 @@ class OperationsPage(_Told):
 
 def json_response(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Make a response with a model. Members that are None are left out."""
-    content = model.model_dump_json(by_alias=True, exclude_none=True)
+    return _json(model.model_dump_json(by_alias=True, exclude_none=True), status, headers)
+
+
+def _json(content: str | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(content, status, headers, media_type="application/json")
 
 
@@ -178,7 +182,7 @@ def outcome(view: OperationView, preferences: Preferences) -> Response:
     accepted = upstream is not None and upstream.status_code == 0
     acknowledged = view.status == "acknowledged"
     if not preferences.applied and (accepted or acknowledged):
-        return json_response(OperationReply(status_code=0, reference_id=view.reference_id))
+        return _json(msgspec.json.encode({"statusCode": 0, "referenceId": view.reference_id}))
     reply = OperationReply(
         status_code=0 if accepted or acknowledged else None,
         reference_id=view.reference_id,

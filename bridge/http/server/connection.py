@@ -72,10 +72,10 @@ class Connection(UvicornConnection):
             self._room.settle(self, waits=True)
 
     def data_received(self, data: bytes) -> None:
-        """Read data, and start the deadline at the first byte of a request."""
-        if self._request is None:
-            self._request = self._cut_after(REQUEST_DEADLINE)
+        """Read data, and start the deadline unless the request is complete already."""
         super().data_received(data)
+        if self._request is None and not self.is_whole():
+            self._request = self._cut_after(REQUEST_DEADLINE)
 
     def advanced(self) -> None:
         """Update the wait state. Cancel the deadline if the request is complete."""

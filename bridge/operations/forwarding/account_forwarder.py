@@ -20,7 +20,7 @@ from bridge.pacing import Backoff
 from bridge.webservices import outbound_record_path, repeatable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from bridge.operations.limits import Limits
     from bridge.webservices import UpstreamReply
@@ -36,7 +36,7 @@ RETRY_AFTER: Final = 1
 class OperationClient(Protocol):
     """A client of Web Services with the login of one account. `bridge.webservices.WebServicesClient` is one."""
 
-    async def forward(self, path: str, body: Mapping[str, object]) -> UpstreamReply:
+    async def forward(self, path: str, body: bytes) -> UpstreamReply:
         """POST an operation once, and return Web Services' reply that accepts it.
 
         Raises:
@@ -85,7 +85,7 @@ class AccountForwarder:
         self,
         operation: str,
         record_handle: int | None,
-        body: Mapping[str, object],
+        body: bytes,
         *,
         persistent: bool = False,
         traceparent: str | None = None,
@@ -96,7 +96,7 @@ class AccountForwarder:
         Args:
             operation: the `operationName`.
             record_handle: the handle in the path, None if the request itself names its record.
-            body: the request.
+            body: the request, in JSON.
             persistent: whether to retry until the deadline, because no caller waits.
             traceparent: the trace context of the request.
             acknowledged: called before each retry. If this function returns True, the operation is done and there is no
@@ -107,17 +107,13 @@ class AccountForwarder:
         sent = attempts = 0
         backoff = Backoff(first=0.2, cap=2.0)
         until = asyncio.get_running_loop().time() + self._limits.forward_deadline
-        error: UpstreamError = UpstreamUnreachable(
-            f"Web Services is too slow: {self._limits.concurrency} earlier requests of this account still wait for "
-            "their answers. This request was not sent.",
-            sent=False,
-        )
+        error: UpstreamError | None = None  # of the last attempt; None before the first, and while an attempt runs
         deadline = asyncio.timeout_at(until)
         try:
             async with deadline, self._turns:
                 while True:
                     attempts += 1
-                    error = UpstreamTimeout(f"Web Services gave no verdict within {self._limits.forward_deadline:g} s")
+                    error = None
                     sent += 1
                     try:
                         with tracing.span(f"forward {operation}", tracing.SpanKind.CLIENT, traceparent) as span:
@@ -143,7 +139,17 @@ class AccountForwarder:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            return Verdict(None, error, sent)
+            return Verdict(None, error or self._out_of_time(sent), sent)
+
+    def _out_of_time(self, sent: int) -> UpstreamError:
+        """Return the error for a request whose deadline has passed before, or during, an attempt."""
+        if sent:
+            return UpstreamTimeout(f"Web Services gave no verdict within {self._limits.forward_deadline:g} s")
+        return UpstreamUnreachable(
+            f"Web Services is too slow: {self._limits.concurrency} earlier requests of this account still wait for "
+            "their answers. This request was not sent.",
+            sent=False,
+        )
 
 
 def _again(error: UpstreamError, *, harmless: bool) -> bool:

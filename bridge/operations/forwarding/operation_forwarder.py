@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -56,19 +56,26 @@ class ForwardingTask:
     """Whether this task has a place at the forwarder (`AccountForwarder.enter`)."""
     first: asyncio.Future[bool] | None
     """Whether no other replica wrote an earlier `requested` event. None without a fleet."""
-    begun: asyncio.Future[None]
-    """Done when the forwarding has begun, or when the task has ended without a forwarding."""
-    done: asyncio.Future[OperationView | Exception]
-    """The result: the operation with Web Services' verdict, or an error."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the forwarding has begun, or when the task has ended without a forwarding."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the task has its `outcome`."""
+    outcome: OperationView | BaseException = field(init=False)
+    """The operation with Web Services' verdict, or an error."""
     twice: bool = False
     """Whether another replica has forwarded the same request, too."""
 
+    def end(self, outcome: OperationView | BaseException) -> None:
+        """Set the outcome, and let all callers of `verdict` go on."""
+        self.outcome = outcome
+        self.ended.set()
+
     async def verdict(self) -> OperationView:
-        """Wait for the result. Return the operation, or raise the error."""
-        outcome = await asyncio.shield(self.done)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        """Wait for the outcome. Return the operation, or raise the error."""
+        await self.ended.wait()
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
 
 
 class OperationForwarder:
@@ -137,17 +144,17 @@ class OperationForwarder:
         with self._begun(event, traceparent, persistent=True, take_place=True) as task:
             record = self.record(event, traceparent)
             await self._journal.append(record, otherwise=partial(self._take_back, event, traceparent))
-        await asyncio.shield(task.begun)
+        await task.begun.wait()
         view = self._view.get(event.reference_id)
         return await task.verdict() if view is None else view
 
     async def verdicts(self, account: str) -> None:
         """Wait for the account's operations that are being forwarded, until each has a verdict or its time is over."""
-        done = [task.done for task in self.running.values() if task.event.account == account]
-        if done:
-            await asyncio.wait(done)
+        for task in [*self.running.values()]:
+            if task.event.account == account:
+                await task.ended.wait()
 
-    async def keep_promise(self, event: Operation, *, patient: bool) -> OperationView | Exception:
+    async def keep_promise(self, event: Operation, *, patient: bool) -> OperationView | BaseException:
         """Forward an operation that an earlier process had accepted with 202. Return the operation, or the error.
 
         Before the request is sent, a new `requested` event with a higher attempt number is written to Kafka. The
@@ -168,7 +175,8 @@ class OperationForwarder:
                     await asyncio.sleep(backoff.next_delay())
                 else:
                     break
-        return await asyncio.shield(task.done)
+        await task.ended.wait()
+        return task.outcome
 
     @contextmanager
     def _begun(
@@ -185,10 +193,8 @@ class OperationForwarder:
             raise UnknownAccount("The account has just left the bridge. Nothing was forwarded.")
         if take_place:
             forwarder.enter()
-        done: asyncio.Future[OperationView | Exception] = asyncio.get_running_loop().create_future()
         first = None if self._precedence is None else self._precedence.of(event)
-        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = ForwardingTask(event, traceparent, persistent, forwarder, take_place, first, begun, done)
+        task = ForwardingTask(event, traceparent, persistent, forwarder, take_place, first)
         self.running[event.reference_id] = task
         try:
             yield task
@@ -197,17 +203,14 @@ class OperationForwarder:
             self._group.create_task(self._carry(task))  # a task, because the caller may disconnect before the verdict
         except BaseException as error:
             self._leave(task)
-            if isinstance(error, Exception):
-                done.set_result(error)
-            else:
-                done.cancel()
+            task.end(error)
             raise
 
     def _begin(self, task: ForwardingTask) -> None:
         event = task.event
         self._view.apply(event)
         self._view.forwarded[event.reference_id] = Forwarded(self._clock(), task.traceparent, event.attempt)
-        task.begun.set_result(None)
+        task.begun.set()
 
     async def _decided(self, task: ForwardingTask, first: asyncio.Future[bool]) -> None:
         """Wait until the ledger shows which replica wrote the first `requested` event, at most `PRECEDENCE_DEADLINE`.
@@ -238,8 +241,7 @@ class OperationForwarder:
 
     def _leave(self, task: ForwardingTask) -> None:
         """Remove a task from `running`, and free its place."""
-        if not task.begun.done():
-            task.begun.set_result(None)
+        task.begun.set()
         del self.running[task.event.reference_id]
         if task.has_place:
             task.forwarder.leave()
@@ -280,25 +282,25 @@ class OperationForwarder:
             verdict = await task.forwarder.forward(
                 event.operation,
                 event.record_handle,
-                msgspec.json.decode(event.request),
+                bytes(event.request),
                 persistent=task.persistent,
                 traceparent=task.traceparent,
                 acknowledged=partial(self._acknowledged, event.reference_id),
             )
             view = self._settle(task, verdict)
         except asyncio.CancelledError:
-            task.done.set_result(
+            task.end(
                 UpstreamTimeout("The bridge stopped before Web Services answered. The operation may have been done.")
             )
             raise
         except Overtaken as overtaken:
-            task.done.set_result(overtaken)
+            task.end(overtaken)
         except Exception as error:
             log.exception("operation-failed", error=type(error).__name__)
-            task.done.set_result(error)
+            task.end(error)
         else:
             acknowledged = view.status == "acknowledged"
-            task.done.set_result(view if verdict.error is None or acknowledged else verdict.error)
+            task.end(view if verdict.error is None or acknowledged else verdict.error)
         finally:
             self._leave(task)
 

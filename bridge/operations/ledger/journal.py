@@ -43,7 +43,7 @@ FLUSH_DEADLINE: Final = 1.5
 class _Entry:
     """An event that Kafka has not confirmed yet."""
 
-    __slots__ = ("landed", "record", "size", "tried")
+    __slots__ = ("_landed", "record", "size", "tried")
 
     def __init__(self, record: Record, size: int) -> None:
         self.record = record
@@ -51,7 +51,18 @@ class _Entry:
         """The record's size in bytes."""
         self.tried = False
         """Whether a write of the event has begun, so that Kafka may have the event."""
-        self.landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._landed: asyncio.Future[None] | None = None
+
+    async def landed(self) -> None:
+        """Wait until Kafka has the event. If the caller is cancelled, other callers wait on."""
+        if self._landed is None:  # for most events nobody waits
+            self._landed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._landed)
+
+    def has_landed(self) -> None:
+        """Let all callers of `landed` go on."""
+        if self._landed is not None and not self._landed.done():
+            self._landed.set_result(None)
 
 
 class Journal:
@@ -91,7 +102,7 @@ class Journal:
         self._urgent.set()
         try:
             async with asyncio.timeout(APPEND_DEADLINE):
-                await asyncio.shield(entry.landed)
+                await entry.landed()
         except (TimeoutError, asyncio.CancelledError) as error:
             if entry.tried:
                 self.note(otherwise())
@@ -116,7 +127,7 @@ class Journal:
         entry = self._newest.get(key)
         if entry is not None:
             self._urgent.set()
-            await asyncio.shield(entry.landed)
+            await entry.landed()
 
     async def run(self) -> None:
         """Write events until cancelled. Then write the remaining events within `FLUSH_DEADLINE`."""
@@ -196,7 +207,6 @@ class Journal:
 
     def _done(self, entry: _Entry) -> None:
         self._bytes -= entry.size
-        if not entry.landed.done():
-            entry.landed.set_result(None)
+        entry.has_landed()
         if self._newest.get(entry.record.key) is entry:
             del self._newest[entry.record.key]
