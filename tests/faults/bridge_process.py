@@ -1,7 +1,6 @@
 """The bridge as an operating system process: started, watched from outside, ended in every way."""
 
 import asyncio
-import functools
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.faults.forking import ForkedProcess, Forks, Order
+from tests.forking import ForkedProcess, Order, forks
 from tests.real.process import stopped
 
 ROOT = Path(__file__).parents[2]
@@ -57,25 +56,28 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     held_events: int = 0
 
 
-forks = functools.cache(Forks)
-"""The process that bridges are forked from. It is started for the first of them."""
-
-
 class BridgeProcess:
     """One run of `bridge run`, set up by environment variables and `options`; its output goes to a file.
 
-    With `module` a Python interpreter of its own runs that module as the command `bridge`. Without it the process is a
-    fork (`Forks`), which starts with less work.
+    It is a fork (`Forks`), which starts with less work, unless it shall have a Python interpreter of its own.
 
     It cannot outlive the tests: the kernel kills it when they die (`setpriv --pdeathsig`, where util-linux has it).
     """
 
     def __init__(
-        self, environment: Mapping[str, str], log: Path, options: Sequence[str] = (), *, module: str | None = None
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        options: Sequence[str] = (),
+        *,
+        rig: str = "",
+        own_interpreter: bool = False,
     ) -> None:
+        """Nothing is started yet. `rig`: as of `Forks`, for a fork only."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         self._environment = {**inherited, **environment}
-        self._module = module
+        self._rig = rig
+        self._own_interpreter = own_interpreter
         self._arguments = ("run", *options)
         self._log = log
         self._process: asyncio.subprocess.Process | ForkedProcess | None = None
@@ -84,16 +86,18 @@ class BridgeProcess:
     async def start(self) -> None:
         """Start the process; returns at once."""
         self._log.write_bytes(b"")
-        if self._module is None:
-            self._process = await forks().start(Order(self._arguments, self._environment, str(self._log)))
-            return
-        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with self._log.open("ab") as output:
+            if not self._own_interpreter:
+                order = Order(self._arguments, self._environment)
+                log = output.fileno()
+                self._process = await forks(self._rig).start(order, output=log, errors=log)
+                return
+            guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
             self._process = await asyncio.create_subprocess_exec(
                 *guard,
                 sys.executable,
                 "-m",
-                self._module,
+                "bridge",
                 *self._arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

@@ -13,7 +13,7 @@ class Rig:
     """What the rigged bridges of a scenario have in common."""
 
     module = "tests.faults.rigged_bridge"
-    """What such a process runs instead of `bridge`."""
+    """The module that changes the bridge, see `Forks`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "rig"

@@ -1,4 +1,4 @@
-"""`bridge` with stops at chosen points of its code, and with a wrong clock: `python -m tests.faults.rigged_bridge run`.
+"""`bridge` with stops at chosen points of its code, and with a wrong clock, as a rig of `tests.forking`.
 
 `tests.faults.rig.Rig` is the test's side. Both share the directory `RIG_DIRECTORY`: a file with the name of a point
 arms the point, and the process that reaches it renames the file to `<point>.<pid>`. The file `RIG_CLOCK` says how many
@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+
+from tests.forking import import_bridge
 
 DIRECTORY: Final = "RIG_DIRECTORY"
 CLOCK: Final = "RIG_CLOCK"
@@ -104,7 +106,7 @@ async def _forward(original: Any, *arguments: Any, **named: Any) -> Any:
 
 
 def _rig_points() -> None:
-    from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - the clock must be wrong before the bridge is imported
+    from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - the clock must be rigged before the bridge is imported
 
     from bridge.delivery.slots.commit import SlotProducers  # noqa: PLC0415
     from bridge.operations.forwarding.account_forwarder import AccountForwarder  # noqa: PLC0415
@@ -119,15 +121,18 @@ def _rig_points() -> None:
 
 
 def _rig_clock() -> None:
-    clock = Path(os.environ[CLOCK])
     true, true_ns = time.time, time.time_ns
-    time.time = lambda: true() + float(clock.read_text())
-    time.time_ns = lambda: true_ns() + round(float(clock.read_text()) * 1e9)
+
+    def ahead() -> float:
+        """Seconds that the clock of this process is fast. The process that forks has a right clock."""
+        return float(Path(os.environ[CLOCK]).read_text()) if CLOCK in os.environ else 0
+
+    time.time = lambda: true() + ahead()
+    time.time_ns = lambda: true_ns() + round(ahead() * 1e9)
 
 
-if __name__ == "__main__":
+def rig() -> None:
+    """Import the bridge, and change it. `DIRECTORY` and `CLOCK` are variables of the forks."""
     _rig_clock()
+    import_bridge()
     _rig_points()
-    from bridge.cli import main
-
-    main()

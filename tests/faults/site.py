@@ -43,8 +43,8 @@ class Site:
         self.bridges: list[BridgeProcess] = []
         self.rig: Rig | None = None
         """Makes the bridges that are started from now on stop at points, each with a clock of its replica's name."""
-        self.module: str | None = None
-        """What the bridges run in an interpreter of their own, see `BridgeProcess`."""
+        self.own_interpreter = False
+        """Whether the bridges that are started from now on have a Python interpreter of their own."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,10 +81,10 @@ class Site:
         log = self.directory / f"bridge-{len(self.bridges)}.log"
         environment = self.environment(**changes)
         if self.rig is None:
-            bridge = BridgeProcess(environment, log, options, module=self.module)
+            bridge = BridgeProcess(environment, log, options, own_interpreter=self.own_interpreter)
         else:
             environment |= self.rig.environment(changes.get("FLEET__REPLICA", ""))
-            bridge = BridgeProcess(environment, log, options, module=self.rig.module)
+            bridge = BridgeProcess(environment, log, options, rig=self.rig.module)
         self.bridges.append(bridge)
         await bridge.start()
         return bridge

@@ -26,7 +26,7 @@ async def published(bridge: BridgeProcess, count: int, *, within: float) -> None
 @SERVER_HEAP
 async def test_a_very_long_reply(site: Site) -> None:
     """120 MB of events waiting arrive once each, under 200 MB; a bridge at rest has less than 120 MB."""
-    site.module = "bridge"  # a fork has the memory of the process that it comes from
+    site.own_interpreter = True  # a fork has the memory of the process that it comes from
     bridge = await site.ready_bridge()
     assert bridge.memory("VmRSS") < AT_REST
     await bridge.terminate()

@@ -1,18 +1,16 @@
-"""Runs the `bridge` command as its users do: as a process of its own."""
+"""Runs the `bridge` command as its users do: as a process of its own, which is a fork where nothing else is asked for."""
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import msgspec
 
+from tests.forking import ForkedProcess, Order, forks
 from tests.waiting import eventually
-
-COMMAND = (sys.executable, "-m", "bridge")
 
 
 @dataclass(frozen=True)
@@ -30,30 +28,43 @@ class Ended:
 
 
 class Command:
-    """A running command, with nothing of this process's own settings; killed at the latest when its block ends."""
+    """A running command, with nothing of this process's own settings; killed at the latest when its block ends.
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str], program: Sequence[str] = COMMAND) -> None:
-        self._program = (*program, *arguments)
+    With `program`, that program runs with these arguments in place of `bridge`.
+    """
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str], program: Sequence[str] = ()) -> None:
+        self._program = program
+        self._arguments = arguments
         # The readline library of the process that started this one may have set the size of a terminal.
         own = ("BRIDGE_", "COLUMNS", "LINES")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         self._environment = {**inherited, **environment}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | ForkedProcess | None = None
         self._reading: list[asyncio.Task[None]] = []
         self.output = ""
         self.errors = ""
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._program, env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._reading = [
-            asyncio.create_task(self._read("output", self._process.stdout)),
-            asyncio.create_task(self._read("errors", self._process.stderr)),
-        ]
+        output, output_end = os.pipe()
+        errors, errors_end = os.pipe()
+        try:
+            self._process = await self._start(output_end, errors_end)
+        finally:
+            os.close(output_end)
+            os.close(errors_end)
+            self._reading = [
+                asyncio.create_task(self._read("output", output)),
+                asyncio.create_task(self._read("errors", errors)),
+            ]
         return self
+
+    async def _start(self, output: int, errors: int) -> asyncio.subprocess.Process | ForkedProcess:
+        if not self._program:
+            return await forks().start(Order(self._arguments, self._environment), output=output, errors=errors)
+        return await asyncio.create_subprocess_exec(
+            *self._program, *self._arguments, env=self._environment, stdout=output, stderr=errors
+        )
 
     async def __aexit__(self, *_: object) -> None:
         assert self._process is not None
@@ -61,9 +72,14 @@ class Command:
             self._process.kill()
         await asyncio.gather(self._process.wait(), *self._reading)
 
-    async def _read(self, name: str, stream: asyncio.StreamReader) -> None:
-        async for line in stream:
-            setattr(self, name, getattr(self, name) + line.decode())
+    async def _read(self, name: str, pipe: int) -> None:
+        stream = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        with os.fdopen(pipe, "rb") as file:
+            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), file)
+            async for line in stream:
+                setattr(self, name, getattr(self, name) + line.decode())
+            transport.close()
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -1,21 +1,24 @@
-"""Starts bridges as forks of one process that has imported their modules, because imports are most of a start.
+"""Starts `bridge` commands as forks of one process that has imported their modules: imports are most of a start.
 
-`python -m tests.faults.forking FD` is that process. The test process sends an `Order` for each bridge over the socket,
-and hears of the start and of the end of each (`News`). A bridge dies with the process that it was forked from, and that
-process ends with the test process.
+`python -m tests.forking FD [RIG]` is that process. The test process sends an `Order` for each command over the socket,
+and hears of the start and of the end of each (`News`). A command dies with the process that it was forked from, and that
+process ends with the test process. A test of the start itself, of its imports or of its memory starts `python -m bridge`.
 """
 
 import asyncio
 import atexit
 import ctypes
+import functools
 import gc
 import os
+import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +31,10 @@ _DIE_WITH_PARENT: Final = 1
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A bridge to start: the arguments of its command, its whole environment, and the file for its output."""
+    """A command to start: its arguments and its whole environment. Its output and errors come as open files with it."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
-    log: str
 
 
 class News(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ class News(msgspec.Struct, frozen=True):
 
 
 class ForkedProcess:
-    """A bridge that was forked, like `asyncio.subprocess.Process`."""
+    """A command that was forked, like `asyncio.subprocess.Process`."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -54,6 +56,10 @@ class ForkedProcess:
         """Send a signal, unless the process has ended."""
         if self.returncode is None:
             os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless the process has ended."""
+        self.send_signal(signal.SIGKILL)
 
     async def wait(self) -> int:
         """Return the exit status when the process has ended."""
@@ -70,29 +76,30 @@ class ForkedProcess:
 class Forks:
     """The test's side of the process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, rig: str = "") -> None:
+        """Start the process. `rig`: a module whose function `rig` imports the bridge, and changes it."""
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._parent = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.forking", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.forking", str(theirs.fileno()), *([rig] if rig else [])],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                cwd=Path(__file__).parents[2],
+                cwd=Path(__file__).parents[1],
             )
         atexit.register(self._end)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: list[asyncio.Future[ForkedProcess]] = []
         self._running: dict[int, ForkedProcess] = {}
 
-    async def start(self, order: Order) -> ForkedProcess:
-        """Start a bridge."""
+    async def start(self, order: Order, *, output: int, errors: int) -> ForkedProcess:
+        """Start a command with these open files as standard output and standard error."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             loop.add_reader(self._socket, self._hear)
             self._loop = loop
         started: asyncio.Future[ForkedProcess] = loop.create_future()
         self._starting.append(started)
-        self._socket.send(msgspec.json.encode(order))
+        socket.send_fds(self._socket, [msgspec.json.encode(order)], [output, errors])
         return await asyncio.shield(started)
 
     def _hear(self) -> None:
@@ -101,7 +108,7 @@ class Forks:
             assert self._loop is not None
             self._loop.remove_reader(self._socket)
             for started in self._starting:
-                started.set_exception(ChildProcessError("the process that forks bridges has ended"))
+                started.set_exception(ChildProcessError("the process that forks commands has ended"))
             return
         news = msgspec.json.decode(message, type=News)
         if news.status is None:
@@ -115,8 +122,14 @@ class Forks:
         self._parent.wait(timeout=10)
 
 
+@functools.cache
+def forks(rig: str = "") -> Forks:
+    """The process that commands are forked from, one for each rig. It is started for the first of them."""
+    return Forks(rig)
+
+
 def _serve(orders: socket.socket) -> None:
-    """Start the bridges that are ordered, until the other side is gone."""
+    """Start the commands that are ordered, until the other side is gone."""
     waking, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -125,16 +138,20 @@ def _serve(orders: socket.socket) -> None:
     while True:
         ready, _, _ = select.select([orders.fileno(), waking], [], [])
         if orders.fileno() in ready:
-            message = orders.recv(_MESSAGE)
+            message, files, _, _ = socket.recv_fds(orders, _MESSAGE, 2)
             if not message:
                 return
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
-                for descriptor in (waking, woken, orders.detach()):
+                for number, file in enumerate(files, start=1):
+                    os.dup2(file, number)
+                for descriptor in (waking, woken, orders.detach(), *files):
                     os.close(descriptor)
-                _become_bridge(msgspec.json.decode(message, type=Order))
+                _become_command(msgspec.json.decode(message, type=Order))
                 return
+            for file in files:
+                os.close(file)
             orders.send(msgspec.json.encode(News(pid)))
         if waking in ready:
             os.read(waking, 1 << 12)
@@ -154,33 +171,33 @@ def _ended() -> list[News]:
         ended.append(News(pid, os.waitstatus_to_exitcode(status)))
 
 
-def _become_bridge(order: Order) -> None:
-    from bridge.__main__ import main  # noqa: PLC0415 - only this process needs it
-
+def _become_command(order: Order) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    output = os.open(order.log, os.O_WRONLY | os.O_APPEND)
-    for descriptor in (1, 2):
-        os.dup2(output, descriptor)
-    os.close(output)
     os.environ.clear()
     os.environ.update(order.environment)
     sys.argv = ["bridge", *order.arguments]
-    main()
+    runpy.run_module("bridge", run_name="__main__", alter_sys=True)  # as `python -m bridge` does
 
 
-def _import_bridge() -> None:
-    """Import what `bridge run` imports, in the same order."""
+def import_bridge() -> None:
+    """Import what the commands import, in the same order."""
     from bridge.unimported import unimported  # noqa: PLC0415 - only this process needs these
 
     with unimported("rich"):
         import structlog  # noqa: F401, PLC0415
     import bridge.cli  # noqa: PLC0415
-    import bridge.commands.run  # noqa: F401, PLC0415
+    from bridge import commands  # noqa: PLC0415
+
+    for command in commands.__all__:
+        getattr(commands, command)
 
 
 if __name__ == "__main__":
-    _import_bridge()
+    if sys.argv[2:]:
+        import_module(sys.argv[2]).rig()
+    else:
+        import_bridge()
     gc.freeze()  # what the garbage collector writes to would be copied in each fork
     _serve(socket.socket(fileno=int(sys.argv[1])))
