@@ -1,8 +1,8 @@
 """Starts `bridge` commands as forks of one process that has imported their modules: imports are most of a start.
 
 `python -m tests.forking FD [RIG]` is that process. The test process sends an `Order` for each command over the socket,
-and hears of the start and of the end of each (`News`). A command dies with the process that it was forked from, and that
-process ends with the test process. A test of the start itself, of its imports or of its memory starts `python -m bridge`.
+and hears of the start and of the end of each (`News`). A command dies with the process that it was forked from. That
+process ends with the test process. Tests of the start itself, of its imports or its memory start `python -m bridge`.
 """
 
 import asyncio
@@ -187,7 +187,6 @@ def import_bridge() -> None:
 
     with unimported("rich"):
         import structlog  # noqa: F401, PLC0415
-    import bridge.cli  # noqa: PLC0415
     from bridge import commands  # noqa: PLC0415
 
     for command in commands.__all__:

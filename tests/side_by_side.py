@@ -10,7 +10,7 @@ import pytest
 
 _WORKERS_PER_PROCESSOR = 3
 _MOST_WORKERS = 8
-"""Each worker may start a Kafka of its own and, for a test, a CometD server and a bridge: about 1 GiB together."""
+"""Each worker may start, for a test, a Kafka of its own, a CometD server and a bridge: about 1 GiB together."""
 _UNIT_TESTS = "tests/unit"
 """The folder whose tests wait less: two workers a processor."""
 _FIRST = ["faults", "behaviour", "integration", "fuzz", "injection"]
@@ -18,7 +18,7 @@ _FIRST = ["faults", "behaviour", "integration", "fuzz", "injection"]
 _LONGEST = ["test_memory.py"]
 """The files with tests of minutes, which begin before all others."""
 _SHARED = ["real_registry", "kafka_behind_proxy"]
-"""Servers that one worker starts for all tests that use them. A `real_kafka` is started by each worker."""
+"""Servers that one worker starts for all tests that use them. All workers use the same `real_kafka`."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -36,7 +36,7 @@ from tests.evidence_parts import (
     key_file,
     operation,
 )
-from tests.real import RealKafka, kafka_admin
+from tests.real import KafkaServer, kafka_admin
 
 DAY = 86_400
 MIDNIGHT = START - START % DAY
@@ -85,7 +85,7 @@ async def of(settings: Kafka, reference: str, *, since: int | None = None, until
 
 
 @pytest_asyncio.fixture
-async def writer(real_kafka: RealKafka) -> AsyncIterator[Writer]:
+async def writer(real_kafka: KafkaServer) -> AsyncIterator[Writer]:
     cluster = KafkaCluster(real_kafka.bootstrap, partitions=3, retention_days=36_500)
     await create_missing_topics(cluster.settings)
     producer = AIOKafkaProducer(**connection(cluster.settings))
@@ -280,7 +280,7 @@ async def test_an_interrupted_day_is_written_anew(writer: Writer, archive: Archi
     assert archive.failures() == {}
 
 
-async def test_an_archive_outlives_the_topics(writer: Writer, archive: Archive, real_kafka: RealKafka) -> None:
+async def test_an_archive_outlives_the_topics(writer: Writer, archive: Archive, real_kafka: KafkaServer) -> None:
     """After the topics are gone, the archive alone gives the same bundle."""
     await writer.write(gap(START + 0.2, START + 0.6), at=START + 0.6)
     await writer.write_history("r1", 0)

@@ -18,7 +18,7 @@ from bridge.delivery.client.aiokafka_internals.groups import GroupAssignor
 from bridge.delivery.group import HEARTBEAT, PROTOCOL
 from bridge.fleet.membership import FleetMembership, group_of
 from bridge.settings import Kafka
-from tests.real import RealKafka
+from tests.real import KafkaServer
 from tests.waiting import eventually
 
 
@@ -68,7 +68,7 @@ class TestMembership:
     """With a prefix of its own, and four slots."""
 
     @pytest_asyncio.fixture
-    async def settings(self, real_kafka: RealKafka) -> AsyncIterator[Kafka]:
+    async def settings(self, real_kafka: KafkaServer) -> AsyncIterator[Kafka]:
         prefix = f"t{uuid.uuid4().hex[:12]}"
         yield Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=prefix, slots=4)
         await real_kafka.delete_topics(prefix)

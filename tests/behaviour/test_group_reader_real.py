@@ -12,7 +12,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 
 from bridge.delivery import ConsumedRecord, GroupReader, create_missing_topics, existing_topics, group_reader
 from bridge.settings import Kafka
-from tests.real import RealKafka
+from tests.real import KafkaServer
 from tests.waiting import eventually
 
 TOPIC = "requests.v1"
@@ -42,7 +42,7 @@ class Group:
 
 
 @pytest_asyncio.fixture
-async def group(real_kafka: RealKafka) -> AsyncIterator[Group]:
+async def group(real_kafka: KafkaServer) -> AsyncIterator[Group]:
     settings = Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=f"t{uuid.uuid4().hex[:12]}", partitions=4)
     await create_missing_topics(settings, [TOPIC])
     async with AIOKafkaProducer(bootstrap_servers=real_kafka.bootstrap) as producer:

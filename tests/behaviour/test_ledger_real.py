@@ -14,18 +14,18 @@ from bridge.delivery.ledger import follower
 from bridge.errors import KafkaUnavailable
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.ledger import TOPIC, LedgerBehaviour, Reader, following, record
-from tests.real import RealKafka, kafka_admin
+from tests.real import KafkaServer, RealKafka, kafka_admin
 from tests.waiting import eventually
 
 PLACED = ("acknowledgements.v1",)
 
 
 @pytest_asyncio.fixture
-async def cluster(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
-    cluster = KafkaCluster(real_kafka.bootstrap, partitions=3)
+async def cluster(kafka_server: KafkaServer) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(kafka_server.bootstrap, partitions=3)
     yield cluster
     await cluster.stop()
-    await real_kafka.delete_topics(cluster.settings.topic_prefix)
+    await kafka_server.delete_topics(cluster.settings.topic_prefix)
 
 
 class TestLedgerOnRealKafka(LedgerBehaviour):
@@ -38,18 +38,18 @@ class TestLedgerOnRealKafka(LedgerBehaviour):
         for one in ledgers:
             await one.stop()
 
-    async def test_outage(self, ledgers: list[Ledger], real_kafka: RealKafka) -> None:
+    async def test_outage(self, ledgers: list[Ledger], own_kafka: RealKafka) -> None:
         """While Kafka is down an append fails within its deadline; afterwards both sides go on, nothing comes twice."""
         writer, other = ledgers
         await writer.append([record("before")])
         async with following(other) as reader:
-            await real_kafka.kill()
+            await own_kafka.kill()
             try:
                 async with asyncio.timeout(10):
                     with pytest.raises(KafkaUnavailable):
                         await writer.append([record("during")])
             finally:
-                await real_kafka.restart()
+                await own_kafka.restart()
             await writer.append([record("after")])
             await eventually(lambda: "after" in reader.values, within=60)
             assert reader.values.count("before") == reader.values.count("after") == 1

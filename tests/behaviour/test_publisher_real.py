@@ -24,19 +24,19 @@ from tests.behaviour.publisher import (
     values,
 )
 from tests.behaviour.publisher_on_kafka import KafkaPublisherBehaviour, next_producer
-from tests.real import RealKafka, kafka_admin
+from tests.real import KafkaServer, RealKafka, kafka_admin
 from tests.waiting import eventually
 
 OUTAGE_DEADLINE = 90
 
 
 @pytest_asyncio.fixture
-async def cluster(real_kafka: RealKafka) -> AsyncIterator[KafkaCluster]:
-    cluster = KafkaCluster(real_kafka.bootstrap)
+async def cluster(kafka_server: KafkaServer) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(kafka_server.bootstrap)
     cluster.too_large = 2 << 20  # the broker's own limit is 1 MiB
     yield cluster
     await cluster.stop()
-    await real_kafka.delete_topics(cluster.settings.topic_prefix)
+    await kafka_server.delete_topics(cluster.settings.topic_prefix)
 
 
 async def publish_turns(publisher: KafkaPublisher, turns: int, done: list[int], *, size: int = 200) -> None:
@@ -122,7 +122,7 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         assert values(await cluster.published(), ACKNOWLEDGEMENTS) == [b"%d" % (1 - fenced[0])]
 
     async def test_a_kill_and_restart_loses_and_repeats_nothing(
-        self, cluster: KafkaCluster, real_kafka: RealKafka
+        self, cluster: KafkaCluster, own_kafka: RealKafka
     ) -> None:
         """Kafka killed in the middle of publishing and started again: publish() returns, each record is there once."""
         publisher, done = cluster.publisher(), list[int]()
@@ -130,31 +130,31 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
         async with asyncio.timeout(OUTAGE_DEADLINE), asyncio.TaskGroup() as group:
             group.create_task(publish_turns(publisher, 60, done))
             await eventually(lambda: len(done) >= 10, within=OUTAGE_DEADLINE)
-            await real_kafka.kill()
+            await own_kafka.kill()
             await eventually(lambda: not publisher.state.connected, within=OUTAGE_DEADLINE)
-            await real_kafka.restart()
+            await own_kafka.restart()
         assert publisher.state.connected
         await assert_all_once(cluster, 60 * 200)
 
-    async def test_a_hung_broker_loses_and_repeats_nothing(self, cluster: KafkaCluster, real_kafka: RealKafka) -> None:
+    async def test_a_hung_broker_loses_and_repeats_nothing(self, cluster: KafkaCluster, own_kafka: RealKafka) -> None:
         """Kafka that hangs for twice the deadline delays publish(), and each record is there once."""
         publisher, done = cluster.publisher(request_timeout=1.5), list[int]()
         await publisher.start()
         async with asyncio.timeout(OUTAGE_DEADLINE), asyncio.TaskGroup() as group:
             group.create_task(publish_turns(publisher, 40, done))
             await eventually(lambda: len(done) >= 10, within=OUTAGE_DEADLINE)
-            await real_kafka.pause()
+            await own_kafka.pause()
             await asyncio.sleep(3)  # the length of the outage, not a synchronisation
             assert len(done) < 40
-            await real_kafka.resume()
+            await own_kafka.resume()
         await assert_all_once(cluster, 40 * 200)
 
-    async def test_stop_is_quick_while_kafka_hangs(self, cluster: KafkaCluster, real_kafka: RealKafka) -> None:
+    async def test_stop_is_quick_while_kafka_hangs(self, cluster: KafkaCluster, own_kafka: RealKafka) -> None:
         """stop() returns within a few seconds while a publish is stuck, and nothing of the producer runs on."""
         before = asyncio.all_tasks()
         publisher = cluster.publisher()
         await publisher.start()
-        await real_kafka.pause()
+        await own_kafka.pause()
         try:
             publishing = asyncio.ensure_future(publisher.publish(numbered(0, 100), position(1)))
             await asyncio.wait({publishing}, timeout=0.3)
@@ -165,7 +165,7 @@ class TestKafkaPublisherOnRealKafka(PublisherBehaviour, FencingBehaviour, KafkaP
                 await publisher.stop()
             assert asyncio.all_tasks() <= before
         finally:
-            await real_kafka.resume()
+            await own_kafka.resume()
 
     async def test_a_deleted_topic_comes_back(self, cluster: KafkaCluster) -> None:
         """A topic that is deleted while the bridge runs is created again, and the flow goes on."""

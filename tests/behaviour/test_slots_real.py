@@ -25,7 +25,7 @@ from bridge.settings import Delivery
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.publisher import ACKNOWLEDGEMENTS, DEAD_LETTERS, Published, numbered, position, record, values
 from tests.behaviour.slots_on_kafka import ACCOUNTS, SlotBehaviour, committed_accounts, started
-from tests.real import RealKafka
+from tests.real import KafkaServer
 
 OLD = b"0123456789abcdef"
 BOTH_DELIVERIES = pytest.mark.parametrize("one_slot", list(Delivery), indirect=True)
@@ -33,7 +33,7 @@ RELEASED = (Path(__file__).parents[1] / "released" / "position-one-id-per-accoun
 
 
 @pytest_asyncio.fixture
-async def one_slot(real_kafka: RealKafka, request: pytest.FixtureRequest) -> AsyncIterator[KafkaCluster]:
+async def one_slot(real_kafka: KafkaServer, request: pytest.FixtureRequest) -> AsyncIterator[KafkaCluster]:
     delivery = getattr(request, "param", Delivery.EXACTLY_ONCE)
     cluster = KafkaCluster(real_kafka.bootstrap, slots=1, delivery=delivery)
     cluster.refused = 2 << 20

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.operations import caller, events_of
 from tests.faults.site import Site, killed
+from tests.real import RealKafka
 
 RATE = 100
 """Events/s. Each look at Kafka reads all events again: a higher rate would mostly measure the test."""
@@ -22,7 +23,7 @@ async def ready_bridge(site: Site, **changes: str) -> BridgeProcess:
     return bridge
 
 
-async def end_to_end(site: Site) -> None:
+async def end_to_end(site: Site, kafka: RealKafka) -> None:
     """Relay a load through a crash of the bridge and of the broker, each event once; then forward an operation."""
     bridge = await ready_bridge(site)
     opened = await first_session(site, bridge)
@@ -30,7 +31,7 @@ async def end_to_end(site: Site) -> None:
         await bridge.kill()
         bridge = await ready_bridge(site)
         await site.caught_up()
-        async with killed(site.kafka):
+        async with killed(kafka):
             await bridge.without("kafka", within=AWAY)
         await bridge.ready(within=AWAY)
         await site.caught_up()

@@ -18,7 +18,7 @@ from tests.faults.fleet.replicas import OneAccount, replica_of
 from tests.faults.operations import RECORDS, forwarded
 from tests.faults.site import USERS, Site
 from tests.page import REQUEST
-from tests.real import RealKafka, RealWebServices, require_real_parts
+from tests.real import KafkaServer, RealKafka, RealWebServices, require_real_parts
 from tests.real.process import free_port
 from tests.tools.required import require_tool
 
@@ -52,17 +52,17 @@ async def two_nodes(kind: type[Balancer], *, sticky: bool) -> AsyncIterator[tupl
 
 @BALANCERS
 async def test_sticky_in_front_of_two_cometd_servers(
-    kind: type[Balancer], real_kafka: RealKafka, tmp_path: Path, record_property: Note
+    kind: type[Balancer], own_kafka: RealKafka, tmp_path: Path, record_property: Note
 ) -> None:
     """The session stays on its node, also for the bridge's next process, and nothing is lost or doubled."""
     part(record_property, kind, "in front of two CometD servers, sticky")
-    async with two_nodes(kind, sticky=True) as (nodes, _), Site(real_kafka, nodes, tmp_path) as site:
-        await end_to_end(site)
+    async with two_nodes(kind, sticky=True) as (nodes, _), Site(own_kafka, nodes, tmp_path) as site:
+        await end_to_end(site, own_kafka)
 
 
 @BALANCERS
 async def test_not_sticky_in_front_of_two_cometd_servers(
-    kind: type[Balancer], real_kafka: RealKafka, tmp_path: Path, record_property: Note
+    kind: type[Balancer], real_kafka: KafkaServer, tmp_path: Path, record_property: Note
 ) -> None:
     """No CometD session can live there: the bridge says that the balancer must be sticky, and logs in rarely."""
     part(record_property, kind, "in front of two CometD servers, not sticky")
@@ -135,7 +135,7 @@ async def test_in_front_of_two_replicas(
     kind: type[Balancer],
     *,
     sticky: bool,
-    real_kafka: RealKafka,
+    real_kafka: KafkaServer,
     web: RealWebServices,
     tmp_path: Path,
     record_property: Note,

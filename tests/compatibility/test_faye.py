@@ -24,18 +24,18 @@ def version() -> str:
     return str(package["dependencies"]["faye"])
 
 
-async def test_faye(real_kafka: RealKafka, tmp_path: Path, record_property: Note) -> None:
+async def test_faye(own_kafka: RealKafka, tmp_path: Path, record_property: Note) -> None:
     """An outage of Kafka, a kill -9 between two events and a restart lose and double nothing, in one session."""
     record_property(PART, f"Faye {version()}, without acknowledgement extension")
     await install(record_property, "faye")
     state = str(tmp_path / "state")
     web = Faye()
     await web.start(users=USERS)
-    async with web, Site(real_kafka, web, tmp_path) as site:
+    async with web, Site(own_kafka, web, tmp_path) as site:
         bridge = await ready_bridge(site, STATE_DIR=state)
         opened = await first_session(site, bridge)
         async with site.load(rate=RATE):
-            async with killed(site.kafka):
+            async with killed(own_kafka):
                 await bridge.without("kafka", within=AWAY)
             await bridge.ready(within=AWAY)
             await site.caught_up()

@@ -22,4 +22,4 @@ async def test_kafka(version: str, web: RealWebServices, tmp_path: Path, record_
     record_property(PART, f"Apache Kafka {version}")
     await install(record_property, "kafka", version)
     async with RealKafka(jars=BUILD / f"kafka-{version}") as kafka, Site(kafka, web, tmp_path) as site:
-        await end_to_end(site)
+        await end_to_end(site, kafka)

@@ -65,10 +65,10 @@ class Watched:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def watched(real_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+async def watched(own_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
     directory = tmp_path_factory.mktemp("dashboard")
     async with (
-        troubled_run(real_kafka, directory) as run,
+        troubled_run(own_kafka, directory) as run,
         PrometheusServer(directory, run.bridge.url.removeprefix("http://")) as prometheus,
     ):
         start = time.time()

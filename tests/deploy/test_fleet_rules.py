@@ -12,7 +12,7 @@ import pytest_asyncio
 from bridge.simulator import Simulator
 from tests.deploy.prometheus_server import PrometheusServer
 from tests.faults.bridge_process import BridgeProcess
-from tests.real import RealKafka
+from tests.real import KafkaServer
 
 PASSWORD = "correct-horse-battery"
 ACCOUNTS = ("agent", "care")
@@ -56,7 +56,7 @@ class Fleet:
 
 
 @pytest_asyncio.fixture
-async def fleet(real_kafka: RealKafka, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(real_kafka: KafkaServer, tmp_path: Path) -> AsyncIterator[Fleet]:
     async with (
         Simulator(username="agent", password=PASSWORD, users={"care": PASSWORD}) as web,
         AsyncExitStack() as running,

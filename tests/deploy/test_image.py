@@ -18,7 +18,7 @@ from bridge import __version__
 from bridge.delivery import create_missing_topics, read
 from bridge.settings import Kafka
 from tests.deploy.image import ROOT, Config, Container, build
-from tests.real import RealKafka
+from tests.real import KafkaServer
 from tests.real.process import free_port
 from tests.tools.required import require_tool
 from tests.unit.cli_process import Command
@@ -65,7 +65,7 @@ async def test_the_image_tells_how_to_run_it(config: Config) -> None:
     assert (labels["version"], labels["revision"]) == (__version__, "0123456789abcdef")
 
 
-async def test_the_image_relays_and_stops_in_time(container: Container, real_kafka: RealKafka) -> None:
+async def test_the_image_relays_and_stops_in_time(container: Container, real_kafka: KafkaServer) -> None:
     """Not as root and with nothing to write to, it gets healthy, relays an event into Kafka, and ends by SIGTERM."""
     prefix = f"image{uuid.uuid4().hex[:8]}"
     settings = Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=prefix)

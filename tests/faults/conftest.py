@@ -9,7 +9,7 @@ from aiokafka.admin import NewTopic
 
 from tests.faults.site import USERS, Site
 from tests.faults.tcp_proxy import TcpProxy
-from tests.real import Quorum, RealKafka, RealWebServices, kafka_admin, require_real_parts
+from tests.real import KafkaServer, Quorum, RealKafka, RealWebServices, kafka_admin, require_real_parts
 from tests.real.fixtures import WebServicesServers
 
 
@@ -20,9 +20,9 @@ async def web(web_services_servers: WebServicesServers, request: pytest.FixtureR
 
 
 @pytest_asyncio.fixture
-async def site(real_kafka: RealKafka, web: RealWebServices, tmp_path: Path) -> AsyncIterator[Site]:
-    """One scenario's place, on the Kafka of the whole run."""
-    async with Site(real_kafka, web, tmp_path) as place:
+async def site(kafka_server: KafkaServer, web: RealWebServices, tmp_path: Path) -> AsyncIterator[Site]:
+    """One scenario's place, on the Kafka of the whole run, or on `own_kafka`."""
+    async with Site(kafka_server, web, tmp_path) as place:
         yield place
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from bridge.settings import Kafka
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.ledger import NETWORK, PHONE, Account, Ledger
-from tests.real import RealKafka, RealWebServices
+from tests.real import KafkaServer, RealKafka, RealWebServices
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
@@ -30,7 +30,7 @@ _PRIVATE = re.compile(f"{re.escape(PHONE)}|{PASSWORD}|JSESSIONID|BAYEUX_BROWSER"
 class Site:
     """An asynchronous context manager; at its end no bridge and no topic is left, and nothing private was logged."""
 
-    def __init__(self, kafka: RealKafka, web: RealWebServices, directory: Path, *, bootstrap: str = "") -> None:
+    def __init__(self, kafka: KafkaServer, web: RealWebServices, directory: Path, *, bootstrap: str = "") -> None:
         """Nothing is started. `bootstrap`: the addresses of all brokers, where `kafka` is one of several."""
         self.kafka = kafka
         self.web = web

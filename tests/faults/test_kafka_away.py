@@ -45,27 +45,27 @@ async def undisturbed(site: Site) -> AsyncIterator[BridgeProcess]:
 
 
 @SHORT
-async def test_kafka_killed_and_restarted(site: Site) -> None:
+async def test_kafka_killed_and_restarted(site: Site, own_kafka: RealKafka) -> None:
     """Kafka away for 3.5 times maxInterval: not ready, live, the batch held; afterwards all arrives, in the session."""
-    async with undisturbed(site) as bridge, killed(site.kafka):
+    async with undisturbed(site) as bridge, killed(own_kafka):
         await hold(bridge, 3.5 * MAX_INTERVAL)
         assert (await bridge.session()).held_events > 0
 
 
 @SHORT
-async def test_kafka_hangs(site: Site) -> None:
+async def test_kafka_hangs(site: Site, own_kafka: RealKafka) -> None:
     """Kafka suspended for 3 times maxInterval, its connections open: the same."""
-    async with undisturbed(site) as bridge, paused(site.kafka):
+    async with undisturbed(site) as bridge, paused(own_kafka):
         await hold(bridge, 3 * MAX_INTERVAL)
 
 
 @SHORT
-async def test_bridge_crashes_while_kafka_is_away(site: Site) -> None:
+async def test_bridge_crashes_while_kafka_is_away(site: Site, own_kafka: RealKafka) -> None:
     """Nobody can keep a session whose position can't be read: it is lost, and the successor tells so by one gap."""
     bridge = await site.ready_bridge()
     first = await site.ledger.publish(10)
     await site.arrived(10)
-    async with killed(site.kafka):
+    async with killed(own_kafka):
         await bridge.kill()
         during = await site.ledger.publish(10)
         bridge = await site.bridge()

@@ -4,6 +4,7 @@ import pytest
 
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import Site, killed
+from tests.real import RealKafka
 
 MEBIBYTE = 1 << 20
 EVENT = 1_200
@@ -42,14 +43,14 @@ async def test_a_very_long_reply(site: Site) -> None:
 
 
 @SERVER_HEAP
-async def test_kafka_is_away_in_the_middle_of_a_reply(site: Site) -> None:
+async def test_kafka_is_away_in_the_middle_of_a_reply(site: Site, own_kafka: RealKafka) -> None:
     """Kafka killed while a long reply is on the wire: the session is kept, and each event arrives once."""
     bridge = await site.ready_bridge(KAFKA__REQUEST_TIMEOUT="10")
     await bridge.terminate()
     await site.ledger.generate(EVENTS, keys=1000, pad=PAD)
     bridge = await site.bridge(KAFKA__REQUEST_TIMEOUT="10")
     await published(bridge, 1, within=60)
-    async with killed(site.kafka):
+    async with killed(own_kafka):
         assert await bridge.metric("bridge_events_published_total") < EVENTS
         await bridge.without("kafka")
         assert bridge.memory("VmHWM") < PEAK

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import Site, killed
+from tests.real import RealKafka
 from tests.waiting import eventually
 
 NO_ACKNOWLEDGEMENTS = pytest.mark.parametrize("web", [{"ack_extension": False, "max_interval": 60.0}], indirect=True)
@@ -25,7 +26,7 @@ def as_many(directory: Path, count: int) -> Callable[[], bool]:
 
 
 @NO_ACKNOWLEDGEMENTS
-async def test_kill_while_kafka_is_away(site: Site, tmp_path: Path) -> None:
+async def test_kill_while_kafka_is_away(site: Site, tmp_path: Path, own_kafka: RealKafka) -> None:
     """What was received is on the disk before anything else: kill -9 in a Kafka outage loses none of it."""
     state = tmp_path / "state"
     bridge = await site.ready_bridge(STATE_DIR=str(state))
@@ -34,7 +35,7 @@ async def test_kill_while_kafka_is_away(site: Site, tmp_path: Path) -> None:
     assert await bridge.metric("bridge_cometd_ack_extension") == 0
     await site.ledger.publish(10)
     await site.arrived(10)
-    async with killed(site.kafka):
+    async with killed(own_kafka):
         await site.ledger.publish(10)
         await eventually(as_many(state, 1))
         await bridge.kill()
@@ -46,13 +47,13 @@ async def test_kill_while_kafka_is_away(site: Site, tmp_path: Path) -> None:
 
 
 @NO_ACKNOWLEDGEMENTS
-async def test_kill_with_events_that_came_on_keep_alives(site: Site, tmp_path: Path) -> None:
+async def test_kill_with_events_that_came_on_keep_alives(site: Site, tmp_path: Path, own_kafka: RealKafka) -> None:
     """While Kafka is away events arrive on replies to keep-alives: kill -9 loses none, and they keep their order."""
     state = tmp_path / "state"
     bridge = await site.ready_bridge(STATE_DIR=str(state))
     await site.ledger.publish(EACH)
     await site.arrived(EACH)
-    async with killed(site.kafka):
+    async with killed(own_kafka):
         for arrived in range(1, ROUNDS + 1):
             await site.ledger.publish(EACH)
             await eventually(as_many(state, arrived), within=20)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.operations import Answer, Caller, caller, events_of, forwarded, ledger, statuses
 from tests.faults.site import Site, killed
+from tests.real import RealKafka
 from tests.real.process import free_port
 
 MANY = 600
@@ -102,12 +103,12 @@ async def test_same_request_is_forwarded_once_across_a_restart(site: Site) -> No
     assert await forwarded(site) == {"7": 1}
 
 
-async def test_kafka_away(site: Site) -> None:
+async def test_kafka_away(site: Site, own_kafka: RealKafka) -> None:
     """While Kafka is down operations go through, asynchronous ones get a 503; the ledger is whole afterwards."""
     bridge = await site.ready_bridge()
     async with caller(bridge) as rest:
         await rest.post("before", "wait=5")
-        async with killed(site.kafka):
+        async with killed(own_kafka):
             answer = await rest.post("during")
             assert (answer.status, answer.body["statusCode"]) == (200, 0)
             for _ in range(2):

@@ -7,6 +7,7 @@ from tests.faults.fleet.replicas import replica_of
 from tests.faults.operations import events_of, statuses
 from tests.faults.requests import BODY, ON, RequestTopic, numbered, paused, request_topic
 from tests.faults.site import Site, killed
+from tests.real import RealKafka
 from tests.waiting import eventually
 
 PATIENT = pytest.mark.parametrize("web", [{"max_interval": 60}], indirect=True)
@@ -50,12 +51,12 @@ async def _some_taken(topic: RequestTopic, sent: int) -> None:
 
 
 @PATIENT
-async def test_kafka_away(site: Site) -> None:
+async def test_kafka_away(site: Site, own_kafka: RealKafka) -> None:
     """Kafka killed and started again in the middle: each request is acknowledged, and forwarded twice only as told."""
     bridge = await site.ready_bridge(**ON)
     async with request_topic(site) as topic:
         await topic.request(*numbered(0, 300))
-        async with killed(site.kafka):
+        async with killed(own_kafka):
             await bridge.without("kafka")
         await bridge.ready(within=60)
     async with request_topic(site) as later:

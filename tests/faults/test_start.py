@@ -5,6 +5,7 @@ from contextlib import aclosing
 from bridge.delivery import ConsumedRecord, read
 from tests.faults.operations import caller
 from tests.faults.site import PASSWORD, Site, killed
+from tests.real import RealKafka
 
 HEADERS = {
     "ce_specversion",
@@ -41,9 +42,9 @@ async def test_the_pages_own_call(site: Site) -> None:
     assert acknowledgement.headers.keys() == user_event.headers.keys() == HEADERS
 
 
-async def test_kafka_is_not_there_at_the_start(site: Site) -> None:
+async def test_kafka_is_not_there_at_the_start(site: Site, own_kafka: RealKafka) -> None:
     """A bridge without Kafka starts, is live, says what is missing, and relays as soon as Kafka comes."""
-    async with killed(site.kafka):
+    async with killed(own_kafka):
         bridge = await site.bridge()
         await bridge.without("kafka")
         assert await bridge.live()

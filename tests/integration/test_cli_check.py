@@ -16,7 +16,7 @@ from aiokafka.admin import NewTopic
 from bridge.events import TOPICS
 from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
-from tests.real import RealKafka, kafka_admin
+from tests.real import KafkaServer, kafka_admin
 from tests.unit.cli_process import Ended, bridge
 
 PASSWORD = "pa55word"
@@ -207,7 +207,7 @@ async def test_at_least_once_needs_no_transactions(site: Site) -> None:
     assert "at-least-once" in line_of(ended, "transactions")
 
 
-async def test_missing_topics_on_a_real_kafka(site: Site, real_kafka: RealKafka) -> None:
+async def test_missing_topics_on_a_real_kafka(site: Site, real_kafka: KafkaServer) -> None:
     """Kafka is asked whether the bridge may create what is missing, and nothing is created; else that is a failure."""
     prefix = f"check-{uuid.uuid4().hex}"
     there = {"KAFKA__BOOTSTRAP_SERVERS": real_kafka.bootstrap, "KAFKA__TOPIC_PREFIX": prefix}
@@ -221,7 +221,7 @@ async def test_missing_topics_on_a_real_kafka(site: Site, real_kafka: RealKafka)
     assert f"{prefix}.bridge-state" in line_of(forbidden, "topics")
 
 
-async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real_kafka: RealKafka) -> None:
+async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real_kafka: KafkaServer) -> None:
     """Where acknowledgements and user events have different numbers of partitions, that is a warning with both."""
     prefix = f"check-{uuid.uuid4().hex}"
     async with asyncio.timeout(30), kafka_admin(real_kafka.bootstrap) as admin:

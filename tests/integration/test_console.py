@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.faults.bridge_process import BridgeProcess
 from tests.faults.site import USERS, Site
 from tests.page import DEVICE_PATH, REQUEST
-from tests.real import RealKafka, RealWebServices, require_real_parts
+from tests.real import KafkaServer, RealWebServices, require_real_parts
 from tests.tools.required import require_tool
 
 TOKENS = {"desk": "operations:read,operations:write", "audit": "operations:read,operations:read-personal"}
@@ -25,7 +25,7 @@ HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
 
 @pytest_asyncio.fixture(scope="module")
-async def bridge(real_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BridgeProcess]:
+async def bridge(real_kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BridgeProcess]:
     """A bridge whose callers need tokens, and whose console has been used a little."""
     require_real_parts()
     directory = tmp_path_factory.mktemp("console")

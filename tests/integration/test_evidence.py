@@ -30,7 +30,7 @@ from bridge.settings import Evidence, Http, Kafka, Settings, WebServices
 from bridge.simulator import Fault, Simulator
 from tests.evidence_parts import Topics, collector, key_file
 from tests.page import REQUEST
-from tests.real import RealKafka
+from tests.real import KafkaServer
 
 OPERATIONS = 1_000
 AT_ONCE = 24
@@ -156,7 +156,7 @@ async def call(client: aiohttp.ClientSession, url: str, number: int) -> None:
         await reply.read()
 
 
-async def test_bundles_say_what_the_topics_say(real_kafka: RealKafka, tmp_path: Any) -> None:
+async def test_bundles_say_what_the_topics_say(real_kafka: KafkaServer, tmp_path: Any) -> None:
     """The bundles of 1,000 operations are true, of refused, timed-out, late and doubled ones, and in a lost session.
 
     Each bundle has the events, the acknowledgement and the gaps that a separate reading of the topics finds.

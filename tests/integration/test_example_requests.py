@@ -16,7 +16,7 @@ from bridge.settings import Kafka
 from bridge.simulator import Simulator
 from tests import page
 from tests.integration.example_programs import EXAMPLES, build
-from tests.real import RealKafka
+from tests.real import KafkaServer
 from tests.real.process import free_port
 from tests.unit.cli_process import Command, Ended
 from tests.waiting import eventually
@@ -26,7 +26,7 @@ NAMES = ["python", "java"]
 
 
 @pytest.fixture
-def settings(real_kafka: RealKafka) -> Kafka:
+def settings(real_kafka: KafkaServer) -> Kafka:
     return Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=f"e{uuid.uuid4().hex[:8]}")
 
 

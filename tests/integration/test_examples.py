@@ -16,7 +16,7 @@ from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
 from tests import page
 from tests.integration.example_programs import BUILDERS, EXAMPLES, Program, build
-from tests.real import RealKafka, RealRegistry, kafka_admin
+from tests.real import KafkaServer, RealRegistry, kafka_admin
 from tests.real.process import free_port
 from tests.unit.cli_process import Command, Ended
 from tests.unit.upstream_samples import ACKNOWLEDGEMENT, Sample
@@ -41,7 +41,7 @@ async def program(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rea
 
 
 @pytest.fixture
-def settings(real_kafka: RealKafka) -> Kafka:
+def settings(real_kafka: KafkaServer) -> Kafka:
     return Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=f"e{uuid.uuid4().hex[:8]}")
 
 
@@ -144,7 +144,7 @@ def test_the_schema_of_java_is_the_bridges() -> None:
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-async def test_ctrl_c(program: Reader, settings: Kafka, real_kafka: RealKafka, name: str) -> None:
+async def test_ctrl_c(program: Reader, settings: Kafka, real_kafka: KafkaServer, name: str) -> None:
     """At Ctrl-C a consumer ends with one line and code 130."""
     await create_missing_topics(settings)
     reader, group = await program(name), uuid.uuid4().hex

@@ -17,7 +17,7 @@ from bridge.delivery import ConsumedRecord, create_missing_topics, read
 from bridge.events import TOPICS
 from bridge.settings import Kafka
 from bridge.simulator import Simulator
-from tests.real import RealKafka, kafka_admin
+from tests.real import KafkaServer, kafka_admin
 from tests.unit.cli_process import Command, bridge
 from tests.waiting import eventually
 
@@ -28,7 +28,7 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def kafka(real_kafka: RealKafka) -> Kafka:
+def kafka(real_kafka: KafkaServer) -> Kafka:
     """A prefix of the test's own, without topics. The broker has auto.create.topics.enable=true."""
     return Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=f"reading-{uuid.uuid4().hex}")
 

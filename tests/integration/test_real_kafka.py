@@ -34,34 +34,34 @@ async def values(kafka: RealKafka, topic: str, count: int) -> list[bytes]:
     return found
 
 
-async def test_data_survives_kill_and_restart(real_kafka: RealKafka) -> None:
+async def test_data_survives_kill_and_restart(own_kafka: RealKafka) -> None:
     """A record that was acknowledged is there again, at the same address, after kill -9 and a restart."""
-    topic, address = await new_topic(real_kafka), real_kafka.bootstrap
-    await send(real_kafka, topic, b"before")
-    await real_kafka.kill()
+    topic, address = await new_topic(own_kafka), own_kafka.bootstrap
+    await send(own_kafka, topic, b"before")
+    await own_kafka.kill()
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
-    await real_kafka.restart()
-    await send(real_kafka, topic, b"after")
-    assert real_kafka.bootstrap == address
-    assert await values(real_kafka, topic, 2) == [b"before", b"after"]
+    await own_kafka.restart()
+    await send(own_kafka, topic, b"after")
+    assert own_kafka.bootstrap == address
+    assert await values(own_kafka, topic, 2) == [b"before", b"after"]
 
 
-async def test_a_paused_broker_answers_nothing_until_it_is_resumed(real_kafka: RealKafka) -> None:
+async def test_a_paused_broker_answers_nothing_until_it_is_resumed(own_kafka: RealKafka) -> None:
     """While the broker is paused a send stays unanswered; after resume the same send succeeds, once."""
-    topic = await new_topic(real_kafka)
-    await send(real_kafka, topic, b"first")
-    async with AIOKafkaProducer(bootstrap_servers=real_kafka.bootstrap, enable_idempotence=True) as producer:
+    topic = await new_topic(own_kafka)
+    await send(own_kafka, topic, b"first")
+    async with AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap, enable_idempotence=True) as producer:
         await producer.send_and_wait(topic, b"second")
-        await real_kafka.pause()
+        await own_kafka.pause()
         try:
             sent = await producer.send(topic, b"third")
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(sent), 1)
         finally:
-            await real_kafka.resume()
+            await own_kafka.resume()
         await asyncio.wait_for(sent, 30)
-    assert await values(real_kafka, topic, 3) == [b"first", b"second", b"third"]
+    assert await values(own_kafka, topic, 3) == [b"first", b"second", b"third"]
 
 
 async def test_a_failed_start_shows_why() -> None:

@@ -10,11 +10,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from bridge.commands.preparing.plan import plan_of
 from bridge.delivery import create_missing_topics, wanted_topics
 from bridge.settings import Settings, load
-from tests.real import RealKafka, kafka_admin
+from tests.real import KafkaServer, kafka_admin
 from tests.unit.settings_parts import ENVIRONMENT
 
 
-def settings_of(kafka: RealKafka) -> Settings:
+def settings_of(kafka: KafkaServer) -> Settings:
     changed = {
         "BRIDGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
         "BRIDGE_KAFKA__TOPIC_PREFIX": f"plan-{uuid.uuid4().hex}",
@@ -25,7 +25,7 @@ def settings_of(kafka: RealKafka) -> Settings:
     return load(environment=ENVIRONMENT | changed)
 
 
-async def created(kafka: RealKafka, settings: Settings) -> dict[str, Any]:
+async def created(kafka: KafkaServer, settings: Settings) -> dict[str, Any]:
     """By short name the partitions, replicas and own configs of each topic."""
     names = [topic.name for topic in wanted_topics(settings.kafka)]
     found: dict[str, Any] = {}
@@ -41,7 +41,7 @@ async def created(kafka: RealKafka, settings: Settings) -> dict[str, Any]:
     return {name.removeprefix(settings.kafka.topic_prefix): value for name, value in found.items()}
 
 
-async def test_kafkas_tools_create_the_same_topics(real_kafka: RealKafka) -> None:
+async def test_kafkas_tools_create_the_same_topics(real_kafka: KafkaServer) -> None:
     """What kafka-topics makes of the plan has the partitions, replicas and configs that the bridge itself gives."""
     by_bridge, by_plan = settings_of(real_kafka), settings_of(real_kafka)
     await create_missing_topics(by_bridge.kafka)

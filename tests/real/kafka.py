@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import shutil
 import tempfile
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from tests.real.server import RealServer
 _JARS = BUILD / "kafka"
 _CLASSES = f"-XX:SharedArchiveFile={BUILD / 'kafka.jsa'}"
 """Prepared by tests/real/install for a quick start. Without that file, or with another JVM, Kafka starts too."""
+_CHECKPOINT = BUILD / "kafka.checkpoint"
+"""The features of Kafka's version, as StorageTool writes them into each data directory; from tests/real/install."""
 
 
 @asynccontextmanager
@@ -44,7 +48,7 @@ class Quorum:
     @classmethod
     def of(cls, controllers: int) -> Self:
         """A new cluster."""
-        return cls(_cluster_id(), tuple(f"127.0.0.1:{free_port()}" for _ in range(controllers)))
+        return cls(_random_id(), tuple(f"127.0.0.1:{free_port()}" for _ in range(controllers)))
 
     @property
     def voters(self) -> str:
@@ -52,7 +56,52 @@ class Quorum:
         return ",".join(f"{node}@{address}" for node, address in enumerate(self.controllers, start=1))
 
 
-class RealKafka(RealServer):
+class KafkaServer(ABC):
+    """A Kafka that serves clients, whoever has started it."""
+
+    _java: Sequence[str] = (_CLASSES, "-cp", str(_JARS / "*"))
+    _within: Sequence[str] = ()
+
+    @property
+    @abstractmethod
+    def bootstrap(self) -> str:
+        """The bootstrap server, host:port."""
+
+    async def delete_topics(self, prefix: str) -> None:
+        """Delete the topics whose names begin so: a restart reads each partition that there is again."""
+        async with kafka_admin(self.bootstrap) as admin:
+            names = [name for name in await admin.list_topics() if name.startswith(prefix)]
+            if names:
+                await admin.delete_topics(names)
+
+    async def run_tool(self, tool: str, arguments: Sequence[str]) -> tuple[int, str]:
+        """Run one of Kafka's own tools by the name of its class; return its status and its output."""
+        with tempfile.TemporaryDirectory() as directory:
+            return await self._run(tool, arguments, Path(directory) / "output.log")
+
+    async def _run(self, tool: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
+        options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java]
+        process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2], within=self._within)
+        try:
+            status = await process.finished(deadline=30)
+        finally:
+            await process.kill()
+        return status, process.output()
+
+
+class SharedKafka(KafkaServer):
+    """A Kafka that another process may have started, and that other tests use at the same time."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap server, host:port."""
+        return self._bootstrap
+
+
+class RealKafka(KafkaServer, RealServer):
     """A broker of Kafka with a data directory of its own: a cluster for itself, or one of several in a cluster.
 
     Its data and ports stay the same over `kill` and `restart`; `stop` removes the data.
@@ -83,8 +132,10 @@ class RealKafka(RealServer):
         number of controllers, it is one of them. `jars`: those of Kafka's version. `within`: as of ServerProcess.
         """
         super().__init__()
-        # The prepared classes are those of one version.
-        self._java = [*([_CLASSES] if jars == _JARS else []), "-cp", str(jars / "*")]
+        self._prepared = jars == _JARS
+        """What tests/real/install has prepared is for one version."""
+        if not self._prepared:
+            self._java = ("-cp", str(jars / "*"))
         self._quorum = quorum or Quorum.of(1)
         self._node = node
         self._within = within
@@ -117,14 +168,7 @@ class RealKafka(RealServer):
         self._port = free_port()
         await super().start()
 
-    async def delete_topics(self, prefix: str) -> None:
-        """Delete the topics whose names begin so: a restart reads each partition that there is again."""
-        async with kafka_admin(self.bootstrap) as admin:
-            names = [name for name in await admin.list_topics() if name.startswith(prefix)]
-            if names:
-                await admin.delete_topics(names)
-
-    def _write_properties(self, directory: Path) -> None:
+    def _properties(self, directory: Path) -> dict[str, str]:
         clients = [
             f"PLAINTEXT://{self.bootstrap}",
             *(f"{name}://{self.address(name)}" for name in self._listeners),
@@ -136,7 +180,7 @@ class RealKafka(RealServer):
         protocols = [f"{name}:{protocol}" for name, (protocol, _) in self._listeners.items()]
         controls = self._node <= len(self._quorum.controllers)
         controller = [f"CONTROLLER://{self._quorum.controllers[self._node - 1]}"] if controls else []
-        properties = {
+        return {
             "process.roles": "broker,controller" if controls else "broker",
             "node.id": str(self._node),
             "controller.quorum.voters": self._quorum.voters,
@@ -165,24 +209,32 @@ class RealKafka(RealServer):
             "num.recovery.threads.per.data.dir": "8",
             **self._overrides,
         }
-        text = "".join(f"{name}={value}\n" for name, value in properties.items())
-        (directory / "server.properties").write_text(text)
-
-    async def run_tool(self, tool: str, arguments: Sequence[str]) -> tuple[int, str]:
-        """Run one of Kafka's own tools by the name of its class; return its status and its output."""
-        with tempfile.TemporaryDirectory() as directory:
-            return await self._run(tool, arguments, Path(directory) / "output.log")
 
     async def _format(self, directory: Path) -> None:
+        """Make the data directory. StorageTool is a Java program, so it runs only where there is more to write."""
+        if self._prepared and not self._scram and _CHECKPOINT.exists():
+            self._format_without_tool(Path(self._properties(directory)["log.dirs"]))
+            return
         arguments = ["format", "-t", self._quorum.cluster, "-c", str(directory / "server.properties")]
         arguments += (part for credential in self._scram for part in ("--add-scram", credential))
         status, output = await self._run("kafka.tools.StorageTool", arguments, directory / "output.log")
         if status != 0:
             raise StartFailed(f"Kafka's StorageTool ended with status {status}\n{output}")
 
+    def _format_without_tool(self, data: Path) -> None:
+        data.mkdir()
+        shutil.copyfile(_CHECKPOINT, data / "bootstrap.checkpoint")
+        meta = {
+            "version": "1",
+            "cluster.id": self._quorum.cluster,
+            "node.id": str(self._node),
+            "directory.id": _random_id(),
+        }
+        (data / "meta.properties").write_text(_lines(meta))
+
     async def _launch(self, directory: Path) -> None:
         if not (directory / "server.properties").exists():
-            self._write_properties(directory)
+            (directory / "server.properties").write_text(_lines(self._properties(directory)))
             await self._format(directory)
         self._process = JavaProcess(
             ["-Xmx512m", *self._java, "kafka.Kafka", str(directory / "server.properties")],
@@ -208,16 +260,11 @@ class RealKafka(RealServer):
         finally:
             await client.close()
 
-    async def _run(self, tool: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
-        options = ["-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java]
-        process = JavaProcess([*options, tool, *arguments], log=log, name=tool.rpartition(".")[2], within=self._within)
-        try:
-            status = await process.finished(deadline=30)
-        finally:
-            await process.kill()
-        return status, process.output()
+
+def _lines(properties: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
-def _cluster_id() -> str:
+def _random_id() -> str:
     # One that starts with a dash would be read as an option.
     return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

@@ -1,4 +1,4 @@
-"""Runs the `bridge` command as its users do: as a process of its own, which is a fork where nothing else is asked for."""
+"""Runs the `bridge` command as its users do: as a process of its own. It is a fork (`tests.forking`)."""
 
 import asyncio
 import os

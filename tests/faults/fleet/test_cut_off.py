@@ -20,6 +20,7 @@ from tests.real import RealKafka, RealWebServices
 class CutOff(OneAccount):
     """Three replicas that share one account. The first one reaches Kafka and Web Services through proxies."""
 
+    kafka: RealKafka
     to_kafka: TcpProxy
     to_web_services: FaultProxy
 
@@ -40,7 +41,7 @@ async def cut_off(web: RealWebServices, tmp_path: Path) -> AsyncIterator[CutOff]
             await asyncio.gather(*(one.ready(within=60) for one in others))
             begun = await OneAccount.of(site, [first, *others])
             assert begun.first is first
-            yield CutOff(**vars(begun), to_kafka=to_kafka, to_web_services=to_web_services)
+            yield CutOff(**vars(begun), kafka=kafka, to_kafka=to_kafka, to_web_services=to_web_services)
 
 
 @UNATTENDED
@@ -66,7 +67,7 @@ async def test_a_replica_that_is_cut_off_from_kafka(cut_off: CutOff, *, both: bo
         if not loaded:
             await cut_off.site.ledger.publish(10)
         await cut_off.site.caught_up()
-        cut_off.to_kafka.target = cut_off.site.kafka.address("PROXIED")
+        cut_off.to_kafka.target = cut_off.kafka.address("PROXIED")
         await cut_off.back_to_standing_by(first)
         assert await owner(cut_off.replicas) is second
     assert cut_off.displaced() <= 4

@@ -10,10 +10,10 @@ from tests.real import RealKafka, RealWebServices
 
 
 @UNATTENDED
-async def test_kafka_is_away_from_all(three: OneAccount) -> None:
+async def test_kafka_is_away_from_all(own_kafka: RealKafka, three: OneAccount) -> None:
     """While Kafka is gone the owner keeps its session alive, however long that takes; then the fleet goes on."""
     async with three.load():
-        async with killed(three.site.kafka):
+        async with killed(own_kafka):
             await asyncio.sleep(25)
         await asyncio.gather(*(one.ready(within=60) for one in three.replicas))
         await owner(three.replicas)

@@ -32,8 +32,10 @@ READ_ALL = 120.0
 class FleetSoak(Surroundings):
     """The replicas, and what is done to them."""
 
-    def __init__(self, site: Site, proxy: FaultProxy, chance: random.Random, accounts: Sequence[str]) -> None:
-        super().__init__(site, proxy, chance)
+    def __init__(
+        self, site: Site, kafka: RealKafka, proxy: FaultProxy, chance: random.Random, accounts: Sequence[str]
+    ) -> None:
+        super().__init__(site, kafka, proxy, chance)
         self.fleet = ManyAccounts(site, accounts, url=proxy.url)
         self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
         """For each fault, how long it took each time from its end until all was well, in seconds."""
@@ -133,7 +135,7 @@ async def soak_fleet(minutes: float, seed: int, directory: Path, replicas: int, 
     web = RealWebServices()
     await web.start(users=dict.fromkeys(names, PASSWORD), max_interval=MAX_INTERVAL)
     async with web, RealKafka() as kafka, Site(kafka, web, directory) as site, FaultProxy(web.url) as proxy:
-        soaked = FleetSoak(site, proxy, chance, names)
+        soaked = FleetSoak(site, kafka, proxy, chance, names)
         wrong = []
         try:
             await soaked.fleet.start(replicas, within=RECOVERY)

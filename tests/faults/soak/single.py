@@ -24,8 +24,10 @@ MEBIBYTE = 1 << 20
 class Soak(Surroundings):
     """The faults, and what they are done to."""
 
-    def __init__(self, site: Site, proxy: FaultProxy, bridge: BridgeProcess, chance: random.Random) -> None:
-        super().__init__(site, proxy, chance)
+    def __init__(
+        self, site: Site, kafka: RealKafka, proxy: FaultProxy, bridge: BridgeProcess, chance: random.Random
+    ) -> None:
+        super().__init__(site, kafka, proxy, chance)
         self._bridge = bridge
         self.counts: Counter[str] = Counter()
         self.losses = 0
@@ -135,7 +137,7 @@ async def soak(minutes: float, seed: int, directory: Path) -> list[str]:
     await web.start(users=USERS)
     async with web, RealKafka() as kafka, Site(kafka, web, directory) as site, FaultProxy(web.url) as proxy:
         bridge = await site.ready_bridge(WEB_SERVICES__URL=proxy.url)
-        soaked = Soak(site, proxy, bridge, random.Random(seed))  # noqa: S311 - moments, not secrets
+        soaked = Soak(site, kafka, proxy, bridge, random.Random(seed))  # noqa: S311 - moments, not secrets
         try:
             async with site.load(rate=RATE):
                 await soaked.run(minutes)

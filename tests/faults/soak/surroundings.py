@@ -8,6 +8,7 @@ from rich.console import Console
 from bridge.simulator import Fault
 from tests.fault_proxy import FaultProxy
 from tests.faults.site import Site, killed, paused
+from tests.real import RealKafka
 
 RECOVERY = 60.0
 """Seconds within which all must be well again after any fault."""
@@ -19,19 +20,20 @@ console = Console(highlight=False)
 class Surroundings:
     """Kafka, and Web Services behind a proxy. `chance` chooses the moments."""
 
-    def __init__(self, site: Site, proxy: FaultProxy, chance: random.Random) -> None:
+    def __init__(self, site: Site, kafka: RealKafka, proxy: FaultProxy, chance: random.Random) -> None:
         self.site = site
+        self.kafka = kafka
         self.proxy = proxy
         self.chance = chance
 
     async def kafka_killed(self) -> None:
         """Kafka is killed, and started again."""
-        async with killed(self.site.kafka):
+        async with killed(self.kafka):
             await asyncio.sleep(self.chance.uniform(0.0, LONGEST_OUTAGE))
 
     async def kafka_hangs(self) -> None:
         """Kafka is suspended, and goes on."""
-        async with paused(self.site.kafka):
+        async with paused(self.kafka):
             await asyncio.sleep(self.chance.uniform(0.5, LONGEST_OUTAGE))
 
     async def html_503(self) -> None:
