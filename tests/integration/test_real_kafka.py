@@ -65,8 +65,8 @@ async def test_a_paused_broker_answers_nothing_until_it_is_resumed(own_kafka: Re
 
 
 async def test_a_failed_start_shows_why() -> None:
-    """A broker that can't start raises StartFailed with the reason from its own output."""
+    """A broker that can't start raises StartFailed with the reason from its own output, here StorageTool's."""
     require_real_parts()
-    kafka = RealKafka(properties={"process.roles": "spectator"})
+    kafka = RealKafka(properties={"process.roles": "spectator"}, scram=["SCRAM-SHA-256=[name=a,password=b]"])
     with pytest.raises(StartFailed, match="spectator"):
         await kafka.start()

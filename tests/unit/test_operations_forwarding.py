@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -19,6 +21,10 @@ from bridge.errors import (
 from bridge.operations import Limits
 from bridge.operations.forwarding.account_forwarder import PATIENCE, AccountForwarder
 from tests.unit.operation_parts import ACCEPTED, ACCOUNT, SAMPLE, ScriptedUpstream
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from bridge.webservices import UpstreamReply
 
 BODY = msgspec.json.encode(SAMPLE)
 NOT_SENT = UpstreamUnreachable("no connection", sent=False)
@@ -116,17 +122,30 @@ async def test_deadline_ends_an_attempt() -> None:
     assert verdict.sent == 1
 
 
+class Unhurried(ScriptedUpstream):
+    """Ends a request only with its reply: no deadline of a caller frees the place of the request."""
+
+    async def forward(self, path: str, body: bytes) -> UpstreamReply:
+        reply = asyncio.ensure_future(super().forward(path, body))
+        while not reply.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(reply)
+        return reply.result()
+
+
 async def test_concurrency_is_bounded() -> None:
     """No more requests run at a time than the settings say; one that gets no turn in time was not sent."""
     go = asyncio.Event()
-    upstream = ScriptedUpstream(go, go)
-    forwarder = forwarding(upstream, concurrency=2, forward_deadline=1.0)
-    results = [asyncio.ensure_future(forwarder.forward("DoNotCallRecord", 13, BODY)) for _ in range(3)]
-    third = await results[2]
+    upstream = Unhurried(go, go)
+    forwarder = forwarding(upstream, concurrency=2, forward_deadline=0.2)
+    running = [asyncio.ensure_future(forwarder.forward("DoNotCallRecord", 13, BODY)) for _ in range(2)]
+    await eventually(lambda: upstream.at_once == 2)
+    third = await forwarder.forward("DoNotCallRecord", 13, BODY)
     assert isinstance(third.error, UpstreamUnreachable)
     assert (third.error.sent, third.sent) == (False, 0)
-    await asyncio.gather(*results)
-    assert upstream.most_at_once == 2
+    go.set()
+    await asyncio.gather(*running)
+    assert (len(upstream.requests), upstream.most_at_once) == (2, 2)
 
 
 def test_waiting_room_is_bounded() -> None:
