@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from bridge.errors import BridgeError
 from bridge.http.auth.authentication import ANYBODY, READ, SCOPES, WRITE, InvalidToken
-from bridge.http.console.rendering import Rendering
+from bridge.http.console.rendering import render
 from bridge.http.console.visits import PATH, Visits
 from bridge.http.problems.problems import Refused, bridge_problem, problem, validation_problem
 from bridge.http.reading.body import read_body
@@ -83,7 +83,6 @@ class Pages:
         self.sources = sources
         self.visits = Visits(sources.own.secret)
         self.router = APIRouter(prefix=PATH, include_in_schema=False)
-        self._rendering = Rendering()
 
     def add(self, method: str, path: str, page: Callable[[Visit], Awaitable[Response]], *scopes: Scope) -> None:
         """Serve `page` for visitors with all of the scopes. Without scopes, serve it for everybody."""
@@ -112,7 +111,7 @@ class Pages:
         `interval` is the time between two refreshes in seconds, None for a page that does not change.
         """
         return HTMLResponse(
-            self._rendering.page(
+            render(
                 template,
                 live=visit.live,
                 interval=interval,
@@ -166,7 +165,7 @@ class Pages:
 
         After a click on a link of another site, browsers do not send a cookie that is `SameSite=Strict`.
         """
-        page = self._rendering.page("again_from_here.html", live=False, interval=None, address=_address(request))
+        page = render("again_from_here.html", live=False, interval=None, address=_address(request))
         return HTMLResponse(page, headers=HEADERS)
 
     async def _signed_in(self, visitor: Visitor) -> Caller:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
@@ -50,49 +50,46 @@ def static_files() -> Mapping[str, StaticFile]:
     return found
 
 
-class Rendering:
-    """The templates of the console."""
+@cache
+def _environment() -> Environment:
+    """Return the templates, which a process compiles once."""
+    # Imported here, because jinja2 takes 4 % of each start, and many bridges never show a page.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
-    @cached_property
-    def _environment(self) -> Environment:
-        # Imported here, because jinja2 takes 4 % of each start, and many bridges never show a page.
-        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+    environment = Environment(
+        loader=PackageLoader("bridge.http.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "clock": clock,
+        "moment": moment,
+        "json": as_json,
+        "colour": colour,
+        "number": number,
+        "duration": duration,
+        "age": age,
+        "ago": ago,
+        "after": after,
+        "segment": segment,
+    }
+    environment.globals |= {
+        "version": __version__,
+        "digests": {name: file.digest for name, file in static_files().items()},
+    }
+    return environment
 
-        environment = Environment(
-            loader=PackageLoader("bridge.http.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {
-            "clock": clock,
-            "moment": moment,
-            "json": as_json,
-            "colour": colour,
-            "number": number,
-            "duration": duration,
-            "age": age,
-            "ago": ago,
-            "after": after,
-            "segment": segment,
-        }
-        environment.globals |= {
-            "version": __version__,
-            "digests": {name: file.digest for name, file in static_files().items()},
-        }
-        return environment
 
-    def page(self, template: str, *, live: bool, interval: int | None, **context: Any) -> str:
-        """Render a page, or with `live` only the part of it that changes.
+def render(template: str, *, live: bool, interval: int | None, **context: Any) -> str:
+    """Render a page, or with `live` only the part of it that changes.
 
-        `interval` is the time between refreshes in seconds.
-        """
-        layout = "fragment.html" if live else "page.html"
-        now = datetime.now(UTC)
-        return self._environment.get_template(template).render(
-            context | {"layout": layout, "interval": interval, "now": now}
-        )
+    `interval` is the time between refreshes in seconds.
+    """
+    layout = "fragment.html" if live else "page.html"
+    now = datetime.now(UTC)
+    return _environment().get_template(template).render(context | {"layout": layout, "interval": interval, "now": now})
 
 
 def clock(at: datetime | str | None) -> str:
