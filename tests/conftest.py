@@ -12,6 +12,7 @@ from bridge.simulator import EmbeddedBroker
 
 pytest_plugins = [
     "tests.real.fixtures",
+    "tests.remembered_keys",
     "tests.side_by_side",
     "tests.unit.served",
     "tests.unit.settings_parts",

@@ -167,7 +167,8 @@ def test_odd_elements_are_handed_on_too(elements: list[bytes]) -> None:
     assert largest <= 20_000
     found += stream.end()
     assert len(found) == len(elements)
-    assert found == [decode(b"[" + element + b"]")[0] for element in elements]
+    alone = {element: decode(b"[" + element + b"]")[0] for element in set(elements)}
+    assert found == [alone[element] for element in elements]
 
 
 def test_a_bad_element_after_good_ones() -> None:
