@@ -187,6 +187,7 @@ def import_bridge() -> None:
 
     with unimported("rich"):
         import structlog  # noqa: F401, PLC0415
+    import bridge.cli  # noqa: F401, PLC0415
     from bridge import commands  # noqa: PLC0415
 
     for command in commands.__all__:

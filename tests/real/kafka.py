@@ -211,8 +211,8 @@ class RealKafka(KafkaServer, RealServer):
         }
 
     async def _format(self, directory: Path) -> None:
-        """Make the data directory. StorageTool is a Java program, so it runs only where there is more to write."""
-        if self._prepared and not self._scram and _CHECKPOINT.exists():
+        """Make the data directory. StorageTool, a whole JVM, runs only if this process can't write the same files."""
+        if self._prepared and not self._scram and not self._within and _CHECKPOINT.exists():
             self._format_without_tool(Path(self._properties(directory)["log.dirs"]))
             return
         arguments = ["format", "-t", self._quorum.cluster, "-c", str(directory / "server.properties")]
