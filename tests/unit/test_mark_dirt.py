@@ -13,9 +13,9 @@ from tests.integration.mark_runs import write
 from tests.unit.cli_process import Command, Ended, bridge
 
 DEFAULTS = ("--application", "134", "--campaign", "C1", "--list", "L1", "--device", "d1")
-MANY = 50_000
+MANY = 100_000
 MOST_MORE = 12 << 20
-"""Bytes. Kept rows would take more than 25 MB."""
+"""Bytes. Kept rows would take more than 50 MB."""
 DIRT: tuple[tuple[bytes, str], ...] = (
     (b"Name;Telefon;Ort", ""),
     ("Müller;4155552671;Köln".encode("latin-1"), "POST"),
@@ -122,7 +122,7 @@ async def test_an_empty_list(tmp_path: Path) -> None:
 
 
 async def test_memory(tmp_path: Path) -> None:
-    """Rows are not kept in memory: a list of 50,000 takes about as much of it as an empty one."""
+    """Rows are not kept in memory: a list of 100,000 takes about as much of it as an empty one."""
     peaks = []
     for rows in (0, MANY):
         file = write(tmp_path / f"{rows}.txt", map(str, range(4_150_000_000, 4_150_000_000 + rows)))
