@@ -198,12 +198,22 @@ class LongPollingTransport(TransportBase):
         if len(part) < size:
             return decode(part)
         stream = MessageStream(reply.limit)
-        while part:
+        while len(part) == size:
             for messages in stream.feed(part):
-                if events := replies.without(messages):
-                    await self.on_part(events)
+                await self._pass_on(replies.without(messages))
             part = await reply.part(size, timeout=self._context.options.request_timeout)
-        return stream.end()
+        last: list[Message] = []
+        try:
+            for messages in stream.feed(part):
+                last += messages
+            return last + stream.end()
+        except ExchangeFailed:
+            await self._pass_on(replies.without(last))  # the server may not send these again
+            raise
+
+    async def _pass_on(self, events: list[Event]) -> None:
+        if events:
+            await self.on_part(events)
 
 
 class _Replies:
