@@ -41,6 +41,8 @@ from bridge.unimported import unimported
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
+    from fastapi import APIRouter
+
     from bridge.http.auth.authentication import Authentication
     from bridge.http.console.sources import ConsoleSources
     from bridge.http.routes.evidence import MakeEvidence
@@ -97,16 +99,16 @@ def create_app(
     # FastAPIOffline serves the scripts of /docs itself, because the user's browser may have no internet.
     app = _bare_app(FastAPIOffline, summary=summary, docs_url=None, redoc_url=None, middleware=[guard])
     app.state.shares = RequestShares(MOST_CONNECTIONS)
-    app.include_router(outbound_records(service, authentication, enabled))
-    app.include_router(evidence_route(evidence, authentication))
-    app.include_router(operations(service, authentication))
-    app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
-    app.include_router(fleet(fleet_view, authentication))
-    app.include_router(events(topic_prefix))
-    app.include_router(pages(_TITLE, management=management, console=console_sources is not None))
+    _add(app, outbound_records(service, authentication, enabled))
+    _add(app, evidence_route(evidence, authentication))
+    _add(app, operations(service, authentication))
+    _add(app, sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
+    _add(app, fleet(fleet_view, authentication))
+    _add(app, events(topic_prefix))
+    _add(app, pages(_TITLE, management=management, console=console_sources is not None))
     if management:
-        app.include_router(health(readiness, notes))
-        app.include_router(metrics_page())
+        _add(app, health(readiness, notes))
+        _add(app, metrics_page())
     if console_sources is not None:
         sources = Sources(
             own=console_sources,
@@ -117,9 +119,17 @@ def create_app(
             fleet_view=fleet_view,
             enabled=enabled,
         )
-        app.include_router(console(sources))
+        _add(app, console(sources))
     complete(app, enabled)
     return app
+
+
+def _add(app: FastAPI, router: APIRouter) -> None:
+    """Add the routes of `router` to the application.
+
+    FastAPI's `include_router` would make a second copy of each route at the first request, and import pydantic 1 there.
+    """
+    app.router.routes.extend(router.routes)
 
 
 def _awaitable(views: Callable[[], Sequence[SessionView]]) -> Callable[[], Awaitable[Sequence[SessionView]]]:
@@ -135,8 +145,8 @@ def create_management_app(
 ) -> FastAPI:
     """Make the application of the management port: health and metrics, without authentication."""
     app = _bare_app(FastAPI, openapi_url=None)
-    app.include_router(health(readiness, notes))
-    app.include_router(metrics_page())
+    _add(app, health(readiness, notes))
+    _add(app, metrics_page())
     return app
 
 
