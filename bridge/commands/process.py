@@ -29,9 +29,8 @@ Result = TypeVar("Result")
 KEPT_MEMORY: Final = 32 << 20
 """Bytes. If more freed memory than this is at the end of the heap, the C library gives it back to the system. The
 transaction of a long reply needs about half of this."""
-LARGEST_KEPT: Final = 4 << 20
-"""Bytes. A block of at least this size goes back to the system as soon as it is freed. A very long message needs such a
-block, and the derivation of an account's key needs one once."""
+LARGEST_KEPT: Final = 8 << 20
+"""Bytes. A larger block, such as the memory of a very long message, goes back to the system as soon as it is freed."""
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
@@ -106,16 +105,20 @@ def share_memory() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Give the freed memory back to the system, once. From now on keep freed memory for the next transaction.
+    """Make the C library keep freed memory, up to about `KEPT_MEMORY`, for the next transaction.
 
-    The imports leave about 4 MB of freed memory. By default glibc gives memory back to the system after each
-    transaction. The system must then clear it again for the next one, page by page, which took a fifth of the CPU time
-    of each event. So the C library keeps up to about `KEPT_MEMORY`.
+    By default glibc gives the memory back to the system after each transaction. The system must then clear it again for
+    the next one, page by page, which took a fifth of the CPU time of each event.
     """
     with _c_library() as library:
-        library.malloc_trim(0)
         library.mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)
         library.mallopt(_M_TRIM_THRESHOLD, KEPT_MEMORY)
+
+
+def give_back_memory() -> None:
+    """Give the freed memory back to the system, once. The imports and the derivation of keys leave about 8 MB of it."""
+    with _c_library() as library:
+        library.malloc_trim(0)
 
 
 @contextmanager
