@@ -123,7 +123,7 @@ def give_back_memory() -> None:
 
 @contextmanager
 def _c_library() -> Iterator[ctypes.CDLL]:
-    """Give the C library. If it is not glibc, it lacks the functions above, and keeps its own way."""
+    """Yield the C library. If it is not glibc, it lacks the functions that the caller uses, and nothing changes."""
     with suppress(OSError, AttributeError, TypeError):  # TypeError: Windows can't load the library without a name
         yield ctypes.CDLL(None)
 
