@@ -11,7 +11,8 @@ def main() -> None:
     """Run the command line. Ctrl-C while the modules are being imported ends it like any later Ctrl-C."""
     collect_rarely()
     try:
-        with unimported("rich"):  # structlog needs it for coloured tracebacks only, and the log has none
+        # structlog needs rich for coloured tracebacks only, and the log has none. The bridge has no greenlets.
+        with unimported("rich"), unimported("greenlet"):
             import structlog  # noqa: F401, PLC0415
         from bridge.cli import main as run  # noqa: PLC0415 -- the import takes most of the start
     except KeyboardInterrupt:

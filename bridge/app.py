@@ -64,6 +64,8 @@ if TYPE_CHECKING:
 
 DRAIN_DEADLINE: Final = 3.0
 """Seconds that a planned stop waits for Web Services to accept or reject the operations under way."""
+READY_INTERVAL: Final = 0.5
+"""Seconds between two looks whether the bridge is ready."""
 log = structlog.get_logger(__name__)
 
 
@@ -151,6 +153,7 @@ class Bridge:
         disconnect_on_exit: bool = False,
         linger: float = 0.0,
         listening: Callable[[str], None] | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> None:
         """Run until `stop` is set. Without a fleet, also end when other bridges have taken all accounts over.
 
@@ -162,6 +165,7 @@ class Bridge:
             linger: seconds to stay idle once every account has been taken over. Without this pause a supervisor such as
                 Kubernetes would restart the bridge at once, and the new process would take the accounts back.
             listening: called with the base URL of the REST side once the REST side takes requests.
+            ready: called once, within `READY_INTERVAL` seconds after the bridge has become ready.
 
         Raises:
             SettingsError: `state_dir` can't be written.
@@ -181,6 +185,8 @@ class Bridge:
             await connections.enter_async_context(self._accounts)
             servers = [group.create_task(self._serve(listening)), *self._management(group)]
             beside = [group.create_task(run()) for run in self._parts_beside()]
+            if ready is not None:
+                beside.append(group.create_task(self._call_when_ready(ready)))
             relays = group.create_task(self._relay(disconnect_on_exit=disconnect_on_exit))
             until_stop = [one.run for one in (self._file, self._requests) if one is not None]
             watching = [group.create_task(run()) for run in until_stop]
@@ -207,6 +213,11 @@ class Bridge:
         if self._settings.http.console:
             parts += [self._incidents.run, self._rates.run]
         return parts
+
+    async def _call_when_ready(self, ready: Callable[[], None]) -> None:
+        while self.status.readiness():  # noqa: ASYNC110 -- readiness is computed from many parts, which tell nobody
+            await asyncio.sleep(READY_INTERVAL)
+        ready()
 
     async def _derive_ahead(self) -> None:
         await derive_ahead(self._accounts.keys, idle=lambda: not self.status.readiness())

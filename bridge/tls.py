@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Hashable, Iterator
 
 FAILED: Final = "tls-failed"
 FILES: Final = "tls-files"
@@ -49,6 +50,9 @@ _PLAIN_TEXT: Final = frozenset(
 )
 # RFC 8446, section 6.2. A TLS 1.2 server sends HANDSHAKE_FAILURE if it wanted a client certificate and got none.
 _REFUSALS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+_in_use: Final[WeakValueDictionary[Hashable, ssl.SSLContext]] = WeakValueDictionary()
+"""The contexts that connections use now. The system's authorities take 0.9 MB in each context, and with hundreds of
+accounts there are hundreds of callers."""
 
 
 class UnusableFiles(OSError):
@@ -66,14 +70,37 @@ def client_context(
     key_file: Path | None = None,
     password: str | None = None,
 ) -> ssl.SSLContext:
-    """Make a context that checks the server's certificate and host name, and sends the client's certificate if given.
+    """Return a context that checks the server's certificate and host name, and sends the client's certificate if given.
 
     Without `ca_file` the system's authorities are trusted. `certificate_file` may contain the key too. `password`
-    decrypts the key.
+    decrypts the key. Callers with the same arguments share a context until one of the files changes. So don't change
+    the context.
 
     Raises:
         UnusableFiles: a file can't be used; the message says why.
     """
+    authorities = ca_file or ssl.get_default_verify_paths().cafile
+    key = (*map(_version, (authorities, certificate_file, key_file)), ca_file is None, password)
+    context = _in_use.get(key)
+    if context is None:
+        context = _in_use[key] = _new_context(ca_file, certificate_file, key_file, password)
+    return context
+
+
+def _version(file: Path | str | None) -> Hashable:
+    """Return a value that changes when the file changes."""
+    if file is None:
+        return None
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return str(file)
+    return str(file), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _new_context(
+    ca_file: Path | None, certificate_file: Path | None, key_file: Path | None, password: str | None
+) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:

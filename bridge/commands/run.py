@@ -11,7 +11,13 @@ import structlog
 
 from bridge import __version__
 from bridge.app import Bridge
-from bridge.commands.process import freeze_objects, keep_freed_memory, run_to_end, stop_on_signals
+from bridge.commands.process import (
+    freeze_objects,
+    give_back_memory,
+    keep_freed_memory,
+    run_to_end,
+    stop_on_signals,
+)
 from bridge.errors import BridgeError, CommandFailed, SettingsError
 from bridge.observability import Masked, configure, printable, tracing
 from bridge.settings import changed
@@ -64,7 +70,7 @@ async def _run(settings: Settings, *, disconnect_on_exit: bool, linger: float) -
     bridge = Bridge(settings)
     freeze_objects()
     keep_freed_memory()
-    await bridge.run(stop, disconnect_on_exit=disconnect_on_exit, linger=linger)
+    await bridge.run(stop, disconnect_on_exit=disconnect_on_exit, linger=linger, ready=give_back_memory)
 
 
 def _cause(error: BaseException) -> BridgeError:

@@ -1,5 +1,6 @@
 """The bridge's HTTP server: REST API, health checks, metrics and API documentation."""
 
+from bridge.http import deferred_models  # isort: skip  # noqa: F401 -- before FastAPI is imported
 from bridge.http.app import create_app, create_management_app
 from bridge.http.auth.browsers import allowed_hosts
 from bridge.http.auth.from_settings import authentication_of

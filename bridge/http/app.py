@@ -41,6 +41,7 @@ from bridge.unimported import unimported
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
+    from fastapi import APIRouter
     from fastapi.telemetry import TelemetryConfig
 
     from bridge.http.auth.authentication import Authentication
@@ -103,16 +104,16 @@ def create_app(
     app.state.shares = RequestShares(MOST_CONNECTIONS)
     submissions, direct = outbound_records(service, authentication, enabled)
     app.routes[:0] = direct
-    app.include_router(submissions)
-    app.include_router(evidence_route(evidence, authentication))
-    app.include_router(operations(service, authentication))
-    app.include_router(sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
-    app.include_router(fleet(fleet_view, authentication))
-    app.include_router(events(topic_prefix))
-    app.include_router(pages(_TITLE, management=management, console=console_sources is not None))
+    _add(app, submissions)
+    _add(app, evidence_route(evidence, authentication))
+    _add(app, operations(service, authentication))
+    _add(app, sessions(session_views, fleet_session_views or _awaitable(session_views), authentication))
+    _add(app, fleet(fleet_view, authentication))
+    _add(app, events(topic_prefix))
+    _add(app, pages(_TITLE, management=management, console=console_sources is not None))
     if management:
-        app.include_router(health(readiness, notes))
-        app.include_router(metrics_page())
+        _add(app, health(readiness, notes))
+        _add(app, metrics_page())
     if console_sources is not None:
         sources = Sources(
             own=console_sources,
@@ -123,9 +124,17 @@ def create_app(
             fleet_view=fleet_view,
             enabled=enabled,
         )
-        app.include_router(console(sources))
+        _add(app, console(sources))
     complete(app, enabled)
     return app
+
+
+def _add(app: FastAPI, router: APIRouter) -> None:
+    """Add the routes of `router` to the application.
+
+    FastAPI's `include_router` would make a second copy of each route at the first request, and import pydantic 1 there.
+    """
+    app.router.routes.extend(router.routes)
 
 
 def _awaitable(views: Callable[[], Sequence[SessionView]]) -> Callable[[], Awaitable[Sequence[SessionView]]]:
@@ -141,8 +150,8 @@ def create_management_app(
 ) -> FastAPI:
     """Make the application of the management port: health and metrics, without authentication."""
     app = _bare_app(FastAPI, openapi_url=None)
-    app.include_router(health(readiness, notes))
-    app.include_router(metrics_page())
+    _add(app, health(readiness, notes))
+    _add(app, metrics_page())
     return app
 
 

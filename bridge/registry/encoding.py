@@ -11,7 +11,6 @@ import structlog
 from bridge.errors import RegistryUnavailable, SettingsError, installation_of
 from bridge.events import CONTENT_TYPE, FRAME_BYTES, JSON, Form, PlainJson
 from bridge.pacing import Backoff
-from bridge.registry.avro import avro_writer
 from bridge.registry.subjects import subjects
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ class RegistryEncoding:
         frame = b"\0" + id_.to_bytes(FRAME_BYTES - 1, "big")
         json_schema = subject.kind.schema
         if subject.schema_type == "AVRO":
+            from bridge.registry.avro import avro_writer  # noqa: PLC0415 -- its tables take 0.7 MB
+
             self._reader.learn(id_, subject.schema)
             encode = avro_writer(msgspec.json.decode(subject.schema), subject.kind.struct, frame)
             self._forms[json_schema] = Form(encode, avro_schema_id(json_schema), AVRO)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
+import msgspec
 import pytest_asyncio
 
 from bridge.http import ConsoleSources, IncidentsView, SessionView, authentication_of
@@ -115,6 +116,10 @@ class Browser:
             return Page(reply.status, reply.headers, html, Parsed(html))
 
 
+async def _evidence(reference: str) -> bytes:
+    return msgspec.json.encode({"subject": reference})
+
+
 @contextlib.asynccontextmanager
 async def console_side(
     *, incidents: IncidentsView | None = None, sources: Mapping[str, Any] | None = None, **options: Any
@@ -123,7 +128,7 @@ async def console_side(
     usual = {"accounts": lambda: ACCOUNTS, "incidents": lambda: incidents or IncidentsView()}
     own = ConsoleSources(**(usual | dict(sources or {})))
     async with (
-        rest_side(**({"console_sources": own} | options)) as api,
+        rest_side(**({"console_sources": own, "evidence": _evidence} | options)) as api,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,
     ):
         yield Browser(api, client)

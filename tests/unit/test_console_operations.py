@@ -147,12 +147,12 @@ async def test_hidden_numbers_stay_hidden(browser: Browser) -> None:
         assert (privacy.number(PHONE) or "Phone number") in page.text
 
 
-async def test_evidence_is_offered_where_the_api_has_it(browser: Browser) -> None:
-    """Without the route of the REST API there is no link to evidence, and no page."""
-    await submitted(browser)
-    page = await browser.get("/console/operations/r1")
-    assert not [link for link in page.parsed.links() if "evidence" in link]
-    assert (await browser.get("/console/evidence/r1")).status == 404
+async def test_evidence_of_each_operation_is_offered(browser: Browser) -> None:
+    """The page of an operation has a link to its evidence, which is the file that the REST API makes."""
+    await submitted(browser, referenceId="r 1")
+    page = await browser.get("/console/operations/r%201")
+    assert [link for link in page.parsed.links() if "evidence" in link] == ["/console/evidence/r%201"]
+    assert (await browser.get("/console/evidence/r%201")).html == '{"subject":"r 1"}'
 
 
 async def test_list_says_how_long_a_pending_operation_takes(browser: Browser) -> None:

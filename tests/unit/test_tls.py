@@ -16,6 +16,25 @@ def test_a_context_checks_the_server(tmp_path: Path) -> None:
     assert len(context.get_ca_certs()) == 1
 
 
+def test_callers_with_the_same_files_share_a_context(tmp_path: Path) -> None:
+    """All accounts and Kafka clients share the context of their files, because each context takes 0.9 MB."""
+    authority = Authority(tmp_path).certificate
+    context = tls.client_context(ca_file=authority)
+    assert tls.client_context(ca_file=authority) is context
+    assert tls.client_context(ca_file=Authority(tmp_path, "other").certificate) is not context
+    assert tls.client_context() is not context
+
+
+def test_a_renewed_file_is_read(tmp_path: Path) -> None:
+    """After a file has changed, callers get a context with its new content, also while the old one is in use."""
+    authority = Authority(tmp_path).certificate
+    context = tls.client_context(ca_file=authority)
+    renewed = Authority(tmp_path, "other").certificate
+    renewed.replace(authority)
+    again = tls.client_context(ca_file=authority)
+    assert again.get_ca_certs() != context.get_ca_certs()
+
+
 def test_an_encrypted_key_needs_its_password(tmp_path: Path) -> None:
     """An encrypted key opens with its password; without, or with a wrong one, it fails and asks nobody."""
     own = Authority(tmp_path).issue("bridge", password="key-pa55word")

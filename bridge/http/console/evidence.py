@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from fastapi import Request, Response
+from fastapi import Response
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 ROUTE: Final = "/operations/{referenceId}/evidence"
 _KEPT: Final = ("type", "asgi", "http_version", "scheme", "root_path", "client", "server")
-
-
-def has_evidence(request: Request) -> bool:
-    """Return whether this application's REST API serves evidence."""
-    return any(getattr(route, "path_format", None) == ROUTE for route in request.app.routes)
 
 
 class EvidenceDownload(Response):

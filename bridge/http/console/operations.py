@@ -10,8 +10,8 @@ import structlog
 
 from bridge.errors import NumberSearchImpossible
 from bridge.http.auth.authentication import PERSONAL, READ, WRITE
-from bridge.http.console.evidence import EvidenceDownload, has_evidence
-from bridge.http.console.pages import not_found, see_other
+from bridge.http.console.evidence import EvidenceDownload
+from bridge.http.console.pages import see_other
 from bridge.http.console.personal import shown
 from bridge.http.console.rendering import REFRESH
 from bridge.http.console.visits import PATH
@@ -126,7 +126,7 @@ class _OperationPages:
             revealed=plain,
             sent=sent,
             may_submit=visit.may(WRITE) and view.operation in self._pages.sources.enabled,
-            evidence=f"{PATH}/evidence/{quote(view.reference_id, safe='')}" if has_evidence(visit.request) else None,
+            evidence=f"{PATH}/evidence/{quote(view.reference_id, safe='')}",
             timeout=self._pages.sources.own.acknowledgement_timeout,
         )
 
@@ -140,8 +140,6 @@ class _OperationPages:
         return self._page(visit, view, plain=True)
 
     async def evidence(self, visit: Visit) -> Response:
-        if not has_evidence(visit.request):
-            raise not_found()
         reference = visit.request.path_params["reference"]
         log.info("console-evidence-downloaded", caller=visit.caller.name, reference_id=reference)
         return EvidenceDownload(reference, visit.visitor.token)
