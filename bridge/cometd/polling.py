@@ -28,7 +28,7 @@ from bridge.cometd.messages.message import error_code, is_unknown_client
 from bridge.cometd.status import State
 from bridge.cometd.transport import MISMATCHED
 from bridge.errors import BridgeError, CometdError, ExchangeFailed, UpstreamError, UpstreamUnreachable
-from bridge.pacing import Backoff, wait_together
+from bridge.pacing import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,6 @@ MOST_UNUSABLE: Final = 3
 """Number of successive replies with an unusable `ext.ack` after which the bridge opens a new session."""
 DISPLACED: Final = "http-408"
 """The HTTP error that ends a poll if another client polls the same session (CometD's AbstractHttpTransport)."""
-TIMER: Final = 0.001
-"""Seconds. uvloop's timers may wake a task this much too early. Without a tolerance the task would wake up twice."""
 EMPTY_REPLY_CAP: Final = 1.0
 """Maximum seconds between polls if the server does not park polls, but replies at once without events."""
 
@@ -321,7 +319,7 @@ class Polling:
         """Subscribe again whenever the bridge has sent nothing for `quiet_limit` seconds, also while polls fail."""
         while True:
             await asyncio.sleep(max(self._heartbeat_due(), 0.05))
-            if self._lost is None and self._heartbeat_due() <= TIMER:
+            if self._lost is None and self._heartbeat_due() <= 0:
                 try:
                     await self.probe()
                 except (ExchangeFailed, UpstreamError) as failure:
@@ -331,7 +329,7 @@ class Polling:
         """Return the seconds until the next heartbeat. Polls delay it, except while a subscription is refused."""
         last = self._probed_at if self._reporter.status.refused else self._sent_at
         parked = self._parked is not None and not self._reporter.status.refused
-        return last + wait_together(self._context.quiet_limit(parked=parked), last) - time.monotonic()
+        return last + self._context.quiet_limit(parked=parked) - time.monotonic()
 
     async def probe(self) -> None:
         """Subscribe to all channels again. Give the session up if the server no longer knows it.

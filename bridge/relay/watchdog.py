@@ -21,7 +21,6 @@ import structlog
 from bridge.cometd import State
 from bridge.errors import CometdError, UpstreamError
 from bridge.observability import metrics
-from bridge.pacing import wait_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +200,7 @@ class Watchdog:
     async def run(self, session: Callable[[], CometdSession | None]) -> None:
         """Watch until cancelled. `session` returns the current session, None before the first."""
         while True:
-            await asyncio.sleep(wait_together(self._tick, time.monotonic()))
+            await asyncio.sleep(self._tick)
             watched = session()
             if watched is not None:
                 for step, reason in self._due(watched.status):
