@@ -226,7 +226,7 @@ class Correlator:
         """Record that the relay has ended."""
         self.relaying_since = None
 
-    # -- called by the tail -------------------------------------------------------------------------------------------
+    # -- called by the reading of the ledger --------------------------------------------------------------------------
 
     def learnt(self, view: OperationView) -> None:
         """Write the `acknowledged` event of a new operation whose acknowledgement arrived earlier."""

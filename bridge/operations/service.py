@@ -21,7 +21,7 @@ from bridge.operations.forwarding.operation_forwarder import OperationForwarder
 from bridge.operations.forwarding.recovery import Recovery
 from bridge.operations.ledger.journal import Journal
 from bridge.operations.ledger.precedence import Overtaken, Precedence
-from bridge.operations.ledger.reading import Tail
+from bridge.operations.ledger.reading import LedgerReading
 from bridge.operations.ledger.records import fit
 from bridge.operations.timeouts import Timeouts
 from bridge.operations.view.filters import EVERY_OPERATION, Matcher, OperationFilter
@@ -82,7 +82,7 @@ class OperationsService:
         self._journal = Journal(ledger)
         self._records = records
         precedence = Precedence() if in_fleet else None
-        self._tail = Tail(ledger, self._records, self._view, self._learnt, precedence)
+        self._reading = LedgerReading(ledger, self._records, self._view, self._learnt, precedence)
         self._forwarders: dict[str, AccountForwarder] = {}
         self._correlators: dict[str, Correlator] = {}
         self._recoveries: dict[str, Recovery] = {}
@@ -105,7 +105,7 @@ class OperationsService:
             self._correlators,
             ledger,
             limits,
-            loaded=self._tail.loaded,
+            loaded=self._reading.loaded,
             in_progress=self._in_progress,
             end=self._forwarder.end,
             clock=clock,
@@ -119,7 +119,7 @@ class OperationsService:
         """Take operations for one more account. The account's relay must call `correlator(account)`."""
         self._forwarders[account] = AccountForwarder(client, account, self._limits)
         correlator = self._correlators[account] = Correlator(
-            account, self._view, self._journal, self._records, loaded=self._tail.loaded, clock=self._clock
+            account, self._view, self._journal, self._records, loaded=self._reading.loaded, clock=self._clock
         )
         self._recoveries[account] = (FleetRecovery if self._in_fleet else Recovery)(
             account,
@@ -188,7 +188,7 @@ class OperationsService:
         event = self._requested(submission, asynchronous=asynchronous)
         await self._records.start(event.account)
         if not submission.is_new:
-            await self._tail.loaded_soon(self._load_patience)
+            await self._reading.loaded_soon(self._load_patience)
         while True:
             try:
                 view = await self._earlier.outcome(event)
@@ -205,7 +205,7 @@ class OperationsService:
         Raises:
             KafkaUnavailable: the ledger can't be read now.
         """
-        await self._tail.loaded.wait()
+        await self._reading.loaded.wait()
         await self._ledger.catch_up()
 
     def known(self, reference_id: str) -> OperationView | None:
@@ -299,7 +299,7 @@ class OperationsService:
         """Run all background tasks until cancelled. Operations can be submitted only while it runs."""
         try:
             async with asyncio.TaskGroup() as self._group:
-                for run in (self._journal.run, self._forwarder.run, self._tail.run, self._timeouts.run):
+                for run in (self._journal.run, self._forwarder.run, self._reading.run, self._timeouts.run):
                     self._group.create_task(run())
                 for account in self._recoveries:
                     self._recover(account)
@@ -327,7 +327,7 @@ class OperationsService:
         return fit(event)  # so that every bridge can read the event again
 
     def _check_read(self) -> None:
-        if not self._tail.loaded.is_set():
+        if not self._reading.loaded.is_set():
             raise LedgerUnread("The bridge is still reading earlier operations from Kafka. Try again later.")
 
     def _check_open(self) -> None:

@@ -296,7 +296,7 @@ async def test_promise_that_was_not_given_is_behind_the_next_one() -> None:
         assert (await again).status == "requested"
         await eventually(lambda: statuses(kafka) == ["requested", "rejected", "requested", "accepted"])
         kafka.records.append(service.correlator(ACCOUNT).record(event("requested", reference="last", **fresh())))
-        await eventually(lambda: lists(service, "1", "last"))  # the tail has read all of it once more
+        await eventually(lambda: lists(service, "1", "last"))  # all of it has been read once more
         assert service.get("1").status == "accepted"
 
 

@@ -41,7 +41,7 @@ ROOMY: Final = 0.5
 """The ledger is read again once pending operations take less than this share of the view's limits."""
 
 
-class Tail:
+class LedgerReading:
     """Applies the ledger's events to the view. Calls `learnt` with each pending operation that was unknown before.
 
     In a fleet it also passes each trusted event to `precedence`.
