@@ -77,7 +77,7 @@ class SessionReporter:
     def disconnected(self, state: State, reason: str | None) -> None:
         """Report that polls don't work now. `reason` is a stable word.
 
-        The first handshake and a stop do not count as a disconnection and are not logged.
+        The opening of the first session and a planned stop do not count as a disconnection, and are not logged.
         """
         planned = state is State.STOPPED or (state is State.OPENING and self.status.state is State.STARTING)
         if not planned and (state, reason) != (self.status.state, self.status.reason):

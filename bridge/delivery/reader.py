@@ -35,8 +35,9 @@ async def read(
 
     `from_beginning` begins with the first record. `since` (in seconds since the epoch) begins with the first record
     that is not older. Without both, only new records are read. `until_end` stops at the present end of the topics.
-    Kafka confirms a commit a moment before consumers see it. So this end is the last offset of each partition, and the
-    function waits for a transaction that is open there. Without `until_end` the reading never stops.
+    Kafka confirms a commit a moment before consumers see it. So `until_end` reads up to the last offset of each
+    partition, and waits for the end of transactions that are open before this offset. Without `until_end` the reading
+    never stops.
 
     Records of one partition come in their order. Records that exist at the start come in the order of their timestamps
     across all partitions. Close the iterator (`contextlib.aclosing`).

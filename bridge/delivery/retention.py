@@ -115,7 +115,7 @@ def _days(responses: list[Any]) -> list[tuple[str, float]]:
 async def note_archived(settings: Kafka, ends: Mapping[TopicPartition, int]) -> bool:
     """Commit the archive's position, so that others see that an archive is being written. Return whether it worked.
 
-    It does not work without the right Read on the consumer group.
+    It does not work without the Read right on the consumer group.
     """
     client: Any = guarded(
         AIOKafkaConsumer(**connection(settings), group_id=archive_group(settings), enable_auto_commit=False)

@@ -93,7 +93,7 @@ class Notification(_Part, frozen=True):
     """An acknowledgement or a user event of the operation."""
 
     what: str | None
-    """The notificationType, or the user event."""
+    """The notificationType of an acknowledgement, or the name of a user event."""
     received_at: str
     """The time at which the bridge received the acknowledgement or the event."""
     ce_id: str | None

@@ -26,7 +26,7 @@ class AccountRelay(Protocol):
     name: str
 
     def take_over(self, slots: Slots) -> None:
-        """Prepare the next `run`, which takes the account over with a publisher of `slots`."""
+        """Set the slots for the next `run`, which takes the account over with a publisher from `slots`."""
 
     async def run(self, *, disconnect_on_exit: bool) -> bool:
         """Relay until `stop`, or until another bridge takes the account over. Return whether it was taken over."""

@@ -179,7 +179,10 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 
 class _Wanted(logging.Filter):
-    """Drops repeated lines of libraries, and lines below warning even if a library lowers the level of its logger."""
+    """Drops repeated lines of libraries, and their lines below the level warning.
+
+    A library can't change this by a lower level of its logger.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,7 +21,8 @@ RECENT: Final = 1024
 """Number of requests whose properties are remembered. All events of an operation have the same request, and usually
 follow soon after one another."""
 _NAMES: Final = ("applicationId", "campaignName", "phoneNumber", "operationName", "referenceId")
-"""The members of a request that identify the outbound record and the operation. `shortened` keeps these first."""
+"""The members of a request that identify the outbound record and the operation. If there is no room for
+all members, `shortened` keeps these rather than others."""
 
 
 T = TypeVar("T")

@@ -103,7 +103,7 @@ class Timeouts:
                     yield view
 
     def _overdue(self, account: str) -> Iterator[OperationView]:
-        """Yield the account's pending operations that this process has known for the time-out."""
+        """Yield the account's pending operations that this process has known at least as long as the time-out."""
         for view in self._view.pending(account):
             if self._view.known_for(view.reference_id) >= self._timeout and not self._in_progress(view):
                 yield view

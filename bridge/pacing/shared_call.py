@@ -14,8 +14,9 @@ Result = TypeVar("Result")
 class SharedCall(Generic[Result]):
     """Calls `work`, at most once at a time.
 
-    Each caller gets the result of a call that began after the caller asked. So many callers need two calls at most: the
-    one that is under way, and the next one. An error of `work` is raised only to the caller that began the call.
+    Each caller gets the result of a call that began after the caller asked. Two calls are enough for any number of
+    callers: the one that is under way, and the next one. An error of `work` is raised only to the caller that began the
+    call.
     """
 
     def __init__(self, work: Callable[[], Awaitable[Result]]) -> None:

@@ -70,7 +70,7 @@ class StuckPoll:
             self._since = self._clock()
 
     def turned(self) -> None:
-        """Record that polls end in time, which ends the silence."""
+        """Record that polls end in time again. The next silence begins with the first step."""
         self._since, self._next, self._factor = None, 0, 1
 
     def due(self) -> Remedy | None:

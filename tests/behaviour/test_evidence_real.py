@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from bridge.delivery import connection, create_missing_topics, retention_of
+from bridge.delivery import connection, retention_of
 from bridge.delivery.retention import Retention
 from bridge.errors import NoSuchEvidence, UnusableInput
 from bridge.events import Operation, Record
@@ -36,7 +36,7 @@ from tests.evidence_parts import (
     key_file,
     operation,
 )
-from tests.real import KafkaServer, kafka_admin
+from tests.real import KafkaServer, create_bridge_topics, kafka_admin
 
 DAY = 86_400
 MIDNIGHT = START - START % DAY
@@ -87,7 +87,7 @@ async def of(settings: Kafka, reference: str, *, since: int | None = None, until
 @pytest_asyncio.fixture
 async def writer(real_kafka: KafkaServer) -> AsyncIterator[Writer]:
     cluster = KafkaCluster(real_kafka.bootstrap, partitions=3, retention_days=36_500)
-    await create_missing_topics(cluster.settings)
+    await create_bridge_topics(cluster.settings)
     producer = AIOKafkaProducer(**connection(cluster.settings))
     await producer.start()
     yield Writer(cluster, producer)
@@ -209,7 +209,7 @@ async def test_topics_are_created_with_the_retention_of_the_settings(writer: Wri
     assert set(found.days.values()) == {36_500.0}
     assert not found.at_risk
     short = KafkaCluster(writer.settings.bootstrap_servers, retention_days=30).settings
-    await create_missing_topics(short)
+    await create_bridge_topics(short)
     weak = await retention_of_all(short)
     assert (len(weak.short), weak.at_risk) == (4, True)
 

@@ -10,9 +10,9 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from bridge.delivery import ConsumedRecord, GroupReader, create_missing_topics, existing_topics, group_reader
+from bridge.delivery import ConsumedRecord, GroupReader, existing_topics, group_reader
 from bridge.settings import Kafka
-from tests.real import KafkaServer
+from tests.real import KafkaServer, create_bridge_topics
 from tests.waiting import eventually
 
 TOPIC = "requests.v1"
@@ -44,7 +44,7 @@ class Group:
 @pytest_asyncio.fixture
 async def group(real_kafka: KafkaServer) -> AsyncIterator[Group]:
     settings = Kafka(bootstrap_servers=real_kafka.bootstrap, topic_prefix=f"t{uuid.uuid4().hex[:12]}", partitions=4)
-    await create_missing_topics(settings, [TOPIC])
+    await create_bridge_topics(settings, [TOPIC])
     async with AIOKafkaProducer(bootstrap_servers=real_kafka.bootstrap) as producer:
         yield Group(settings, producer)
     await real_kafka.delete_topics(settings.topic_prefix)

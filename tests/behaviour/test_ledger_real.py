@@ -9,12 +9,12 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
-from bridge.delivery import KafkaLedger, Ledger, create_missing_topics
+from bridge.delivery import KafkaLedger, Ledger
 from bridge.delivery.ledger import follower
 from bridge.errors import KafkaUnavailable
 from tests.behaviour.kafka_cluster import KafkaCluster
 from tests.behaviour.ledger import TOPIC, LedgerBehaviour, Reader, following, record
-from tests.real import KafkaServer, RealKafka, kafka_admin
+from tests.real import KafkaServer, RealKafka, create_bridge_topics, kafka_admin
 from tests.waiting import eventually
 
 PLACED = ("acknowledgements.v1",)
@@ -95,7 +95,7 @@ class TestLedgerOnRealKafka(LedgerBehaviour):
 
     async def test_what_is_too_old_is_left_out(self, cluster: KafkaCluster) -> None:
         """With an age a start passes over what is older, except in a partition where all is: that is read whole."""
-        await create_missing_topics(cluster.settings)
+        await create_bridge_topics(cluster.settings)
         name = f"{cluster.settings.topic_prefix}.{TOPIC}"
         now = time.time_ns() // 1_000_000
         async with AIOKafkaProducer(bootstrap_servers=cluster.settings.bootstrap_servers) as producer:

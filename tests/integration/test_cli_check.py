@@ -18,7 +18,6 @@ from bridge.simulator import Fault, Simulator
 from bridge.simulator.broker import EmbeddedBroker
 from tests.real import KafkaServer, kafka_admin
 from tests.unit.cli_process import Ended, bridge
-from tests.waiting import eventually
 
 PASSWORD = "pa55word"
 WEB_SERVICES = {"web services url", "login", "feature", "csrf", "cometd handshake", "ack extension", "subscriptions"}
@@ -236,11 +235,6 @@ async def test_topics_with_different_partitions_on_a_real_kafka(site: Site, real
             )
             for name in names
         )
-
-        async def known() -> bool:
-            return {*names} <= {*await admin.list_topics()}
-
-        await eventually(known)  # the controller answers before the broker knows them
     ended = await site.check(KAFKA__BOOTSTRAP_SERVERS=real_kafka.bootstrap, KAFKA__TOPIC_PREFIX=prefix)
     assert (ended.status, ended.findings()["topics"]) == (0, "warning")
     assert "acknowledgements.v1 2, user-events.v1 3" in line_of(ended, "topics")

@@ -10,11 +10,12 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from bridge.delivery import connection, create_missing_topics
+from bridge.delivery import connection
 from bridge.events import Operation
 from bridge.settings import Kafka
 from bridge.simulator import EmbeddedBroker
 from tests.evidence_parts import KEYS, REFUSED, START, Topics, acknowledged, key_file, operation
+from tests.real import create_bridge_topics
 from tests.unit.cli_process import Ended, bridge
 
 
@@ -43,7 +44,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     broker.start()
     place = tmp_path_factory.mktemp("evidence")
     settings = Kafka(bootstrap_servers=broker.bootstrap, check_crcs=False)
-    await create_missing_topics(settings)
+    await create_bridge_topics(settings)
     producer = AIOKafkaProducer(**connection(settings))
     await producer.start()
     await KEYS["alice"].start("ledger")

@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bridge.delivery import create_missing_topics, existing_topics
+from bridge.delivery import existing_topics
 from bridge.settings import Kafka
 from bridge.simulator import Simulator
 from tests import page
 from tests.integration.example_programs import EXAMPLES, build
-from tests.real import KafkaServer
+from tests.real import KafkaServer, create_bridge_topics
 from tests.real.process import free_port
 from tests.unit.cli_process import Command, Ended
 from tests.waiting import eventually
@@ -108,7 +108,7 @@ async def test_no_topic(settings: Kafka, name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 async def test_ctrl_c(settings: Kafka, name: str, tmp_path: Path) -> None:
     """At Ctrl-C a program that waits for an outcome ends with one line and code 130."""
-    await create_missing_topics(settings.model_copy(update={"partitions": 1}), ["requests.v1"])
+    await create_bridge_topics(settings.model_copy(update={"partitions": 1}), ["requests.v1"])
     command = await program(name, tmp_path, settings.bootstrap_servers, settings.topic_prefix)
 
     async def sent() -> bool:

@@ -9,14 +9,14 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from bridge.delivery import create_missing_topics, existing_topics
+from bridge.delivery import existing_topics
 from bridge.events import Record, session_record
 from bridge.registry import encoding_of
 from bridge.relay.translation import Translator
 from bridge.settings import Kafka, Registry
 from tests import page
 from tests.integration.example_programs import BUILDERS, EXAMPLES, Program, build
-from tests.real import KafkaServer, RealRegistry, kafka_admin
+from tests.real import KafkaServer, RealRegistry, create_bridge_topics, kafka_admin
 from tests.real.process import free_port
 from tests.unit.cli_process import Command, Ended
 from tests.unit.upstream_samples import ACKNOWLEDGEMENT, Sample
@@ -60,7 +60,7 @@ async def relayed(settings: Kafka, count: int) -> list[Record]:
 
 async def produce(settings: Kafka, records: list[Record], *, aborted: bool = False) -> None:
     """Write records in one transaction, which is aborted or committed."""
-    await create_missing_topics(settings)
+    await create_bridge_topics(settings)
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, transactional_id=uuid.uuid4().hex)
     async with producer:
         await producer.begin_transaction()
@@ -146,7 +146,7 @@ def test_the_schema_of_java_is_the_bridges() -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 async def test_ctrl_c(program: Reader, settings: Kafka, real_kafka: KafkaServer, name: str) -> None:
     """At Ctrl-C a consumer ends with one line and code 130."""
-    await create_missing_topics(settings)
+    await create_bridge_topics(settings)
     reader, group = await program(name), uuid.uuid4().hex
     command = reader.arguments(settings.bootstrap_servers, settings.topic_prefix, group=group)
 

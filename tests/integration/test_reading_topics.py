@@ -13,11 +13,11 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
-from bridge.delivery import ConsumedRecord, create_missing_topics, read
+from bridge.delivery import ConsumedRecord, read
 from bridge.events import TOPICS
 from bridge.settings import Kafka
 from bridge.simulator import Simulator
-from tests.real import KafkaServer, kafka_admin
+from tests.real import KafkaServer, create_bridge_topics, kafka_admin
 from tests.unit.cli_process import Command, bridge
 from tests.waiting import eventually
 
@@ -106,7 +106,7 @@ async def test_a_topic_that_does_not_exist_is_named_with_those_that_do(
     kafka: Kafka, environment: dict[str, str]
 ) -> None:
     """A wrong name ends with code 2, a suggestion and the names that exist, and creates no topic."""
-    await create_missing_topics(kafka)
+    await create_bridge_topics(kafka)
     before = await topics(kafka)
     ended = await bridge("tail", "--topic", "user-event", environment=environment)
     assert (ended.status, ended.output) == (2, "")
@@ -156,7 +156,7 @@ async def test_a_position_topic_made_by_hand(
 
 async def fill(kafka: Kafka) -> None:
     """Write ten events, one a minute from 12:00 on, to partitions of two topics in turn."""
-    await create_missing_topics(kafka)
+    await create_bridge_topics(kafka)
     names = [f"{kafka.topic_prefix}.{topic}" for topic in ("acknowledgements.v1", "user-events.v1")]
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         for number in range(10):

@@ -8,9 +8,9 @@ from typing import Any
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from bridge.commands.preparing.plan import plan_of
-from bridge.delivery import create_missing_topics, wanted_topics
+from bridge.delivery import wanted_topics
 from bridge.settings import Settings, load
-from tests.real import KafkaServer, kafka_admin
+from tests.real import KafkaServer, create_bridge_topics, kafka_admin
 from tests.unit.settings_parts import ENVIRONMENT
 
 
@@ -44,7 +44,7 @@ async def created(kafka: KafkaServer, settings: Settings) -> dict[str, Any]:
 async def test_kafkas_tools_create_the_same_topics(real_kafka: KafkaServer) -> None:
     """What kafka-topics makes of the plan has the partitions, replicas and configs that the bridge itself gives."""
     by_bridge, by_plan = settings_of(real_kafka), settings_of(real_kafka)
-    await create_missing_topics(by_bridge.kafka)
+    await create_bridge_topics(by_bridge.kafka)
     lines = plan_of(by_plan, user="bridge").as_commands().splitlines()
     for line in lines:
         tool, *arguments = shlex.split(line)

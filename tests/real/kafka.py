@@ -6,16 +6,15 @@ import shutil
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from tests.real.admin import kafka_admin
 from tests.real.process import BUILD, JavaProcess, StartFailed, free_port
 from tests.real.server import RealServer
 
@@ -24,17 +23,6 @@ _CLASSES = f"-XX:SharedArchiveFile={BUILD / 'kafka.jsa'}"
 """Prepared by tests/real/install for a quick start. Without that file, or with another JVM, Kafka starts too."""
 _CHECKPOINT = BUILD / "kafka.checkpoint"
 """The features of Kafka's version, as StorageTool writes them into each data directory; from tests/real/install."""
-
-
-@asynccontextmanager
-async def kafka_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A connected admin client."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 @dataclass(frozen=True)

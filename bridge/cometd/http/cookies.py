@@ -149,7 +149,10 @@ class CookieJar(aiohttp.CookieJar):
         return not any(cookie["max-age"] or cookie["expires"] for cookie in self)
 
     def _settle(self, names: Iterable[str]) -> None:
-        """Repair values, update the order and drop surplus cookies, after the cookies of these names were set."""
+        """Call this after cookies with these names were set. Repair their values, and drop surplus cookies.
+
+        Also move these names to the end of the order in which cookies are dropped.
+        """
         # By RFC 6265 a semicolon ends the cookie even inside quotes, so a server would see two cookies.
         self.clear(lambda cookie: ";" in cookie.coded_value)
         for cookie in self:

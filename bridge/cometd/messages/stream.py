@@ -112,7 +112,7 @@ class MessageStream:
         return None
 
     def _comma_before(self, at: int) -> int:
-        """Return the place of the comma before `at`, or 0 if other characters than white space lie between."""
+        """Return the place of the comma before `at`, or 0 if there is more than white space between the two."""
         at -= 1
         while at > 0 and self._rest[at] in _SPACE:
             at -= 1

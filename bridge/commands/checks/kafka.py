@@ -116,7 +116,7 @@ def _position_topic(seen: ClusterView, settings: Kafka) -> Finding:
             f"BRIDGE_KAFKA__SLOTS={slots}.",
         )
     if seen.position_cleanup is None:
-        told += f" Whether {topic} is compacted is unknown, because the right DescribeConfigs on it is missing."
+        told += f" Whether {topic} is compacted is unknown, because the DescribeConfigs right on it is missing."
     return ok(TOPICS, told)
 
 

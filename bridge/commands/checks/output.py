@@ -29,7 +29,7 @@ def print_json(findings: Iterable[Finding]) -> None:
 
 
 def print_findings(console: Console, findings: Iterable[Finding], *, several: bool) -> None:
-    """Print the findings. With `several` accounts, name the account of each finding that belongs to one."""
+    """Print the findings. If `several` is true, name the account of each finding that concerns an account."""
     rows = [(f"{one.account}: {one.subject}" if several and one.account else one.subject, one) for one in findings]
     if not console.is_terminal:
         for subject, finding in rows:

@@ -48,7 +48,10 @@ class Topic:
 
 @dataclass(frozen=True)
 class Right:
-    """Operations that the bridge must be allowed on a resource. `prefixed` means all names that begin with `name`."""
+    """The rights (such as Read and Write) that the bridge needs on a resource.
+
+    `prefixed` means all names that begin with `name`.
+    """
 
     kind: Kind
     name: str

@@ -16,7 +16,7 @@ WORD: Final = 0xFFFFFFFF
 LANE: Final = 8
 """Bytes that each digest has in the integers of `murmur2_of_all`."""
 FEW: Final = 8
-"""Up to this number of keys, computing the digests one by one is faster."""
+"""For up to this number of keys, one digest after the other is faster than `murmur2_of_all`."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:

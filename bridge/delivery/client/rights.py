@@ -62,7 +62,7 @@ class ClusterView(NamedTuple):
     creates_on_use: bool
     """Whether the cluster has no controller and creates topics on first use, like librdkafka's mock cluster."""
     position_cleanup: str | None
-    """The `cleanup.policy` of the position topic. None if the topic or the right DescribeConfigs is missing."""
+    """The `cleanup.policy` of the position topic. None if the topic or the DescribeConfigs right is missing."""
 
     def position_fault(self, settings: Kafka) -> str | None:
         """Return why the position topic does not keep the positions, or None if no fault is known."""

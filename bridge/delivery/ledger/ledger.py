@@ -42,7 +42,7 @@ class Ledger(Protocol):
     async def follow(self, take: Take, caught_up: Callable[[], None]) -> None:
         """Pass the topic's records to `take` until cancelled. Call `caught_up` after all records that exist now.
 
-        `take` returns the index of the record at which to continue after a `rewind`, or None.
+        `take` returns the index of a record, or None. After a `rewind` the reading continues at this record.
         """
 
     async def catch_up(self) -> None:

@@ -52,7 +52,8 @@ EARLIER_SALTS: Final = 8
 salts, and each salt costs 0.1 s of CPU time."""
 FORMER_AGE: Final = 3600.0
 """Seconds for which data with the keys of the former password stays valid after a change. The time is short, because a
-leaked former password could be used to forge data. It is long enough, because no older operation is forwarded."""
+leaked former password could be used to forge data. It is long enough, because the bridge forwards no operation
+that is older."""
 AHEAD_INTERVAL: Final = 5.0
 """Seconds between two looks for keys that are not derived yet."""
 _workers: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="key-derivation")

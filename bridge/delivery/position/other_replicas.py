@@ -1,4 +1,7 @@
-"""Reads the positions of accounts that other processes relay, to show their sessions. Reading takes no account over."""
+"""Reads the positions of accounts that other processes relay, to show their sessions.
+
+This does not take the accounts over.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ class Publisher(Protocol):
         """
 
     async def publish(self, records: Sequence[Record], position: Position, revise: Revise = revise_nothing) -> None:
-        """Return once `records` and `position` are in Kafka, atomically and exactly once (not with `at-least-once`).
+        """Write `records` and `position` in one transaction, exactly once (not with `at-least-once`).
+
+        The method returns when they are in Kafka.
 
         The method tries again as long as Kafka is not available. If Kafka refuses a record because of its content or
         size, a dead letter replaces the record, and `revise` is called before the commit.

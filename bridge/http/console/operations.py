@@ -33,7 +33,7 @@ PAGE: Final = 50
 """Operations on one page."""
 STATUSES: Final = get_args(OperationStatus)
 PENDING: Final = "pending"
-"""The choice of the filter for all operations that have not ended. No operation has this status."""
+"""The filter's value for all operations that have not ended. No operation has this status."""
 SEALED: Final = "sealed"
 """The query parameter with the encrypted filters."""
 _HIDDEN: Final[tuple[str, ...]] = ("phone", "record")

@@ -55,7 +55,7 @@ _TROUBLES: Final = {
     ),
     "fleet": (
         "Fleet",
-        "This replica can't join the fleet. Check Kafka, and the right Read on the consumer group of the fleet.",
+        "This replica can't join the fleet. Check Kafka, and the Read right on the consumer group of the fleet.",
     ),
     "schema-registry": (
         "Schema registry",
@@ -183,8 +183,8 @@ def states(sessions: Sequence[SessionView], missing: Sequence[Missing]) -> list[
 def session_colour(session: SessionView, missing: Sequence[Missing]) -> str:
     """Return the colour of a session's state.
 
-    A session that is not connected is bad if the bridge is not ready because of its account. Otherwise it is waiting,
-    for example while it is being opened.
+    The colour of a disconnected session is `bad` if its account is a reason why the bridge is not ready. Otherwise it
+    is `waiting`, for example while the session is being opened.
     """
     if _state(session) == "connected":
         return "good"

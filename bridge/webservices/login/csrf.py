@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME: Final = "X-CSRF-HEADER"
 TOKEN: Final = "X-CSRF-TOKEN"  # noqa: S105 -- a header's name
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
-"""A `token` by RFC 9110, section 5.6.2, of at most 64 characters."""
+"""The name of an HTTP header (RFC 9110, section 5.6.2) of at most 64 characters."""
 _TOKEN: Final = re.compile(r"[!-~]([ -~]{0,1022}[!-~])?", re.ASCII)
 """Printable ASCII of at most 1 KiB. Jetty accepts 8 KiB of headers in all."""
 _RESERVED: Final = frozenset(

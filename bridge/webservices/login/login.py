@@ -29,7 +29,7 @@ ME: Final = "/api/v2/me?subresources=features,devices,channels"
 REFUSALS: Final = frozenset({3, 5, PASSWORD_CHANGE_DEMANDED})
 """statusCodes besides 20 that mean a refused login: account locked, not permitted, password outdated."""
 RENEWAL_CAP: Final = 30.0
-"""Longest pause before a new login, in seconds, while Web Services forgets each login at once."""
+"""Longest pause between two logins, in seconds, if Web Services forgets each login at once."""
 SHORT_PAUSE: Final = 1.0
 """Seconds. If the next login is due within this time, callers wait for it. If it is due later, callers get an error."""
 LOOKS: Final = 4

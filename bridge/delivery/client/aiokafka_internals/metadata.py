@@ -32,7 +32,8 @@ def create_no_topics() -> None:
 
     By default a broker creates a topic when a client asks for it (`auto.create.topics.enable`), with the broker's own
     options. Private part: the name `MetadataRequest` in `aiokafka.client` and `aiokafka.admin.client`. Clients have no
-    option `allow.auto.create.topics`. If aiokafka uses another name, reading a topic creates it again.
+    option `allow.auto.create.topics`. If aiokafka uses another name, clients create missing topics when
+    they ask for them.
     """
     aiokafka.client.MetadataRequest = _NonCreatingMetadataRequest
     aiokafka.admin.client.MetadataRequest = _NonCreatingMetadataRequest
@@ -143,7 +144,7 @@ async def create_on_first_use(admin: AIOKafkaAdminClient, topics: Sequence[str])
 async def topic_option(client: AIOKafkaClient, topic: str, name: str) -> str | None:
     """Return an option of a topic, such as `cleanup.policy`, or None if the broker does not return the option.
 
-    Reading an option needs the right DescribeConfigs. Private part: `aiokafka.protocol.admin.DescribeConfigsRequest`.
+    Reading an option needs the DescribeConfigs right. Private part: `aiokafka.protocol.admin.DescribeConfigsRequest`.
     The public admin client would open new connections. If the class changes, the bridge does not notice a position
     topic without compaction, which loses the positions.
     """

@@ -31,7 +31,8 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     readers of a missing topic wait until `request_timeout` and report that Kafka does not answer.
 
     Raises:
-        UnknownTopicOrPartitionError, TopicAuthorizationFailedError: the argument is the set of these topics.
+        UnknownTopicOrPartitionError: topics are missing. The error's argument is the set of their names.
+        TopicAuthorizationFailedError: topics may not be read. The argument is the set of their names.
     """
 
     async def _wait_topics(self) -> None:
