@@ -21,7 +21,7 @@ async def web(web_services_servers: WebServicesServers, request: pytest.FixtureR
 
 @pytest_asyncio.fixture
 async def site(kafka_server: KafkaServer, web: RealWebServices, tmp_path: Path) -> AsyncIterator[Site]:
-    """One scenario's place, on the Kafka of the whole run, or on `own_kafka`."""
+    """One scenario's place, on the Kafka of this process, or on `own_kafka`."""
     async with Site(kafka_server, web, tmp_path) as place:
         yield place
 

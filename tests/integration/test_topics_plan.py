@@ -51,4 +51,6 @@ async def test_kafkas_tools_create_the_same_topics(real_kafka: KafkaServer) -> N
         if tool == "kafka-topics":
             status, output = await real_kafka.run_tool("org.apache.kafka.tools.TopicCommand", arguments)
             assert status == 0, output
+    async with kafka_admin(real_kafka.bootstrap) as admin:
+        await admin.until_served(topic.name for topic in wanted_topics(by_plan.kafka))
     assert await created(real_kafka, by_plan) == await created(real_kafka, by_bridge)

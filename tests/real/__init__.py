@@ -2,7 +2,7 @@
 
 from tests.real.admin import create_bridge_topics, kafka_admin
 from tests.real.cometd import RealWebServices
-from tests.real.kafka import KafkaServer, Quorum, RealKafka, SharedKafka
+from tests.real.kafka import KafkaServer, Quorum, RealKafka
 from tests.real.process import StartFailed
 from tests.real.registry import RealRegistry
 from tests.real.required import real_parts, require_real_parts
@@ -13,7 +13,6 @@ __all__ = [
     "RealKafka",
     "RealRegistry",
     "RealWebServices",
-    "SharedKafka",
     "StartFailed",
     "create_bridge_topics",
     "kafka_admin",

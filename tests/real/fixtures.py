@@ -1,11 +1,6 @@
 """pytest fixtures of the real parts; a plugin of tests/conftest.py."""
 
-import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -13,20 +8,20 @@ import pytest
 import pytest_asyncio
 
 from tests.real.cometd import RealWebServices
-from tests.real.kafka import KafkaServer, RealKafka, SharedKafka
+from tests.real.kafka import KafkaServer, RealKafka
 from tests.real.registry import RealRegistry
 from tests.real.required import require_real_parts
 
 
 @pytest_asyncio.fixture(scope="session")
-async def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaServer]:
-    """One Kafka for the whole run, also if several processes share the tests.
+async def real_kafka() -> AsyncIterator[KafkaServer]:
+    """One Kafka for all tests of a process. A test uses topics and group ids of its own, and leaves the broker running.
 
-    A test uses topics and group ids of its own, and leaves the broker running.
+    One Kafka for all processes of a run would need less CPU time. But it creates and deletes topics one after the
+    other, so each test would wait longer until its own new topics are known.
     """
     require_real_parts()
-    place = tmp_path_factory.getbasetemp()
-    async with _kafka_of_run(place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) as kafka:
+    async with RealKafka() as kafka:
         yield kafka
 
 
@@ -40,40 +35,10 @@ async def own_kafka() -> AsyncIterator[RealKafka]:
 
 @pytest.fixture
 def kafka_server(request: pytest.FixtureRequest) -> KafkaServer:
-    """The Kafka of one test: `own_kafka` if the test asks for it, otherwise the Kafka of the run."""
+    """The Kafka of one test: `own_kafka` if the test asks for it, otherwise `real_kafka`."""
     kafka = request.getfixturevalue("own_kafka" if "own_kafka" in request.fixturenames else "real_kafka")
     assert isinstance(kafka, KafkaServer)
     return kafka
-
-
-@asynccontextmanager
-async def _kafka_of_run(place: Path) -> AsyncIterator[KafkaServer]:
-    """The Kafka of all processes that share the directory `place`. The first of them starts it, and ends last."""
-    address = place / "kafka.address"
-    with (place / "kafka.users").open("w") as users:
-        with _locked(place / "kafka.lock"):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            started = None if address.exists() else RealKafka()
-            if started is not None:
-                await started.start()
-                address.write_text(started.bootstrap)
-            bootstrap = address.read_text()
-        if started is None:
-            yield SharedKafka(bootstrap)
-            return
-        async with started:
-            yield started
-            with _locked(place / "kafka.lock"):
-                address.unlink()  # a process that needs Kafka from now on starts another one
-            fcntl.flock(users, fcntl.LOCK_UN)
-            await asyncio.to_thread(fcntl.flock, users, fcntl.LOCK_EX)  # until no process uses it
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest_asyncio.fixture(scope="session")

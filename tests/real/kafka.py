@@ -77,18 +77,6 @@ class KafkaServer(ABC):
         return status, process.output()
 
 
-class SharedKafka(KafkaServer):
-    """A Kafka that another process may have started, and that other tests use at the same time."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-
-    @property
-    def bootstrap(self) -> str:
-        """The bootstrap server, host:port."""
-        return self._bootstrap
-
-
 class RealKafka(KafkaServer, RealServer):
     """A broker of Kafka with a data directory of its own: a cluster for itself, or one of several in a cluster.
 
