@@ -45,7 +45,7 @@ class Quorum:
 
 
 class KafkaServer(ABC):
-    """A Kafka that serves clients, whoever has started it."""
+    """A Kafka that tests share: it serves clients, and no test may kill or pause it."""
 
     _java: Sequence[str] = (_CLASSES, "-cp", str(_JARS / "*"))
     _within: Sequence[str] = ()
